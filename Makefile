@@ -1,0 +1,25 @@
+# make quick: an environment, then the quick suite to a leaderboard.   make test: the same, then tests.
+PYTHON ?= python3
+VENV ?= .venv
+PIP = $(VENV)/bin/python -m pip install --quiet -c constraints.txt
+
+.PHONY: quick test
+
+quick: $(VENV)/run
+	$(VENV)/bin/affectbench run quick
+
+test: $(VENV)/dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest
+
+$(VENV)/run: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/dev: $(VENV)/run
+	$(PIP) -e '.[dev]'
+	touch $@

@@ -1,0 +1,378 @@
+"""The command line. A command's module is imported when the command is chosen, not before."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.leaderboard import Board
+    from benchmark.run import Run
+    from benchmark.suite import Prepared, Suite
+
+DONE, FAILED, WRONG_CALL = 0, 1, 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0 if everything asked for is there, 1 if runs failed, 2 for a call that cannot be done.
+    """
+    arguments = _parser().parse_args(words)
+    try:
+        return int(arguments.command(arguments))
+    except KeyboardInterrupt:
+        print("interrupted; finished runs are kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return DONE
+    except Exception as error:
+        if not getattr(error, "for_user", False):
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return WRONG_CALL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="affectbench",
+        description="An honest benchmark of emotion recognition from physiological signals.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="what there is to choose from")
+    listing.add_argument("what", choices=["datasets", "models", "splits", "suites"])
+    listing.set_defaults(command=_list)
+
+    data = commands.add_parser("data", help="look at recordings, make them up, fetch them")
+    actions = data.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="what is there, subject by subject")
+    check.set_defaults(command=_data_check)
+    check.add_argument("--subject", nargs="+", metavar="S", help="only these")
+    check.add_argument("--cache", type=Path, default=Path("cache"), help="default: cache")
+    synthesize = actions.add_parser(
+        "synthesize", help="made-up recordings in the publisher's files and folders"
+    )
+    synthesize.set_defaults(command=_data_synthesize)
+    synthesize.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
+    synthesize.add_argument("--seed", type=int, default=0)
+    synthesize.add_argument("--effect", type=_effect, default=1.0, help="0 plants none")
+    download = actions.add_parser(
+        "download", help="fetch a dataset that may be fetched without an agreement"
+    )
+    download.set_defaults(command=_data_download)
+    for action in (check, synthesize, download):
+        action.add_argument("dataset")
+        action.add_argument("--root", type=Path, required=True, help="the dataset's own folder")
+
+    run = commands.add_parser("run", help="do the runs of a suite that are not done yet")
+    run.set_defaults(command=_run)
+    run.add_argument("suite", help="name of a suite, or path of a .yaml file")
+    run.add_argument("--data", type=Path, default=Path("data"), help="default: data")
+    run.add_argument("--cache", type=Path, default=Path("cache"), help="default: cache")
+    _add_places(run)
+    choice = run.add_argument_group("part of the suite")
+    for name in ("dataset", "task", "split", "model", "subject"):
+        choice.add_argument(f"--{name}", nargs="+", metavar=name[0].upper(), help="only these")
+    choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
+    choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
+    choice.add_argument("--effect", type=_effect, help="effect planted in synthetic data")
+    how = run.add_argument_group("how")
+    how.add_argument(
+        "--devices",
+        default="auto",
+        help="cpu, or GPU numbers as in 0,1; auto: all GPUs, or the CPU if there are none",
+    )
+    how.add_argument(
+        "--jobs-per-device",
+        type=int,
+        metavar="N",
+        help="workers on each device; default: 1 a GPU, 1 a core on the CPU",
+    )
+    how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
+    how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
+    how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
+    how.add_argument("--dry-run", action="store_true", help="say what would be done")
+
+    status = commands.add_parser("status", help="how far the latest call is")
+    status.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    status.set_defaults(command=_status)
+
+    board = commands.add_parser("leaderboard", help="write the leaderboards anew")
+    _add_places(board)
+    board.set_defaults(command=_leaderboard)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument(
+        "--leaderboards", type=Path, default=Path("leaderboards"), help="default: leaderboards"
+    )
+
+
+def _effect(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
+    return value
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    if arguments.what == "suites":
+        from benchmark.suite import SUITES, suite_names
+
+        rows = [
+            (name, (SUITES / f"{name}.yaml").read_text().splitlines()[0].lstrip("# "))
+            for name in suite_names()
+        ]
+    elif arguments.what == "splits":
+        from datamodules.splits import SPLITS
+
+        rows = [(name, "") for name in SPLITS]
+    elif arguments.what == "datasets":
+        from datamodules import DATAMODULES
+
+        rows = [
+            (name, f"{', '.join(module.tasks)}; {' '.join(module.signals)}; {module.access}")
+            for name, module in DATAMODULES.items()
+        ]
+    else:
+        from benchmark.probes import PROBES
+        from lightning_modules import MODELS
+
+        rows = [(name, _first_line(model.__doc__)) for name, model in MODELS.items()]
+        rows += [(name, probe.about) for name, probe in PROBES.items()]
+    width = max(len(name) for name, _ in rows)
+    print("\n".join(f"{name:<{width}}  {about}".rstrip() for name, about in rows))
+    return DONE
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().splitlines()[0]
+
+
+def _data_check(arguments: argparse.Namespace) -> int:
+    from benchmark.data import check
+    from benchmark.suite import known_names
+    from datamodules import DATAMODULES
+
+    known_names([arguments.dataset], DATAMODULES, "dataset")
+    table = check(arguments.dataset, arguments.root, arguments.cache, arguments.subject or ())
+    print(table.to_string(index=False))
+    bad = int(table["status"].str.startswith("left out").sum())
+    print(f"{len(table) - bad} of {len(table)} subjects can be used")
+    return FAILED if bad else DONE
+
+
+def _data_synthesize(arguments: argparse.Namespace) -> int:
+    from benchmark.data import synthesize
+    from benchmark.suite import known_names
+    from datamodules import DATAMODULES
+
+    known_names([arguments.dataset], DATAMODULES, "dataset")
+    written = synthesize(
+        arguments.dataset, arguments.root, arguments.subjects, arguments.seed, arguments.effect
+    )
+    print(f"wrote {written} made-up subjects of {arguments.dataset} to {arguments.root}")
+    return DONE
+
+
+def _data_download(arguments: argparse.Namespace) -> int:
+    from benchmark.data import download
+    from benchmark.suite import known_names
+    from datamodules import DATAMODULES
+
+    known_names([arguments.dataset], DATAMODULES, "dataset")
+    download(arguments.dataset, arguments.root)
+    print(f"{arguments.dataset} is in {arguments.root}")
+    return DONE
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from benchmark.runner import start_server
+
+    start_server()  # its imports go on while this process does its own
+    from benchmark.leaderboard import write_leaderboards
+    from benchmark.results import Store
+    from benchmark.runner import Finished, run_all
+    from benchmark.suite import Suite, expand
+    from benchmark.train import Places
+
+    suite = Suite.load(arguments.suite).narrowed(
+        datasets=arguments.dataset,
+        tasks=arguments.task,
+        splits=arguments.split,
+        models=arguments.model,
+        seeds=arguments.seeds,
+        subjects=arguments.subject,
+    )
+    if arguments.folds is not None:
+        suite = suite.with_folds(arguments.folds)
+    if arguments.effect is not None:
+        suite = suite.with_option("synthetic", "effect", arguments.effect)
+    places = Places(
+        arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
+    )
+    devices = _devices(arguments.devices, arguments.jobs_per_device)
+    plan = expand(suite, _prepared(suite, places, arguments.strict))
+    store = Store(arguments.runs)
+    statuses = {run.id: store.status(run) for run in plan.runs}
+    again = ("failed",) if arguments.retry_failed else ()
+    todo = [run for run in plan.runs if statuses[run.id] in (None, *again)]
+    for cell, reason in plan.not_applicable.items():
+        print(f"not applicable: {cell}: {reason}")
+    print(
+        f"{len(plan.runs)} runs on {len({run.board for run in plan.runs})} board(s), "
+        f"{len(plan.runs) - len(todo)} of them finished before, {len(todo)} to do"
+    )
+    if arguments.dry_run:
+        print("\n".join(f"{run.id}  {run.label}" for run in todo))
+        return DONE
+    store.save_plan(list(plan.runs))
+    store.note_cells(plan.notes, plan.not_applicable)
+    started, count = time.monotonic(), 0
+
+    def finished(event: Finished) -> None:
+        nonlocal count
+        count += 1
+        left = (time.monotonic() - started) / count * (len(todo) - count)
+        outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
+        print(
+            f"[{count}/{len(todo)}] {event.run.label}: {event.status}, {outcome}, "
+            f"{event.seconds:.1f} s; {_duration(left)} left",
+            flush=True,
+        )
+
+    if todo:
+        run_all(todo, places, devices, finished)
+    else:
+        print("nothing to compute: every run of this suite is finished")
+    boards = write_leaderboards(store, arguments.leaderboards)
+    wanted = {run.board for run in plan.runs}
+    for board in boards:
+        if board.name in wanted:
+            _print_board(board)
+    print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
+    return _outcome(store, plan.runs)
+
+
+def _outcome(store: Any, runs: Sequence["Run"]) -> int:
+    failed = [run for run in runs if store.status(run) != "done"]
+    for run in failed:
+        print(f"failed: {run.label}: see {store.folder(run)}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} run(s) failed; --retry-failed does them again", file=sys.stderr)
+    return FAILED if failed else DONE
+
+
+def _prepared(suite: "Suite", places: Any, strict: bool) -> dict[str, "Prepared"]:
+    from benchmark.data import prepare
+    from benchmark.suite import SuiteError, reader_options
+    from datamodules import DATAMODULES
+
+    prepared = {}
+    for name in suite.dataset_names(places.data):
+        options = dict(reader_options(DATAMODULES[name], suite.options.get(name, {})))
+        found = prepare(name, places.root(name), places.cache, options, suite.subjects)
+        for subject, reason in found.left_out.items():
+            print(f"left out: {name} {subject}: {reason}", file=sys.stderr)
+        if strict and found.left_out:
+            raise SuiteError(
+                f"{name}: {len(found.left_out)} subject(s) cannot be read, and --strict was given; "
+                "nothing was run"
+            )
+        prepared[name] = found
+    return prepared
+
+
+def _devices(names: str, jobs: int | None) -> list[str]:
+    """Names of devices, each as often as it takes workers."""
+    import os
+
+    import torch
+
+    from benchmark.suite import SuiteError
+
+    count = torch.cuda.device_count()
+    if jobs is not None and jobs < 1:
+        raise SuiteError(f"expected at least one job a device, found {jobs}")
+    if names == "cpu" or (names == "auto" and not count):
+        return ["cpu"] * (jobs or len(os.sched_getaffinity(0)))
+    chosen = list(map(str, range(count))) if names == "auto" else names.split(",")
+    for name in chosen:
+        if not name.isdecimal() or int(name) >= count:
+            raise SuiteError(
+                f"no device {name!r}: expected cpu, auto, or some of the {count} GPU(s) by number"
+            )
+    return [name for name in chosen for _ in range(jobs or 1)]
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from benchmark.results import Store
+    from benchmark.run import BenchmarkError
+
+    store = Store(arguments.runs)
+    plan = store.plan()
+    if not plan:
+        raise BenchmarkError(
+            f"no runs in {str(arguments.runs)!r}: expected the folder of an affectbench run; "
+            "name it with --runs"
+        )
+    boards: dict[str, dict[str, int]] = {}
+    for run in plan:
+        counts = boards.setdefault(run.board, {"done": 0, "failed": 0, "open": 0})
+        counts[store.status(run) or "open"] += 1
+    for board, counts in boards.items():
+        print(f"{board}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+    return FAILED if any(counts["failed"] for counts in boards.values()) else DONE
+
+
+def _leaderboard(arguments: argparse.Namespace) -> int:
+    from benchmark.leaderboard import LeaderboardError, write_leaderboards
+    from benchmark.results import Store
+
+    boards = write_leaderboards(Store(arguments.runs), arguments.leaderboards)
+    if not boards:
+        raise LeaderboardError(
+            f"no results in {str(arguments.runs)!r}: expected the folder of an affectbench run; "
+            "name it with --runs"
+        )
+    for board in boards:
+        _print_board(board)
+    print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
+    return DONE
+
+
+def _print_board(board: "Board") -> None:
+    columns = {
+        "model": "model",
+        "signals": "signals",
+        "macro_f1": "macro F1",
+        "ci_low": "low",
+        "ci_high": "high",
+        "balanced_accuracy": "bal. acc.",
+        "balanced_low": "low ",
+        "balanced_high": "high ",
+        "delta_majority": "over majority",
+        "train_seconds": "train s",
+        "n_runs": "runs",
+        "n_failed": "failed",
+    }
+    print()
+    for line in board.head:
+        print(line)
+    shown = board.table.reindex(columns=list(columns)).rename(columns=columns)
+    print(shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}"))
+    print()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Results to leaderboards: pure functions of a store; delete the CSVs and they come back."""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmark.results import Store, write_text
+from benchmark.run import BenchmarkError, Result, Run
+
+CONFIDENCE = 0.95
+SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
+SIMPLE = ("lda", "random_forest")
+"""Baselines on hand-crafted features; ``delta_simple`` is against the better of them."""
+DECIMALS = 4
+MEASURED = ("train_seconds", "commit")
+"""Columns that differ between two executions of the same runs."""
+
+
+class LeaderboardError(BenchmarkError):
+    """Results that cannot stand on one board."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """One leaderboard.
+
+    Attributes:
+        name: File name without ending.
+        head: Lines that say how to read it.
+        table: A row a model, the best macro F1 first; incomplete rows, failed ones and those that
+            do not apply come last.
+    """
+
+    name: str
+    head: tuple[str, ...]
+    table: pd.DataFrame
+
+    def to_csv(self) -> str:
+        """Head as comment lines, then the table."""
+        text = io.StringIO()
+        text.writelines(f"# {line}\n" for line in self.head)
+        self.table.to_csv(text, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
+        return text.getvalue()
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and its Student t interval over subjects; no interval (NaN) for a single one."""
+    mean, n = float(np.mean(values)), len(values)
+    if n < 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def build_boards(store: Store) -> list[Board]:
+    """All leaderboards of a store, by name.
+
+    Raises:
+        LeaderboardError: Models of one board that were scored on different units.
+    """
+    cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in store.results():
+        cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
+    boards = []
+    for name, groups in sorted(cohorts.items()):
+        ordered = sorted(
+            groups.items(), key=lambda g: (-g[0][0], -len(g[1][0].run.subjects), -len(g[1]), g[0])
+        )
+        for position, ((_, data), results) in enumerate(ordered):
+            own = name if position == 0 else f"{name}__data_{data[:6]}"
+            others = [other for (_, other), _ in ordered if other != data]
+            boards.append(_build(own, name, results, others, store))
+    return boards
+
+
+def write_leaderboards(store: Store, folder: Path) -> list[Board]:
+    """Write every board and ``runs.csv``, each file at once."""
+    boards = build_boards(store)
+    for board in boards:
+        write_text(folder / f"{board.name}.csv", board.to_csv())
+    runs = runs_table(store.results())
+    write_text(folder / "runs.csv", runs.to_csv(index=False, float_format=f"%.{DECIMALS}f"))
+    return boards
+
+
+def runs_table(results: Iterable[Result]) -> pd.DataFrame:
+    """One line a run and test subject; a failed run has one line with its error."""
+    lines = []
+    for result in results:
+        run = result.run
+        common = {
+            "board": run.board,
+            "model": run.model,
+            "signals": _signals(run),
+            "recipe": _recipe(run),
+            "fold": run.fold,
+            "seed": run.seed,
+            "id": run.id,
+            "status": result.status,
+        }
+        rest = {
+            "train_seconds": result.seconds.get("train", np.nan),
+            "epochs": result.epochs[0] if result.epochs else "",
+            "best_epoch": result.epochs[1] if result.epochs else "",
+            "commit": result.commit,
+            "error": result.error,
+        }
+        for subject, scores in (result.scores or {"": {}}).items():
+            values = {name: scores.get(name, np.nan) for name in SCORES}
+            units = {"subject": subject, "n_units": result.n_units.get(subject, 0)}
+            lines.append({**common, **units, **values, **rest})
+    return pd.DataFrame(lines)
+
+
+def _signals(run: Run) -> str:
+    return "+".join(run.signals) or "none"
+
+
+def _recipe(run: Run) -> str:
+    return " ".join(f"{name}={value}" for name, value in run.recipe) or "default"
+
+
+def _build(
+    name: str, board: str, results: list[Result], others: list[str], store: Store
+) -> Board:
+    _check_units(name, results)
+    rows: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
+    for result in results:
+        rows[result.run.model, _signals(result.run), _recipe(result.run)].append(result)
+    by_subject = {key: _by_subject(found) for key, found in rows.items()}
+    tested = sorted({subject for scores in by_subject.values() for subject in scores})
+    if results[0].run.split != "subject_hold_out":
+        tested = sorted(results[0].run.subjects)
+    done = [result for result in results if result.status == "done"]
+    n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
+    majority = _reference(by_subject, ("majority",), tested)
+    simple = _reference(by_subject, SIMPLE, tested)
+    seeds = {result.run.seed for result in results}
+    lines, incomplete = [], []
+    for key, found in rows.items():
+        scores = by_subject[key]
+        missing = len(seeds) * len(tested) - sum(len(r.scores) for r in found)
+        if missing:
+            incomplete.append(f"{key[0]} lacks {missing} of {len(seeds) * len(tested)}")
+        lines.append(
+            {
+                "model": key[0],
+                "signals": key[1],
+                "recipe": key[2],
+                "n_subjects": len(scores),
+                "n_seeds": len({result.run.seed for result in found}),
+                **_score_columns(scores, majority, simple, n_classes),
+                **_cost_columns(found),
+                "n_runs": len(found),
+                "n_failed": sum(result.status == "failed" for result in found),
+                "complete": not missing,
+                "commit": " ".join(sorted({result.commit for result in found if result.commit})),
+                "note": next((r.error for r in found if r.error), ""),
+            }
+        )
+    present = {line["model"] for line in lines}
+    lines += [
+        {"model": model, "complete": False, "note": f"not applicable: {reason}"}
+        for model, reason in store.not_applicable(board).items()
+        if model not in present
+    ]
+    table = pd.DataFrame(lines).sort_values(
+        ["complete", "macro_f1", "model", "signals", "recipe"],
+        ascending=[False, False, True, True, True],
+        ignore_index=True,
+    )
+    whole = ["n_subjects", "n_seeds", "subjects_above_chance", "parameters", "n_runs", "n_failed"]
+    table[whole] = table[whole].astype("Int64")
+    head = _head(name, results, n_classes, majority, tested, incomplete)
+    notes = store.notes(board) if name == board else []
+    if others:
+        notes.append(f"other recordings of this dataset have boards of their own: {others}")
+    return Board(name, (*head, *notes), table)
+
+
+def _score_columns(
+    scores: dict[str, dict[str, float]],
+    majority: dict[str, float],
+    simple: dict[str, float],
+    n_classes: int,
+) -> dict[str, Any]:
+    if not scores:
+        return {"macro_f1": np.nan}
+    values = {name: [score[name] for score in scores.values()] for name in SCORES}
+    f1, f1_low, f1_high = interval(values["macro_f1"])
+    balanced, balanced_low, balanced_high = interval(values["balanced_accuracy"])
+    above = sum(value > 1 / n_classes + 1e-9 for value in values["balanced_accuracy"])
+    return {
+        "macro_f1": f1,
+        "ci_low": f1_low,
+        "ci_high": f1_high,
+        "balanced_accuracy": balanced,
+        "balanced_low": balanced_low,
+        "balanced_high": balanced_high,
+        "mcc": np.mean(values["mcc"]),
+        "accuracy": np.mean(values["accuracy"]),
+        "delta_majority": _delta(scores, majority),
+        "delta_simple": _delta(scores, simple),
+        "subjects_above_chance": above,
+        "worst_decile": np.quantile(values["macro_f1"], 0.1),
+        "brier": np.mean(values["brier"]),
+        "ece": np.mean(values["ece"]),
+    }
+
+
+def _cost_columns(found: list[Result]) -> dict[str, Any]:
+    done = [result for result in found if result.status == "done"]
+    if not done:
+        return {}
+    return {
+        "parameters": int(np.median([result.parameters for result in done])),
+        "train_seconds": round(float(np.median([r.seconds["train"] for r in done])), 1),
+    }
+
+
+def _by_subject(results: list[Result]) -> dict[str, dict[str, float]]:
+    """Scores of each subject, averaged over seeds."""
+    collected: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
+        for subject, scores in result.scores.items():
+            collected[subject].append(dict(scores))
+    return {
+        subject: {name: float(np.mean([s[name] for s in found])) for name in SCORES}
+        for subject, found in sorted(collected.items())
+    }
+
+
+def _reference(
+    by_subject: dict[tuple[str, str, str], dict[str, dict[str, float]]],
+    models: tuple[str, ...],
+    tested: list[str],
+) -> dict[str, float]:
+    """Macro F1 by subject of the best of some models that has tested everybody; else empty."""
+    found = [
+        {subject: score["macro_f1"] for subject, score in scores.items()}
+        for (model, _, _), scores in by_subject.items()
+        if model in models and len(scores) == len(tested)
+    ]
+    return max(found, key=lambda f1: float(np.mean(list(f1.values()))), default={})
+
+
+def _delta(scores: dict[str, dict[str, float]], reference: dict[str, float]) -> float:
+    if not reference:
+        return np.nan
+    return float(np.mean([score["macro_f1"] - reference[s] for s, score in scores.items()]))
+
+
+def _check_units(name: str, results: list[Result]) -> None:
+    seen: dict[str, tuple[str, str]] = {}
+    for result in results:
+        for subject, units in result.units.items():
+            first, model = seen.setdefault(subject, (units, result.run.model))
+            if units != first:
+                raise LeaderboardError(
+                    f"board {name}: expected all models to be scored on the same units, found "
+                    f"{result.run.model} and {model} on different ones of subject {subject}. "
+                    "Delete the results of one of them and run it again."
+                )
+
+
+def _head(
+    name: str,
+    results: list[Result],
+    n_classes: int,
+    majority: dict[str, float],
+    tested: list[str],
+    incomplete: list[str],
+) -> list[str]:
+    run = results[0].run
+    versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
+    devices = sorted({result.device for result in results if result.device})
+    units = {s: n for result in results for s, n in result.n_units.items()}
+    lines = [
+        f"{name}: macro F1 over score units, mean over subjects, seeds averaged within a subject",
+        f"protocol {run.protocol}, honest: subjects disjoint, epoch chosen on validation subjects, "
+        "test subjects read once",
+        f"n = {len(tested)} subjects, {sum(units.values())} score units; intervals: Student t over "
+        f"subjects, {CONFIDENCE:.0%}",
+    ]
+    if n_classes:
+        lines.append(
+            f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
+            + (f"; majority: macro F1 {np.mean(list(majority.values())):.4f}" if majority else "")
+        )
+    lines.append(f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}")
+    lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
+    failed = sum(result.status == "failed" for result in results)
+    if incomplete or failed:
+        lines.append(f"INCOMPLETE, {failed} failed run(s): {'; '.join(incomplete)}")
+    return lines

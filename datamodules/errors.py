@@ -1,0 +1,23 @@
+"""The errors that a user can mend: each says what was expected, what was found, what to do."""
+
+
+class AffectbenchError(Exception):
+    """Anything that is the caller's to mend; the command line prints it without a traceback."""
+
+    for_user = True
+
+
+class DatasetNotFoundError(AffectbenchError):
+    """No dataset, or not that subject of it, where it was looked for."""
+
+
+class DatasetCorruptedError(AffectbenchError):
+    """A file of a dataset is not what its publisher ships."""
+
+
+class IncompatibleRunError(AffectbenchError):
+    """A model, a dataset and a protocol that cannot go together."""
+
+
+class LeakError(AffectbenchError):
+    """The same subject, trial or stretch of signal on two sides of a split."""

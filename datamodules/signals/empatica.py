@@ -1,0 +1,147 @@
+"""A session folder exported by an Empatica E4: BVP.csv, EDA.csv, TEMP.csv, ACC.csv, tags.csv.
+
+Each signal file has no column names: its first line is the start in UTC seconds, its second the rate
+in Hz, one value a channel, then one row a sample. The files of a session start together, to the
+second, and end some seconds apart. The first samples after switching on are artefacts: a skin
+conductance of zero, temperatures far above 100 degrees.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.recording import Signal
+
+SIGNALS = {"bvp": (1, 64.0), "eda": (1, 4.0), "temp": (1, 4.0), "acc": (3, 32.0)}
+"""Channels and rate in Hz of the signals of an E4."""
+FILES = {name: f"{name.upper()}.csv" for name in SIGNALS}
+UNITS = {"bvp": "a.u.", "eda": "uS", "temp": "degC", "acc": "g"}
+CHANNELS = {"bvp": ("bvp",), "eda": ("eda",), "temp": ("temp",), "acc": ("x", "y", "z")}
+
+ACC_STEPS_PER_G = 64
+"""The files count acceleration in 1/64 g."""
+START_UP_SECONDS = 5.0
+"""Artefacts of switching on are looked for in this stretch only."""
+HOTTEST = 100.0
+"""Degrees Celsius; above it a temperature is a start-up artefact."""
+SPREAD_SECONDS = 15.0
+"""Files of one session whose starts or ends differ by more were cut off or do not belong together;
+the 35 sessions of Stress-Predict start together and end up to 7 s apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class E4Session:
+    """One session.
+
+    Attributes:
+        start: UTC seconds of time zero of all signals.
+        signals: bvp, eda (microsiemens), temp (degrees Celsius), acc (g), cut to their common time.
+        tags: Presses of the button, in seconds from ``start``.
+    """
+
+    start: float
+    signals: dict[str, Signal]
+    tags: tuple[float, ...]
+
+    @property
+    def duration(self) -> float:
+        """Seconds that all signals cover."""
+        return min(signal.duration for signal in self.signals.values())
+
+
+def session_files(folder: Path) -> tuple[Path, ...]:
+    """The signal files of a session; raises DatasetNotFoundError naming those that are not there."""
+    missing = [name for name in FILES.values() if not (folder / name).is_file()]
+    if missing:
+        raise DatasetNotFoundError(
+            f"no {', '.join(missing)} in {str(folder)!r}: expected an Empatica E4 session with "
+            f"{', '.join(FILES.values())}. Export the session again, or leave the subject out."
+        )
+    return tuple(folder / name for name in FILES.values())
+
+
+def read_session(folder: Path) -> E4Session:
+    """Read a session folder.
+
+    Raises:
+        DatasetNotFoundError: A file is missing.
+        DatasetCorruptedError: A file is empty, cut off, or not in the format of an E4.
+    """
+    session_files(folder)
+    starts, samples = {}, {}
+    for name in SIGNALS:
+        starts[name], samples[name] = _read_file(folder / FILES[name], name)
+    start = max(starts.values())
+    stops = {name: starts[name] + samples[name].shape[1] / SIGNALS[name][1] for name in SIGNALS}
+    stop = min(stops.values())
+    for what, times in (("start", starts), ("end", stops)):
+        first, last = min(times, key=lambda n: times[n]), max(times, key=lambda n: times[n])
+        if times[last] - times[first] > SPREAD_SECONDS:
+            raise DatasetCorruptedError(
+                f"{folder}: expected files that {what} within {SPREAD_SECONDS:g} s of each other, "
+                f"found {FILES[first]} {times[last] - times[first]:g} s before {FILES[last]}. One "
+                "of them was cut off or is of another session; export the session again."
+            )
+    signals = {}
+    for name, (_, sfreq) in SIGNALS.items():
+        first_sample = round((start - starts[name]) * sfreq)
+        last_sample = first_sample + int((stop - start) * sfreq)
+        kept = np.ascontiguousarray(samples[name][:, first_sample:last_sample])
+        signals[name] = Signal(kept, sfreq, CHANNELS[name], UNITS[name])
+    return E4Session(start, signals, tuple(tag - start for tag in _read_tags(folder)))
+
+
+def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32]]:
+    """Start in UTC seconds, and samples (C, T) in the unit of ``UNITS``, start-up mended."""
+    n_channels, sfreq = SIGNALS[name]
+    try:
+        with path.open() as file:
+            start = [float(value) for value in file.readline().split(",")]
+            rate = [float(value) for value in file.readline().split(",")]
+            rows = pd.read_csv(file, header=None, dtype=np.float32).to_numpy()
+            samples = rows.T.copy()
+    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DatasetCorruptedError(
+            f"{path}: expected a start in UTC seconds, a rate, then {n_channels} number(s) a line; "
+            f"found otherwise ({error}). Export the session again."
+        ) from error
+    if rate != [sfreq] * n_channels or len(set(start)) != 1:
+        raise DatasetCorruptedError(
+            f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz, found rates {rate}"
+        )
+    if len(samples) != n_channels or not np.isfinite(samples).all():
+        rows = np.flatnonzero(~np.isfinite(samples).all(axis=0))
+        where = f"an incomplete line {rows[0] + 3}" if len(rows) else f"{len(samples)}"
+        raise DatasetCorruptedError(
+            f"{path}: expected {n_channels} number(s) on every line, found {where}. The file was "
+            "cut off; export the session again."
+        )
+    return start[0], _mended(samples, name)
+
+
+def _mended(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    if name == "acc":
+        return samples / np.float32(ACC_STEPS_PER_G)
+    early = samples[0, : int(START_UP_SECONDS * SIGNALS[name][1])]
+    wrong = {"eda": early <= 0, "temp": early > HOTTEST}.get(name)
+    if wrong is not None and wrong.any() and not wrong.all():
+        n_wrong = int(np.flatnonzero(wrong)[-1]) + 1
+        if n_wrong < samples.shape[1]:
+            samples[0, :n_wrong] = samples[0, n_wrong]
+    return samples
+
+
+def _read_tags(folder: Path) -> list[float]:
+    """UTC seconds; no file and an empty file are both common and mean no tags."""
+    for path in sorted(folder.glob("tags*.csv")):
+        try:
+            return [float(line) for line in path.read_text().split()]
+        except ValueError as error:
+            raise DatasetCorruptedError(
+                f"{path}: expected one UTC time a line, found otherwise ({error})"
+            ) from error
+    return []

@@ -1,0 +1,255 @@
+"""Old pickles, with nothing in them but arrays.
+
+A pickle is a program: loading one runs whatever its author wrote. WESAD, DEAP and SEED-V ship
+pickles all the same. The reader here knows the few calls that a pickled array consists of and
+answers them itself, without numpy's own constructors; every other name that a file asks for is
+refused before anything is called.
+
+What comes back are dicts, lists, tuples, numbers, strings and arrays. Byte strings of Python 2 are
+read as latin1, which keeps every byte.
+"""
+
+import math
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from io import SEEK_END, BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.errors import DatasetCorruptedError
+
+PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}")
+"""Names of the sample types that are read: no objects, no records."""
+
+BROKEN = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    DeprecationWarning,
+)
+"""What the pickle machinery raises on files that are cut short or are no pickles."""
+
+
+def load_arrays(path: Path) -> Any:
+    """Contents of a pickle that holds only arrays and plain values.
+
+    A text file of 1 GB (WESAD) takes 5 s and 1 GB of memory.
+
+    Args:
+        path: A pickle of any protocol; Python 2 text included.
+
+    Returns:
+        What was pickled; arrays are read-only.
+
+    Raises:
+        DatasetCorruptedError: The file is cut short, is no pickle, or asks for anything else; in
+            the last case nothing of what it asks for has been run.
+    """
+    with path.open("rb") as file:
+        return _load(file, str(path))
+
+
+def loads_arrays(raw: bytes, name: str) -> Any:
+    """The same as ``load_arrays`` from bytes; ``name`` says in messages where they are from."""
+    return _load(BytesIO(raw), name)
+
+
+def _load(file: BinaryIO, name: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "invalid escape sequence")
+            content = _Unpickler(_Guarded(file), fix_imports=False, encoding="latin1").load()
+        return _restore(content, {})
+    except _RefusedError as error:
+        raise DatasetCorruptedError(
+            f"{name}: expected a pickle of arrays and plain values, found {error}. It was refused "
+            "and nothing was run. Fetch the file anew from its publisher."
+        ) from None
+    except BROKEN as error:
+        raise DatasetCorruptedError(
+            f"{name}: expected a whole pickle, found one that cannot be read "
+            f"({type(error).__name__}: {error}). Fetch the file anew from its publisher."
+        ) from error
+
+
+class _Guarded:
+    """A pickle's bytes, without what would take memory out of all proportion to them.
+
+    A length or the number of a name may be anything up to 2**64 in a damaged file, and room is made
+    for it before it is used. The unpickler asks for an opcode, then for its argument; so what it
+    asks for next tells whether a byte was an opcode.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = file.seek(0, SEEK_END)
+        self.last = b""
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        if size > self.size - self.file.tell():
+            raise EOFError(f"it ends before {size} more bytes")
+        data = self.file.read(size)
+        if self.last == pickle.FRAME and size == 8:
+            data = bytes(size)  # an empty frame: what is in it is read opcode by opcode
+        elif self.last == pickle.LONG_BINPUT and size == 4:
+            self.check(int.from_bytes(data, "little"))
+        self.last = data if size == 1 else b""
+        return data
+
+    def readline(self) -> bytes:
+        line = self.file.readline()
+        if self.last == pickle.PUT:
+            self.check(int(line))
+        self.last = b""
+        return line
+
+    def check(self, number: int) -> None:
+        if number > self.file.tell():
+            raise ValueError(f"name number {number} after {self.file.tell()} bytes")
+
+
+class _RefusedError(pickle.UnpicklingError):
+    """The pickle asks for something that no array needs."""
+
+
+class _Sealed:
+    """What a pickle gets for a name: something to call or to pass on, and nothing to change."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._call(*arguments)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise _RefusedError("an attempt to change a function")
+
+
+class _Type:
+    """A sample type on its way out of a pickle."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, base, names, fields, size, *_ = state
+        if (base, names, fields) != (None, None, None) or size not in (-1, self.dtype.itemsize):
+            raise _RefusedError("an array of records")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """An array on its way out of a pickle."""
+
+    __slots__ = ("array",)
+
+    array: npt.NDArray[Any]
+
+    def __setstate__(self, state: Any) -> None:
+        shape, kind, fortran, data = state[-4:]
+        raw = _bytes(data)
+        if math.prod(shape) * kind.dtype.itemsize != len(raw):
+            raise ValueError(f"{len(raw)} bytes for an array of {shape} {kind.dtype}")
+        self.array = np.ndarray(shape, kind.dtype, raw, order="F" if fortran else "C")
+
+
+def _bytes(data: object) -> bytes:
+    if isinstance(data, str):
+        return data.encode("latin1")
+    if not isinstance(data, bytes):
+        raise _RefusedError(f"array contents that are a {type(data).__name__}, no bytes")
+    return data
+
+
+def _make_type(code: object, *_: object) -> _Type:
+    if not isinstance(code, str) or not PLAIN_TYPE.fullmatch(code):
+        raise _RefusedError(f"an array of type {code!r}")
+    return _Type(np.dtype(code))
+
+
+def _make_array(kind: object, *_: object) -> _Array:
+    if kind is not _NDARRAY:
+        raise _RefusedError("an array of a class of its own")
+    return _Array()
+
+
+def _make_scalar(kind: object, data: object) -> Any:
+    if not isinstance(kind, _Type):
+        raise _RefusedError("a number without a type")
+    raw = _bytes(data)
+    if len(raw) != kind.dtype.itemsize:
+        raise ValueError(f"{len(raw)} bytes for one {kind.dtype}")
+    return np.frombuffer(raw, kind.dtype)[0]
+
+
+def _encode(text: object, encoding: object) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise _RefusedError(f"_codecs.encode to {encoding!r}")
+    return text.encode("latin1")
+
+
+def _no_array(*_: object) -> NoReturn:
+    raise _RefusedError("a direct call of numpy.ndarray")
+
+
+_NDARRAY = _Sealed(_no_array)
+
+NAMES = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _Sealed(_make_type),
+    ("numpy.core.multiarray", "_reconstruct"): _Sealed(_make_array),
+    ("numpy._core.multiarray", "_reconstruct"): _Sealed(_make_array),
+    ("numpy.core.multiarray", "scalar"): _Sealed(_make_scalar),
+    ("numpy._core.multiarray", "scalar"): _Sealed(_make_scalar),
+    ("_codecs", "encode"): _Sealed(_encode),
+}
+"""All that a pickle may ask for, and what it gets."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> _Sealed:
+        found = NAMES.get((module, name))
+        if found is None:
+            raise _RefusedError(f"a call for {module}.{name}")
+        return found
+
+
+def _restore(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
+    """Put arrays in the place of those on their way; ``done`` by id, holding on to its keys."""
+    if id(value) in done:
+        return done[id(value)][1]
+    if isinstance(value, _Array):
+        return value.array
+    if isinstance(value, _Type):
+        return value.dtype
+    if isinstance(value, _Sealed | set | frozenset):
+        raise _RefusedError(f"a {type(value).__name__.strip('_').lower()} among the values")
+    if isinstance(value, dict):
+        done[id(value)] = value, value
+        for key in value:
+            value[key] = _restore(value[key], done)
+    elif isinstance(value, list):
+        done[id(value)] = value, value
+        value[:] = [_restore(item, done) for item in value]
+    elif isinstance(value, tuple):
+        restored = tuple([_restore(item, done) for item in value])
+        done[id(value)] = value, restored
+        return restored
+    return value

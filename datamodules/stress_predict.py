@@ -1,0 +1,138 @@
+"""Stress-Predict: wrist signals of 35 volunteers under three stressors (Iqbal et al. 2022)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datamodules.base import EmotionDataModule
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals import empatica
+from datamodules.signals.recording import Recording, Segment
+from datamodules.tasks import Task
+
+SUBJECTS = tuple(f"S{number:02d}" for number in range(2, 36))
+"""Of the 35 volunteers, S01 has no label rows."""
+LABEL_FILE = Path("Processed_data") / "Improved_All_Combined_hr_rsp_binary.csv"
+LABEL_COLUMNS = ("Participant", "Time(sec)", "Label")
+CONDITIONS = {0: "no_stress", 1: "stress"}
+LABEL_SECONDS = 1
+"""A label row stands for the second that begins at its time."""
+
+
+@dataclass(frozen=True)
+class StressPredictReader:
+    """Reads the folder of the published repository.
+
+    Args:
+        root: Holds ``Raw_data`` and ``Processed_data``.
+    """
+
+    root: Path
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The 34 volunteers with labels."""
+        return SUBJECTS
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        """The session's files and the label table."""
+        if not (self.root / LABEL_FILE).is_file():
+            raise DatasetNotFoundError(
+                f"no {LABEL_FILE} in {str(self.root)!r}: expected the labels of Stress-Predict "
+                "there, beside Raw_data. Unpack the whole repository."
+            )
+        return (
+            *empatica.session_files(self.root / "Raw_data" / subject),
+            self.root / LABEL_FILE,
+        )
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        """One recording; its segments are the runs of equal labels."""
+        session = empatica.read_session(self.root / "Raw_data" / subject)
+        yield Recording(subject, "1", session.signals, self._segments(subject, session))
+
+    def _segments(self, subject: str, session: empatica.E4Session) -> tuple[Segment, ...]:
+        rows = self._labels[self._labels["Participant"] == int(subject[1:])]
+        if rows.empty:
+            raise DatasetCorruptedError(
+                f"{self.root / LABEL_FILE}: expected rows of participant {int(subject[1:])}, "
+                "found none"
+            )
+        times = rows["Time(sec)"].to_numpy()
+        labels = rows["Label"].to_numpy()
+        unknown = set(labels.tolist()) - set(CONDITIONS)
+        if unknown or (np.diff(times) <= 0).any():
+            raise DatasetCorruptedError(
+                f"{self.root / LABEL_FILE}, participant {int(subject[1:])}: expected rising times "
+                f"and labels among {sorted(CONDITIONS)}, found labels {sorted(unknown)} or a time "
+                "that falls back"
+            )
+        breaks = np.flatnonzero((np.diff(labels) != 0) | (np.diff(times) != LABEL_SECONDS)) + 1
+        firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(labels)] - 1
+        segments = []
+        for first, last in zip(firsts, lasts, strict=True):
+            start = max(0.0, times[first] - session.start)
+            stop = min(session.duration, times[last] + LABEL_SECONDS - session.start)
+            if stop > start:
+                condition = CONDITIONS[int(labels[first])]
+                segments.append(Segment(start, stop, len(segments) + 1, {"condition": condition}))
+        if not segments:
+            raise DatasetCorruptedError(
+                f"{subject}: expected label times within the recording, which starts at UTC "
+                f"{session.start:.0f}, found {times[0]} to {times[-1]}"
+            )
+        return tuple(segments)
+
+    @cached_property
+    def _labels(self) -> pd.DataFrame:
+        path = self.root / LABEL_FILE
+        try:
+            return pd.read_csv(path, usecols=list(LABEL_COLUMNS), dtype=np.int64)
+        except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise DatasetCorruptedError(
+                f"{path}: expected whole numbers in columns {LABEL_COLUMNS}, found otherwise "
+                f"({error})"
+            ) from error
+
+
+class StressPredictDataModule(EmotionDataModule):
+    """Stress-Predict: Empatica E4 on the wrist through Stroop, interview and hyperventilation.
+
+    Published by T. Iqbal et al. with an MIT licence as a public repository
+    (italha-d/Stress-Predict-Dataset); cite Sensors 22(21):8135, 2022, doi 10.3390/s22218135.
+
+    * 35 volunteers, one session of about an hour: rest, Stroop test, rest, interview, rest,
+      hyperventilation, rest. 34 are usable: S01 has no label rows.
+    * bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
+      (3 channels, 32 Hz, g); starts in UTC.
+    * Labels: one row a second, 1 while a stressor runs; they begin 9 s after the recording.
+    * The order of the phases is the same for everybody, so time alone tells much of the label: the
+      probe ``time`` says how much.
+
+    ::
+
+        Raw_data/S02/{ACC,BVP,EDA,HR,IBI,TEMP}.csv, tags_S02.csv ... S35
+        Processed_data/Improved_All_Combined_hr_rsp_binary.csv
+    """
+
+    title = "Stress-Predict"
+    reader = StressPredictReader
+    tasks = {
+        "stress": Task(
+            "stress",
+            ("no_stress", "stress"),
+            {"no_stress": 0, "stress": 1},
+            source="the publisher's Label column",
+        )
+    }
+    signals = empatica.SIGNALS
+    unit = 60.0
+    access = (
+        "Open data, MIT licence: affectbench data download stress_predict, or the repository "
+        "italha-d/Stress-Predict-Dataset."
+    )
+    layout = f"Raw_data/S02 ... Raw_data/S35 and {LABEL_FILE}"

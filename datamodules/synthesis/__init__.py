@@ -1,0 +1,1 @@
+"""Made-up recordings: signals with a planted effect, and writers of the publishers' own files."""

@@ -1,0 +1,84 @@
+"""Synthetic: made-up wrist recordings with a planted effect, for trying the suite without data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.base import EmotionDataModule
+from datamodules.errors import IncompatibleRunError
+from datamodules.signals import empatica
+from datamodules.signals.recording import Recording
+from datamodules.synthesis.physiology import Phase, session
+from datamodules.tasks import Task
+
+N_PHASES = 8
+"""Half of them stress; the order differs from subject to subject."""
+UNIT = 60.0
+"""Length of a score unit in seconds; a phase holds at least one."""
+AROUSAL = {"baseline": 0.0, "stress": 1.0}
+
+
+@dataclass(frozen=True)
+class SyntheticReader:
+    """Makes up recordings; the same arguments give the same samples.
+
+    Args:
+        n_subjects: Number of subjects.
+        effect: How much stress changes the signals; 0 for nothing at all.
+        seed: Of all chance.
+        phase: Length of a phase in seconds; a session has eight.
+    """
+
+    n_subjects: int = 4
+    effect: float = 1.0
+    seed: int = 0
+    phase: float = 180.0
+
+    def __post_init__(self) -> None:
+        if self.n_subjects < 1 or self.effect < 0 or self.phase < UNIT:
+            raise IncompatibleRunError(
+                f"Synthetic: expected n_subjects >= 1, effect >= 0 and phase >= {UNIT:g} s, "
+                f"found {self}"
+            )
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """S1, S2, ..."""
+        return tuple(f"S{number + 1}" for number in range(self.n_subjects))
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        """None: nothing is read."""
+        return ()
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        """One session with as many phases of stress as of rest, in an order of its own."""
+        rng = np.random.default_rng([self.seed, self.subjects.index(subject)])
+        conditions = rng.permutation(np.repeat(list(AROUSAL), N_PHASES // len(AROUSAL)))
+        phases = [Phase(str(name), self.phase, AROUSAL[str(name)]) for name in conditions]
+        made = session(rng, phases, self.effect)
+        yield Recording(subject, "1", made.signals, made.segments)
+
+
+class SyntheticDataModule(EmotionDataModule):
+    """Synthetic: plausible wrist signals of people who never lived, with a planted effect.
+
+    The signals are those of an Empatica E4. Heart rate, its variability, skin conductance and
+    temperature depend on the condition as strongly as ``effect`` says; motion does not, nor does
+    the time since the start, and with ``effect=0`` nothing does. Scores here say that the suite
+    works, never how good a model is.
+    """
+
+    title = "Synthetic"
+    reader = SyntheticReader
+    tasks = {
+        "stress": Task(
+            "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
+        )
+    }
+    signals = empatica.SIGNALS
+    unit = UNIT
+    access = "Made up when it is read."
+    layout = "no files"
+    has_files = False

@@ -1,0 +1,290 @@
+"""WESAD: wrist and chest signals of 15 people at rest, stressed, amused (Schmidt et al. 2018)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.base import EmotionDataModule
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.pickles import load_arrays
+from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.tasks import Task
+
+SUBJECTS = tuple(f"S{number}" for number in (*range(2, 12), *range(13, 18)))
+"""S1 and S12 do not exist: their sensors failed."""
+
+Labels = npt.NDArray[np.integer[Any]]
+
+LABEL_RATE = 700.0
+"""Labels a second."""
+TRANSIENT = 0
+"""Label of what belongs to no condition."""
+READING = {5: "bRead", 6: "sRead", 7: "fRead"}
+"""Codes that the readme says to ignore. That they are the reading phases of the schedule is
+inferred from S2, which has no bRead and no 5, and whose 6 and 7 last as long as sRead and fRead."""
+CONDITIONS = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation", **READING}
+"""What the labels stand for."""
+
+COUNTS_PER_G = 64
+"""The wrist's acceleration is in 1/64 g; the chest's is in g."""
+SLACK = 1.0
+"""Seconds by which the durations of channels may differ; in S2 they agree to a sample."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a signal is in the file, and what it is."""
+
+    device: str
+    key: str
+    sfreq: float
+    unit: str
+    channels: tuple[str, ...]
+    counts: int = 1
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return "signal", self.device, self.key
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.keys)
+
+
+ENTRIES: Mapping[str, _Entry] = MappingProxyType(
+    {
+        "bvp": _Entry("wrist", "BVP", 64.0, "a.u.", ("bvp",)),
+        "eda": _Entry("wrist", "EDA", 4.0, "uS", ("eda",)),
+        "temp": _Entry("wrist", "TEMP", 4.0, "degC", ("temp",)),
+        "acc": _Entry("wrist", "ACC", 32.0, "g", ("x", "y", "z"), COUNTS_PER_G),
+        "ecg": _Entry("chest", "ECG", 700.0, "mV", ("ecg",)),
+        "emg": _Entry("chest", "EMG", 700.0, "mV", ("emg",)),
+        "chest_eda": _Entry("chest", "EDA", 700.0, "uS", ("eda",)),
+        "chest_temp": _Entry("chest", "Temp", 700.0, "degC", ("temp",)),
+        "resp": _Entry("chest", "Resp", 700.0, "%", ("resp",)),
+        "chest_acc": _Entry("chest", "ACC", 700.0, "g", ("x", "y", "z")),
+    }
+)
+"""The keys are as the files spell them: ``Temp`` on the chest, ``TEMP`` on the wrist."""
+
+
+@dataclass(frozen=True)
+class WESADReader:
+    """Reads the synchronised signals and labels of each subject.
+
+    Args:
+        root: The publisher's folder, with ``S2/S2.pkl`` in it.
+    """
+
+    root: Path
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The 15 published subjects."""
+        return SUBJECTS
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        """The subject's pickle.
+
+        Raises:
+            DatasetNotFoundError: No such subject, or no such file.
+        """
+        if subject not in SUBJECTS:
+            raise DatasetNotFoundError(
+                f"WESAD has no subject {subject!r}: expected one of {', '.join(SUBJECTS)}"
+            )
+        path = self._path(subject)
+        if not path.is_file():
+            found = sum(self._path(other).is_file() for other in SUBJECTS)
+            raise DatasetNotFoundError(
+                f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected S2/S2.pkl ... "
+                f"S17/S17.pkl there, found {found} of {len(SUBJECTS)}. Unpack the whole archive, "
+                "or pass root="
+            )
+        return (path,)
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        """One recording; its segments are the runs of one label.
+
+        A published file is about 1 GB of text and takes 5 s and 1 GB of memory.
+
+        Raises:
+            DatasetNotFoundError: No such subject, or no such file.
+            DatasetCorruptedError: The file holds something else than the publisher's.
+        """
+        (path,) = self.files(subject)
+        content = load_arrays(path)
+        named = _member(path, content, "subject")
+        if named != subject:
+            raise DatasetCorruptedError(
+                f"{path}: expected the data of {subject}, found subject {named!r}"
+            )
+        labels = _labels(path, _member(path, content, "label"))
+        signals = {
+            name: _signal(path, entry, _member(path, content, *entry.keys))
+            for name, entry in ENTRIES.items()
+        }
+        durations = {entry.path: signals[name].duration for name, entry in ENTRIES.items()}
+        durations["label"] = len(labels) / LABEL_RATE
+        shortest, longest = min(durations.values()), max(durations.values())
+        if longest - shortest > SLACK:
+            listed = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in durations.items())
+            raise DatasetCorruptedError(
+                f"{path}: expected channels of one duration, to {SLACK:g} s, found {listed}"
+            )
+        yield Recording(subject, "1", signals, _segments(path, labels, shortest))
+
+    def _path(self, subject: str) -> Path:
+        return self.root / subject / f"{subject}.pkl"
+
+
+def _member(path: Path, content: object, *keys: str) -> Any:
+    """What is under the keys, taken out, so that it is freed once converted."""
+    for depth, key in enumerate(keys, start=1):
+        if not isinstance(content, dict) or key not in content:
+            found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
+            raise DatasetCorruptedError(
+                f"{path}: expected a key {'/'.join(keys[:depth])!r}, found {found}"
+            )
+        content = content.pop(key) if depth == len(keys) else content[key]
+    return content
+
+
+def _signal(path: Path, entry: _Entry, values: object) -> Signal:
+    n_channels = len(entry.channels)
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind not in "fiu"
+        or values.ndim != 2
+        or values.shape[1] != n_channels
+        or not len(values)
+    ):
+        raise DatasetCorruptedError(
+            f"{path}: {entry.path}: expected numbers of shape (T, {n_channels}) with T > 0, "
+            f"found {_describe(values)}"
+        )
+    samples = np.ascontiguousarray(values.T, dtype=np.float32)
+    wrong = samples.size - np.count_nonzero(np.isfinite(samples))
+    if wrong:
+        raise DatasetCorruptedError(
+            f"{path}: {entry.path}: expected finite values, found {wrong} NaN or infinite of "
+            f"{samples.size}"
+        )
+    if entry.counts != 1:
+        samples = samples / np.float32(entry.counts)
+    return Signal(samples, entry.sfreq, entry.channels, entry.unit)
+
+
+def _labels(path: Path, values: object) -> Labels:
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind not in "iu"
+        or values.ndim != 1
+        or not len(values)
+    ):
+        raise DatasetCorruptedError(
+            f"{path}: label: expected whole numbers of shape (T,) with T > 0, "
+            f"found {_describe(values)}"
+        )
+    unknown = set(np.unique(values).tolist()) - {TRANSIENT, *CONDITIONS}
+    if unknown:
+        raise DatasetCorruptedError(
+            f"{path}: label: expected codes {TRANSIENT} to {max(CONDITIONS)}, "
+            f"found {sorted(unknown)}"
+        )
+    return values
+
+
+def _describe(values: object) -> str:
+    if isinstance(values, np.ndarray):
+        return f"{values.dtype} {values.shape}"
+    return f"a {type(values).__name__}"
+
+
+def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...]:
+    """Runs of one condition, cut where the shortest signal ends."""
+    changes = np.flatnonzero(np.diff(labels)) + 1
+    firsts = np.concatenate([[0], changes])
+    ends = np.concatenate([changes, [len(labels)]])
+    runs = [
+        (CONDITIONS[code], start, stop)
+        for code, start, stop in zip(
+            labels[firsts].tolist(),
+            (firsts / LABEL_RATE).tolist(),
+            np.minimum(ends / LABEL_RATE, shortest).tolist(),
+            strict=True,
+        )
+        if code != TRANSIENT and stop > start
+    ]
+    if not runs:
+        raise DatasetCorruptedError(f"{path}: label: expected conditions, found only {TRANSIENT}")
+    return tuple(
+        Segment(start, stop, trial, {"condition": condition})
+        for trial, (condition, start, stop) in enumerate(runs, start=1)
+    )
+
+
+class WESADDataModule(EmotionDataModule):
+    """WESAD: a lab study of stress and affect with a wristband and a chest belt.
+
+    Published by Robert Bosch GmbH and the University of Siegen; open for download without a signed
+    form, for research, with citation (the UCI entry says CC BY 4.0). Not to be passed on with this
+    project.
+
+    * 15 subjects (S2 to S17 without S12), one session of about 100 minutes: baseline, then stress
+      (Trier social stress test) and amusement (film clips) in one of two orders, meditation after
+      each, and short readings.
+    * Wrist (Empatica E4): bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz,
+      degrees Celsius), acc (3 channels, 32 Hz; stored in 1/64 g, read in g). Chest (RespiBAN), all
+      700 Hz: ecg, emg (mV), chest_eda (microsiemens), chest_temp (degrees Celsius), resp (percent),
+      chest_acc (3 channels, g).
+    * Labels at 700 Hz: every scheduled interval less 20 s. 0 transient, 1 baseline, 2 stress,
+      3 amusement, 4 meditation, 5 to 7 the readings. Baseline, stress and amusement stand to one
+      another about as 53 : 30 : 17; the other conditions are part of no task here.
+    * Known faults: the chest temperature sensor of S2 and S17 was partly detached; S3 sat in the
+      sun during baseline; S5 may have slept; S6 and S8 have an unusual history of stress; S15 did
+      not believe the cover story. Baseline always comes first, so time alone tells something of
+      the label.
+
+    ::
+
+        S2/S2.pkl            synchronised signals and labels; all that is read here
+        S2/S2_respiban.txt   S2/S2_E4_Data.zip   the devices' own files
+        S2/S2_quest.csv      S2/S2_readme.txt    schedule, questionnaires, notes
+        ... S17
+
+    References:
+        Schmidt, Reiss, Duerichen, Marberger, Van Laerhoven: Introducing WESAD, a multimodal dataset
+        for wearable stress and affect detection. ICMI 2018, doi 10.1145/3242969.3242985.
+    """
+
+    title = "WESAD"
+    reader = WESADReader
+    tasks: ClassVar[Mapping[str, Task]] = {
+        "stress": Task(
+            "stress",
+            ("no_stress", "stress"),
+            {"baseline": 0, "amusement": 0, "stress": 1},
+            source="Schmidt et al. 2018: stress against baseline and amusement",
+        ),
+        "affect": Task(
+            "affect",
+            ("baseline", "stress", "amusement"),
+            {"baseline": 0, "stress": 1, "amusement": 2},
+            source="Schmidt et al. 2018: baseline, stress, amusement",
+        ),
+    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
+        name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()
+    }
+    unit = 60.0
+    access = (
+        "Open for download without a form, for research with citation: look for WESAD at the UCI "
+        "Machine Learning Repository. To try things out: affectbench data synthesize wesad."
+    )
+    layout = "S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)"

@@ -1,0 +1,166 @@
+"""EmotionClassifier: one training, validation and test procedure for every network."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.serialization import add_safe_globals
+from torchmetrics.functional.classification import multiclass_f1_score
+
+from datamodules.batch import Batch, Inputs
+from datamodules.errors import IncompatibleRunError
+
+
+class Output(NamedTuple):
+    """What a network returns.
+
+    Attributes:
+        logits: Shape (B, K).
+        embedding: What the last layer reads, shape (B, D).
+    """
+
+    logits: Tensor
+    embedding: Tensor
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained, and on which windows.
+
+    Args:
+        source: Where the values are from.
+        window: Length of a window in seconds; a dataset's score unit caps it.
+        stride: From one training window's start to the next, in seconds.
+        scaling: ``"standard"`` or ``"none"``; see EmotionDataModule.
+        optimizer: ``"adam"`` or ``"adamw"``.
+        lr: Learning rate of the first epoch.
+        lr_decay: Factor on the learning rate after each epoch.
+        weight_decay: L2 penalty (adam) or decoupled decay (adamw).
+        batch_size: Windows in a batch.
+        max_epochs: Epochs at most; the epoch with the best macro F1 on the validation subjects
+            counts, the first of equals.
+        patience: Epochs without improvement after which training ends; None: all epochs.
+    """
+
+    source: str
+    window: float = 60.0
+    stride: float = 10.0
+    scaling: Literal["standard", "none"] = "standard"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    lr: float = 1e-3
+    lr_decay: float = 1.0
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    max_epochs: int = 20
+    patience: int | None = None
+
+
+def choose_signals(
+    prefers: tuple[tuple[str, ...], ...], available: Collection[str], model: str
+) -> tuple[str, ...]:
+    """The signals that a model takes from a dataset.
+
+    Args:
+        prefers: Alternatives, the best first; of the first that the dataset has any signal of, all
+            that are there are taken. Empty: every signal of the dataset.
+        available: The dataset's signals.
+        model: Name for the message.
+
+    Raises:
+        IncompatibleRunError: The dataset has none of them.
+    """
+    if not prefers:
+        return tuple(available)
+    for alternative in prefers:
+        found = tuple(name for name in alternative if name in available)
+        if found:
+            return found
+    wanted = ", then ".join(" + ".join(alternative) for alternative in prefers)
+    raise IncompatibleRunError(f"{model} takes {wanted}; there is only {', '.join(available)}")
+
+
+class EmotionClassifier(L.LightningModule):
+    """Cross-entropy, scores and optimiser around any network.
+
+    An architecture is a subclass that names its network, its recipe and the signals it prefers.
+
+    Args:
+        network: Maps a dict of signals, each (B, C, T), to Output.
+        n_classes: K.
+        recipe: How it is trained.
+    """
+
+    prefers: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Alternatives for ``choose_signals``, the paper's own input first."""
+    published: ClassVar[Recipe]
+    """The recipe of the paper, or of this project where there is no paper."""
+
+    def __init__(self, network: nn.Module, n_classes: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.n_classes = n_classes
+        self._epoch: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"train": [], "val": []}
+
+    @classmethod
+    def choose_signals(cls, available: Collection[str]) -> tuple[str, ...]:
+        """The signals it takes from a dataset; raises IncompatibleRunError if there are none."""
+        return choose_signals(cls.prefers, available, cls.__name__)
+
+    @classmethod
+    def check_inputs(cls, inputs: Inputs) -> None:
+        """Raise IncompatibleRunError, with the reason, for inputs that it cannot work on."""
+
+    def forward(self, signals: Mapping[str, Tensor]) -> Output:
+        output: Output = self.network(signals)
+        return output
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss of a batch and its logits (B, K)."""
+        logits = self(batch.signals).logits
+        return nn.functional.cross_entropy(logits, batch.target), logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, logits = self.loss(batch)
+        self._epoch["train"].append((loss.detach(), logits.detach(), batch.target))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        loss, logits = self.loss(batch)
+        self._epoch["val"].append((loss, logits, batch.target))
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Probabilities, shape (B, K)."""
+        return self(batch.signals).logits.softmax(dim=1)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_epoch("val")
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.recipe.optimizer]
+        optimizer = kind(
+            self.parameters(), lr=self.recipe.lr, weight_decay=self.recipe.weight_decay, fused=True
+        )
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.recipe.lr_decay)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _log_epoch(self, part: str) -> None:
+        """Log mean loss and macro F1 over the windows of an epoch, computed once."""
+        losses, logits, targets = zip(*self._epoch[part], strict=True)
+        self._epoch[part].clear()
+        sizes = torch.tensor([len(target) for target in targets], device=self.device)
+        macro_f1 = multiclass_f1_score(
+            torch.cat(logits), torch.cat(targets), self.n_classes, average="macro"
+        )
+        loss = (torch.stack(losses) * sizes).sum() / sizes.sum()
+        self.log_dict({f"{part}_loss": loss, f"{part}_macro_f1": macro_f1})
+
+
+add_safe_globals([Recipe])

@@ -1,0 +1,71 @@
+"""Front ends that the networks share."""
+
+import torch
+from torch import Tensor, nn
+
+N_BINS = 33
+"""Frequency bins of a spectrogram: 0 to 32 Hz where the rate allows."""
+
+MIN_FFT = 64
+"""Samples of the shortest Fourier transform, whose one-sided spectrum has just ``N_BINS`` bins."""
+
+MIN_FRAMES = 16
+"""Frames that a window is given if it has the samples for it."""
+
+FLOOR = 1e-5
+"""Smallest magnitude that is told from zero: -100 dB."""
+
+DYNAMIC_RANGE = 80.0
+"""Decibels below its highest level at which a spectrogram is cut off."""
+
+
+class Spectrogram(nn.Module):
+    """Short-time spectrum in decibels, with the defaults of librosa that the published code used.
+
+    Frames are centred on every ``hop`` samples, the window padded with zeros at both ends, and
+    weighted by a periodic Hann window. The level is 20 log10 of the magnitude (no scaling), nothing
+    below ``FLOOR`` or more than ``DYNAMIC_RANGE`` below the highest level of the same window and
+    channel. Frequencies mean the same at every rate where they can: from 64 Hz on a frame spans
+    one second (``round(sfreq)`` samples), so that bins are 1 Hz apart, and those above 32 Hz are
+    dropped before the range is cut. Below 64 Hz a frame has 64 samples, and the bins run up to
+    half the rate. Frames start a quarter of a frame apart, or as much closer as gives a short
+    window ``MIN_FRAMES`` frames, but at least one sample.
+
+    Args:
+        sfreq: Sampling rate in Hz.
+        n_times: T, samples in a window.
+
+    Attributes:
+        n_fft: Samples in a frame.
+        hop: Samples from one frame to the next.
+        n_frames: L.
+
+    References:
+        Choi et al., Weighted knowledge distillation of attention-LRCN for recognizing affective
+        states from PPG signals, Expert Systems with Applications 233 (2023) 120883; released code.
+    """
+
+    weight: Tensor
+
+    def __init__(self, sfreq: float, n_times: int) -> None:
+        super().__init__()
+        self.n_fft = max(MIN_FFT, round(sfreq))
+        span = n_times - self.n_fft % 2  # an odd frame is padded by one sample less than it has
+        self.hop = max(1, min(self.n_fft // 4, span // (MIN_FRAMES - 1)))
+        self.n_frames = 1 + span // self.hop
+        self.register_buffer("weight", torch.hann_window(self.n_fft), persistent=False)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Levels in dB, shape (B, C, F, L), of samples of shape (B, C, T)."""
+        spectrum = torch.stft(
+            window.flatten(0, 1),
+            self.n_fft,
+            self.hop,
+            window=self.weight,
+            pad_mode="constant",
+            return_complex=True,
+        )[:, :N_BINS]  # (B C, F, L)
+        power = torch.view_as_real(spectrum).square().sum(dim=-1)
+        power = power.reshape(*window.shape[:2], N_BINS, self.n_frames)  # (B, C, F, L)
+        level = 10 * power.clamp_min(FLOOR**2).log10()
+        return level.maximum(level.amax(dim=(2, 3), keepdim=True) - DYNAMIC_RANGE)
