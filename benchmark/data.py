@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ SYNTHESIZERS = {"wesad": wesad_synthesis.write}
 
 
 def prepare(
-    dataset: str, root: Path, cache: Path, options: dict[str, object], subjects: Sequence[str]
+    dataset: str, root: Path, cache: Path, options: Mapping[str, object], subjects: Sequence[str]
 ) -> Prepared:
     """Read the subjects of a dataset into the cache, leaving out those that cannot be read.
 
@@ -211,5 +211,3 @@ def tree_digest(folder: Path, parts: Sequence[str]) -> str:
                     own = hashlib.file_digest(file, "sha256").hexdigest()
                 total.update(f"{path.relative_to(folder).as_posix()} {own}\n".encode())
     return total.hexdigest()
-
-

@@ -99,7 +99,7 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
             "board": run.board,
             "model": run.model,
             "signals": _signals(run),
-            "recipe": _recipe(run),
+            "recipe": run.recipe_label,
             "fold": run.fold,
             "seed": run.seed,
             "id": run.id,
@@ -123,17 +123,11 @@ def _signals(run: Run) -> str:
     return "+".join(run.signals) or "none"
 
 
-def _recipe(run: Run) -> str:
-    return " ".join(f"{name}={value}" for name, value in run.recipe) or "default"
-
-
-def _build(
-    name: str, board: str, results: list[Result], others: list[str], store: Store
-) -> Board:
+def _build(name: str, board: str, results: list[Result], others: list[str], store: Store) -> Board:
     _check_units(name, results)
     rows: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
-        rows[result.run.model, _signals(result.run), _recipe(result.run)].append(result)
+        rows[result.run.model, _signals(result.run), result.run.recipe_label].append(result)
     by_subject = {key: _by_subject(found) for key, found in rows.items()}
     tested = sorted({subject for scores in by_subject.values() for subject in scores})
     if results[0].run.split != "subject_hold_out":
@@ -294,7 +288,9 @@ def _head(
             f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
             + (f"; majority: macro F1 {np.mean(list(majority.values())):.4f}" if majority else "")
         )
-    lines.append(f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}")
+    lines.append(
+        f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
+    )
     lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
     failed = sum(result.status == "failed" for result in results)
     if incomplete or failed:

@@ -1,4 +1,4 @@
-"""Probes: rows of every board that a network has to beat, or that say what is wrong with a board."""
+"""Probes: rows of every board that a network has to beat, or that say what is wrong with it."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -35,20 +34,27 @@ class ProbeRecipe:
     Args:
         window: Length in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
+
+    Raises:
+        ValueError: A value that is not positive.
     """
 
     window: float = 60.0
     stride: float = 30.0
 
+    def __post_init__(self) -> None:
+        if not (self.window > 0 and self.stride > 0):
+            raise ValueError(f"expected a positive window and stride, found {self}")
 
-def forest(seed: int, n_classes: int) -> ClassifierMixin:
+
+def forest(seed: int, n_classes: int) -> Any:
     """A balanced random forest."""
     return RandomForestClassifier(
         TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=1
     )
 
 
-def linear(seed: int, n_classes: int) -> ClassifierMixin:
+def linear(seed: int, n_classes: int) -> Any:
     """Linear discriminant analysis with a shrunken covariance and equal priors."""
     priors = np.full(n_classes, 1 / n_classes)
     return make_pipeline(
@@ -56,12 +62,12 @@ def linear(seed: int, n_classes: int) -> ClassifierMixin:
     )
 
 
-def most_frequent(seed: int, n_classes: int) -> ClassifierMixin:
+def most_frequent(seed: int, n_classes: int) -> Any:
     """The most frequent class of the training windows, always, with certainty."""
     return DummyClassifier(strategy="most_frequent")
 
 
-def frequencies(seed: int, n_classes: int) -> ClassifierMixin:
+def frequencies(seed: int, n_classes: int) -> Any:
     """The class frequencies of the training windows, always."""
     return DummyClassifier(strategy="prior")
 
@@ -83,7 +89,7 @@ class Probe:
     """
 
     sees: Literal["nothing", "time", "motion", "subject", "signals"]
-    make: Callable[[int, int], ClassifierMixin]
+    make: Callable[[int, int], Any]
     about: str
     published: ProbeRecipe = ProbeRecipe()
 
@@ -101,7 +107,9 @@ class Probe:
 PROBES: dict[str, Probe] = {
     "random_forest": Probe("signals", forest, "random forest on hand-crafted features"),
     "lda": Probe("signals", linear, "linear discriminant analysis on hand-crafted features"),
-    "subject_mean": Probe("subject", linear, "who it is, not when: features averaged over a person"),
+    "subject_mean": Probe(
+        "subject", linear, "who it is, not when: features averaged over a person"
+    ),
     "motion": Probe("motion", forest, "random forest on acceleration alone"),
     "time": Probe("time", forest, "random forest on the seconds since the start"),
     "prior": Probe("nothing", frequencies, "class frequencies of the training windows"),

@@ -26,6 +26,8 @@ import numpy.typing as npt
 from benchmark.run import BenchmarkError, Result, Run
 
 RESULT = "result.json"
+READABLE = 0o644
+"""Mode of finished files; temporary ones are the owner's alone."""
 
 
 class StoreError(BenchmarkError):
@@ -102,6 +104,7 @@ class Store:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         temporary = Path(name)
         try:
+            temporary.chmod(READABLE)
             with os.fdopen(descriptor, "w") as file:
                 file.write(_as_text(result.as_dict()))
                 file.flush()
@@ -121,7 +124,7 @@ class Store:
             return dict(file)
 
     def note_cells(self, notes: Mapping[str, list[str]], reasons: Mapping[str, str]) -> None:
-        """Keep what boards must say: notes by board, and reasons by ``board/model`` that is not run."""
+        """Keep notes by board, and reasons by ``board/model`` for what is not run."""
         for board, lines in notes.items():
             write_json(self.root / board / "notes.json", lines)
         for cell, reason in reasons.items():
@@ -168,7 +171,7 @@ def _replaced(path: Path) -> Iterator[Path]:
     os.close(descriptor)
     temporary = Path(name)
     try:
-        temporary.chmod(0o644)
+        temporary.chmod(READABLE)
         yield temporary
         temporary.replace(path)
     except BaseException:

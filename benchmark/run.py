@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 PROTOCOL = 1
-"""Version of everything that decides a number; rows of different versions are not ranked together."""
+"""Version of everything that decides a number; boards never mix versions."""
 
 Value = str | int | float | bool | None
 
@@ -35,7 +35,8 @@ class Run:
         data: Digest of the prepared recordings of these subjects.
         folds: Folds of ``subject_k_fold``.
         options: Options of the dataset's reader that differ from its defaults, sorted by name.
-        recipe: Values that differ from the model's own recipe, sorted by name.
+        recipe: Every value of the recipe, sorted by name, so that a changed default is other work.
+        changed: Names of those that differ from the model's own recipe.
         left_out: Subjects that the dataset has and that could not be read.
         protocol: Version of the protocol.
     """
@@ -52,6 +53,7 @@ class Run:
     folds: int = 5
     options: tuple[tuple[str, Value], ...] = ()
     recipe: tuple[tuple[str, Value], ...] = ()
+    changed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     protocol: int = PROTOCOL
 
@@ -92,6 +94,12 @@ class Run:
     def label(self) -> str:
         """How a person would call it."""
         return f"{self.board} {self.model} fold {self.fold} seed {self.seed}"
+
+    @property
+    def recipe_label(self) -> str:
+        """What the suite changed of the model's own recipe."""
+        values = dict(self.recipe)
+        return " ".join(f"{name}={values[name]}" for name in self.changed) or "default"
 
     def _board_options(self) -> list[tuple[str, float]]:
         return [(name, float(value)) for name, value in self.options if value is not None]

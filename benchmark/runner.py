@@ -76,9 +76,7 @@ def run_all(
     alive, lifeline = context.Pipe(duplex=False)
     waiting = deque(runs)
     attempts: dict[str, int] = {}
-    workers = [
-        _start(context, device, places, alive) for device in devices[: max(1, len(waiting))]
-    ]
+    workers = [_start(context, device, places, alive) for device in devices[: max(1, len(waiting))]]
     try:
         while waiting or any(worker.run for worker in workers):
             for worker in workers:
@@ -113,9 +111,7 @@ def run_all(
             worker.process.join()
 
 
-def _start(
-    context: ForkServerContext, device: str, places: Places, alive: Connection
-) -> _Worker:
+def _start(context: ForkServerContext, device: str, places: Places, alive: Connection) -> _Worker:
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, alive, device, places), daemon=True)
     process.start()

@@ -199,7 +199,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                         data=found.data,
                         folds=suite.folds if split == "subject_k_fold" else 5,
                         options=options,
-                        recipe=changed_values(suite, model),
+                        **_recipe(suite, model),
                         left_out=tuple(found.left_out),
                     )
                     notes[cell.board] = [
@@ -224,13 +224,6 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
 def catalogued(model: str) -> Probe | type[EmotionClassifier]:
     """A model or a probe by its catalogue key."""
     return PROBES[model] if model in PROBES else MODELS[model]
-
-
-def changed_values(suite: Suite, model: str) -> tuple[tuple[str, Value], ...]:
-    """What a suite changes of a model's recipe, sorted by name."""
-    own = catalogued(model).published
-    changes = suite.recipes.get(model, {})
-    return tuple(sorted((k, v) for k, v in changes.items() if v != getattr(own, k)))
 
 
 def reader_options(
@@ -264,12 +257,26 @@ def known_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
             )
 
 
+def _recipe(suite: Suite, model: str) -> dict[str, Any]:
+    own: Any = catalogued(model).published
+    changes: dict[str, Any] = dict(suite.recipes.get(model, {}))
+    try:
+        recipe: Any = dataclasses.replace(own, **changes)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"suite {suite.name}: recipe of {model}: {error}") from error
+    values = dataclasses.asdict(recipe)
+    return {
+        "recipe": tuple(sorted(values.items())),
+        "changed": tuple(sorted(name for name in changes if values[name] != getattr(own, name))),
+    }
+
+
 def _signals(run: Run, module: type[EmotionDataModule]) -> tuple[str, ...]:
     model = catalogued(run.model)
     signals = model.choose_signals(module.signals)
     if not isinstance(model, Probe):
-        recipe: Any = dataclasses.replace(model.published, **dict(run.recipe))
-        model.check_inputs(module.window_inputs(signals, recipe.window))
+        values: dict[str, Any] = dict(run.recipe)
+        model.check_inputs(module.window_inputs(signals, values["window"]))
     return signals
 
 

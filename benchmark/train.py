@@ -21,8 +21,8 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store
@@ -39,6 +39,8 @@ from lightning_modules.metrics import scores
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "affectbench")
 """Packages whose versions numbers may depend on."""
+SIDE_FILES = ("log.txt", "metrics.csv", "model.ckpt")
+"""What is kept of a run besides its predictions and its result."""
 SELECTION = "val_macro_f1"
 """What chooses the epoch."""
 
@@ -130,7 +132,7 @@ def execute(run: Run, places: Places, threads: int = 1) -> Result:
                     traceback=traceback.format_exc(),
                     **common,
                 )
-        files = {path.name: path for path in sorted(scratch.iterdir()) if path.is_file()}
+        files = {name: scratch / name for name in SIDE_FILES if (scratch / name).is_file()}
         store.save(result, predictions, files)
     return result
 
@@ -194,9 +196,9 @@ def _compute(
 
 
 def make_recipe(run: Run) -> Any:
-    """The model's own recipe, with what the run changes of it."""
-    cataloged: Any = PROBES.get(run.model) or MODELS[run.model]
-    return dataclasses.replace(cataloged.published, **dict(run.recipe))
+    """The recipe of a run, as the model's own kind of recipe."""
+    catalogued: Any = PROBES.get(run.model) or MODELS[run.model]
+    return dataclasses.replace(catalogued.published, **dict(run.recipe))
 
 
 def make_datamodule(run: Run, places: Places) -> EmotionDataModule:
@@ -347,5 +349,3 @@ def _peak_memory(device: str) -> int:
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-

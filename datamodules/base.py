@@ -121,14 +121,14 @@ class EmotionDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
-        self.folder = cache_dir / self.name()
+        self.folder = cache_dir / self.key()
         self.scaling: Scaling | None = None
         self.archive: Archive
         self.grids: dict[str, WindowIndex]
         self.rows: dict[Part, npt.NDArray[np.int64]]
 
     @classmethod
-    def name(cls) -> str:
+    def key(cls) -> str:
         """Catalogue key: the name of the file that defines the dataset."""
         return cls.__module__.rpartition(".")[2]
 
@@ -142,7 +142,8 @@ class EmotionDataModule(L.LightningDataModule):
         """
         if cls.has_files and (root is None or not root.is_dir()):
             raise DatasetNotFoundError(
-                f"no {cls.title} at {str(root)!r}: expected a folder with {cls.layout}. {cls.access}"
+                f"no {cls.title} at {str(root)!r}: expected a folder with {cls.layout}. "
+                f"{cls.access}"
             )
         try:
             return cls.reader(root, **options) if cls.has_files else cls.reader(**options)
@@ -151,7 +152,7 @@ class EmotionDataModule(L.LightningDataModule):
 
     @classmethod
     def check_signals(cls, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The named signals, or all; raises IncompatibleRunError for one that is not there."""
+        """The named signals, or all; raises IncompatibleRunError for one it has not."""
         for name in names or ():
             if name not in cls.signals:
                 raise IncompatibleRunError(
@@ -222,7 +223,7 @@ class EmotionDataModule(L.LightningDataModule):
                     f"{self.title}, {self.task.name}: no window of {self.length:g} s in {part} "
                     f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window."
                 )
-        windows = {part: self.grid(part).take(rows[part]) for part in parts}
+        windows: dict[str, WindowIndex] = {p: self.grid(p).take(rows[p]) for p in parts}
         check_no_leak(self.archive, self.split, windows)
         if self.scaling_name == "standard":
             moments = {s: cached_moments(self.archive, self.task, s) for s in self.chosen}
@@ -355,7 +356,7 @@ def store_subjects(
     for subject in subjects:
         try:
             stored[subject] = store_subject(
-                cache_dir / module.name(), reader, module.preprocessing, subject
+                cache_dir / module.key(), reader, module.preprocessing, subject
             )
         except AffectbenchError as error:
             failed[subject] = error

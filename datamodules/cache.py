@@ -182,7 +182,7 @@ def _write_subject(
                     raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
                 samples = np.ascontiguousarray(signal.samples)
                 np.save(folder / f"{found.session}.{name}.npy", samples)
-                content.update(samples)
+                content.update(samples.tobytes())
                 signals[name] = asdict(
                     StoredSignal(samples.shape[1], signal.sfreq, signal.channels, signal.unit)
                 )
@@ -255,7 +255,7 @@ class Archive:
         return tuple(found for subject in self.subjects for found in subject.recordings)
 
     def offsets(self, signal: str) -> npt.NDArray[np.int64]:
-        """First sample of each recording in the array of a signal, shape (number of recordings,)."""
+        """First sample of each recording in the array of a signal, shape (recordings,)."""
         lengths = [recording.signals[signal].n_times for recording in self.recordings]
         return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
@@ -284,7 +284,7 @@ class Archive:
             temporary.unlink(missing_ok=True)
 
     def samples(self, signal: str) -> npt.NDArray[np.float32]:
-        """Memory-mapped samples of all recordings, float32 of shape (C, T of all recordings)."""
+        """Memory-mapped samples of all recordings, float32 of shape (C, T of all)."""
         if signal not in self._mapped:
             self._mapped[signal] = np.load(self._array(signal), mmap_mode="c")
         return self._mapped[signal]

@@ -41,17 +41,18 @@ class EmpaticaE4Reader:
     def read(self, subject: str) -> Iterator[Recording]:
         """One recording; its segments are the subject's rows of the table."""
         session = empatica.read_session(self.root / subject)
-        segments = []
+        segments: list[Segment] = []
         rows = self._labels[self._labels["subject"] == subject].sort_values("start")
-        for row in rows.itertuples():
-            start, stop = row.start - session.start, row.stop - session.start
+        columns = (rows[name].tolist() for name in ("start", "stop", "condition"))
+        for first, last, condition in zip(*columns, strict=True):
+            start, stop = first - session.start, last - session.start
             if not (0 <= start < stop <= session.duration):
                 raise DatasetCorruptedError(
                     f"{self.root / LABEL_FILE}, {subject}: expected start < stop within the "
                     f"recording (UTC {session.start:.0f} to {session.start + session.duration:.0f})"
-                    f", found {row.start:.0f} to {row.stop:.0f}. Times are UTC seconds."
+                    f", found {first:.0f} to {last:.0f}. Times are UTC seconds."
                 )
-            segments.append(Segment(start, stop, len(segments) + 1, {"condition": row.condition}))
+            segments.append(Segment(start, stop, len(segments) + 1, {"condition": condition}))
         yield Recording(subject, "1", session.signals, tuple(segments))
 
     @cached_property

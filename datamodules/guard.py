@@ -83,6 +83,5 @@ def _check_pair(
             )
     shared = np.intersect1d(one[1].recording, other[1].recording)
     if len(shared):
-        raise LeakError(
-            f"leak: subject(s) {sorted({recordings[row].subject for row in shared})} are in {sides}."
-        )
+        named = sorted({recordings[row].subject for row in shared})
+        raise LeakError(f"leak: subject(s) {named} are in {sides}.")

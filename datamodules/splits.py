@@ -1,4 +1,4 @@
-"""Who is trained on, who chooses the epoch, who is tested: splits over subject ids, never samples."""
+"""Who is trained on, who chooses the epoch, who is tested: splits over ids, never samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -73,7 +73,7 @@ class StressPredictReader:
             )
         breaks = np.flatnonzero((np.diff(labels) != 0) | (np.diff(times) != LABEL_SECONDS)) + 1
         firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(labels)] - 1
-        segments = []
+        segments: list[Segment] = []
         for first, last in zip(firsts, lasts, strict=True):
             start = max(0.0, times[first] - session.start)
             stop = min(session.duration, times[last] + LABEL_SECONDS - session.start)

@@ -168,7 +168,8 @@ def _signal(path: Path, entry: _Entry, values: object) -> Signal:
             f"{path}: {entry.path}: expected numbers of shape (T, {n_channels}) with T > 0, "
             f"found {_describe(values)}"
         )
-    samples = np.ascontiguousarray(values.T, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        samples = np.ascontiguousarray(values.T, dtype=np.float32)
     wrong = samples.size - np.count_nonzero(np.isfinite(samples))
     if wrong:
         raise DatasetCorruptedError(

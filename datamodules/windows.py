@@ -122,7 +122,8 @@ def first_samples(archive: Archive, signal: str, windows: WindowIndex) -> npt.ND
         raise IncompatibleRunError(
             f"expected recordings of at least {windows.length} s, found shorter ones of {signal}"
         )
-    return archive.offsets(signal)[windows.recording] + first
+    rows: npt.NDArray[np.int64] = archive.offsets(signal)[windows.recording] + first
+    return rows
 
 
 def n_samples(seconds: float, sfreq: float) -> int:

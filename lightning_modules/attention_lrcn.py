@@ -1,6 +1,5 @@
 """Attention-LRCN on spectrograms of the pulse (Choi et al. 2022, 2023)."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -203,7 +202,8 @@ class AttentionLRCN(EmotionClassifier):
     * The spectrogram is computed batch by batch on the device in float32, not beforehand in
       float64: a fold of WESAD takes 2 GB of them. Logits move by less than 1e-4.
     * The input may have C channels: the first convolution of both branches takes all of them, and
-      each channel has its own 80 dB range. The paper has one channel only.
+      each channel has its own 80 dB range. The paper takes one channel of pulse; the other signals
+      are there so that datasets without one have a row.
     * The rate may be other than 64 Hz: see Spectrogram. The layers stay as they are; below 64 Hz
       they see the same number of bins, up to half the rate (``N_LOW``: up to an eighth).
     * The window may be shorter than 120 s, as a dataset's score unit caps it, and frames follow
@@ -316,7 +316,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         )
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch.load promises no particular one for a broken file
         raise DatasetCorruptedError(f"{path} cannot be read as weights: {error}") from error
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
         raise DatasetCorruptedError(

@@ -44,6 +44,9 @@ class Recipe:
         max_epochs: Epochs at most; the epoch with the best macro F1 on the validation subjects
             counts, the first of equals.
         patience: Epochs without improvement after which training ends; None: all epochs.
+
+    Raises:
+        ValueError: A value of the wrong type or out of its range.
     """
 
     source: str
@@ -57,6 +60,24 @@ class Recipe:
     batch_size: int = 64
     max_epochs: int = 20
     patience: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("window", "stride", "lr", "lr_decay"):
+            _expect(name, getattr(self, name), (int, float), above=0)
+        _expect("weight_decay", self.weight_decay, (int, float), above=-1e-300)
+        for name in ("batch_size", "max_epochs"):
+            _expect(name, getattr(self, name), (int,), above=0)
+        if self.patience is not None:
+            _expect("patience", self.patience, (int,), above=0)
+        for name, known in (("scaling", ("standard", "none")), ("optimizer", ("adam", "adamw"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"expected {name} among {known}, found {getattr(self, name)!r}")
+
+
+def _expect(name: str, value: object, kinds: tuple[type, ...], above: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value > above:  # type: ignore[operator]
+        what = "whole number" if kinds == (int,) else "number"
+        raise ValueError(f"expected {name} to be a positive {what}, found {value!r}")
 
 
 def choose_signals(
@@ -135,7 +156,8 @@ class EmotionClassifier(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Probabilities, shape (B, K)."""
-        return self(batch.signals).logits.softmax(dim=1)
+        output: Output = self(batch.signals)
+        return output.logits.softmax(dim=1)
 
     def on_train_epoch_end(self) -> None:
         self._log_epoch("train")

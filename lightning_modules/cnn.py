@@ -74,13 +74,13 @@ class CNNNetwork(nn.Module):
 PUBLISHED = Recipe(
     source="this project's; no paper",
     window=60.0,
-    stride=10.0,
+    stride=30.0,
     lr=1e-3,
     weight_decay=1e-4,
     optimizer="adamw",
     batch_size=64,
-    max_epochs=30,
-    patience=8,
+    max_epochs=20,
+    patience=6,
 )
 
 

@@ -1,6 +1,6 @@
 """A session folder exported by an Empatica E4: BVP.csv, EDA.csv, TEMP.csv, ACC.csv, tags.csv.
 
-Each signal file has no column names: its first line is the start in UTC seconds, its second the rate
+Signal files have no column names: the first line is the start in UTC seconds, the second the rate
 in Hz, one value a channel, then one row a sample. The files of a session start together, to the
 second, and end some seconds apart. The first samples after switching on are artefacts: a skin
 conductance of zero, temperatures far above 100 degrees.
@@ -54,7 +54,7 @@ class E4Session:
 
 
 def session_files(folder: Path) -> tuple[Path, ...]:
-    """The signal files of a session; raises DatasetNotFoundError naming those that are not there."""
+    """The signal files of a session; raises DatasetNotFoundError naming those that are missing."""
     missing = [name for name in FILES.values() if not (folder / name).is_file()]
     if missing:
         raise DatasetNotFoundError(
@@ -114,8 +114,8 @@ def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32]]:
             f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz, found rates {rate}"
         )
     if len(samples) != n_channels or not np.isfinite(samples).all():
-        rows = np.flatnonzero(~np.isfinite(samples).all(axis=0))
-        where = f"an incomplete line {rows[0] + 3}" if len(rows) else f"{len(samples)}"
+        broken = np.flatnonzero(~np.isfinite(samples).all(axis=0))
+        where = f"an incomplete line {broken[0] + 3}" if len(broken) else f"{len(samples)}"
         raise DatasetCorruptedError(
             f"{path}: expected {n_channels} number(s) on every line, found {where}. The file was "
             "cut off; export the session again."

@@ -24,7 +24,13 @@ BREATHING_RATES = (0.1, 0.5)
 """Slowest and fastest breath looked for, in Hz."""
 SCR_MINIMUM = 0.01
 """Smallest rise that counts as a skin conductance response, in microsiemens."""
-EEG_BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "gamma": (31, 50)}
+EEG_BANDS = {
+    "delta": (1, 4),
+    "theta": (4, 8),
+    "alpha": (8, 14),
+    "beta": (14, 31),
+    "gamma": (31, 50),
+}
 """In Hz, as in the SEED papers."""
 
 
@@ -205,9 +211,7 @@ def _beats(windows: Windows, sfreq: float, band: tuple[float, float]) -> Feature
         return moments(windows, sfreq)
     sos = sps.butter(2, (band[0], high), "bandpass", fs=sfreq, output="sos")
     clean = sps.sosfiltfilt(sos, x, axis=1)
-    spectral, share = _strongest(
-        clean if band == PULSE_BAND else np.abs(clean), sfreq, HEART_RATES
-    )
+    spectral, share = _strongest(clean if band == PULSE_BAND else np.abs(clean), sfreq, HEART_RATES)
     spread = clean.std(axis=1)
     rows = np.zeros((len(x), len(names)))
     rows[:, 0], rows[:, 1], rows[:, 9] = spectral * 60, share, np.log(np.maximum(spread, 1e-6))

@@ -41,7 +41,7 @@ class Signal:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return self.samples.shape[1] / self.sfreq
+        return float(self.samples.shape[1] / self.sfreq)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Segment:
         start: Seconds from the recording's time zero.
         stop: Seconds from the recording's time zero; not included.
         trial: Number of the trial, unique within the recording.
-        annotations: What the publisher says of it (ratings, condition), under the publisher's terms.
+        annotations: What the publisher says of it (ratings, condition), in the publisher's terms.
 
     Raises:
         ValueError: A segment that does not last.

@@ -1,5 +1,6 @@
 import os
 import pickle
+import sys
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import Any
@@ -166,9 +167,9 @@ def test_every_truncation(raw: bytes) -> None:
 
 
 BOMBS = {
-    "text name": b"(dp9000000000\n.",
-    "binary name": b"\x80\x02}r\xff\xff\xff\xff.",
-    "framed name": b"\x80\x04\x95\x07\0\0\0\0\0\0\0}r\xff\xff\xff\xff.",
+    "text name": b"(dp30000000\n.",
+    "binary name": b"\x80\x02}r\0\0\0\x02.",
+    "framed name": b"\x80\x04\x95\x07\0\0\0\0\0\0\0}r\0\0\0\x02.",
     "string": b"T\xff\xff\xff\x7f.",
     "bytes": b"\x80\x04\x8e\0\0\0\0\x01\0\0\0.",
     "frame": b"\x80\x04\x95\0\0\0\0\x01\0\0\0N.",
@@ -183,7 +184,8 @@ def test_sizes_beyond_the_file_take_no_memory(name: str) -> None:
     else:
         with pytest.raises(DatasetCorruptedError, match="here"):
             loads_arrays(BOMBS[name], "here")
-    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000
+    kilobyte = 1024 if sys.platform == "darwin" else 1
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000 * kilobyte
 
 
 def test_single_wrong_bytes_raise_only_our_error() -> None:

@@ -1,0 +1,163 @@
+"""choose_signals, and what EmotionClassifier logs and does to the learning rate."""
+
+from collections.abc import Mapping
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from datamodules.batch import Batch
+from datamodules.errors import IncompatibleRunError
+from lightning_modules.base import EmotionClassifier, Output, Recipe, choose_signals
+
+RECIPE = Recipe(source="this test", lr=0.05, lr_decay=0.5, max_epochs=2)
+SIZES = (5, 5, 2)
+
+
+class TinyNetwork(nn.Module):
+    """One linear layer over three samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, signals: Mapping[str, Tensor]) -> Output:
+        embedding = signals["eda"].flatten(1)
+        return Output(self.layer(embedding), embedding)
+
+
+class Tiny(EmotionClassifier):
+    prefers = (("eda", "bvp"), ("ecg",))
+
+    def __init__(self, recipe: Recipe = RECIPE) -> None:
+        super().__init__(TinyNetwork(), 2, recipe)
+
+
+def draw(seed: int, sizes: tuple[int, ...]) -> list[Batch]:
+    generator = torch.Generator().manual_seed(seed)
+    batches = []
+    for size in sizes:
+        window = torch.randn(size, 1, 3, generator=generator) * size
+        target = torch.randint(2, (size,), generator=generator)
+        batches.append(Batch({"eda": window}, target, torch.zeros_like(target), target))
+    return batches
+
+
+def loader(batches: list[Batch]) -> DataLoader[Batch]:
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+
+def fit(model: EmotionClassifier, train: list[Batch], val: list[Batch], epochs: int) -> L.Trainer:
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, loader(train), loader(val))
+    return trainer
+
+
+def window_loss(weight: Tensor, bias: Tensor, batch: Batch, row: int) -> Tensor:
+    logits = weight @ batch.signals["eda"][row, 0] + bias
+    return logits.exp().sum().log() - logits[batch.target[row]]
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [
+        (["eda", "bvp", "temp"], ("eda", "bvp")),
+        (["bvp", "eda"], ("eda", "bvp")),
+        (["ecg", "bvp"], ("bvp",)),
+        (["ecg", "eeg"], ("ecg",)),
+    ],
+)
+def test_the_first_alternative_with_any_signal_is_taken(
+    available: list[str], expected: tuple[str, ...]
+) -> None:
+    assert choose_signals((("eda", "bvp"), ("ecg",)), available, "model") == expected
+    assert Tiny.choose_signals(available) == expected
+
+
+def test_without_preference_all_signals_are_taken() -> None:
+    assert choose_signals((), ["temp", "eda"], "model") == ("temp", "eda")
+
+
+def test_without_any_of_its_signals_it_says_what_it_takes() -> None:
+    message = r"Tiny takes eda \+ bvp, then ecg; there is only eeg, temp"
+    with pytest.raises(IncompatibleRunError, match=message):
+        Tiny.choose_signals(["eeg", "temp"])
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_loss_of_an_epoch_is_the_mean_over_its_windows(epochs: int) -> None:
+    torch.manual_seed(0)
+    model = Tiny()
+    train, val = draw(1, SIZES), draw(2, (4, 1))
+    weight, bias = (p.detach().clone().requires_grad_() for p in model.parameters())
+    optimizer = torch.optim.Adam([weight, bias], lr=RECIPE.lr)
+    for epoch in range(epochs):
+        optimizer.param_groups[0]["lr"] = RECIPE.lr * RECIPE.lr_decay**epoch
+        total, means = 0.0, []
+        for batch in train:
+            losses = [window_loss(weight, bias, batch, row) for row in range(len(batch.target))]
+            optimizer.zero_grad()
+            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += sum(float(loss.detach()) for loss in losses)
+            means.append(sum(float(loss.detach()) for loss in losses) / len(losses))
+    with torch.no_grad():
+        val_losses = [
+            float(window_loss(weight, bias, batch, row))
+            for batch in val
+            for row in range(len(batch.target))
+        ]
+    logged = fit(model, train, val, epochs).callback_metrics
+    assert float(logged["train_loss"]) == pytest.approx(total / sum(SIZES), rel=1e-4)
+    assert float(logged["val_loss"]) == pytest.approx(sum(val_losses) / 5, rel=1e-4)
+    assert abs(sum(means) / len(means) - total / sum(SIZES)) > 1e-2  # batches are told apart
+
+
+def test_macro_f1_of_an_epoch_is_over_all_its_windows() -> None:
+    """Mean over batches would be another value."""
+    torch.manual_seed(0)
+    model = Tiny(Recipe(source="this test", lr=0.0))
+    val = draw(3, (6, 4, 1))
+    logged = fit(model, draw(1, SIZES), val, 1).callback_metrics
+    with torch.no_grad():
+        predicted = torch.cat([model(batch.signals).logits.argmax(dim=1) for batch in val])
+    target = torch.cat([batch.target for batch in val])
+    f1 = []
+    for k in range(2):
+        hits = int(((predicted == k) & (target == k)).sum())
+        f1.append(2 * hits / int((predicted == k).sum() + (target == k).sum()))
+    assert float(logged["val_macro_f1"]) == pytest.approx(sum(f1) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_learning_rate_decays_once_an_epoch(optimizer: str) -> None:
+    recipe = Recipe(
+        source="this test",
+        optimizer=optimizer,  # type: ignore[arg-type]
+        lr=0.04,
+        lr_decay=0.95,
+        weight_decay=0.1,
+    )
+    trainer = fit(Tiny(recipe), draw(1, SIZES), draw(2, (4,)), 2)
+    (group,) = trainer.optimizers[0].param_groups
+    assert group["lr"] == pytest.approx(0.04 * 0.95**2)
+    assert group["weight_decay"] == 0.1
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+    assert type(trainer.optimizers[0]) is kind
+
+
+def test_predictions_are_probabilities() -> None:
+    (batch,) = draw(1, (5,))
+    probabilities = Tiny().predict_step(batch, 0)
+    assert probabilities.shape == (5, 2)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
