@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     choice = run.add_argument_group("part of the suite")
     for name in ("dataset", "task", "split", "model", "subject"):
         choice.add_argument(f"--{name}", nargs="+", metavar=name[0].upper(), help="only these")
+    choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
     choice.add_argument("--effect", type=_effect, help="effect planted in synthetic data")
@@ -157,14 +158,19 @@ def _first_line(text: str | None) -> str:
 
 def _data_check(arguments: argparse.Namespace) -> int:
     from benchmark.data import check
-    from benchmark.suite import known_names
+    from benchmark.suite import known_names, left_out
     from datamodules import DATAMODULES
 
     known_names([arguments.dataset], DATAMODULES, "dataset")
-    table = check(arguments.dataset, arguments.root, arguments.cache, arguments.subject or ())
-    print(table.to_string(index=False))
-    bad = int(table["status"].str.startswith("left out").sum())
-    print(f"{len(table) - bad} of {len(table)} subjects can be used")
+    module = DATAMODULES[arguments.dataset]
+    table, bad = check(arguments.dataset, arguments.root, arguments.cache, arguments.subject or ())
+    signals = (f"{name}:{channels}@{rate:g}" for name, (channels, rate) in module.signals.items())
+    print(f"{module.title}; signals, channels and rates in Hz: {' '.join(signals)}")
+    if len(table):
+        print(table.to_string(index=False))
+    for line in left_out(bad):
+        print(line, file=sys.stderr)
+    print(f"{len(table)} of {len(table) + len(bad)} subjects can be used")
     return FAILED if bad else DONE
 
 
@@ -208,6 +214,7 @@ def _run(arguments: argparse.Namespace) -> int:
         splits=arguments.split,
         models=arguments.model,
         seeds=arguments.seeds,
+        signals=arguments.signals,
         subjects=arguments.subject,
     )
     if arguments.folds is not None:
@@ -271,15 +278,15 @@ def _outcome(store: Any, runs: Sequence["Run"]) -> int:
 
 def _prepared(suite: "Suite", places: Any, strict: bool) -> dict[str, "Prepared"]:
     from benchmark.data import prepare
-    from benchmark.suite import SuiteError, reader_options
+    from benchmark.suite import SuiteError, left_out, reader_options
     from datamodules import DATAMODULES
 
     prepared = {}
     for name in suite.dataset_names(places.data):
         options = dict(reader_options(DATAMODULES[name], suite.options.get(name, {})))
         found = prepare(name, places.root(name), places.cache, options, suite.subjects)
-        for subject, reason in found.left_out.items():
-            print(f"left out: {name} {subject}: {reason}", file=sys.stderr)
+        for line in left_out(found.left_out):
+            print(f"{name}: {line}", file=sys.stderr)
         if strict and found.left_out:
             raise SuiteError(
                 f"{name}: {len(found.left_out)} subject(s) cannot be read, and --strict was given; "

@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from benchmark.run import BenchmarkError
 from benchmark.suite import Prepared
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule, store_subjects
-from datamodules.cache import Archive, StoredSubject, as_recording, store_subject
+from datamodules.cache import Archive, StoredSubject, as_recording
 from datamodules.errors import AffectbenchError
+from datamodules.synthesis import empatica_e4 as empatica_e4_synthesis
+from datamodules.synthesis import stress_predict as stress_predict_synthesis
 from datamodules.synthesis import wesad as wesad_synthesis
 
 FLAT_EDA = 0.01
@@ -53,7 +55,12 @@ DOWNLOADS = {
         "b1664f80ed77429cdc5a0273cff4e9aeec6ac9933b8912681be760d6dd8cad53",
     )
 }
-SYNTHESIZERS = {"wesad": wesad_synthesis.write}
+SYNTHESIZERS: dict[str, Callable[..., None]] = {
+    "wesad": wesad_synthesis.write,
+    "stress_predict": stress_predict_synthesis.write,
+    "empatica_e4": empatica_e4_synthesis.write,
+}
+"""Called with the folder, and by name ``n_subjects``, ``seed`` and ``effect``."""
 
 
 def prepare(
@@ -81,27 +88,34 @@ def prepare(
             f"none of the {len(wanted)} subjects of {module.title} can be read; the first: {first}"
         )
     archive = Archive(cache / dataset, tuple(stored.values()))
-    return Prepared(
-        tuple(stored), {subject: str(error) for subject, error in failed.items()}, archive.key
-    )
+    left_out = {s: _reason(module, root, s, error) for s, error in failed.items()}
+    return Prepared(tuple(stored), left_out, archive.key)
 
 
-def check(dataset: str, root: Path, cache: Path, subjects: Sequence[str]) -> pd.DataFrame:
-    """A row a subject: what is there, and what looks wrong.
+def _reason(
+    module: type[EmotionDataModule], root: Path, subject: str, error: AffectbenchError
+) -> str:
+    """Why a subject is left out, in words that are equal for equal reasons and name no folder."""
+    return str(error).replace(str(root), module.title).replace(subject, "<subject>")
+
+
+def check(
+    dataset: str, root: Path, cache: Path, subjects: Sequence[str]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """What is there, and what looks wrong.
+
+    Returns:
+        A row for each subject that can be used, and why the others cannot.
 
     Raises:
         DatasetNotFoundError: No such dataset or subject.
     """
     module = DATAMODULES[dataset]
     reader = module.make_reader(root if module.has_files else None)
-    rows = []
-    for subject in module.check_subjects(reader, subjects or None):
-        try:
-            stored = store_subject(cache / dataset, reader, module.preprocessing, subject)
-            rows.append({"subject": subject, **_described(module, stored)})
-        except AffectbenchError as error:
-            rows.append({"subject": subject, "status": f"left out: {error}"})
-    return pd.DataFrame(rows).fillna("")
+    wanted = module.check_subjects(reader, subjects or None)
+    stored, failed = store_subjects(module, reader, wanted, cache)
+    rows = [{"subject": name, **_described(module, found)} for name, found in stored.items()]
+    return pd.DataFrame(rows), {s: _reason(module, root, s, e) for s, e in failed.items()}
 
 
 def _described(module: type[EmotionDataModule], stored: StoredSubject) -> dict[str, str]:
@@ -120,14 +134,7 @@ def _described(module: type[EmotionDataModule], stored: StoredSubject) -> dict[s
                 low, high = float(samples.min()), float(samples.max())
                 if low < PLAUSIBLE_TEMPERATURE[0] or high > PLAUSIBLE_TEMPERATURE[1]:
                     doubts.append(f"{name} from {low:.1f} to {high:.1f}")
-    described = {
-        "status": "; ".join(doubts) or "good",
-        "minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}",
-        "signals": " ".join(
-            f"{name}:{len(signal.channels)}@{signal.sfreq:g}"
-            for name, signal in recordings[0].signals.items()
-        ),
-    }
+    described = {"minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}"}
     for task in module.tasks.values():
         seconds = dict.fromkeys(task.classes, 0.0)
         for recording in recordings:
@@ -135,8 +142,8 @@ def _described(module: type[EmotionDataModule], stored: StoredSubject) -> dict[s
                 label = task.label(segment)
                 if label is not None:
                     seconds[task.classes[label]] += segment.duration
-        described[task.name] = " ".join(f"{name}:{time:.0f}s" for name, time in seconds.items())
-    return described
+        described[f"{task.name} (s)"] = " ".join(f"{k}:{v:.0f}" for k, v in seconds.items())
+    return {**described, "doubts": "; ".join(doubts) or "none"}
 
 
 def synthesize(dataset: str, root: Path, n_subjects: int, seed: int, effect: float) -> int:

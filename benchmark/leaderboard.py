@@ -19,6 +19,35 @@ SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 SIMPLE = ("lda", "random_forest")
 """Baselines on hand-crafted features; ``delta_simple`` is against the better of them."""
 DECIMALS = 4
+COLUMNS = (
+    "model",
+    "signals",
+    "recipe",
+    "n_subjects",
+    "n_seeds",
+    "macro_f1",
+    "ci_low",
+    "ci_high",
+    "balanced_accuracy",
+    "balanced_low",
+    "balanced_high",
+    "mcc",
+    "accuracy",
+    "delta_majority",
+    "delta_simple",
+    "subjects_above_chance",
+    "worst_decile",
+    "brier",
+    "ece",
+    "parameters",
+    "train_seconds",
+    "n_runs",
+    "n_failed",
+    "complete",
+    "commit",
+    "note",
+)
+"""Of a board, whatever its rows are."""
 MEASURED = ("train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
 
@@ -73,8 +102,10 @@ def build_boards(store: Store) -> list[Board]:
         ordered = sorted(
             groups.items(), key=lambda g: (-g[0][0], -len(g[1][0].run.subjects), -len(g[1]), g[0])
         )
-        for position, ((_, data), results) in enumerate(ordered):
-            own = name if position == 0 else f"{name}__data_{data[:6]}"
+        newest = ordered[0][0][0]
+        for position, ((protocol, data), results) in enumerate(ordered):
+            older = "" if protocol == newest else f"__protocol_{protocol}"
+            own = name if position == 0 else f"{name}{older}__data_{data[:6]}"
             others = [other for (_, other), _ in ordered if other != data]
             boards.append(_build(own, name, results, others, store))
     return boards
@@ -165,7 +196,7 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
         for model, reason in store.not_applicable(board).items()
         if model not in present
     ]
-    table = pd.DataFrame(lines).sort_values(
+    table = pd.DataFrame(lines, columns=list(COLUMNS)).sort_values(
         ["complete", "macro_f1", "model", "signals", "recipe"],
         ascending=[False, False, True, True, True],
         ignore_index=True,

@@ -28,6 +28,7 @@ from benchmark.run import BenchmarkError, Result, Run
 RESULT = "result.json"
 READABLE = 0o644
 """Mode of finished files; temporary ones are the owner's alone."""
+ANEW = "Delete it; affectbench run writes it anew."
 
 
 class StoreError(BenchmarkError):
@@ -51,18 +52,15 @@ class Store:
     def status(self, run: Run) -> str | None:
         """``"done"``, ``"failed"``, or None if the run has not happened."""
         path = self.folder(run) / RESULT
-        return str(_read_json(path)["status"]) if path.is_file() else None
+        with _understood(path):
+            return str(_read_json(path)["status"]) if path.is_file() else None
 
     def results(self) -> Iterator[Result]:
         """Every result, in order of path."""
         for path in sorted(self.root.glob(f"*/*/*/{RESULT}")):
-            try:
-                yield Result.from_dict(_read_json(path))
-            except (KeyError, TypeError) as error:
-                raise StoreError(
-                    f"{path}: expected a result of this version, found otherwise ({error!r}). "
-                    "Delete its folder to have the run computed again."
-                ) from error
+            with _understood(path):
+                result = Result.from_dict(_read_json(path))
+            yield result
 
     def save(
         self,
@@ -133,12 +131,17 @@ class Store:
     def notes(self, board: str) -> list[str]:
         """Of a board."""
         path = self.root / board / "notes.json"
-        return list(_read_json(path)) if path.is_file() else []
+        with _understood(path, ANEW):
+            return list(_read_json(path)) if path.is_file() else []
 
     def not_applicable(self, board: str) -> dict[str, str]:
         """Reasons by model that is not run on a board."""
         found = sorted((self.root / board).glob("*/not_applicable.json"))
-        return {path.parent.name: str(_read_json(path)) for path in found}
+        reasons = {}
+        for path in found:
+            with _understood(path, ANEW):
+                reasons[path.parent.name] = str(_read_json(path))
+        return reasons
 
     def save_plan(self, runs: list[Run]) -> None:
         """Keep what the latest call asked for, for ``affectbench status``."""
@@ -147,7 +150,10 @@ class Store:
     def plan(self) -> list[Run]:
         """What the latest call asked for; empty if there was none."""
         path = self.root / "plan.json"
-        return [Run.from_dict(run) for run in _read_json(path)] if path.is_file() else []
+        if not path.is_file():
+            return []
+        with _understood(path, ANEW):
+            return [Run.from_dict(run) for run in _read_json(path)]
 
 
 def write_json(path: Path, value: object) -> None:
@@ -197,10 +203,17 @@ def _as_text(value: object) -> str:
 
 
 def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+@contextmanager
+def _understood(
+    path: Path, remedy: str = "Delete its folder to have the run computed again."
+) -> Iterator[None]:
+    """Turn what goes wrong while a file is read and taken apart into a StoreError."""
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StoreError(
-            f"{path}: expected JSON, found otherwise ({error}). Delete its folder to have the run "
-            "computed again."
+            f"{path}: expected JSON of this version, found otherwise ({error!r}). {remedy}"
         ) from error

@@ -21,6 +21,8 @@ from lightning_modules.base import EmotionClassifier
 SUITES = Path(__file__).parent / "suites"
 EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND = "all", "found"
+OPEN = ("subjects", "signals", "seeds", "splits")
+"""Fields that the command line may set to what the suite does not name."""
 
 
 class SuiteError(BenchmarkError):
@@ -40,6 +42,7 @@ class Suite:
         seeds: Each run is done once a seed.
         folds: Of ``subject_k_fold``.
         subjects: Who takes part; empty: everybody.
+        signals: What models may choose from; empty: every signal of the dataset.
         options: Options of readers, by dataset.
         recipes: Changes to recipes, by model.
 
@@ -55,6 +58,7 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     folds: int = 5
     subjects: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
@@ -104,7 +108,7 @@ class Suite:
             if values is None:
                 continue
             has = getattr(self, what)
-            if what != "subjects" and not {ALL, FOUND} & set(has) and (has or what != "tasks"):
+            if what not in OPEN and not {ALL, FOUND} & set(has) and (has or what != "tasks"):
                 known_names(map(str, values), list(map(str, has)), f"suite {self.name}: {what}")
             changes[what] = tuple(values)
         return dataclasses.replace(self, **changes)
@@ -174,7 +178,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
         prepared: Its datasets.
 
     Raises:
-        IncompatibleRunError: Fewer subjects than a split needs.
+        IncompatibleRunError: Fewer subjects than a split needs, or a signal that a dataset has not.
         SuiteError: A task that none of the datasets has.
     """
     runs: list[Run] = []
@@ -183,6 +187,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     for dataset, found in prepared.items():
         module = DATAMODULES[dataset]
         options = reader_options(module, suite.options.get(dataset, {}))
+        available = module.check_signals(suite.signals or None)
         for task in _tasks(suite, module):
             for split in suite.splits:
                 count = n_folds(split, len(found.subjects), suite.folds)  # type: ignore[arg-type]
@@ -202,12 +207,9 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                         **_recipe(suite, model),
                         left_out=tuple(found.left_out),
                     )
-                    notes[cell.board] = [
-                        f"left out: {subject}: {reason}"
-                        for subject, reason in found.left_out.items()
-                    ]
+                    notes[cell.board] = left_out(found.left_out)
                     try:
-                        signals = _signals(cell, module)
+                        signals = _signals(cell, module, available)
                     except IncompatibleRunError as error:
                         reasons[f"{cell.board}/{model}"] = str(error)
                         continue
@@ -219,6 +221,14 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(runs), reasons, notes)
+
+
+def left_out(reasons: Mapping[str, str]) -> list[str]:
+    """One line a reason, with all subjects that it keeps out."""
+    subjects: dict[str, list[str]] = {}
+    for subject, reason in reasons.items():
+        subjects.setdefault(reason, []).append(subject)
+    return [f"left out: {', '.join(names)}: {reason}" for reason, names in subjects.items()]
 
 
 def catalogued(model: str) -> Probe | type[EmotionClassifier]:
@@ -271,9 +281,11 @@ def _recipe(suite: Suite, model: str) -> dict[str, Any]:
     }
 
 
-def _signals(run: Run, module: type[EmotionDataModule]) -> tuple[str, ...]:
+def _signals(
+    run: Run, module: type[EmotionDataModule], available: tuple[str, ...]
+) -> tuple[str, ...]:
     model = catalogued(run.model)
-    signals = model.choose_signals(module.signals)
+    signals = model.choose_signals(available)
     if not isinstance(model, Probe):
         values: dict[str, Any] = dict(run.recipe)
         model.check_inputs(module.window_inputs(signals, values["window"]))

@@ -39,8 +39,8 @@ from lightning_modules.metrics import scores
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "affectbench")
 """Packages whose versions numbers may depend on."""
-SIDE_FILES = ("log.txt", "metrics.csv", "model.ckpt")
-"""What is kept of a run besides its predictions and its result."""
+SIDE_FILES = ("metrics.csv", "model.ckpt")
+"""What is kept of a run besides its predictions, its log and its result."""
 SELECTION = "val_macro_f1"
 """What chooses the epoch."""
 
@@ -118,9 +118,10 @@ def execute(run: Run, places: Places, threads: int = 1) -> Result:
         "commit": commit(),
     }
     with tempfile.TemporaryDirectory(prefix="affectbench-") as name:
-        scratch = Path(name)
-        predictions = None
-        with _logged(scratch / "log.txt"):
+        scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
+        scratch.mkdir()
+        log, predictions = Path(name) / "log.txt", None
+        with _logged(log):
             try:
                 found, predictions = _compute(run, places, scratch)
                 result = Result(status="done", **common, **found)
@@ -132,8 +133,8 @@ def execute(run: Run, places: Places, threads: int = 1) -> Result:
                     traceback=traceback.format_exc(),
                     **common,
                 )
-        files = {name: scratch / name for name in SIDE_FILES if (scratch / name).is_file()}
-        store.save(result, predictions, files)
+        files = (log, *(scratch / name for name in SIDE_FILES))
+        store.save(result, predictions, {path.name: path for path in files if path.is_file()})
     return result
 
 

@@ -102,9 +102,9 @@ class WESADReader:
         if not path.is_file():
             found = sum(self._path(other).is_file() for other in SUBJECTS)
             raise DatasetNotFoundError(
-                f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected S2/S2.pkl ... "
-                f"S17/S17.pkl there, found {found} of {len(SUBJECTS)}. Unpack the whole archive, "
-                "or pass root="
+                f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected it beside those of the "
+                f"other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the whole "
+                "archive, or leave the subject out."
             )
         return (path,)
 
