@@ -109,9 +109,10 @@ def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32]]:
             f"{path}: expected a start in UTC seconds, a rate, then {n_channels} number(s) a line; "
             f"found otherwise ({error}). Export the session again."
         ) from error
-    if rate != [sfreq] * n_channels or len(set(start)) != 1:
+    if rate != [sfreq] * n_channels or len(set(start)) != 1 or not np.isfinite(start[0]):
         raise DatasetCorruptedError(
-            f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz, found rates {rate}"
+            f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz that start together, found "
+            f"rates {rate} and starts {start}. Export the session again."
         )
     if len(samples) != n_channels or not np.isfinite(samples).all():
         broken = np.flatnonzero(~np.isfinite(samples).all(axis=0))

@@ -7,8 +7,6 @@
 The raw files of the two devices are not written. A file's size is about 160 kB for each second.
 """
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import AffectbenchError
+from datamodules.synthesis.folders import check_request, new_folder
 from datamodules.synthesis.physiology import CHEST_RATES, E4_RATES, Phase, Session, session
 
 NUMBERS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17)
@@ -88,32 +87,15 @@ def write(
             margins and gaps add a ninth of these and four minutes to a recording.
 
     Raises:
-        AffectbenchError: A subject's folder is there already; nothing is written then.
-        ValueError: A number of subjects or minutes that cannot be.
+        AffectbenchError: A number of subjects, an effect or minutes that cannot be, or a subject's
+            folder that is there already; nothing is written then.
     """
-    if not 1 <= n_subjects <= len(NUMBERS):
-        raise ValueError(f"expected 1 to {len(NUMBERS)} subjects, found {n_subjects}")
+    check_request(root, [f"S{number}" for number in NUMBERS], n_subjects, effect)
     if not minutes >= SHORTEST_MINUTES:
-        raise ValueError(f"expected {SHORTEST_MINUTES} minutes or more, found {minutes}")
-    numbers = NUMBERS[:n_subjects]
-    for number in numbers:
-        if (root / f"S{number}").exists():
-            raise AffectbenchError(
-                f"expected no S{number} in {str(root)!r}, found one: made-up data do not replace "
-                "what is there. Name another folder, or take it away first."
-            )
-    root.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        subject = f"S{number}"
-        temporary = root / f".{subject}-{os.getpid()}"
-        temporary.mkdir()
-        try:
-            _write_subject(
-                temporary, number, np.random.default_rng([seed, number]), effect, minutes
-            )
-            temporary.rename(root / subject)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise AffectbenchError(f"expected {SHORTEST_MINUTES} minutes or more, found {minutes}")
+    for number in NUMBERS[:n_subjects]:
+        with new_folder(root / f"S{number}") as folder:
+            _write_subject(folder, number, np.random.default_rng([seed, number]), effect, minutes)
 
 
 def _write_subject(

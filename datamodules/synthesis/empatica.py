@@ -1,0 +1,136 @@
+"""A made-up session folder of an Empatica E4, in the format of its export.
+
+    BVP.csv EDA.csv TEMP.csv ACC.csv   start in UTC seconds, rate in Hz, one row a sample
+    HR.csv                             the same, from ten seconds later, one row a second
+    IBI.csv                            start, then time of a beat and seconds since the one before
+    tags.csv                           UTC seconds of presses of the button; may be empty
+    info.txt                           what the files are
+
+Formats and faults are those of published exports (WESAD; Stress-Predict): decimals, blanks after
+the commas of ACC's header but not of its rows, line ends, samples of switching on that mean
+nothing, and files that end at different times.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from datamodules.synthesis.physiology import Session
+
+STEPS_PER_G = 64
+"""Acceleration is counted in these."""
+EARLY_END = 2.0
+"""Seconds of a session that a file may lack at its end."""
+HEART_RATE_DELAY = 10
+"""Seconds over which the device averages before its first heart rate."""
+N_FLAT, N_HOT = 11, 4
+"""First samples of BVP that are -0.00, and of TEMP that are far above 100 degrees."""
+HOT = 382.18
+DECIMALS: Mapping[str, int] = MappingProxyType({"bvp": 2, "eda": 6, "temp": 2})
+
+INFO = """\
+Made up: nobody wore a device. The files have the layout of an Empatica E4's export.
+
+BVP.csv EDA.csv TEMP.csv ACC.csv HR.csv
+First line: start of the file in UTC seconds. Second line: samples a second. Then one line a sample.
+BVP: pulse at the wrist, no unit. EDA: skin conductance in microsiemens.
+TEMP: skin temperature in degrees Celsius. ACC: x, y and z in 1/64 g.
+HR: heart rate in beats a minute, from ten seconds after the start.
+
+IBI.csv
+First line: start in UTC seconds. Then seconds from the start, and seconds since the beat before.
+Beats that were not found with certainty are left out.
+
+tags.csv
+UTC seconds of presses of the button, one a line; empty if there were none.
+"""
+
+
+def write_session(
+    folder: Path,
+    made: Session,
+    start: int,
+    rng: np.random.Generator,
+    tags: Sequence[int] = (),
+    tags_name: str = "tags.csv",
+    hot_start: bool = True,
+) -> None:
+    """Write one session.
+
+    Args:
+        folder: Where the files go; it is there and empty.
+        made: With the signals bvp, eda, temp and acc at the rates of an E4. The files lack up to
+            EARLY_END seconds of its end, each its own share.
+        start: UTC seconds of the session's time zero.
+        rng: Of the files' ends, and of the beats that are left out.
+        tags: UTC seconds of presses of the button.
+        tags_name: Some publishers rename the file.
+        hot_start: Whether the first temperatures are above 100 degrees; not every device does that.
+    """
+    for name, signal in made.signals.items():
+        n_lost = int(rng.uniform(0, EARLY_END) * signal.sfreq)
+        samples = signal.samples[:, : signal.samples.shape[1] - n_lost]
+        if name == "acc":
+            counts = np.clip(np.round(samples.T * STEPS_PER_G), -128, 127).astype(int)
+            head = [", ".join([f"{start}.000000"] * 3), ", ".join([f"{signal.sfreq:.6f}"] * 3)]
+            rows = [f"{x},{y},{z}" for x, y, z in counts.tolist()]
+        else:
+            head = [f"{start}.00" if name == "bvp" else f"{start}.000000", f"{signal.sfreq:.6f}"]
+            values = _switched_on(name, samples[0].astype(np.float64), hot_start)
+            rows = [f"{value:.{DECIMALS[name]}f}" for value in values.tolist()]
+        _write_lines(folder / f"{name.upper()}.csv", [*head, *rows])
+    seconds = min(signal.duration for signal in made.signals.values())
+    rates = [f"{rate:.2f}" for rate in heart_rates(made.beats, int(seconds))]
+    head = [f"{start + HEART_RATE_DELAY}.000000", "1.000000"]
+    _write_lines(folder / "HR.csv", [*head, *rates])
+    _write_lines(folder / "IBI.csv", [f"{start}.000000, IBI", *_intervals(made.beats, rng)])
+    _write_lines(folder / tags_name, [str(tag) for tag in tags], end="\r\n")
+    _write_lines(folder / "info.txt", INFO.splitlines())
+
+
+def heart_rates(beats: npt.NDArray[np.float64], seconds: int) -> list[float]:
+    """Mean heart rate of the last ten seconds, at each whole second from the tenth on.
+
+    Args:
+        beats: Times of the beats in seconds, shape (n,).
+        seconds: Length of the session.
+
+    Returns:
+        Beats a minute, one value a second.
+    """
+    rates = []
+    for now in range(HEART_RATE_DELAY, seconds):
+        recent = beats[(beats > now - HEART_RATE_DELAY) & (beats <= now)]
+        rates.append(60 / float(np.diff(recent).mean()))
+    return rates
+
+
+def _switched_on(
+    name: str, values: npt.NDArray[np.float64], hot_start: bool
+) -> npt.NDArray[np.float64]:
+    """The signal with what the device gives while it is switched on."""
+    if name == "bvp":
+        values[:N_FLAT] = -0.0
+    elif name == "eda":
+        values[:1] = 0.0
+    elif name == "temp" and hot_start:
+        values[:N_HOT] = HOT + 0.02 * np.arange(N_HOT)
+    return values
+
+
+def _intervals(beats: npt.NDArray[np.float64], rng: np.random.Generator) -> list[str]:
+    """Lines of IBI.csv: to a 64th of a second, with stretches of eight beats left out."""
+    seen = np.round(beats * 64) / 64
+    found = np.repeat(rng.random(len(beats) // 8 + 1) < 0.5, 8)[: len(beats)]
+    return [
+        f"{seen[beat]:.6f},{seen[beat] - seen[beat - 1]:.6f}"
+        for beat in range(1, len(beats))
+        if found[beat]
+    ]
+
+
+def _write_lines(path: Path, lines: Sequence[str], end: str = "\n") -> None:
+    path.write_text("".join(line + end for line in lines), encoding="ascii", newline="")
