@@ -182,7 +182,7 @@ def _write_subject(
                     raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
                 samples = np.ascontiguousarray(signal.samples)
                 np.save(folder / f"{found.session}.{name}.npy", samples)
-                content.update(samples.tobytes())
+                content.update(samples.data)
                 signals[name] = asdict(
                     StoredSignal(samples.shape[1], signal.sfreq, signal.channels, signal.unit)
                 )

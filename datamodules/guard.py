@@ -69,7 +69,11 @@ def _check_pair(
         there = other[1].take(np.flatnonzero(other[1].recording == recording))
         trials = np.intersect1d(here.trial, there.trial)
         if len(trials):
-            raise LeakError(f"leak: trial(s) {trials[:SHOWN].tolist()} of {name} are in {sides}.")
+            first = here.start[np.isin(here.trial, trials)].min()
+            raise LeakError(
+                f"leak: trial(s) {trials[:SHOWN].tolist()} of {name} are in {sides}, the first at "
+                f"{first:g} s."
+            )
         starts = np.sort(there.start)
         after = np.searchsorted(starts, here.start - there.length + 1e-6)
         found = np.flatnonzero(
@@ -81,7 +85,9 @@ def _check_pair(
                 f"leak: {len(found)} window(s) of {name} overlap across {sides}, the first at "
                 f"{here.start[found[0]]:g} s."
             )
-    shared = np.intersect1d(one[1].recording, other[1].recording)
-    if len(shared):
-        named = sorted({recordings[row].subject for row in shared})
-        raise LeakError(f"leak: subject(s) {named} are in {sides}.")
+    here_too, there_too = (
+        {recordings[row].subject for row in np.unique(windows.recording)}
+        for _, windows in (one, other)
+    )
+    if here_too & there_too:
+        raise LeakError(f"leak: subject(s) {sorted(here_too & there_too)} are in {sides}.")

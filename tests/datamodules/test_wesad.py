@@ -206,10 +206,19 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["S3"]
 
 
-@pytest.mark.parametrize(("n_subjects", "minutes"), [(0, 1.0), (16, 1.0), (1, 0.0)])
-def test_impossible_requests(tmp_path: Path, n_subjects: int, minutes: float) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        synthesis.write(tmp_path, n_subjects, minutes=minutes)
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"n_subjects": 0}, "expected 1 to 15 subjects, found 0"),
+        ({"n_subjects": 16}, "expected 1 to 15 subjects, found 16"),
+        ({"n_subjects": 1, "effect": -1.0}, "expected an effect of 0 or more"),
+        ({"n_subjects": 1, "minutes": 0.0}, "expected 0.1 minutes or more"),
+    ],
+)
+def test_impossible_requests(tmp_path: Path, request_: dict[str, Any], message: str) -> None:
+    with pytest.raises(AffectbenchError, match=message):
+        synthesis.write(tmp_path / "new", **request_)
+    assert not (tmp_path / "new").exists()
 
 
 # ---- the reader
@@ -320,7 +329,7 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"bvp": (1, 1920), "acc": (3, 960)}
     assert module.n_classes == 3
-    assert module.name() == "wesad"
+    assert module.key() == "wesad"
     with pytest.raises(DatasetNotFoundError, match=r"no S2/S2\.pkl"):
         module.prepare_data()
 

@@ -1,0 +1,81 @@
+"""Small synthetic worlds: four people, eight phases of one score unit each."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from benchmark.data import prepare
+from benchmark.results import Store
+from benchmark.run import Run
+from benchmark.suite import Suite, expand
+from benchmark.train import Places, execute
+
+OPTIONS = {"n_subjects": 4, "phase": 60.0}
+RECIPES = {"cnn": {"max_epochs": 3, "stride": 30.0}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Workshop:
+    """Plans and does runs on synthetic recordings that are made once."""
+
+    cache: Path
+
+    def suite(self, models: Sequence[str], **fields: Any) -> Suite:
+        fields = {"options": {"synthetic": OPTIONS}, "recipes": RECIPES, **fields}
+        return Suite("small", datasets=("synthetic",), models=tuple(models), **fields)
+
+    def plan(self, models: Sequence[str], **fields: Any) -> tuple[Run, ...]:
+        suite = self.suite(models, **fields)
+        options = suite.options["synthetic"]
+        found = prepare("synthetic", Path("none"), self.cache, options, suite.subjects)
+        return expand(suite, {"synthetic": found}).runs
+
+    def places(self, runs: Path, **fields: Any) -> Places:
+        return Places(Path("none"), self.cache, runs, **fields)
+
+    def do(self, runs: Sequence[Run], folder: Path) -> Store:
+        for run in runs:
+            result = execute(run, self.places(folder))
+            assert result.status == "done", result.traceback
+        return Store(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def finished(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store of real runs: three models, two seeds, four folds. Not to be written to."""
+    runs = workshop.plan(["cnn", "lda", "majority"], seeds=(0, 1))
+    return workshop.do(runs, tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture
+def write_suite(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a suite file on small synthetic data; keywords replace its keys."""
+
+    def write(**keys: Any) -> Path:
+        values: dict[str, Any] = {
+            "datasets": ["synthetic"],
+            "models": ["majority", "lda", "cnn"],
+            "options": {"synthetic": dict(OPTIONS)},
+            "recipes": {name: dict(recipe) for name, recipe in RECIPES.items()},
+            **keys,
+        }
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    return write

@@ -1,0 +1,349 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datamodules import cache
+from datamodules.cache import Archive, as_recording, digest, store_subject, written_folder
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.recording import Recording, Segment, Signal
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Reads one row of numbers a subject: eda at 4 Hz."""
+
+    root: Path
+    factor: float = 1.0
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return ("S1", "S2")
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        path = self.root / f"{subject}.txt"
+        if not path.is_file():
+            raise DatasetNotFoundError(f"no {path}")
+        return (path,)
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        numbers = np.loadtxt(self.root / f"{subject}.txt", dtype=np.float32, ndmin=2)
+        signal = Signal(numbers * np.float32(self.factor), 4.0, ("eda",), "uS")
+        segment = Segment(0.25, 1.0, 3, {"condition": "stress", "valence": 5.5})
+        yield Recording(subject, "1", {"eda": signal}, (segment,))
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """A step."""
+
+    times: float = 2.0
+
+    def __call__(self, signal: Signal) -> Signal:
+        return replace(signal, samples=signal.samples * np.float32(self.times))
+
+
+class Halved(Doubled):
+    """Another."""
+
+
+class NeverReader(FileReader):
+    """As if it were the same class, but it may not read."""
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        raise AssertionError("a raw file was read again")
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> FileReader:
+    root = tmp_path / "raw"
+    root.mkdir()
+    (root / "S1.txt").write_text("1 2 3 4 5")
+    (root / "S2.txt").write_text("6 7 8 9")
+    return FileReader(root)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "mine"
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_what_is_stored_is_what_was_read(reader: FileReader, folder: Path) -> None:
+    stored = store_subject(folder, reader, {}, "S1")
+    (found,) = (as_recording(stored, recording) for recording in stored.recordings)
+    (read,) = reader.read("S1")
+    np.testing.assert_array_equal(found.signals["eda"].samples, [[1, 2, 3, 4, 5]], strict=False)
+    assert found.signals["eda"].samples.dtype == np.float32
+    assert (found.subject, found.session) == ("S1", "1")
+    assert found.segments == read.segments
+    assert found.signals["eda"].sfreq == 4.0
+    assert (found.signals["eda"].channels, found.signals["eda"].unit) == (("eda",), "uS")
+    assert stored.files["S1.txt"]["bytes"] == 9
+    assert stored.files["S1.txt"]["sha256"] == (
+        "2deb4db564eb7bf637bbcd3cf2d964639e63825caaa233dd8d759708b272dd55"
+    )
+
+
+def test_the_second_time_no_raw_file_is_read(
+    reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_subject(folder, reader, {}, "S1")
+    monkeypatch.setattr(FileReader, "read", NeverReader.read)
+    second = store_subject(folder, reader, {}, "S1")
+    assert second == first
+    assert len(entries(folder)) == 1
+    with pytest.raises(AssertionError, match="read again"):
+        store_subject(folder, reader, {}, "S2")
+
+
+@pytest.mark.parametrize("change", ["size", "time", "option", "step", "step's name", "reader"])
+def test_whatever_made_an_entry_makes_another(
+    reader: FileReader, folder: Path, change: str
+) -> None:
+    steps: dict[str, list[Doubled]] = {"eda": [Doubled()]}
+    first = store_subject(folder, reader, steps, "S1")
+    path = reader.root / "S1.txt"
+    samples = [2, 4, 6, 8, 10]
+    if change == "size":
+        path.write_text("1 2 3 4 5 6")
+        samples.append(12)
+    elif change == "time":
+        path.write_text("1 2 3 4 9")
+        os.utime(path, ns=(1, 1))
+        samples[-1] = 18
+    elif change == "option":
+        reader = replace(reader, factor=3.0)
+        samples = [6, 12, 18, 24, 30]
+    elif change == "step":
+        steps = {"eda": [Doubled(3.0)]}
+        samples = [3, 6, 9, 12, 15]
+    elif change == "step's name":
+        steps = {"eda": [Halved()]}
+    else:
+
+        class FileReader2(FileReader):
+            pass
+
+        reader = FileReader2(reader.root)
+    second = store_subject(folder, reader, steps, "S1")
+    assert second.folder != first.folder
+    assert len(entries(folder)) == 2
+    assert np.load(second.folder / "1.eda.npy").tolist() == [samples]
+    assert np.load(first.folder / "1.eda.npy").tolist() == [[2, 4, 6, 8, 10]]
+    assert (second.content == first.content) == (change in ("step's name", "reader"))
+
+
+def test_another_place_is_no_change(reader: FileReader, folder: Path, tmp_path: Path) -> None:
+    first = store_subject(folder, reader, {}, "S1")
+    moved = reader.root.rename(tmp_path / "elsewhere")
+    assert store_subject(folder, FileReader(moved), {}, "S1").folder == first.folder
+
+
+def test_source_code_is_part_of_the_key(
+    reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_subject(folder, reader, {}, "S1")
+    monkeypatch.setattr(cache, "_sources", lambda module: f"new code of {module}")
+    assert store_subject(folder, reader, {}, "S1").folder != first.folder
+
+
+def test_steps_change_only_their_signal(reader: FileReader, folder: Path) -> None:
+    stored = store_subject(folder, reader, {"bvp": [Doubled()]}, "S1")
+    assert np.load(stored.folder / "1.eda.npy").tolist() == [[1, 2, 3, 4, 5]]
+    stored = store_subject(folder, reader, {"eda": [Doubled(), Doubled(5.0)]}, "S1")
+    assert np.load(stored.folder / "1.eda.npy").tolist() == [[10, 20, 30, 40, 50]]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_write_leaves_nothing(
+    reader: FileReader,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    real = FileReader.read
+
+    def stops(self: FileReader, subject: str) -> Iterator[Recording]:
+        yield from real(self, subject)
+        assert len(entries(folder)) == 1
+        raise error
+
+    monkeypatch.setattr(FileReader, "read", stops)
+    with pytest.raises(error):
+        store_subject(folder, reader, {}, "S1")
+    assert entries(folder) == []
+    monkeypatch.setattr(FileReader, "read", real)
+    assert store_subject(folder, reader, {}, "S1").recordings[0].signals["eda"].n_times == 5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(
+    reader: FileReader, folder: Path, value: float
+) -> None:
+    (reader.root / "S1.txt").write_text(f"1 2 {value} 4 5")
+    with pytest.raises(DatasetCorruptedError, match="S1: eda: expected finite samples"):
+        store_subject(folder, reader, {}, "S1")
+    assert entries(folder) == []
+
+
+def test_errors_of_a_reader_name_the_subject(
+    reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (reader.root / "S1.txt").write_text("one two")
+    with pytest.raises(DatasetCorruptedError, match="^S1: .*one"):
+        store_subject(folder, reader, {}, "S1")
+    monkeypatch.setattr(FileReader, "read", lambda self, subject: iter(()))
+    with pytest.raises(DatasetCorruptedError, match="S2: expected at least one recording"):
+        store_subject(folder, reader, {}, "S2")
+    (reader.root / "S2.txt").unlink()
+    with pytest.raises(DatasetNotFoundError, match=r"no .*S2\.txt"):
+        store_subject(folder, reader, {}, "S2")
+    assert entries(folder) == []
+
+
+def test_the_slower_of_two_takes_what_is_there(
+    reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FileReader.read
+    quicker = []
+
+    def overtaken(self: FileReader, subject: str) -> Iterator[Recording]:
+        if not quicker:
+            quicker.append(None)
+            quicker.append(store_subject(folder, reader, {}, subject))
+        yield from real(self, subject)
+
+    monkeypatch.setattr(FileReader, "read", overtaken)
+    slower = store_subject(folder, reader, {}, "S1")
+    assert slower == quicker[1]
+    assert entries(folder) == [slower.folder.name]
+
+
+def test_a_folder_that_cannot_be_named_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OSError, match="taken"), written_folder(tmp_path / "taken") as temporary:
+        (temporary / "x").write_text("")
+    assert entries(tmp_path) == ["taken"]
+
+
+AT_ONCE = """
+import json, sys, time
+from pathlib import Path
+from datamodules.cache import Archive, store_subject
+from datamodules.synthetic import SyntheticReader
+
+folder, mine, other = (Path(argument) for argument in sys.argv[1:])
+reader = SyntheticReader(n_subjects=2, phase=60.0)
+mine.touch()
+while not other.exists():
+    time.sleep(0.001)
+archive = Archive(folder, tuple(store_subject(folder, reader, {}, name) for name in ("S1", "S2")))
+for signal in ("bvp", "acc"):
+    archive.join(signal)
+print(json.dumps([archive.key, float(abs(archive.samples("acc")).sum())]))
+"""
+
+
+def test_two_processes_at_once(folder: Path, tmp_path: Path) -> None:
+    flags = [str(tmp_path / "one"), str(tmp_path / "two")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, str(folder), *order],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for order in (flags, flags[::-1])
+    ]
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], answers
+    (one, _), (other, _) = answers
+    assert json.loads(one) == json.loads(other)
+    found = entries(folder)
+    assert [name.split("-")[0] for name in found] == ["S1", "S2", "all"]
+    assert entries(folder / found[2]) == ["acc.npy", "bvp.npy"]
+
+
+# ---- all subjects, end to end
+
+
+def test_joined_is_concatenated(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    spans = [(0.0, 11.3, "rest"), (12.0, 20.0, "stress")]
+    recordings = {
+        "S2": (make_recording("S2", spans, 1), make_recording("S2", spans[:1], 2, session="2")),
+        "S10": (make_recording("S10", spans, 3),),
+    }
+    archive = archive_of(recordings)
+    plain = [recording for found in recordings.values() for recording in found]
+    assert [found.session for found in archive.recordings] == ["1", "2", "1"]
+    for name in ("fast", "slow"):
+        pieces = [recording.signals[name].samples for recording in plain]
+        joined = archive.samples(name)
+        np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1), strict=True)
+        for offset, piece in zip(archive.offsets(name), pieces, strict=True):
+            np.testing.assert_array_equal(joined[:, offset : offset + piece.shape[1]], piece)
+        assert isinstance(joined, np.memmap)
+    assert archive.samples("fast") is archive.samples("fast")
+
+
+def test_joining_again_writes_nothing(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    archive = archive_of({"S1": (make_recording("S1", [(0.0, 5.0, "rest")]),)})
+    (path,) = (archive.folder / f"all-{archive.key}").glob("fast.npy")
+    before = path.stat()
+    archive.join("fast")
+    assert path.stat() == before
+
+
+def test_an_interrupted_join_leaves_nothing(
+    archive_of: Callable[..., Archive],
+    make_recording: Callable[..., Recording],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = archive_of({"S1": (make_recording("S1", [(0.0, 5.0, "rest")]),)})
+    joined = archive.folder / f"all-{archive.key}"
+    (joined / "fast.npy").unlink()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises(OSError, match="no space left"):
+        archive.join("fast")
+    assert entries(joined) == ["slow.npy"]
+
+
+def test_the_key_of_an_archive_is_its_content(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    spans = [(0.0, 5.0, "rest"), (6.0, 9.0, "stress")]
+
+    def key(seed: int = 0, spans: list[tuple[float, float, str]] = spans, n: int = 2) -> str:
+        names = [f"S{number}" for number in range(n)]
+        return archive_of({name: (make_recording(name, spans, seed),) for name in names}).key
+
+    moved = [(0.0, 5.0, "rest"), (6.5, 9.0, "stress")]
+    renamed = [(0.0, 5.0, "stress"), (6.0, 9.0, "stress")]
+    keys = [key(), key(1), key(spans=moved), key(spans=renamed), key(n=1)]
+    assert len(set(keys)) == 5
+    assert key() == keys[0]
+
+
+def test_digests_do_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": [2.5]}) == digest({"b": [2.5], "a": 1})
+    assert digest([1, 2]) != digest([2, 1])
+    assert len(digest("")) == 16

@@ -1,0 +1,396 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datamodules.cache import (
+    Archive,
+    StoredRecording,
+    StoredSignal,
+    StoredSubject,
+    as_recording,
+)
+from datamodules.errors import IncompatibleRunError
+from datamodules.signals.recording import Recording, Segment
+from datamodules.tasks import Task
+from datamodules.windows import (
+    BatchRows,
+    WindowDataset,
+    WindowIndex,
+    first_samples,
+    fit_scaling,
+    index_windows,
+    n_samples,
+    recording_moments,
+)
+
+TASK = Task("stress", ("rest", "stress"), {"rest": 0, "fun": 0, "stress": 1}, source="test")
+SPANS = {
+    "S1": [
+        [(2.0, 30.5, "rest"), (31.0, 40.0, "talk"), (41.25, 71.375, "stress")],
+        [(0.0, 19.875, "fun"), (20.0, 24.0, "stress"), (30.0, 70.0, "stress")],
+    ],
+    "S2": [[(1.125, 45.0, "stress"), (45.0, 90.0, "rest"), (91.0, 94.875, "rest")]],
+    "S10": [[(0.5, 50.0, "rest"), (60.0, 85.0, "talk"), (85.0, 140.5, "stress")]],
+}
+
+
+@pytest.fixture
+def archive(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> Archive:
+    recordings = {
+        subject: tuple(
+            make_recording(subject, spans, seed=10 * number + session, session=str(session))
+            for session, spans in enumerate(sessions)
+        )
+        for number, (subject, sessions) in enumerate(SPANS.items())
+    }
+    return archive_of(recordings)
+
+
+def plain_index(length: float, stride: float, unit: float | None, in_units: bool) -> list[tuple]:
+    """Windows one by one: recording, start, target, subject, trial, unit."""
+    rows = []
+    recording = 0
+    for subject, sessions in enumerate(SPANS.values()):
+        for spans in sessions:
+            for trial, (start, stop, condition) in enumerate(spans, start=1):
+                if condition == "talk":
+                    continue
+                target = 1 if condition == "stress" else 0
+                pieces = [(-1, start, stop)]
+                if in_units and unit is None:
+                    pieces = [(0, start, stop)]
+                elif in_units:
+                    pieces = []
+                    while start + (len(pieces) + 1) * unit <= stop:
+                        first = start + len(pieces) * unit
+                        pieces.append((len(pieces), first, first + unit))
+                for number, first, last in pieces:
+                    now = first
+                    while now + length <= last:
+                        rows.append((recording, now, target, subject, trial, number))
+                        now += stride
+            recording += 1
+    return rows
+
+
+def as_rows(index: WindowIndex) -> list[tuple]:
+    columns = (index.recording, index.start, index.target, index.subject, index.trial, index.unit)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize("in_units", [False, True])
+@pytest.mark.parametrize("unit", [None, 10.0, 9.875])
+@pytest.mark.parametrize(
+    ("length", "stride"), [(5.0, 5.0), (5.0, 1.0), (9.875, 0.125), (4.0, 7.5), (0.5, 0.25)]
+)
+def test_index_is_that_of_a_plain_loop(
+    archive: Archive, length: float, stride: float, unit: float | None, in_units: bool
+) -> None:
+    # All times are in eighths of a second, so that sums of them are exact.
+    found = index_windows(archive, TASK, length, stride, unit, in_units)
+    expected = plain_index(length, stride, unit, in_units)
+    assert as_rows(found) == expected
+    assert len(expected) > 10
+    assert found.length == length
+
+
+def test_there_may_be_no_window(archive: Archive) -> None:
+    found = index_windows(archive, TASK, 200.0, 1.0, None, in_units=True)
+    assert len(found) == 0
+    assert first_samples(archive, "fast", found).shape == (0,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 9.0), st.floats(0.3, 60.0), st.sampled_from(["rest", "stress"])),
+        min_size=1,
+        max_size=5,
+    ),
+    st.floats(0.2, 12.0),
+    st.floats(0.1, 12.0),
+    st.floats(0.2, 20.0),
+    st.booleans(),
+)
+def test_windows_never_cross_a_segment_or_a_unit(
+    archive_from: Callable[..., Archive],
+    gaps: list[tuple[float, float, str]],
+    length: float,
+    stride: float,
+    unit: float,
+    in_units: bool,
+) -> None:
+    spans, now = [], 0.0
+    for gap, seconds, condition in gaps:
+        spans.append((now + gap, now + gap + seconds, condition))
+        now = spans[-1][1]
+    archive = archive_from(spans)
+    found = index_windows(archive, TASK, length, stride, unit, in_units)
+    seen = dict.fromkeys(range(1, len(spans) + 1), 0)
+    for _, start, target, _, trial, number in as_rows(found):
+        first, last, condition = spans[trial - 1]
+        assert target == (condition == "stress")
+        if in_units:
+            first, last = first + number * unit, min(last, first + (number + 1) * unit)
+        else:
+            assert number == -1
+        assert first - 1e-9 <= start
+        assert start + length <= last + 2e-6
+        seen[trial] += 1
+    for trial, (first, last, _) in enumerate(spans, start=1):
+        room = min(unit, last - first) if in_units else last - first
+        whole = last - first >= unit if in_units else True
+        if length < room - 1e-5 and whole:
+            assert seen[trial] > 0
+
+
+@pytest.fixture(scope="module")
+def archive_from(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Archive]:
+    """Archives that hold segments and no samples: the index needs no more."""
+    folder = tmp_path_factory.mktemp("no_samples")
+
+    def build(spans: list[tuple[float, float, str]]) -> Archive:
+        segments = tuple(
+            Segment(start, stop, trial, {"condition": condition})
+            for trial, (start, stop, condition) in enumerate(spans, start=1)
+        )
+        signal = StoredSignal(10000, 8.0, ("c",), "a.u.")
+        recording = StoredRecording("S1", "1", {"fast": signal}, segments)
+        return Archive(folder, (StoredSubject(folder / "S1", (recording,), "0", {}),))
+
+    return build
+
+
+def dataset(archive: Archive, index: WindowIndex, scaled: bool) -> WindowDataset:
+    rates = {"fast": 8.0, "slow": 2.5}
+    moments = {name: recording_moments(archive, TASK, name) for name in rates}
+    return WindowDataset(
+        {name: torch.from_numpy(archive.samples(name)) for name in rates},
+        index,
+        {name: first_samples(archive, name, index) for name in rates},
+        {name: n_samples(index.length, rate) for name, rate in rates.items()},
+        fit_scaling(archive, moments, ("S1", "S10")) if scaled else None,
+    )
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_batches_are_slices_of_the_recordings(archive: Archive, scaled: bool) -> None:
+    index = index_windows(archive, TASK, 4.8, 1.125, 10.0, in_units=True)
+    data = dataset(archive, index, scaled)
+    whole = [
+        as_recording(subject, stored)
+        for subject in archive.subjects
+        for stored in subject.recordings
+    ]
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    assert len(data) == len(index) > 50
+    for rows in order.split(7):
+        batch = data[rows]
+        for place, row in enumerate(rows.tolist()):
+            recording = whole[index.recording[row]]
+            for name, sfreq, n_times in (("fast", 8.0, 38), ("slow", 2.5, 12)):
+                first = round(index.start[row] * sfreq)
+                expected = recording.signals[name].samples[:, first : first + n_times].copy()
+                if scaled:
+                    expected -= data.mean[name].numpy()
+                    expected /= data.std[name].numpy()
+                np.testing.assert_array_equal(
+                    batch.signals[name][place].numpy(), expected, strict=True
+                )
+            assert batch.target[place] == index.target[row]
+            assert batch.subject[place] == index.subject[row]
+            assert batch.trial[place] == index.trial[row]
+        assert batch.signals["fast"].shape == (len(rows), 2, 38)
+        assert batch.target.dtype == batch.subject.dtype == batch.trial.dtype == torch.int64
+
+
+def test_gathering_leaves_the_samples_as_they_are(archive: Archive) -> None:
+    before = archive.samples("fast").copy()
+    data = dataset(archive, index_windows(archive, TASK, 5.0, 1.0, None, False), scaled=True)
+    first = data[torch.arange(len(data))].signals["fast"]
+    np.testing.assert_array_equal(archive.samples("fast"), before)
+    torch.testing.assert_close(data[torch.arange(len(data))].signals["fast"], first)
+    assert abs(float(first.mean())) < 0.1
+
+
+def test_the_last_window_stays_in_its_recording(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    # The second recording ends 0.06 s after its segment: less than half a sample of 2.5 Hz.
+    one = make_recording("S1", [(0.0, 10.0, "rest")])
+    two = make_recording("S2", [(0.3, 7.3, "stress")])
+    cut = {
+        name: type(signal)(
+            signal.samples[:, : int(7.36 * signal.sfreq)], signal.sfreq, signal.channels, "a.u."
+        )
+        for name, signal in two.signals.items()
+    }
+    short = {"fast": cut["fast"], "slow": two.signals["slow"]}
+    archive = archive_of({"S1": (one,), "S2": (Recording("S2", "1", short, ()),)})
+    index = index_windows(archive, TASK, 7.0, 1.0, None, in_units=False)
+    late = WindowIndex(
+        recording=np.array([1]),
+        start=np.array([0.3]),
+        target=np.array([0]),
+        subject=np.array([1]),
+        trial=np.array([1]),
+        unit=np.array([-1]),
+        length=7.0,
+    )
+    assert len(index) == 4
+    n_first = one.signals["fast"].samples.shape[1]
+    n_times = cut["fast"].samples.shape[1]
+    assert n_times == 58
+    assert first_samples(archive, "fast", late).tolist() == [n_first + 2]
+    late.start[0] = 0.4
+    assert first_samples(archive, "fast", late).tolist() == [n_first + n_times - 56]
+    with pytest.raises(IncompatibleRunError, match=r"recordings of at least 8\.0 s.*fast"):
+        first_samples(
+            archive,
+            "fast",
+            WindowIndex(
+                late.recording,
+                late.start,
+                late.target,
+                late.subject,
+                late.trial,
+                late.unit,
+                length=8.0,
+            ),
+        )
+
+
+MEASURE = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np, torch
+from datamodules.windows import BatchRows, Scaling, WindowDataset, WindowIndex
+
+seconds, sfreq, length = 7200, 64, 60
+np.save(sys.argv[1], np.zeros((1, seconds * sfreq), np.float32))
+samples = torch.from_numpy(np.load(sys.argv[1], mmap_mode="c"))
+n = seconds - length
+zeros = np.zeros(n, np.int64)
+index = WindowIndex(zeros, np.arange(n, dtype=float), zeros, zeros, zeros, zeros, float(length))
+torch.zeros(64, 1, 4).index_select(0, torch.arange(3)).sub_(1).div_(2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+one = {"bvp": torch.ones(1, 1)}
+data = WindowDataset(
+    {"bvp": samples}, index, {"bvp": np.arange(n) * sfreq}, {"bvp": length * sfreq},
+    Scaling(one, one),
+)
+rows = BatchRows(n, 64, torch.Generator().manual_seed(0))
+total = sum(len(data[batch].target) for batch in rows)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({
+    "windows": total,
+    "grown": (after - before) * 1024,
+    "file": samples.numel() * 4,
+    "batch": 64 * length * sfreq * 4,
+    "table": n * length * sfreq * 4,
+}))
+"""
+
+
+def test_overlap_costs_no_memory(tmp_path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "bvp.npy")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    measured = json.loads(found.stdout)
+    assert measured["windows"] == 7140
+    # The pages of the file that were read, a few batches, and what libraries load on first use.
+    assert measured["grown"] < measured["file"] + 5 * measured["batch"] + 16e6
+    assert measured["table"] > 3 * (measured["file"] + 5 * measured["batch"] + 16e6)
+
+
+def test_scaling_is_mean_and_deviation_of_the_training_segments(archive: Archive) -> None:
+    moments = {name: recording_moments(archive, TASK, name) for name in ("fast", "slow")}
+    scaling = fit_scaling(archive, moments, ("S1", "S10"))
+    for name, sfreq in (("fast", 8.0), ("slow", 2.5)):
+        pieces = []
+        for subject in archive.subjects:
+            for stored in subject.recordings:
+                samples = as_recording(subject, stored).signals[name].samples.astype(np.float64)
+                for segment in stored.segments:
+                    if stored.subject != "S2" and segment.annotations["condition"] != "talk":
+                        pieces.append(
+                            samples[:, round(segment.start * sfreq) : round(segment.stop * sfreq)]
+                        )
+        joined = np.concatenate(pieces, axis=1)
+        assert scaling.mean[name].shape == (len(joined), 1)
+        np.testing.assert_allclose(scaling.mean[name][:, 0], joined.mean(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(scaling.std[name][:, 0], joined.std(axis=1), rtol=1e-6)
+
+
+def test_scaling_knows_nothing_of_other_subjects(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    def fitted(seed: int, spans: list[tuple[float, float, str]]) -> tuple[torch.Tensor, ...]:
+        archive = archive_of(
+            {
+                "S1": (make_recording("S1", SPANS["S1"][0], seed=1),),
+                "S2": (make_recording("S2", spans, seed=seed),),
+                "S3": (make_recording("S3", SPANS["S2"][0], seed=2),),
+            }
+        )
+        moments = {name: recording_moments(archive, TASK, name) for name in ("fast", "slow")}
+        scaling = fit_scaling(archive, moments, ("S1", "S3"))
+        return (*scaling.mean.values(), *scaling.std.values())
+
+    one, other = fitted(3, SPANS["S2"][0]), fitted(4, SPANS["S10"][0])
+    for here, there in zip(one, other, strict=True):
+        assert torch.equal(here, there)
+
+
+def test_a_channel_that_never_changes_is_not_divided_by_zero(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    recording = make_recording("S1", [(0.0, 20.0, "rest")])
+    recording.signals["fast"].samples[1] = 36.7
+    archive = archive_of({"S1": (recording,)})
+    moments = {"fast": recording_moments(archive, TASK, "fast")}
+    scaling = fit_scaling(archive, moments, ("S1",))
+    assert scaling.std["fast"][1, 0] == 1
+    assert scaling.std["fast"][0, 0] > 1.5
+
+
+# ---- rows of batches
+
+
+@given(st.integers(0, 60), st.integers(1, 12), st.booleans())
+def test_every_row_once(n_windows: int, batch_size: int, shuffled: bool) -> None:
+    generator = torch.Generator().manual_seed(0) if shuffled else None
+    rows = BatchRows(n_windows, batch_size, generator)
+    batches = list(rows)
+    assert len(batches) == len(rows)
+    seen = torch.cat(batches).tolist() if batches else []
+    alone = shuffled and batch_size > 1 and n_windows % batch_size == 1
+    assert len(seen) == len(set(seen)) == n_windows - alone
+    assert set(seen) <= set(range(n_windows))
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    if not shuffled:
+        assert seen == list(range(n_windows))
+
+
+def test_order_comes_from_the_seed() -> None:
+    def order(seed: int, epochs: int = 2) -> list[list[int]]:
+        rows = BatchRows(50, 8, torch.Generator().manual_seed(seed))
+        return [torch.cat(list(rows)).tolist() for _ in range(epochs)]
+
+    first = order(1)
+    assert first == order(1)
+    assert first != order(2)
+    assert first[0] != first[1]
+    assert first[0] != sorted(first[0])
