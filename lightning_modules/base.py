@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import lightning as L
 import torch
@@ -36,10 +36,17 @@ class Recipe:
         window: Length of a window in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
         scaling: ``"standard"`` or ``"none"``; see EmotionDataModule.
-        optimizer: ``"adam"`` or ``"adamw"``.
+        optimizer: ``"adam"``, ``"adamw"`` or ``"sgd"``.
         lr: Learning rate of the first epoch.
         lr_decay: Factor on the learning rate after each epoch.
-        weight_decay: L2 penalty (adam) or decoupled decay (adamw).
+        plateau_factor: Factor on the learning rate after ``plateau_patience`` epochs in which
+            ``plateau_on`` found no new minimum; 1: none.
+        plateau_patience: Epochs.
+        plateau_on: ``"train_loss"`` or ``"val_loss"``.
+        lr_min: The plateau rule goes no lower.
+        momentum: Of sgd.
+        eps: Of adam and adamw.
+        weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
         batch_size: Windows in a batch.
         max_epochs: Epochs at most; the epoch with the best macro F1 on the validation subjects
             counts, the first of equals.
@@ -53,23 +60,35 @@ class Recipe:
     window: float = 60.0
     stride: float = 10.0
     scaling: Literal["standard", "none"] = "standard"
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-3
     lr_decay: float = 1.0
+    plateau_factor: float = 1.0
+    plateau_patience: int = 10
+    plateau_on: Literal["train_loss", "val_loss"] = "val_loss"
+    lr_min: float = 0.0
+    momentum: float = 0.0
+    eps: float = 1e-8
     weight_decay: float = 0.0
     batch_size: int = 64
     max_epochs: int = 20
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("window", "stride", "lr", "lr_decay"):
+        for name in ("window", "stride", "lr", "lr_decay", "plateau_factor", "eps"):
             _expect(name, getattr(self, name), (int, float), above=0)
-        _expect("weight_decay", self.weight_decay, (int, float), above=-1e-300)
-        for name in ("batch_size", "max_epochs"):
+        for name in ("weight_decay", "momentum", "lr_min"):
+            _expect(name, getattr(self, name), (int, float), above=-1e-300)
+        for name in ("batch_size", "max_epochs", "plateau_patience"):
             _expect(name, getattr(self, name), (int,), above=0)
         if self.patience is not None:
             _expect("patience", self.patience, (int,), above=0)
-        for name, known in (("scaling", ("standard", "none")), ("optimizer", ("adam", "adamw"))):
+        choices = {
+            "scaling": ("standard", "none"),
+            "optimizer": ("adam", "adamw", "sgd"),
+            "plateau_on": ("train_loss", "val_loss"),
+        }
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"expected {name} among {known}, found {getattr(self, name)!r}")
 
@@ -166,12 +185,33 @@ class EmotionClassifier(L.LightningModule):
         self._log_epoch("val")
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.recipe.optimizer]
-        optimizer = kind(
-            self.parameters(), lr=self.recipe.lr, weight_decay=self.recipe.weight_decay, fused=True
+        recipe = self.recipe
+        common: dict[str, Any] = {
+            "lr": recipe.lr,
+            "weight_decay": recipe.weight_decay,
+            "fused": True,
+        }
+        optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(self.parameters(), momentum=recipe.momentum, **common)
+        else:
+            kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+            optimizer = kind(self.parameters(), eps=recipe.eps, **common)
+        if recipe.plateau_factor == 1:
+            scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.lr_decay)
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer,
+            factor=recipe.plateau_factor,
+            patience=recipe.plateau_patience - 1,
+            threshold=1e-4,
+            threshold_mode="abs",
+            min_lr=recipe.lr_min,
         )
-        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.recipe.lr_decay)
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": recipe.plateau_on},
+        }
 
     def _log_epoch(self, part: str) -> None:
         """Log mean loss and macro F1 over the windows of an epoch, computed once."""
