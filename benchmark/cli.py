@@ -342,12 +342,13 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     from benchmark.leaderboard import LeaderboardError, write_leaderboards
     from benchmark.results import Store
 
-    boards = write_leaderboards(Store(arguments.runs), arguments.leaderboards)
-    if not boards:
+    store = Store(arguments.runs)
+    if next(store.results(), None) is None:
         raise LeaderboardError(
             f"no results in {str(arguments.runs)!r}: expected the folder of an affectbench run; "
             "name it with --runs"
         )
+    boards = write_leaderboards(store, arguments.leaderboards)
     for board in boards:
         _print_board(board)
     print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")

@@ -21,6 +21,8 @@ from lightning_modules.base import EmotionClassifier
 SUITES = Path(__file__).parent / "suites"
 EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND = "all", "found"
+SEEDS = 2**32
+"""Seeds are smaller than this; numpy takes no others."""
 OPEN = ("subjects", "signals", "seeds", "splits")
 """Fields that the command line may set to what the suite does not name."""
 
@@ -77,6 +79,9 @@ class Suite:
         for what in ("datasets", "splits", "models", "seeds"):
             if not getattr(self, what):
                 raise SuiteError(f"{where}: expected at least one of {what}, found none")
+        for seed in self.seeds:
+            if not 0 <= seed < SEEDS:
+                raise SuiteError(f"{where}: expected seeds from 0 to {SEEDS - 1}, found {seed}")
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -242,12 +247,19 @@ def reader_options(
     """Options that differ from the reader's defaults, sorted by name.
 
     Raises:
-        SuiteError: An option that the reader has not.
+        SuiteError: An option that the reader has not, or a value of another type than its default.
     """
     fields: Any = getattr(module.reader, "__dataclass_fields__", {})
     defaults = {f.name: f.default for f in fields.values() if f.name != "root"}
     known_names(options, defaults, f"{module.title}: option")
-    return tuple(sorted((k, v) for k, v in options.items() if v != defaults[k]))
+    values = {name: _like(defaults[name], value) for name, value in options.items()}
+    for name, value in values.items():
+        if type(value) is not type(defaults[name]):
+            raise SuiteError(
+                f"{module.title}: expected {name} to be of type {type(defaults[name]).__name__}, "
+                f"as in {defaults[name]!r}, found {value!r}"
+            )
+    return tuple(sorted((k, v) for k, v in values.items() if v != defaults[k]))
 
 
 def suite_names() -> list[str]:
@@ -267,9 +279,15 @@ def known_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
             )
 
 
+def _like(default: object, value: Value) -> Value:
+    """A value as its default is written: 1 and 1.0 are the same work."""
+    return float(value) if type(default) is float and type(value) is int else value
+
+
 def _recipe(suite: Suite, model: str) -> dict[str, Any]:
     own: Any = catalogued(model).published
-    changes: dict[str, Any] = dict(suite.recipes.get(model, {}))
+    asked = suite.recipes.get(model, {})
+    changes: dict[str, Any] = {k: _like(getattr(own, k), v) for k, v in asked.items()}
     try:
         recipe: Any = dataclasses.replace(own, **changes)
     except (TypeError, ValueError) as error:

@@ -201,7 +201,7 @@ def test_errors_of_a_reader_name_the_subject(
     reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (reader.root / "S1.txt").write_text("one two")
-    with pytest.raises(DatasetCorruptedError, match="^S1: .*one"):
+    with pytest.raises(DatasetCorruptedError, match=r"^S1: .*one"):
         store_subject(folder, reader, {}, "S1")
     monkeypatch.setattr(FileReader, "read", lambda self, subject: iter(()))
     with pytest.raises(DatasetCorruptedError, match="S2: expected at least one recording"):

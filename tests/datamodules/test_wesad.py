@@ -239,7 +239,7 @@ def test_subjects_that_do_not_exist(root: Path, subject: str) -> None:
 
 
 def test_a_subject_that_is_not_there(root: Path) -> None:
-    with pytest.raises(DatasetNotFoundError, match=r"no S17/S17\.pkl .* found 2 of 15"):
+    with pytest.raises(DatasetNotFoundError, match=r"no S17/S17\.pkl .* of whom 2 of 15 are"):
         WESADReader(root).files("S17")
 
 
