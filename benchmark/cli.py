@@ -98,6 +98,21 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
     how.add_argument("--dry-run", action="store_true", help="say what would be done")
 
+    predict = commands.add_parser("predict", help="use a trained model on new recordings")
+    predict.set_defaults(command=_predict)
+    predict.add_argument(
+        "checkpoint",
+        type=Path,
+        help="model.ckpt of a finished run, or a folder with published Attention-LRCN weights",
+    )
+    predict.add_argument(
+        "files", nargs="+", type=Path, help="session folders of an Empatica E4, SX/SX.pkl of WESAD"
+    )
+    predict.add_argument("--out", type=Path, required=True, help="the CSV; plots go beside it")
+    predict.add_argument(
+        "--stride", type=float, default=10.0, help="seconds between windows; default: 10"
+    )
+
     status = commands.add_parser("status", help="how far the latest call is")
     status.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
     status.set_defaults(command=_status)
@@ -316,6 +331,20 @@ def _devices(names: str, jobs: int | None) -> list[str]:
                 f"no device {name!r}: expected cpu, auto, or some of the {count} GPU(s) by number"
             )
     return [name for name in chosen for _ in range(jobs or 1)]
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from benchmark.predict import load_predictor, predict_files
+    from benchmark.run import BenchmarkError
+
+    if not arguments.stride > 0:
+        raise BenchmarkError(f"expected a positive --stride, found {arguments.stride}")
+    predictor = load_predictor(arguments.checkpoint)
+    if predictor.subjects:
+        print(f"trained on {', '.join(predictor.subjects)}: be sure that they are other people")
+    for path in predict_files(predictor, arguments.files, arguments.out, arguments.stride):
+        print(path)
+    return DONE
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,129 @@
+"""Predictions on new recordings against the run that the checkpoint is of."""
+
+import dataclasses
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.cli import main
+from benchmark.data import prepare
+from benchmark.predict import load_predictor, plot_probabilities
+from benchmark.results import Store
+from benchmark.run import BenchmarkError
+from benchmark.suite import Suite, expand
+from benchmark.train import Places, execute
+from datamodules.synthesis import empatica_e4
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on made-up E4 sessions, and where they are."""
+    root = tmp_path_factory.mktemp("predict")
+    empatica_e4.write(root / "data" / "empatica_e4", n_subjects=3, seed=0, effect=1.0)
+    prepared = {
+        "empatica_e4": prepare("empatica_e4", root / "data/empatica_e4", root / "cache", {}, ())
+    }
+    suite = Suite("predict", ("empatica_e4",), models=("cnn",), recipes={"cnn": {"max_epochs": 1}})
+    run = expand(suite, prepared).runs[0]
+    places = Places(root / "data", root / "cache", root / "runs")
+    assert execute(run, places).status == "done"
+    return root, Store(places.runs).folder(run), Store(places.runs).predictions(run)
+
+
+def test_windows_of_the_test_subject_get_the_probabilities_of_the_run(finished, tmp_path):
+    root, folder, expected = finished
+    session = root / "data" / "empatica_e4" / str(expected["subject"][0])
+    out = tmp_path / "predictions.csv"
+    assert (
+        main(
+            [
+                "predict",
+                str(folder / "model.ckpt"),
+                str(session),
+                "--out",
+                str(out),
+                "--stride",
+                "1",
+            ]
+        )
+        == 0
+    )
+    table = pd.read_csv(out)
+    compared = 0
+    for start, probabilities in zip(expected["start"], expected["probabilities"], strict=True):
+        rows = table[np.isclose(table["start"], start)]
+        if len(rows):
+            found = rows[["p_no_stress", "p_stress"]].to_numpy()[0]
+            np.testing.assert_allclose(found, probabilities, atol=1e-4)
+            compared += 1
+    assert compared > 2
+    first = float((session / "EDA.csv").read_text().split()[0])
+    assert pd.Timestamp(table["time"][0]).timestamp() == int(first)
+
+
+def test_an_e4_folder_gets_a_plot_that_is_valid_svg(finished, tmp_path):
+    root, folder, expected = finished
+    session = root / "data" / "empatica_e4" / str(expected["subject"][0])
+    out = tmp_path / "predictions.csv"
+    main(["predict", str(folder / "model.ckpt"), str(session), "--out", str(out)])
+    (plot,) = tmp_path.glob("*.svg")
+    lines = ElementTree.parse(plot).getroot().findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2
+    assert len(lines[0].get("points").split()) == len(pd.read_csv(out))
+
+
+def test_a_probability_of_one_is_drawn_at_the_top():
+    text = plot_probabilities(
+        "a < b", np.array([0.0, 60.0]), np.array([[1.0, 0.0]] * 2), ("x", "y")
+    )
+    tree = ElementTree.fromstring(text)
+    one, zero = tree.findall("{http://www.w3.org/2000/svg}polyline")
+    top = {float(point.split(",")[1]) for point in one.get("points").split()}
+    bottom = {float(point.split(",")[1]) for point in zero.get("points").split()}
+    assert max(top) < min(bottom)
+
+
+@pytest.mark.parametrize("wrong", ["no file", "no run", "broken", "no scaling"])
+def test_what_is_no_checkpoint_of_a_run_is_refused(finished, tmp_path, wrong):
+    _, folder, _ = finished
+    checkpoint = tmp_path / "model.ckpt"
+    if wrong != "no file":
+        checkpoint.write_bytes((folder / "model.ckpt").read_bytes())
+    if wrong != "no run":
+        (tmp_path / "run.json").write_text((folder / "run.json").read_text())
+    if wrong == "broken":
+        checkpoint.write_bytes(b"x" * 100)
+    if wrong == "no scaling":
+        run = json.loads((tmp_path / "run.json").read_text())
+        (tmp_path / "run.json").write_text(json.dumps({**run, "model": "lda"}))
+    with pytest.raises(BenchmarkError, match="expected|cannot be read"):
+        load_predictor(checkpoint)
+
+
+def test_a_recording_that_does_not_fit_is_refused_and_nothing_is_written(
+    finished, tmp_path, capsys
+):
+    _, folder, _ = finished
+    (tmp_path / "session").mkdir()
+    words = ["predict", str(folder / "model.ckpt"), str(tmp_path / "session")]
+    assert main([*words, "--out", str(tmp_path / "p.csv")]) == 2
+    assert "EDA.csv" in capsys.readouterr().err
+    assert not list(tmp_path.glob("p*"))
+
+
+def test_published_weights_take_their_own_window_and_classes(tmp_path):
+    import os
+
+    folder = os.environ.get("AFFECTBENCH_ATTENTION_LRCN_WEIGHTS")
+    if not folder:
+        pytest.skip("AFFECTBENCH_ATTENTION_LRCN_WEIGHTS names no folder")
+    predictor = load_predictor(Path(folder) / "student")
+    assert predictor.window == 120
+    spec = dataclasses.asdict(predictor.inputs["bvp"])
+    assert spec == {"n_channels": 1, "n_times": 7680, "sfreq": 64.0}
+    with pytest.raises(BenchmarkError, match="takes bvp"):
+        predictor.predict({}, 10.0)
