@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_what_is_no_checkpoint_of_a_run_is_refused(finished, tmp_path, wrong):
     if wrong == "no scaling":
         run = json.loads((tmp_path / "run.json").read_text())
         (tmp_path / "run.json").write_text(json.dumps({**run, "model": "lda"}))
-    with pytest.raises(BenchmarkError, match="expected|cannot be read"):
+    with pytest.raises(BenchmarkError, match=r"expected|cannot be read"):
         load_predictor(checkpoint)
 
 
@@ -116,8 +117,6 @@ def test_a_recording_that_does_not_fit_is_refused_and_nothing_is_written(
 
 
 def test_published_weights_take_their_own_window_and_classes(tmp_path):
-    import os
-
     folder = os.environ.get("AFFECTBENCH_ATTENTION_LRCN_WEIGHTS")
     if not folder:
         pytest.skip("AFFECTBENCH_ATTENTION_LRCN_WEIGHTS names no folder")
