@@ -91,12 +91,11 @@ def run_all(
                 if run is None:
                     continue
                 if worker.connection.poll():
-                    try:
-                        finished(worker.connection.recv())
+                    answer = _received_from(worker)
+                    if answer is not None:
+                        finished(answer)
                         worker.run = None
                         continue
-                    except EOFError:
-                        worker.process.join()
                 if not worker.process.is_alive():
                     workers[workers.index(worker)] = _start(context, worker.device, places, alive)
                     if attempts[run.id] < ATTEMPTS:
@@ -124,6 +123,16 @@ def _send(worker: _Worker) -> None:
         worker.connection.send(worker.run)
     except (BrokenPipeError, ConnectionResetError):
         worker.process.join()  # it died while idle; the loop finds it dead and starts another
+
+
+def _received_from(worker: _Worker) -> Finished | None:
+    """What a worker says; None if it died instead, perhaps in the middle of a word."""
+    try:
+        answer: Finished = worker.connection.recv()
+    except (EOFError, OSError):  # a reset, if it died before it read what it was sent
+        worker.process.join()
+        return None
+    return answer
 
 
 def _died(run: Run, places: Places, exitcode: int | None) -> Finished:

@@ -225,7 +225,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     ]
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
-    return Plan(tuple(runs), reasons, notes)
+    return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
 
 
 def left_out(reasons: Mapping[str, str]) -> list[str]:

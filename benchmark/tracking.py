@@ -11,6 +11,18 @@ from benchmark.run import Run
 LoggerName = Literal["csv", "wandb", "tensorboard", "none"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
 
+PRIVATE = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "host": "",
+    "silent": True,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_save_requirements": False,
+}
+"""Settings of Weights & Biases: nothing of the machine, its user or its folders is kept."""
+
 
 def make_logger(name: LoggerName, run: Run, suite: str, folder: Path, kept: Path) -> Logger | None:
     """The logger of one run.
@@ -37,10 +49,23 @@ def make_logger(name: LoggerName, run: Run, suite: str, folder: Path, kept: Path
             group=f"{run.board}/{run.model}",
             save_dir=kept,
             config=run.as_dict(),
-            settings={"disable_git": True, "disable_code": True, "console": "off"},
+            settings=PRIVATE,
         )
     if name == "tensorboard":
         from lightning.pytorch.loggers import TensorBoardLogger
 
         return TensorBoardLogger(kept / "tensorboard", name=run.board, version=run.folder)
     return None
+
+
+def close_logger(name: LoggerName, logger: Logger | None) -> None:
+    """End the tracker's run, however training ended: a process has many runs, one after another.
+
+    Lightning would go on writing into a run of Weights & Biases that is still open.
+    """
+    if logger is not None:
+        logger.finalize("success")
+    if name == "wandb":
+        import wandb
+
+        wandb.finish()

@@ -27,7 +27,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store
 from benchmark.run import Result, Run
-from benchmark.tracking import LoggerName, make_logger
+from benchmark.tracking import LoggerName, close_logger, make_logger
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import digest
@@ -254,9 +254,11 @@ def _fit(
         plugins=[LightningEnvironment()],
         default_root_dir=scratch,
     )
-    trainer.fit(model, datamodule=module)
-    if logger is not None:
-        logger.finalize("success")
+    try:
+        trainer.fit(model, datamodule=module)
+    finally:
+        close_logger(places.logger, logger)
+    trainer.logger = None  # predicting would write into it
     return trainer, best
 
 

@@ -230,6 +230,20 @@ class EmotionDataModule(L.LightningDataModule):
             self.scaling = fit_scaling(self.archive, moments, self.split.train)
         self.rows = rows
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that its model can be used on new recordings.
+
+        Returns:
+            ``classes``, ``train`` (subjects), and ``mean`` and ``std`` of the scaling by signal,
+            shape (C, 1) each, empty where samples are taken as recorded.
+        """
+        return {
+            "classes": list(self.task.classes),
+            "train": list(self.split.train),
+            "mean": dict(self.scaling.mean) if self.scaling else {},
+            "std": dict(self.scaling.std) if self.scaling else {},
+        }
+
     def grid(self, part: Part) -> WindowIndex:
         """Windows of all subjects, cut as this part wants them; ``rows`` says which are its own."""
         return self.grids["segments" if part == "train" else "units"]

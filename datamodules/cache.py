@@ -53,6 +53,10 @@ class Reader(Protocol):
         """Recordings of a subject, one a session, in order of time."""
 
 
+READABLE = 0o755
+"""Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
+
+
 @dataclass(frozen=True)
 class StoredSignal:
     """A signal of a stored recording, without its samples."""
@@ -106,6 +110,7 @@ def written_folder(folder: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield temporary
+        temporary.chmod(READABLE)
         try:
             temporary.rename(folder)
         except OSError:

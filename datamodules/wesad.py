@@ -102,9 +102,9 @@ class WESADReader:
         if not path.is_file():
             found = sum(self._path(other).is_file() for other in SUBJECTS)
             raise DatasetNotFoundError(
-                f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected it beside those of the "
-                f"other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the whole "
-                "archive, or leave the subject out."
+                f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected it beside those of "
+                f"the other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the "
+                "whole archive, or leave the subject out."
             )
         return (path,)
 

@@ -116,7 +116,9 @@ def test_whatever_made_an_entry_makes_another(
     path = reader.root / "S1.txt"
     samples = [2, 4, 6, 8, 10]
     if change == "size":
+        times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
         path.write_text("1 2 3 4 5 6")
+        os.utime(path, ns=times)
         samples.append(12)
     elif change == "time":
         path.write_text("1 2 3 4 9")

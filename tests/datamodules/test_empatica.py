@@ -142,10 +142,13 @@ def test_only_the_start_is_mended(folder: Path) -> None:
     assert found.signals["temp"].samples[0, 100] == 150
 
 
-def test_skin_conductance_that_is_zero_all_the_time_is_left_alone(folder: Path) -> None:
+def test_skin_conductance_that_stays_zero_is_left_alone(folder: Path) -> None:
     head = lines(folder / "EDA.csv")[:2]
     rewrite(folder / "EDA.csv", [*head, *["0.000000"] * 230])
     assert (empatica.read_session(folder).signals["eda"].samples == 0).all()
+    rewrite(folder / "EDA.csv", [*head, *["0.000000"] * 40, *["1.500000"] * 190])
+    eda = empatica.read_session(folder).signals["eda"].samples[0]
+    assert (eda[:40].tolist(), eda[40]) == ([0.0] * 40, 1.5)
 
 
 def test_tags_may_be_empty_renamed_or_missing(folder: Path) -> None:
