@@ -315,6 +315,20 @@ def test_delta_simple_is_against_the_better_baseline(tmp_path):
     assert board(stored(tmp_path, results)).loc["cnn", "delta_simple"] == pytest.approx(0.2)
 
 
+def test_nothing_is_measured_against_a_baseline_that_lacks_somebody(tmp_path):
+    results = [done(run("cnn", fold), 0.6) for fold in range(3)]
+    results += [done(run("majority", fold), 0.3) for fold in range(2)]
+    table = board(stored(tmp_path, results))
+    assert np.isnan(table.loc["cnn", "delta_majority"])
+
+
+def test_model_with_results_is_not_also_not_applicable(tmp_path):
+    store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
+    store.note_cells({}, {f"{run().board}/lda": "takes any signal but acc"})
+    (found,) = build_boards(store)
+    assert found.table["model"].tolist() == ["lda"]
+
+
 def test_files_come_back_byte_for_byte(finished, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_leaderboards(finished, first)

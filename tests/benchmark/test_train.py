@@ -112,6 +112,20 @@ def test_score_units_against_a_plain_loop(workshop, tmp_path):
     assert scores["brier"] == pytest.approx(brier, abs=1e-6)
 
 
+def test_units_of_one_trial_are_scored_apart(workshop, tmp_path):
+    options = {"synthetic": {"n_subjects": 4, "phase": 130.0}}
+    run = workshop.plan(["lda"], options=options, recipes={})[0]
+    module = make_datamodule(run, workshop.places(tmp_path))
+    module.prepare_data()
+    module.setup()
+    windows = module.windows("test")
+    assert len(windows) == 8 * 2
+    probabilities = np.tile([[0.9, 0.1], [0.4, 0.6]], (8, 1))  # first and second unit of a trial
+    found = score_units(module, windows, probabilities)
+    assert found["n_units"] == {"S1": 16}
+    assert found["confusion"] == {"S1": [[4, 4], [4, 4]]}
+
+
 def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
     digests = []
     for window in (60.0, 20.0):

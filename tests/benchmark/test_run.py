@@ -1,0 +1,173 @@
+"""Run: equal ids mean equal work, and every field is work. Result: what went in comes out."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+from benchmark.run import PROTOCOL, Result, Run
+
+RUN = Run(
+    dataset="wesad",
+    task="stress",
+    split="leave_one_subject_out",
+    fold=2,
+    seed=1,
+    model="cnn",
+    signals=("eda", "bvp"),
+    subjects=("S2", "S3", "S4"),
+    data="0123456789abcdef",
+)
+OTHERS = {
+    "dataset": "synthetic",
+    "task": "affect",
+    "split": "subject_hold_out",
+    "fold": 3,
+    "seed": 2,
+    "model": "lda",
+    "signals": ("bvp", "eda"),
+    "subjects": ("S2", "S3"),
+    "data": "fedcba9876543210",
+    "folds": 4,
+    "options": (("effect", 0.0),),
+    "recipe": (("lr", 0.1),),
+    "changed": ("lr",),
+    "left_out": ("S5",),
+    "protocol": PROTOCOL + 1,
+}
+FULL = dataclasses.replace(
+    RUN,
+    folds=4,
+    options=(("effect", 0.5), ("n_subjects", 3)),
+    recipe=(("lr", 0.1), ("patience", None), ("scaling", "none")),
+    changed=("lr",),
+    left_out=("S5", "S6"),
+)
+
+
+def test_every_field_has_another_value_here():
+    assert list(OTHERS) == [field.name for field in dataclasses.fields(Run)]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_id_depends_on_every_field(name):
+    assert dataclasses.replace(RUN, **{name: OTHERS[name]}).id != RUN.id
+
+
+def test_ids_are_all_different():
+    runs = [dataclasses.replace(RUN, **{name: value}) for name, value in OTHERS.items()]
+    assert len({run.id for run in [RUN, *runs]}) == len(OTHERS) + 1
+
+
+def test_equal_runs_have_equal_ids():
+    again = Run(**{field.name: getattr(RUN, field.name) for field in dataclasses.fields(Run)})
+    assert again is not RUN
+    assert again == RUN
+    assert again.id == RUN.id
+    assert hash(again) == hash(RUN)
+
+
+def test_field_at_its_default_does_not_count():
+    asked = {
+        "data": "0123456789abcdef",
+        "dataset": "wesad",
+        "fold": 2,
+        "model": "cnn",
+        "protocol": PROTOCOL,
+        "seed": 1,
+        "signals": ["eda", "bvp"],
+        "split": "leave_one_subject_out",
+        "subjects": ["S2", "S3", "S4"],
+        "task": "stress",
+    }
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    assert RUN.id == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_protocol_counts_even_at_its_default():
+    text = json.dumps(RUN.as_dict())
+    assert f'"protocol": {PROTOCOL}' in text
+    bumped = dataclasses.replace(RUN, protocol=PROTOCOL + 1)
+    assert bumped.id != RUN.id
+    assert bumped.board == RUN.board
+
+
+@pytest.mark.parametrize("run", [RUN, FULL], ids=["short", "full"])
+def test_run_round_trip(run):
+    again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
+    assert again == run
+    assert again.id == run.id
+    assert hash(again) == hash(run)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Result(RUN, "failed", error="ValueError: no", traceback="Traceback\n  ...\n"),
+        Result(
+            FULL,
+            "done",
+            scores={"S4": {"macro_f1": 1 / 3, "mcc": -0.25}},
+            n_units={"S4": 7},
+            units={"S4": "abc"},
+            confusion={"S4": [[1, 2], [3, 1]]},
+            parameters=12,
+            seconds={"prepare": 0.5, "train": 1.25, "predict": 0.125},
+            peak_memory=5,
+            epochs=(20, 7),
+            device="cpu",
+            threads=2,
+            versions={"torch": "2"},
+            commit="abc+",
+            raw="def",
+            notes=("one", "two"),
+        ),
+    ],
+    ids=["failed", "done"],
+)
+def test_result_round_trip(result):
+    values = json.loads(json.dumps(result.as_dict()))
+    assert values["id"] == result.run.id
+    again = Result.from_dict(values)
+    assert again == result
+    assert again.run.id == result.run.id
+
+
+def test_every_field_of_a_result_comes_back():
+    values = Result(RUN, "done").as_dict()
+    assert set(values) == {field.name for field in dataclasses.fields(Result)} | {"id"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "board"),
+    [
+        ({}, "wesad__stress__leave_one_subject_out"),
+        ({"task": "affect"}, "wesad__affect__leave_one_subject_out"),
+        ({"split": "subject_hold_out"}, "wesad__stress__subject_hold_out"),
+        ({"split": "subject_k_fold"}, "wesad__stress__subject_5_fold"),
+        ({"split": "subject_k_fold", "folds": 3}, "wesad__stress__subject_3_fold"),
+        (
+            {"options": (("effect", 0.0), ("n_subjects", 6))},
+            "wesad_effect_0_n_subjects_6__stress__leave_one_subject_out",
+        ),
+        ({"options": (("effect", 0.5),)}, "wesad_effect_0.5__stress__leave_one_subject_out"),
+        ({"fold": 0, "seed": 9, "model": "lda"}, "wesad__stress__leave_one_subject_out"),
+    ],
+)
+def test_board(changes, board):
+    assert dataclasses.replace(RUN, **changes).board == board
+
+
+def test_folder_is_of_the_board_the_model_and_the_run():
+    assert RUN.folder == f"wesad__stress__leave_one_subject_out/cnn/2-1-{RUN.id}"
+
+
+@pytest.mark.parametrize(("run", "label"), [(RUN, "default"), (FULL, "lr=0.1")])
+def test_recipe_label_is_what_was_changed(run, label):
+    assert run.recipe_label == label
+
+
+def test_run_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RUN.fold = 3  # type: ignore[misc]
