@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         choice.add_argument(f"--{name}", nargs="+", metavar=name[0].upper(), help="only these")
     choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
+    choice.add_argument("--recipe", choices=["published", "fast"], help="of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
     choice.add_argument("--effect", type=_effect, help="effect planted in synthetic data")
     how = run.add_argument_group("how")
@@ -234,6 +235,8 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     if arguments.folds is not None:
         suite = suite.with_folds(arguments.folds)
+    if arguments.recipe is not None:
+        suite = suite.with_recipe(arguments.recipe)
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     places = Places(

@@ -25,6 +25,10 @@ from lightning_modules.base import EmotionClassifier
 
 PUBLISHED_CLASSES = ("baseline", "stress", "amusement")
 """Order of the classes in the authors' weights of Attention-LRCN."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+"""Okabe and Ito's, which colour-blind people can tell apart."""
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 300, 50, 40, 50, 40
+"""Of a plot and its margins, in units of the SVG."""
 BATCH = 64
 """Windows that are on the device at once."""
 
@@ -114,8 +118,8 @@ def load_predictor(checkpoint: Path) -> Predictor:
                 f"{checkpoint}: expected one <fold>_net_lrcn.pt of the published weights, found "
                 f"{len(folds)}"
             )
-        model = load_published(checkpoint, folds[0])
-        return Predictor(model, PUBLISHED_INPUTS, PUBLISHED_CLASSES, {}, {}, ())
+        published = load_published(checkpoint, folds[0])
+        return Predictor(published, PUBLISHED_INPUTS, PUBLISHED_CLASSES, {}, {}, ())
     described = checkpoint.with_name("run.json")
     if not checkpoint.is_file() or not described.is_file():
         raise BenchmarkError(
@@ -208,11 +212,6 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
-"""Okabe and Ito's, which colour-blind people can tell apart."""
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 300, 50, 40, 50, 40
-
-
 def plot_probabilities(
     title: str,
     seconds: npt.NDArray[np.float64],
@@ -249,8 +248,8 @@ def plot_probabilities(
             f'<text x="{at:.1f}" y="{HEIGHT - 18}" text-anchor="middle">{minutes:.1f} min</text>'
         )
     for position, name in enumerate(classes):
-        y = TOP + (1 - probabilities[:, position]) * inner
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        curve = TOP + (1 - probabilities[:, position]) * inner
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, curve, strict=True))
         colour = COLOURS[position % len(COLOURS)]
         lines.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'

@@ -36,7 +36,8 @@ class Run:
         folds: Folds of ``subject_k_fold``.
         options: Options of the dataset's reader that differ from its defaults, sorted by name.
         recipe: Every value of the recipe, sorted by name, so that a changed default is other work.
-        changed: Names of those that differ from the model's own recipe.
+        kind: Which of the model's own recipes it starts from, ``"published"`` or ``"fast"``.
+        changed: Names of the values that differ from that recipe.
         left_out: Subjects that the dataset has and that could not be read.
         protocol: Version of the protocol.
     """
@@ -53,6 +54,7 @@ class Run:
     folds: int = 5
     options: tuple[tuple[str, Value], ...] = ()
     recipe: tuple[tuple[str, Value], ...] = ()
+    kind: str = "published"
     changed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     protocol: int = PROTOCOL
@@ -97,9 +99,9 @@ class Run:
 
     @property
     def recipe_label(self) -> str:
-        """What the suite changed of the model's own recipe."""
+        """Which of the model's own recipes, and what the suite changed of it."""
         values = dict(self.recipe)
-        return " ".join(f"{name}={values[name]}" for name in self.changed) or "default"
+        return " ".join([self.kind, *(f"{name}={values[name]}" for name in self.changed)])
 
     def _board_options(self) -> list[tuple[str, float]]:
         return [(name, float(value)) for name, value in self.options if value is not None]

@@ -23,6 +23,7 @@ EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND = "all", "found"
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
+RECIPES = ("published", "fast")
 OPEN = ("subjects", "signals", "seeds", "splits")
 """Fields that the command line may set to what the suite does not name."""
 
@@ -45,8 +46,9 @@ class Suite:
         folds: Of ``subject_k_fold``.
         subjects: Who takes part; empty: everybody.
         signals: What models may choose from; empty: every signal of the dataset.
+        recipe: Which of the models' own recipes: ``published``, or ``fast`` where there is one.
         options: Options of readers, by dataset.
-        recipes: Changes to recipes, by model.
+        recipes: Changes to that recipe, by model.
 
     Raises:
         SuiteError: A name that is in no catalogue.
@@ -61,6 +63,7 @@ class Suite:
     folds: int = 5
     subjects: tuple[str, ...] = ()
     signals: tuple[str, ...] = ()
+    recipe: str = "published"
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ class Suite:
         known_names(self.splits, SPLITS, f"{where}: split")
         known_names(self.models, [*EVERY_MODEL, ALL], f"{where}: model")
         known_names(self.options, DATAMODULES, f"{where}: options of dataset")
+        known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.recipes, EVERY_MODEL, f"{where}: recipe of model")
         for model, changes in self.recipes.items():
             values = [f.name for f in dataclasses.fields(catalogued(model).published)]
@@ -123,6 +127,10 @@ class Suite:
         if folds < 2:
             raise SuiteError(f"expected at least 2 folds, found {folds}")
         return dataclasses.replace(self, folds=folds)
+
+    def with_recipe(self, recipe: str) -> Self:
+        """The suite with another of the models' own recipes."""
+        return dataclasses.replace(self, recipe=recipe)
 
     def with_option(self, dataset: str, option: str, value: Value) -> Self:
         """The suite with one option of a dataset's reader changed."""
@@ -285,7 +293,8 @@ def _like(default: object, value: Value) -> Value:
 
 
 def _recipe(suite: Suite, model: str) -> dict[str, Any]:
-    own: Any = catalogued(model).published
+    kind = suite.recipe if hasattr(catalogued(model), suite.recipe) else "published"
+    own: Any = getattr(catalogued(model), kind)
     asked = suite.recipes.get(model, {})
     changes: dict[str, Any] = {k: _like(getattr(own, k), v) for k, v in asked.items()}
     try:
@@ -295,6 +304,7 @@ def _recipe(suite: Suite, model: str) -> dict[str, Any]:
     values = dataclasses.asdict(recipe)
     return {
         "recipe": tuple(sorted(values.items())),
+        "kind": kind,
         "changed": tuple(sorted(name for name in changes if values[name] != getattr(own, name))),
     }
 
@@ -328,6 +338,9 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key in ("options", "recipes"):
         whole = isinstance(value, dict) and all(isinstance(v, dict) for v in value.values())
         expect(whole, "a mapping from names to mappings")
+        return value
+    if key == "recipe":
+        expect(isinstance(value, str), "a name")
         return value
     if key == "folds":
         expect(isinstance(value, int) and value >= 2, "a whole number of at least 2")

@@ -3,8 +3,21 @@
 from lightning_modules.attention_lrcn import AttentionLRCN
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.cnn import CNN
+from lightning_modules.cnn_lstm import CNNLSTM
+from lightning_modules.dnn import DNN
+from lightning_modules.emotionkd import EmotionKDStudent, EmotionKDTeacher
+from lightning_modules.lstm import LSTM
+from lightning_modules.mlstm_fcn import MLSTMFCN
+from lightning_modules.rtcan_1d import RTCAN1D
 
 MODELS: dict[str, type[EmotionClassifier]] = {
     "attention_lrcn": AttentionLRCN,
+    "rtcan_1d": RTCAN1D,
+    "mlstm_fcn": MLSTMFCN,
+    "emotionkd_teacher": EmotionKDTeacher,
+    "emotionkd_student": EmotionKDStudent,
+    "dnn": DNN,
+    "lstm": LSTM,
     "cnn": CNN,
+    "cnn_lstm": CNNLSTM,
 }

@@ -138,6 +138,8 @@ class EmotionClassifier(L.LightningModule):
     """Alternatives for ``choose_signals``, the paper's own input first."""
     published: ClassVar[Recipe]
     """The recipe of the paper, or of this project where there is no paper."""
+    fast: ClassVar[Recipe]
+    """Fewer epochs and early stopping, for suites that choose it."""
 
     def __init__(self, network: nn.Module, n_classes: int, recipe: Recipe) -> None:
         super().__init__()

@@ -1,106 +1,85 @@
-"""CNN: a plain one-dimensional baseline that takes wearable signals at their own rates."""
+"""CNN: two convolutions over sites and feature rows, averaged over both."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import Output, Recipe
+from lightning_modules.rows import PUBLISHED, FeatureRows, RowClassifier, convolve_sites, pool_sites
+from lightning_modules.seedv_study import StudyCNN1Network, StudyCNN2Network, choose_network
 
-COMMON_RATE = 8.0
-"""Hz to which the first layer brings a faster signal; a slower one keeps its rate."""
-
-
-class SignalEncoder(nn.Module):
-    """Three convolutions over one signal, summed up by mean and maximum over time.
-
-    Args:
-        n_channels: C.
-        sfreq: Rate in Hz.
-        width: Features W.
-    """
-
-    def __init__(self, n_channels: int, sfreq: float, width: int) -> None:
-        super().__init__()
-        stride = max(1, round(sfreq / COMMON_RATE))
-        self.layers = nn.Sequential(
-            nn.Conv1d(n_channels, width, 4 * stride + 1, stride, padding=2 * stride),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Conv1d(width, width, 5, 2, padding=2),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-            nn.Conv1d(width, width, 5, 2, padding=2),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
-        )
-
-    def forward(self, window: Tensor) -> Tensor:
-        features = self.layers(window)  # (B, W, L)
-        return torch.cat([features.mean(2), features.amax(2)], dim=1)  # (B, 2 W)
+WIDTH = 64
+DROPOUT = 0.2
 
 
 class CNNNetwork(nn.Module):
-    """One encoder a signal, one linear layer over all of them.
+    """Two 3x3 convolutions over (sites, rows), the mean over both, one linear layer.
+
+    EEG features come as one map a band, (5, electrodes, rows); those of other signals as one map a
+    feature, (F, 1, rows). See ``FeatureRows.maps``.
 
     Args:
-        inputs: Any signals, at any rates.
+        inputs: Any signals; see FeatureRows.
         n_classes: K.
-        width: Features of each encoder.
-        dropout: Share of features dropped before the linear layer.
     """
 
-    def __init__(
-        self, inputs: Inputs, n_classes: int, width: int = 32, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, inputs: Inputs, n_classes: int) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(
-            {
-                name: SignalEncoder(spec.n_channels, spec.sfreq, width)
-                for name, spec in inputs.items()
-            }
+        self.rows = FeatureRows(inputs)
+        groups, sites = self.rows.layout
+        self.layers = nn.Sequential(
+            convolve_sites(groups, WIDTH, sites),
+            nn.BatchNorm2d(WIDTH),
+            nn.ReLU(),
+            pool_sites(sites),
+            convolve_sites(WIDTH, WIDTH, max(1, sites // 2)),
+            nn.BatchNorm2d(WIDTH),
+            nn.ReLU(),
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(2 * width * len(inputs), n_classes)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.head = nn.Linear(WIDTH, n_classes)
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
-        encoded = [encoder(signals[name]) for name, encoder in self.encoders.items()]
-        embedding = torch.cat(encoded, dim=1)  # (B, D)
+        maps = self.rows.maps(self.rows(signals))  # (B, G, S, R)
+        embedding = self.layers(maps).mean(dim=(2, 3))  # (B, 64)
         return Output(self.head(self.dropout(embedding)), embedding)
 
 
-PUBLISHED = Recipe(
-    source="this project's; no paper",
-    window=60.0,
-    stride=30.0,
-    lr=1e-3,
-    weight_decay=1e-4,
-    optimizer="adamw",
-    batch_size=64,
-    max_epochs=20,
-    patience=6,
-)
+class CNN(RowClassifier):
+    """CNN on feature rows, in the spirit of a study on SEED-V.
 
+    ``layers="rows"`` is this project's design. It has the width of the study's CNN-1 and departs
+    from it as DNN does, and in this: bands are the input maps, convolutions move one step at a time
+    and are normalised before ReLU, pooling halves electrodes but not time, and the mean over
+    electrodes and rows is classified instead of each place in the map, so that any number of either
+    will do. Where there is one site, nothing is pooled, and kernels are 1x3.
 
-class CNN(EmotionClassifier):
-    """A plain 1-D CNN over skin conductance, pulse and temperature.
+    ``layers="study_1"`` and ``"study_2"`` are the study's own two tables; see seedv_study.
 
-    Motion is left to the probe of that name: a network that sees it may learn how people move in a
-    condition instead of what they feel.
+    Args:
+        inputs: Any signals; by preference ``"eeg_de"``.
+        n_classes: K.
+        layers: Which network.
+        recipe: How it is trained.
+
+    Raises:
+        IncompatibleRunError: No signal, or one that the study's layers cannot take.
+
+    References:
+        Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
+        (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
-
-    prefers: ClassVar = (("eda", "bvp", "temp"), ("ecg", "resp"), ("eeg",), ("eeg_de", "eye"))
-    published = PUBLISHED
 
     def __init__(
         self,
         inputs: Inputs,
         n_classes: int,
-        width: int = 32,
-        dropout: float = 0.5,
+        layers: Literal["rows", "study_1", "study_2"] = "rows",
         recipe: Recipe = PUBLISHED,
     ) -> None:
-        super().__init__(CNNNetwork(inputs, n_classes, width, dropout), n_classes, recipe)
+        self.check_inputs(inputs)
+        networks = {"rows": CNNNetwork, "study_1": StudyCNN1Network, "study_2": StudyCNN2Network}
+        super().__init__(choose_network(networks, layers, inputs, n_classes), n_classes, recipe)
         self.save_hyperparameters()

@@ -305,7 +305,7 @@ def test_changed_recipe_is_a_row_of_its_own(tmp_path):
         done(run("cnn", fold, recipe=(("lr", 0.1),), changed=("lr",)), 0.8) for fold in range(3)
     ]
     (found,) = build_boards(stored(tmp_path, results))
-    assert found.table["recipe"].tolist() == ["lr=0.1", "default"]
+    assert found.table["recipe"].tolist() == ["published lr=0.1", "published"]
     assert found.table["macro_f1"].tolist() == pytest.approx([0.8, 0.6])
 
 

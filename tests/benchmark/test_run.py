@@ -32,6 +32,7 @@ OTHERS = {
     "folds": 4,
     "options": (("effect", 0.0),),
     "recipe": (("lr", 0.1),),
+    "kind": "fast",
     "changed": ("lr",),
     "left_out": ("S5",),
     "protocol": PROTOCOL + 1,
@@ -41,6 +42,7 @@ FULL = dataclasses.replace(
     folds=4,
     options=(("effect", 0.5), ("n_subjects", 3)),
     recipe=(("lr", 0.1), ("patience", None), ("scaling", "none")),
+    kind="fast",
     changed=("lr",),
     left_out=("S5", "S6"),
 )
@@ -163,7 +165,7 @@ def test_folder_is_of_the_board_the_model_and_the_run():
     assert RUN.folder == f"wesad__stress__leave_one_subject_out/cnn/2-1-{RUN.id}"
 
 
-@pytest.mark.parametrize(("run", "label"), [(RUN, "default"), (FULL, "lr=0.1")])
+@pytest.mark.parametrize(("run", "label"), [(RUN, "published"), (FULL, "fast lr=0.1")])
 def test_recipe_label_is_what_was_changed(run, label):
     assert run.recipe_label == label
 

@@ -126,7 +126,7 @@ def test_no_such_suite(name):
         ({"weight_decay": -1}, "weight_decay"),
         ({"window": 0}, "window"),
         ({"stride": -5.0}, "stride"),
-        ({"optimizer": "sgd"}, "optimizer among"),
+        ({"optimizer": "lbfgs"}, "optimizer among"),
         ({"scaling": "robust"}, "scaling among"),
     ],
     ids=repr,
@@ -393,7 +393,7 @@ def test_changed_default_of_a_recipe_is_other_work(monkeypatch):
     with_recipe(monkeypatch, lr=CNN.published.lr * 2)
     after = plan(models=("cnn",)).runs
     assert not {run.id for run in before} & {run.id for run in after}
-    assert {run.recipe_label for run in after} == {"default"}
+    assert {run.recipe_label for run in after} == {"published"}
 
 
 def test_changed_default_of_a_probe_is_other_work(monkeypatch):
@@ -407,7 +407,7 @@ def test_changed_default_of_a_probe_is_other_work(monkeypatch):
 def test_suite_changes_the_recipe_and_the_row_says_so():
     default = plan(models=("cnn",)).runs[0]
     run = plan(models=("cnn",), recipes={"cnn": {"lr": 0.5, "max_epochs": 3}}).runs[0]
-    assert run.recipe_label == "lr=0.5 max_epochs=3"
+    assert run.recipe_label == "published lr=0.5 max_epochs=3"
     assert dict(run.recipe) == {**dataclasses.asdict(CNN.published), "lr": 0.5, "max_epochs": 3}
     assert run.id != default.id
 
@@ -461,3 +461,12 @@ def test_quick_needs_no_data_and_full_takes_all():
 def test_probes_and_models_share_no_name():
     assert not set(PROBES) & set(MODELS)
     assert all(isinstance(probe, Probe) for probe in PROBES.values())
+
+
+def test_fast_recipe_is_taken_by_models_that_have_one():
+    runs = {run.model: run for run in plan(models=("cnn", "lda"), recipe="fast").runs}
+    assert dict(runs["cnn"].recipe) == dataclasses.asdict(MODELS["cnn"].fast)
+    assert dict(runs["lda"].recipe) == dataclasses.asdict(PROBES["lda"].published)
+    assert (runs["cnn"].recipe_label, runs["lda"].recipe_label) == ("fast", "published")
+    with pytest.raises(SuiteError, match="did you mean fast"):
+        plan(models=("cnn",), recipe="fats")
