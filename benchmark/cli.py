@@ -19,7 +19,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 if everything asked for is there, 1 if runs failed, 2 for a call that cannot be done.
+        0 if everything asked for is there; 1 if runs failed or subjects were left out, the rest is
+        written; 2 for a call that cannot be done.
     """
     arguments = _parser().parse_args(words)
     try:
@@ -243,7 +244,8 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
     )
     devices = _devices(arguments.devices, arguments.jobs_per_device)
-    plan = expand(suite, _prepared(suite, places, arguments.strict))
+    prepared = _prepared(suite, places, arguments.strict)
+    plan = expand(suite, prepared)
     store = Store(arguments.runs)
     statuses = {run.id: store.status(run) for run in plan.runs}
     again = ("failed",) if arguments.retry_failed else ()
@@ -282,16 +284,21 @@ def _run(arguments: argparse.Namespace) -> int:
         if board.name in wanted:
             _print_board(board)
     print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
-    return _outcome(store, plan.runs)
+    return _outcome(store, plan.runs, sum(len(found.left_out) for found in prepared.values()))
 
 
-def _outcome(store: Any, runs: Sequence["Run"]) -> int:
+def _outcome(store: Any, runs: Sequence["Run"], n_left_out: int) -> int:
     failed = [run for run in runs if store.status(run) != "done"]
     for run in failed:
         print(f"failed: {run.label}: see {store.folder(run)}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} run(s) failed; --retry-failed does them again", file=sys.stderr)
-    return FAILED if failed else DONE
+    if n_left_out:
+        print(
+            f"{n_left_out} subject(s) were left out; --subject names those that are wanted",
+            file=sys.stderr,
+        )
+    return FAILED if failed or n_left_out else DONE
 
 
 def _prepared(suite: "Suite", places: Any, strict: bool) -> dict[str, "Prepared"]:

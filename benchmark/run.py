@@ -38,7 +38,6 @@ class Run:
         recipe: Every value of the recipe, sorted by name, so that a changed default is other work.
         kind: Which of the model's own recipes it starts from, ``"published"`` or ``"fast"``.
         changed: Names of the values that differ from that recipe.
-        left_out: Subjects that the dataset has and that could not be read.
         protocol: Version of the protocol.
     """
 
@@ -56,7 +55,6 @@ class Run:
     recipe: tuple[tuple[str, Value], ...] = ()
     kind: str = "published"
     changed: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
     protocol: int = PROTOCOL
 
     @property

@@ -218,7 +218,6 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                         folds=suite.folds if split == "subject_k_fold" else 5,
                         options=options,
                         **_recipe(suite, model),
-                        left_out=tuple(found.left_out),
                     )
                     notes[cell.board] = left_out(found.left_out)
                     try:

@@ -257,9 +257,10 @@ def test_bad_subject_is_left_out_with_a_note(place, data, capsys):
     made = set(listing(place)) - set(assert_refused_files)
     assert [name for name in made if not name.startswith("cache/")] == []
 
-    assert main(words) == 0
+    assert main(words) == 1
     told = capsys.readouterr()
     assert "left out: P02" in told.err
+    assert "1 subject(s) were left out" in told.err
     (board,) = (place / "leaderboards").glob("empatica*.csv")
     text = board.read_text()
     assert "left out: P02" in text
@@ -268,6 +269,9 @@ def test_bad_subject_is_left_out_with_a_note(place, data, capsys):
     assert table["n_subjects"].tolist() == [3, 3]
     runs = pd.read_csv(place / "leaderboards" / "runs.csv")
     assert set(runs["subject"]) == {"P01", "P03", "P04"}
+
+    assert main([*words, "--subject", "P01", "P03", "P04"]) == 0
+    assert "nothing to compute" in capsys.readouterr().out
 
 
 RUN = ["run", "full", "--task", "stress", "--model", "lda", "--seeds", "0"]

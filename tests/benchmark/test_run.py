@@ -34,7 +34,6 @@ OTHERS = {
     "recipe": (("lr", 0.1),),
     "kind": "fast",
     "changed": ("lr",),
-    "left_out": ("S5",),
     "protocol": PROTOCOL + 1,
 }
 FULL = dataclasses.replace(
@@ -44,7 +43,6 @@ FULL = dataclasses.replace(
     recipe=(("lr", 0.1), ("patience", None), ("scaling", "none")),
     kind="fast",
     changed=("lr",),
-    left_out=("S5", "S6"),
 )
 
 

@@ -374,14 +374,15 @@ def test_everything_not_applicable_is_no_error(monkeypatch):
     assert len(found.not_applicable) == 1
 
 
-def test_left_out_subjects_are_noted_and_are_other_work():
+def test_left_out_subjects_are_noted_and_who_is_there_makes_the_id():
     found = Prepared(FOUR.subjects, {"S5": "no file", "S6": "no file", "S7": "empty"}, FOUR.data)
     partial = plan(found)
     ((board, notes),) = partial.notes.items()
     assert board == partial.runs[0].board
     assert notes == ["left out: S5, S6: no file", "left out: S7: empty"]
-    assert partial.runs[0].left_out == ("S5", "S6", "S7")
-    assert partial.runs[0].id != plan().runs[0].id
+    assert partial.runs[0].id == plan().runs[0].id
+    fewer = Prepared(FOUR.subjects[:3], {}, FOUR.data)
+    assert plan(fewer).runs[0].id != plan().runs[0].id
 
 
 def with_recipe(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
