@@ -76,8 +76,8 @@ class Run:
     def board(self) -> str:
         """Name of the leaderboard it belongs to.
 
-        Options of the dataset and a number of folds other than five make boards of their own, and
-        so does a set of subjects from which some had to be left out.
+        Options of the dataset and the number of folds make boards of their own; runs on other
+        recordings or subjects under the same name are kept apart when boards are built.
         """
         parts = [self.dataset, *(f"{name}_{value:g}" for name, value in self._board_options())]
         split = self.split
