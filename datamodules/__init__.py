@@ -1,7 +1,12 @@
 """Raw files to batches: the catalogue of datasets."""
 
+from datamodules.amigos import AMIGOSDataModule
 from datamodules.base import EmotionDataModule
+from datamodules.deap import DEAPDataModule
 from datamodules.empatica_e4 import EmpaticaE4DataModule
+from datamodules.mahnob_hci import MAHNOBHCIDataModule
+from datamodules.pmemo import PMEmoDataModule
+from datamodules.seed_v import SEEDVDataModule
 from datamodules.stress_predict import StressPredictDataModule
 from datamodules.synthetic import SyntheticDataModule
 from datamodules.wesad import WESADDataModule
@@ -9,6 +14,11 @@ from datamodules.wesad import WESADDataModule
 DATAMODULES: dict[str, type[EmotionDataModule]] = {
     "wesad": WESADDataModule,
     "stress_predict": StressPredictDataModule,
+    "deap": DEAPDataModule,
+    "amigos": AMIGOSDataModule,
+    "mahnob_hci": MAHNOBHCIDataModule,
+    "pmemo": PMEmoDataModule,
+    "seed_v": SEEDVDataModule,
     "empatica_e4": EmpaticaE4DataModule,
     "synthetic": SyntheticDataModule,
 }

@@ -1,9 +1,10 @@
 """EmotionDataModule: a dataset, a task and a fold, ready for a Trainer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import lightning as L
 import numpy as np
@@ -12,26 +13,37 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.batch import Batch, Inputs, SignalSpec
-from datamodules.cache import Archive, Reader, StoredSubject, store_subject
+from datamodules.batch import LENGTH, Batch, Inputs, SignalSpec
+from datamodules.cache import Archive, Derived, Preprocessing, Reader, StoredSubject, store_subject
 from datamodules.errors import AffectbenchError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.guard import check_no_leak
-from datamodules.signals.preprocessing import Step
-from datamodules.splits import SplitName, split_subjects
-from datamodules.tasks import Task
+from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
+from datamodules.signals.recording import STATIC_RATE
+from datamodules.splits import SUBJECT_SPLITS, Split, SplitName, split_subjects, split_trials
+from datamodules.tasks import LabelRule, RatingTask, Task
 from datamodules.windows import (
     BatchRows,
+    Padding,
     Scaling,
     WindowDataset,
     WindowIndex,
     first_samples,
     fit_scaling,
+    index_trials,
     index_windows,
     n_samples,
-    recording_moments,
+    recorded_samples,
+    segment_moments,
 )
 
 Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+EDA_PARTS: Preprocessing = {
+    "eda_tonic": Derived("eda", (TonicEDA(),)),
+    "eda_phasic": Derived("eda", (PhasicEDA(),)),
+}
+"""Skin conductance by cvxEDA, for every dataset that has ``eda``."""
 
 DEVICE_SHARE = 0.5
 """Share of a GPU's free memory that the recordings may take; beyond it they are streamed."""
@@ -50,12 +62,20 @@ class EmotionDataModule(L.LightningDataModule):
         signals: Names among ``signals``; None takes all, an empty sequence none.
         split: Name of the split.
         fold: Number of the fold, from 0.
-        folds: Folds of ``subject_k_fold``.
+        folds: Folds of a k-fold; number of sessions for ``session_out``.
         subjects: Who takes part; None takes all that the reader lists.
-        window: Length of a window in seconds; longer than a score unit means a whole unit.
+        window: Length of a window in seconds; longer than a score unit, or than the shortest trial,
+            means that length.
         stride: From one training window's start to the next, in seconds.
         scaling: ``"standard"`` for zero mean and unit variance a channel over the training
-            subjects; ``"none"`` for the samples as recorded.
+            segments; ``"none"`` for the samples as recorded.
+        rule: Where the threshold between low and high ratings is; see RatingTask.
+        padding: None cuts windows; else every trial is one window, as long as the longest trial,
+            filled up with this; see WindowDataset.
+        mask: Where trials are padded, say how much is recorded.
+        without: Subjects that are not trained on.
+        oversample: Repeat training windows of rarer classes, drawn at random, until all classes
+            have as many as the most frequent one.
         batch_size: Windows in a batch.
         num_workers: Processes that gather batches when the recordings do not fit on the device.
         seed: Chooses validation subjects and shuffles.
@@ -73,11 +93,21 @@ class EmotionDataModule(L.LightningDataModule):
     tasks: ClassVar[Mapping[str, Task]]
     """The first is the default."""
     signals: ClassVar[Mapping[str, tuple[int, float]]]
-    """Number of channels and rate in Hz of every signal."""
+    """Number of channels and rate in Hz of every signal, after its steps, derived ones last."""
+    optional: ClassVar[Mapping[str, str]] = {}
+    """Signals that are there only if an option of the reader says so, and the option's name."""
     unit: ClassVar[float | None]
     """Length of a score unit in seconds; None: the trial."""
-    preprocessing: ClassVar[Mapping[str, Sequence[Step]]] = {}
-    """Steps by signal, done once to the whole recording."""
+    trial_seconds: ClassVar[tuple[float, float] | None] = None
+    """Shortest and longest trial in seconds, where the unit is the trial: windows are never longer
+    than the shortest, so that every model is scored on every trial."""
+    preprocessing: ClassVar[Preprocessing] = {}
+    """Steps by signal, done once to each whole recording."""
+    splits: ClassVar[tuple[SplitName, ...]] = SUBJECT_SPLITS
+    """Names of the splits that it has; the first is the default."""
+    trial_blocks: ClassVar[int | None] = None
+    """Blocks that the trials of a session make, each with every class; ``trial_k_fold`` takes them
+    for its folds."""
     access: ClassVar[str]
     """Where the data are to be had, and on which terms."""
     layout: ClassVar[str]
@@ -98,6 +128,11 @@ class EmotionDataModule(L.LightningDataModule):
         window: float = 60.0,
         stride: float = 30.0,
         scaling: Literal["standard", "none"] = "standard",
+        rule: LabelRule = "midpoint",
+        padding: Padding | None = None,
+        mask: bool = False,
+        without: Sequence[str] = (),
+        oversample: bool = False,
         batch_size: int = 64,
         num_workers: int = 0,
         seed: int = 0,
@@ -110,13 +145,33 @@ class EmotionDataModule(L.LightningDataModule):
             raise IncompatibleRunError(
                 f"{self.title}: expected a task among {list(self.tasks)}, found {task!r}"
             )
-        self.task = self.tasks[task]
-        self.chosen = self.check_signals(signals)
+        self.task: Task = self.tasks[task]
+        self.rule = self.check_rule(task, rule)
+        given = self.available(options or {})
+        self.chosen = self.check_signals(given if signals is None else signals)
+        for name in self.chosen:
+            if name not in given:
+                raise IncompatibleRunError(
+                    f"{self.title}: signal {name!r} is read only with the option "
+                    f"{self.optional[name]}"
+                )
         self.raw = self.make_reader(root, **(options or {}))
         self.subjects = self.check_subjects(self.raw, subjects)
-        self.split = split_subjects(split, self.subjects, fold, seed, folds)
-        self.length = window if self.unit is None else min(window, self.unit)
+        self.check_split(split)
+        self.fold: tuple[SplitName, int, int] = split, fold, folds
+        self.split: Split
+        if split in SUBJECT_SPLITS:
+            whole = split_subjects(split, self.subjects, fold, seed, folds)
+            kept = tuple(subject for subject in whole.train if subject not in without)
+            self.split = replace(whole, train=kept)
+        elif without:
+            raise IncompatibleRunError(f"{split}: expected everybody to be trained on")
+        if mask and padding is None:
+            raise IncompatibleRunError("expected padding where there is a mask, found none")
+        self.padding, self.mask = self.check_padding(padding), mask
+        self.length = self.window_length(window, padding)
         self.stride = stride
+        self.oversample = oversample
         self.scaling_name = scaling
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -151,14 +206,14 @@ class EmotionDataModule(L.LightningDataModule):
             raise IncompatibleRunError(f"{cls.title}: {error}") from error
 
     @classmethod
-    def check_signals(cls, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The named signals, or all; raises IncompatibleRunError for one it has not."""
-        for name in names or ():
+    def check_signals(cls, names: Sequence[str]) -> tuple[str, ...]:
+        """The named signals; raises IncompatibleRunError for one that the dataset has not."""
+        for name in names:
             if name not in cls.signals:
                 raise IncompatibleRunError(
                     f"{cls.title} has no signal {name!r}: expected some of {list(cls.signals)}"
                 )
-        return tuple(cls.signals if names is None else names)
+        return tuple(names)
 
     @classmethod
     def check_subjects(cls, reader: Reader, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -172,24 +227,76 @@ class EmotionDataModule(L.LightningDataModule):
         return tuple(s for s in reader.subjects if names is None or s in names)
 
     @classmethod
-    def window_inputs(cls, signals: Sequence[str], window: float) -> dict[str, SignalSpec]:
-        """Shape of the signals in a window of so many seconds, never longer than a score unit."""
-        length = window if cls.unit is None else min(window, cls.unit)
-        return {
+    def available(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Signals that a reader with these options gives, derived ones included."""
+        return tuple(
+            s for s in cls.signals if s not in cls.optional or options.get(cls.optional[s])
+        )
+
+    @classmethod
+    def recorded(cls, signals: Sequence[str]) -> tuple[str, ...]:
+        """Those of some signals that were measured and are not derived from others."""
+        return tuple(s for s in signals if not isinstance(cls.preprocessing.get(s), Derived))
+
+    @classmethod
+    def check_split(cls, split: SplitName) -> None:
+        """Raise IncompatibleRunError for a split that the dataset does not have."""
+        if split not in cls.splits:
+            raise IncompatibleRunError(
+                f"{cls.title} has no split {split}: expected one of {', '.join(cls.splits)}"
+            )
+
+    @classmethod
+    def check_rule(cls, task: str, rule: LabelRule) -> LabelRule:
+        """The rule; raises IncompatibleRunError where a task has no ratings for it."""
+        if rule != "midpoint" and not isinstance(cls.tasks[task], RatingTask):
+            raise IncompatibleRunError(
+                f"{cls.title}, {task}: expected ratings for the label rule {rule}, found conditions"
+            )
+        return rule
+
+    @classmethod
+    def check_padding(cls, padding: Padding | None) -> Padding | None:
+        """The padding; raises IncompatibleRunError where trials are not the score unit."""
+        if padding is not None and cls.trial_seconds is None:
+            raise IncompatibleRunError(
+                f"{cls.title} is not scored by the trial, so that no trial is padded"
+            )
+        return padding
+
+    @classmethod
+    def window_length(cls, window: float, padding: Padding | None = None) -> float:
+        """Length in seconds of the windows that are cut where so many are asked for."""
+        if cls.trial_seconds is None:
+            return window if cls.unit is None else min(window, cls.unit)
+        shortest, longest = cls.trial_seconds
+        return longest if padding else min(window, shortest)
+
+    @classmethod
+    def window_inputs(
+        cls,
+        signals: Sequence[str],
+        window: float,
+        padding: Padding | None = None,
+        mask: bool = False,
+    ) -> dict[str, SignalSpec]:
+        """Shape of the signals in a window where so many seconds are asked for."""
+        length = cls.window_length(window, padding)
+        inputs = {
             name: SignalSpec(channels, n_samples(length, sfreq), sfreq)
-            for name, (channels, sfreq) in cls.signals.items()
-            if name in signals
+            for name, (channels, sfreq) in ((name, cls.signals[name]) for name in signals)
         }
+        return {**inputs, LENGTH: SignalSpec(1, 1, STATIC_RATE)} if mask else inputs
 
     @property
     def inputs(self) -> Inputs:
         """Signals in a window; known before a file is read."""
-        return self.window_inputs(self.chosen, self.length)
+        return self.window_inputs(self.chosen, self.length, self.padding, self.mask)
 
     @property
     def n_classes(self) -> int:
         """K; known before a file is read."""
-        return self.task.n_classes
+        return len(self.task.classes)
 
     def prepare_data(self) -> None:
         """Fill the cache."""
@@ -198,48 +305,90 @@ class EmotionDataModule(L.LightningDataModule):
             archive.join(signal)
 
     def setup(self, stage: str | None = None) -> None:
-        """Index the windows of every part, check them for leaks, fit the scaling on train."""
+        """Split, label and cut windows; check them for leaks; fit the scaling on train."""
         if hasattr(self, "rows"):
             return
         self.archive = open_archive(self.folder, self._open().subjects)
+        self._split_trials()
+        members = {part: self.segments_of(part) for part in PARTS}
+        if isinstance(self.task, RatingTask):
+            rated = [self.archive.segments[position] for position in members["train"]]
+            self.task = self.task.fitted(
+                self.rule,
+                [(self.archive.recordings[row].subject, segment) for row, segment in rated],
+                self.subjects,
+            )
         self.grids = dict(
             zip(
                 ("segments", "units"),
-                window_grids(self.archive, self.task, self.length, self.stride, self.unit),
+                window_grids(
+                    self.archive, self.task, self.length, self.stride, self.unit, self.padding
+                ),
                 strict=True,
             )
         )
         rows = {}
-        parts: tuple[Part, ...] = ("train", "val", "test")
-        for part in parts:
-            members = [
-                position
-                for position, subject in enumerate(self.subjects)
-                if subject in getattr(self.split, part)
-            ]
-            rows[part] = np.flatnonzero(np.isin(self.grid(part).subject, members))
+        for part in PARTS:
+            rows[part] = np.flatnonzero(np.isin(self.grid(part).segment, members[part]))
             if not len(rows[part]):
                 raise IncompatibleRunError(
                     f"{self.title}, {self.task.name}: no window of {self.length:g} s in {part} "
-                    f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window."
+                    f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window, "
+                    "more subjects or fewer folds."
                 )
-        windows: dict[str, WindowIndex] = {p: self.grid(p).take(rows[p]) for p in parts}
-        check_no_leak(self.archive, self.split, windows)
+        check_no_leak(
+            self.archive, self.split, {part: self.grid(part).take(rows[part]) for part in PARTS}
+        )
         if self.scaling_name == "standard":
-            moments = {s: cached_moments(self.archive, self.task, s) for s in self.chosen}
-            self.scaling = fit_scaling(self.archive, moments, self.split.train)
+            moments = {s: cached_moments(self.archive, s) for s in self.chosen}
+            trained = np.zeros(len(self.archive.segments), dtype=bool)
+            trained[members["train"]] = [
+                self.task.label(self.archive.recordings[row].subject, segment) is not None
+                for row, segment in (self.archive.segments[p] for p in members["train"])
+            ]
+            self.scaling = fit_scaling(moments, trained)
+        if self.oversample:
+            rows["train"] = oversampled(rows["train"], self.grid("train").target, self.seed)
         self.rows = rows
+
+    def _split_trials(self) -> None:
+        split, fold, folds = self.fold
+        if split in SUBJECT_SPLITS:
+            return
+        trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in self.subjects}
+        for (row, segment), key in zip(
+            self.archive.segments, self.archive.trial_keys.tolist(), strict=True
+        ):
+            recording = self.archive.recordings[row]
+            if self.task.label(recording.subject, segment) is not None:
+                trials[recording.subject].append((recording.session, key))
+        self.split = split_trials(split, trials, fold, self.seed, folds, self.trial_blocks)
+
+    def segments_of(self, part: Part) -> npt.NDArray[np.int64]:
+        """Positions of the segments of a part's subjects and trials."""
+        owners = [self.archive.recordings[row].subject for row, _ in self.archive.segments]
+        inside = np.isin(owners, getattr(self.split, part))
+        if self.split.trials is not None:
+            inside &= np.isin(self.archive.trial_keys, list(self.split.trials[part]))
+        return np.flatnonzero(inside)
+
+    def class_counts(self) -> Tensor:
+        """Training windows of each class, shape (K,)."""
+        return torch.from_numpy(np.bincount(self.windows("train").target, minlength=self.n_classes))
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps, so that its model can be used on new recordings.
 
         Returns:
-            ``classes``, ``train`` (subjects), and ``mean`` and ``std`` of the scaling by signal,
-            shape (C, 1) each, empty where samples are taken as recorded.
+            ``classes``, ``train`` (subjects), ``trials`` (keys of those trained on, empty for all),
+            and ``mean`` and ``std`` of the scaling by signal, shape (C, 1) each, empty where
+            samples are taken as recorded.
         """
+        trials = self.split.trials
         return {
             "classes": list(self.task.classes),
             "train": list(self.split.train),
+            "trials": sorted(trials["train"]) if trials else [],
             "mean": dict(self.scaling.mean) if self.scaling else {},
             "std": dict(self.scaling.std) if self.scaling else {},
         }
@@ -277,8 +426,11 @@ class EmotionDataModule(L.LightningDataModule):
             {signal: device_array(self.archive, signal, device) for signal in self.chosen},
             windows,
             {signal: first_samples(self.archive, signal, windows) for signal in self.chosen},
-            {signal: spec.n_times for signal, spec in self.inputs.items()},
+            {signal: self.inputs[signal].n_times for signal in self.chosen},
             self.scaling,
+            self.padding,
+            {s: recorded_samples(windows, self.signals[s][1]) for s in self.chosen},
+            self.mask,
         )
 
     def _loader(self, part: Part, generator: torch.Generator | None) -> DataLoader[Batch]:
@@ -347,15 +499,42 @@ def open_archive(folder: Path, subjects: tuple[StoredSubject, ...]) -> Archive:
 
 @lru_cache(maxsize=16)
 def window_grids(
-    archive: Archive, task: Task, length: float, stride: float, unit: float | None
+    archive: Archive,
+    task: Task,
+    length: float,
+    stride: float,
+    unit: float | None,
+    padding: Padding | None,
 ) -> tuple[WindowIndex, WindowIndex]:
     """Windows of all subjects, cut in segments and cut in score units; shared by all folds."""
+    if padding is not None:
+        trials = index_trials(archive, task, length)
+        return trials, trials
     segments = index_windows(archive, task, length, stride, unit, in_units=False)
     units = index_windows(archive, task, length, stride, unit, in_units=True)
     return segments, units
 
 
-cached_moments = lru_cache(maxsize=64)(recording_moments)
+cached_moments = lru_cache(maxsize=64)(segment_moments)
+
+
+def oversampled(
+    rows: npt.NDArray[np.int64], target: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.int64]:
+    """Rows and repeats of them, so that every class that is there has as many as the largest.
+
+    Args:
+        rows: Training windows.
+        target: Class index of every window of the grid that they are rows of.
+        seed: Chooses the repeats.
+    """
+    classes, counts = np.unique(target[rows], return_counts=True)
+    rng = np.random.default_rng(seed)
+    more = [
+        rng.choice(rows[target[rows] == label], counts.max() - count)
+        for label, count in zip(classes, counts, strict=True)
+    ]
+    return np.concatenate([rows, *more])
 
 
 def store_subjects(

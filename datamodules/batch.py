@@ -25,6 +25,11 @@ class SignalSpec:
 
 Inputs = Mapping[str, SignalSpec]
 
+LENGTH = "length"
+"""Name of what is no signal: the share of each window that is recorded, shape (B, 1, 1).
+
+It is there only where whole trials are padded and a mask is asked for."""
+
 
 class Batch(NamedTuple):
     """B windows.
@@ -34,12 +39,15 @@ class Batch(NamedTuple):
         target: Class index, int64 of shape (B,).
         subject: Position of the subject in the datamodule's ``subjects``, int64 of shape (B,).
         trial: The publisher's trial number, int64 of shape (B,).
+        row: Position of each window among those of its part, int64 of shape (B,); None from loaders
+            that do not count.
     """
 
     signals: dict[str, Tensor]
     target: Tensor
     subject: Tensor
     trial: Tensor
+    row: Tensor | None = None
 
 
 add_safe_globals([SignalSpec])

@@ -1,7 +1,7 @@
 """Prepared recordings on disk: read once from the raw files, then memory-mapped by every run.
 
-    <cache>/<dataset>/<subject>-<key>/   meta.json  <session>.<signal>.npy   one subject
-    <cache>/<dataset>/all-<key>/         <signal>.npy                        the same, end to end
+    <cache>/<dataset>/<subject>-<key>/   meta.json  <recording>.<signal>.npy   one subject
+    <cache>/<dataset>/all-<key>/         <signal>.npy                          the same, end to end
 
 A subject's key is a digest of everything that made it: the raw files (name, size, time of change),
 the reader and its options, the preprocessing steps, and the source code of all of these. Everything
@@ -18,8 +18,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.signals.preprocessing import Step
-from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
 
 SHARED_SOURCES = ("signals/*.py", "synthesis/physiology.py")
 """Files that any reader may use, from this folder; a change in one makes new cache entries."""
@@ -49,8 +49,8 @@ class Reader(Protocol):
     def files(self, subject: str) -> tuple[Path, ...]:
         """Raw files that ``read`` opens for a subject; raises DatasetNotFoundError without them."""
 
-    def read(self, subject: str) -> Iterator[Recording]:
-        """Recordings of a subject, one a session, in order of time."""
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        """Recordings of a subject in order of session and trial, and what is wrong with them."""
 
 
 READABLE = 0o755
@@ -75,6 +75,12 @@ class StoredRecording:
     session: str
     signals: Mapping[str, StoredSignal]
     segments: tuple[Segment, ...]
+    offset: float
+
+    def trial_key(self, segment: Segment) -> str:
+        """What a trial is called across subjects: its stimulus, else its place in the session."""
+        stimulus = segment.annotations.get("stimulus")
+        return f"{self.session}/{segment.trial}" if stimulus is None else str(stimulus)
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,18 @@ class StoredSubject:
     """One subject in the cache.
 
     Attributes:
+        subject: The publisher's name.
         folder: Where the samples are.
-        recordings: One a session.
+        recordings: In order of session and trial.
+        faults: Trials that the reader left out or repaired.
         content: Digest of samples and segments, equal wherever they are equal.
-        files: Size in bytes and sha256 of each raw file, by name.
+        files: Size in bytes and sha256 of each raw file, by its path in the dataset.
     """
 
+    subject: str
     folder: Path
     recordings: tuple[StoredRecording, ...]
+    faults: tuple[Fault, ...]
     content: str
     files: Mapping[str, Mapping[str, str | int]]
 
@@ -127,17 +137,41 @@ def _sources(module: str) -> str:
     return digest([inspect.getsource(sys.modules[module]), *(path.read_text() for path in shared)])
 
 
-def _key(reader: Reader, steps: Mapping[str, Sequence[Step]], subject: str) -> str:
-    modules = {type(step).__module__ for chain in steps.values() for step in chain}
+@dataclass(frozen=True)
+class Derived:
+    """A signal that is computed from another one of the same recording.
+
+    Args:
+        source: Name of the other signal; it is taken as its own steps leave it.
+        steps: What is done to it.
+    """
+
+    source: str
+    steps: tuple[Step, ...]
+
+
+Preprocessing = Mapping[str, Sequence[Step] | Derived]
+"""By signal: steps that change it, or how it is derived; one that is not named stays as read."""
+
+
+def _chain(how: Sequence[Step] | Derived) -> Sequence[Step]:
+    return how.steps if isinstance(how, Derived) else how
+
+
+def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
+    modules = {type(step).__module__ for how in preprocessing.values() for step in _chain(how)}
     modules.add(type(reader).__module__)
     options = {f.name: repr(getattr(reader, f.name)) for f in fields(reader) if f.name != "root"}
     return digest(
         {
             "reader": [type(reader).__qualname__, options],
-            "steps": {name: [repr(step) for step in chain] for name, chain in steps.items()},
+            "steps": {
+                name: repr(how) if isinstance(how, Derived) else [repr(step) for step in how]
+                for name, how in preprocessing.items()
+            },
             "sources": [_sources(module) for module in sorted(modules)],
             "files": [
-                [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+                [_name(reader, path), path.stat().st_size, path.stat().st_mtime_ns]
                 for path in reader.files(subject)
             ],
             "subject": subject,
@@ -145,58 +179,85 @@ def _key(reader: Reader, steps: Mapping[str, Sequence[Step]], subject: str) -> s
     )
 
 
-def _sha256(path: Path) -> str:
+def _name(reader: Reader, path: Path) -> str:
+    """Path of a raw file in the dataset: a name may be there in several folders."""
+    root = getattr(reader, "root", None)
+    if isinstance(root, Path) and path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return path.name
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Digest of a file, computed once for as long as it does not change: subjects share files."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def store_subject(
-    folder: Path, reader: Reader, steps: Mapping[str, Sequence[Step]], subject: str
+    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
 ) -> StoredSubject:
     """Read a subject, or find it in the cache.
 
     Args:
         folder: The dataset's folder in the cache.
         reader: Of the raw files.
-        steps: Preprocessing of signals, by name; a signal that is not named stays as read.
+        preprocessing: Of signals, by name.
         subject: One of ``reader.subjects``.
 
     Raises:
         DatasetNotFoundError: The subject's files are not there.
         DatasetCorruptedError: They are not what the publisher ships.
     """
-    target = folder / f"{subject}-{_key(reader, steps, subject)}"
+    target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
     if not target.is_dir():
         with written_folder(target) as temporary:
-            _write_subject(temporary, reader, steps, subject)
+            _write_subject(temporary, reader, preprocessing, subject)
     return _open_subject(target)
 
 
 def _write_subject(
-    folder: Path, reader: Reader, steps: Mapping[str, Sequence[Step]], subject: str
+    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
 ) -> None:
     content = hashlib.sha256()
-    recordings = []
+    recordings: list[dict[str, Any]] = []
+    faults = []
+    channels: dict[str, list[tuple[str, ...]]] = {}
     try:
         for found in reader.read(subject):
+            if isinstance(found, Fault):
+                faults.append(asdict(found))
+                continue
             signals = {}
-            for name, signal in found.signals.items():
-                for step in steps.get(name, ()):
-                    signal = step(signal)
+            for name, signal in _prepared(found, preprocessing).items():
                 if not np.isfinite(signal.samples).all():
                     raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
                 samples = np.ascontiguousarray(signal.samples)
-                np.save(folder / f"{found.session}.{name}.npy", samples)
+                np.save(folder / f"{len(recordings)}.{name}.npy", samples)
                 content.update(samples.data)
-                signals[name] = asdict(
-                    StoredSignal(samples.shape[1], signal.sfreq, signal.channels, signal.unit)
-                )
+                # Recordings of a signal share their channels, of which there may be thousands.
+                known = channels.setdefault(name, [])
+                if signal.channels not in known:
+                    known.append(signal.channels)
+                signals[name] = {
+                    "n_times": samples.shape[1],
+                    "sfreq": signal.sfreq,
+                    "channels": known.index(signal.channels),
+                    "unit": signal.unit,
+                }
+            # A step that changes the rate may shorten its signal by a part of a sample.
+            shortest = min(kept["n_times"] / kept["sfreq"] for kept in signals.values())
             recordings.append(
                 {
                     "subject": found.subject,
                     "session": found.session,
                     "signals": signals,
-                    "segments": [asdict(segment) for segment in found.segments],
+                    "segments": [
+                        asdict(replace(segment, stop=min(segment.stop, shortest)))
+                        for segment in found.segments
+                        if segment.start < shortest
+                    ],
+                    "offset": found.offset,
                 }
             )
     except AffectbenchError:
@@ -204,36 +265,68 @@ def _write_subject(
     except (ValueError, KeyError, EOFError, OSError) as error:
         raise DatasetCorruptedError(f"{subject}: {error}") from error
     if not recordings:
-        raise DatasetCorruptedError(f"{subject}: expected at least one recording, found none")
-    content.update(json.dumps(recordings, sort_keys=True).encode())
+        reasons = "; ".join(sorted({fault["reason"] for fault in faults}))
+        raise DatasetCorruptedError(
+            f"{subject}: expected at least one recording, found none"
+            + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
+        )
+    content.update(json.dumps([recordings, channels], sort_keys=True).encode())
+    stats = {path: path.stat() for path in reader.files(subject)}
     meta = {
+        "subject": subject,
         "recordings": recordings,
+        "channels": channels,
+        "faults": faults,
         "content": content.hexdigest()[:16],
         "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-            for path in reader.files(subject)
+            _name(reader, path): {
+                "bytes": stat.st_size,
+                "sha256": _sha256(path, stat.st_size, stat.st_mtime_ns),
+            }
+            for path, stat in stats.items()
         },
     }
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
+def _prepared(recording: Recording, preprocessing: Preprocessing) -> dict[str, Signal]:
+    """The signals of a recording after their steps, derived ones after those they come from."""
+    signals = dict(recording.signals)
+    for name, how in sorted(preprocessing.items(), key=lambda item: isinstance(item[1], Derived)):
+        source = how.source if isinstance(how, Derived) else name
+        if source in signals:
+            signal = signals[source]
+            for step in _chain(how):
+                signal = step(signal)
+            signals[name] = signal
+    return signals
+
+
 def _open_subject(folder: Path) -> StoredSubject:
     meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+    channels = {name: [tuple(own) for own in known] for name, known in meta["channels"].items()}
     recordings = tuple(
         StoredRecording(
             subject=stored["subject"],
             session=stored["session"],
             signals={
                 name: StoredSignal(
-                    signal["n_times"], signal["sfreq"], tuple(signal["channels"]), signal["unit"]
+                    signal["n_times"],
+                    signal["sfreq"],
+                    channels[name][signal["channels"]],
+                    signal["unit"],
                 )
                 for name, signal in stored["signals"].items()
             },
             segments=tuple(Segment(**segment) for segment in stored["segments"]),
+            offset=stored["offset"],
         )
         for stored in meta["recordings"]
     )
-    return StoredSubject(folder, recordings, meta["content"], meta["files"])
+    faults = tuple(Fault(**fault) for fault in meta["faults"])
+    return StoredSubject(
+        meta["subject"], folder, recordings, faults, meta["content"], meta["files"]
+    )
 
 
 @dataclass(eq=False)
@@ -249,18 +342,39 @@ class Archive:
     subjects: tuple[StoredSubject, ...]
     _mapped: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Digest of what all subjects hold."""
         return digest([subject.content for subject in self.subjects])
 
-    @property
+    @cached_property
     def recordings(self) -> tuple[StoredRecording, ...]:
         """Of all subjects, in their order."""
         return tuple(found for subject in self.subjects for found in subject.recordings)
 
+    @cached_property
+    def segments(self) -> tuple[tuple[int, Segment], ...]:
+        """Of all recordings, in their order, each with the position of its recording."""
+        return tuple((row, s) for row, found in enumerate(self.recordings) for s in found.segments)
+
+    @cached_property
+    def trial_keys(self) -> npt.NDArray[np.str_]:
+        """What the trial of each segment is called across subjects, shape (segments,)."""
+        return np.array([self.recordings[row].trial_key(s) for row, s in self.segments])
+
     def offsets(self, signal: str) -> npt.NDArray[np.int64]:
-        """First sample of each recording in the array of a signal, shape (recordings,)."""
+        """First sample of each recording in the array of a signal, shape (recordings,).
+
+        Raises:
+            DatasetCorruptedError: A recording without the signal.
+        """
+        for recording in self.recordings:
+            if signal not in recording.signals:
+                raise DatasetCorruptedError(
+                    f"{recording.subject}, session {recording.session}: expected a signal "
+                    f"{signal!r}, found {', '.join(recording.signals)}. Leave the subject or the "
+                    "signal out."
+                )
         lengths = [recording.signals[signal].n_times for recording in self.recordings]
         return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
@@ -269,6 +383,7 @@ class Archive:
         target = self._array(signal)
         if target.is_file():
             return
+        offsets = self.offsets(signal)
         target.parent.mkdir(parents=True, exist_ok=True)
         n_channels = len(self.recordings[0].signals[signal].channels)
         n_times = sum(recording.signals[signal].n_times for recording in self.recordings)
@@ -277,10 +392,8 @@ class Archive:
             joined = np.lib.format.open_memmap(
                 temporary, mode="w+", dtype=np.float32, shape=(n_channels, n_times)
             )
-            for offset, (folder, recording) in zip(
-                self.offsets(signal), self._places(), strict=True
-            ):
-                samples = np.load(folder / f"{recording.session}.{signal}.npy", mmap_mode="r")
+            for offset, path in zip(offsets, self._paths(signal), strict=True):
+                samples = np.load(path)
                 joined[:, offset : offset + samples.shape[1]] = samples
             joined.flush()
             del joined
@@ -297,20 +410,21 @@ class Archive:
     def _array(self, signal: str) -> Path:
         return self.folder / f"all-{self.key}" / f"{signal}.npy"
 
-    def _places(self) -> Iterator[tuple[Path, StoredRecording]]:
+    def _paths(self, signal: str) -> Iterator[Path]:
         for subject in self.subjects:
-            for recording in subject.recordings:
-                yield subject.folder, recording
+            for number in range(len(subject.recordings)):
+                yield subject.folder / f"{number}.{signal}.npy"
 
 
-def as_recording(subject: StoredSubject, stored: StoredRecording) -> Recording:
-    """A stored recording with its samples, memory-mapped."""
+def as_recording(subject: StoredSubject, number: int) -> Recording:
+    """A stored recording by its number, with its samples, memory-mapped."""
+    stored = subject.recordings[number]
     return Recording(
         stored.subject,
         stored.session,
         {
             name: Signal(
-                np.load(subject.folder / f"{stored.session}.{name}.npy", mmap_mode="r"),
+                np.load(subject.folder / f"{number}.{name}.npy", mmap_mode="r"),
                 signal.sfreq,
                 signal.channels,
                 signal.unit,
@@ -318,4 +432,5 @@ def as_recording(subject: StoredSubject, stored: StoredRecording) -> Recording:
             for name, signal in stored.signals.items()
         },
         stored.segments,
+        stored.offset,
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals import empatica
 from datamodules.signals.recording import Recording, Segment
-from datamodules.tasks import Task
+from datamodules.tasks import ConditionTask
 
 LABEL_FILE = "labels.csv"
 LABEL_COLUMNS = ("subject", "start", "stop", "condition")
@@ -96,20 +96,21 @@ class EmpaticaE4DataModule(EmotionDataModule):
     title = "Empatica E4"
     reader = EmpaticaE4Reader
     tasks = {
-        "stress": Task(
+        "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
             {"baseline": 0, "amusement": 0, "stress": 1},
             source="labels.csv",
         ),
-        "affect": Task(
+        "affect": ConditionTask(
             "affect",
             CONDITIONS,
             {"baseline": 0, "stress": 1, "amusement": 2},
             source="labels.csv",
         ),
     }
-    signals = empatica.SIGNALS
+    signals = {**empatica.SIGNALS, "eda_tonic": (1, 4.0), "eda_phasic": (1, 4.0)}
+    preprocessing = EDA_PARTS
     unit = 60.0
     access = "Export the sessions from the device's web portal."
     layout = "labels.csv and <subject>/{ACC,BVP,EDA,TEMP}.csv"

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from datamodules.cache import Archive
 from datamodules.errors import LeakError
 from datamodules.splits import Split
-from datamodules.windows import WindowIndex
+from datamodules.windows import EPSILON, WindowIndex
 
 SHOWN = 5
 """Offenders named in a message."""
@@ -17,54 +18,89 @@ SHOWN = 5
 def check_no_leak(archive: Archive, split: Split, parts: Mapping[str, WindowIndex]) -> None:
     """Refuse a run in which a subject, a trial or a stretch of signal is on two sides.
 
-    Who a window belongs to is taken from the recording that its samples come from, not from the
-    column that says so; that column is checked against it.
+    Who a window belongs to is taken from the recording that its samples come from, and which trial
+    from the segment that they lie in, not from the columns that say so; those are checked against
+    them. Where the split is within a subject, the subject may be on all sides, its trials not.
 
     Args:
         archive: The recordings that the windows are cut from.
-        split: Who should be where.
+        split: Who and what should be where.
         parts: Windows by part, under the names of the split's own fields.
 
     Raises:
         LeakError: Naming the offenders.
     """
-    recordings = archive.recordings
-    subjects = {}
+    subjects = np.array([recording.subject for recording in archive.recordings])
+    keys = archive.trial_keys
     for part, windows in parts.items():
-        used = np.unique(windows.recording)
-        subjects[part] = {recordings[row].subject for row in used}
-        strangers = sorted(subjects[part] - set(getattr(split, part)))
-        if strangers:
-            rows = np.flatnonzero(
-                [recordings[row].subject in strangers for row in windows.recording]
-            )
-            named = ", ".join(
-                f"{recordings[windows.recording[row]].subject} at {windows.start[row]:g} s"
-                for row in rows[:SHOWN]
-            )
-            raise LeakError(
-                f"leak: {len(rows)} window(s) in {part} are of subjects who are not in it: {named}"
-                f"{', ...' if len(rows) > SHOWN else ''}. {part} has {list(getattr(split, part))}."
-            )
-        claimed = np.array([s.recordings[0].subject for s in archive.subjects])[windows.subject]
-        actual = np.array([recording.subject for recording in recordings])[windows.recording]
-        if (claimed != actual).any():
-            row = int(np.flatnonzero(claimed != actual)[0])
-            raise LeakError(
-                f"leak: a window in {part} is labelled as of subject {claimed[row]}, but its "
-                f"samples are of {actual[row]} at {windows.start[row]:g} s."
-            )
+        _check_members(subjects[windows.recording], part, windows, getattr(split, part), "subjects")
+        _check_columns(archive, subjects, part, windows)
+        if split.trials is not None:
+            _check_members(keys[windows.segment], part, windows, split.trials[part], "trials")
     for one, other in combinations(parts, 2):
-        _check_pair(archive, (one, parts[one]), (other, parts[other]))
+        _check_overlap(archive, (one, parts[one]), (other, parts[other]))
+        for what, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
+            if split.within if what == "subject" else split.trials is None:
+                continue
+            here, there = (set(names[getattr(parts[p], column)].tolist()) for p in (one, other))
+            if here & there:
+                raise LeakError(
+                    f"leak: {what}(s) {sorted(here & there)[:SHOWN]} are in both {one} and {other}."
+                )
 
 
-def _check_pair(
+def _check_columns(
+    archive: Archive, subjects: npt.NDArray[np.str_], part: str, windows: WindowIndex
+) -> None:
+    """The columns of an index say what its samples are."""
+    claimed = np.array([stored.subject for stored in archive.subjects])[windows.subject]
+    actual = subjects[windows.recording]
+    if (claimed != actual).any():
+        row = int(np.flatnonzero(claimed != actual)[0])
+        raise LeakError(
+            f"leak: a window in {part} is labelled as of subject {claimed[row]}, but its "
+            f"samples are of {actual[row]} at {windows.start[row]:g} s."
+        )
+    spans = np.array([(row, s.start, s.stop, s.trial) for row, s in archive.segments])
+    own = spans[windows.segment]
+    outside = (
+        (own[:, 0] != windows.recording)
+        | (own[:, 3] != windows.trial)
+        | (windows.start < own[:, 1] - EPSILON)
+        | (windows.start + windows.seconds > own[:, 2] + EPSILON)
+    )
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise LeakError(
+            f"leak: a window in {part} is labelled as of trial {windows.trial[row]}, but its "
+            f"samples, of {actual[row]} at {windows.start[row]:g} s, are not all of that trial."
+        )
+
+
+def _check_members(
+    names: npt.NDArray[np.str_],
+    part: str,
+    windows: WindowIndex,
+    allowed: tuple[str, ...] | frozenset[str],
+    what: str,
+) -> None:
+    strangers = np.flatnonzero(~np.isin(names, sorted(allowed)))
+    if len(strangers):
+        named = ", ".join(f"{names[row]} at {windows.start[row]:g} s" for row in strangers[:SHOWN])
+        raise LeakError(
+            f"leak: {len(strangers)} window(s) in {part} are of {what} that are not in it: {named}"
+            f"{', ...' if len(strangers) > SHOWN else ''}. {part} has {sorted(allowed)[:SHOWN]}"
+            f"{', ...' if len(allowed) > SHOWN else ''}."
+        )
+
+
+def _check_overlap(
     archive: Archive, one: tuple[str, WindowIndex], other: tuple[str, WindowIndex]
 ) -> None:
-    recordings = archive.recordings
     sides = f"both {one[0]} and {other[0]}"
     for recording in np.intersect1d(one[1].recording, other[1].recording):
-        name = f"{recordings[recording].subject}, session {recordings[recording].session}"
+        found = archive.recordings[recording]
+        name = f"{found.subject}, session {found.session}"
         here = one[1].take(np.flatnonzero(one[1].recording == recording))
         there = other[1].take(np.flatnonzero(other[1].recording == recording))
         trials = np.intersect1d(here.trial, there.trial)
@@ -74,20 +110,14 @@ def _check_pair(
                 f"leak: trial(s) {trials[:SHOWN].tolist()} of {name} are in {sides}, the first at "
                 f"{first:g} s."
             )
-        starts = np.sort(there.start)
-        after = np.searchsorted(starts, here.start - there.length + 1e-6)
-        found = np.flatnonzero(
-            (after < len(starts))
-            & (starts[np.minimum(after, len(starts) - 1)] < here.start + here.length - 1e-6)
-        )
-        if len(found):
+        order = np.argsort(there.start)
+        starts, stops = there.start[order], (there.start + there.seconds)[order]
+        # Windows of one side may overlap each other: the latest end so far is what counts.
+        reach = np.maximum.accumulate(stops)
+        before = np.searchsorted(starts, here.start + here.seconds - EPSILON) - 1
+        clashing = np.flatnonzero((before >= 0) & (reach[before] > here.start + EPSILON))
+        if len(clashing):
             raise LeakError(
-                f"leak: {len(found)} window(s) of {name} overlap across {sides}, the first at "
-                f"{here.start[found[0]]:g} s."
+                f"leak: {len(clashing)} window(s) of {name} overlap across {sides}, the first at "
+                f"{here.start[clashing[0]]:g} s."
             )
-    here_too, there_too = (
-        {recordings[row].subject for row in np.unique(windows.recording)}
-        for _, windows in (one, other)
-    )
-    if here_too & there_too:
-        raise LeakError(f"leak: subject(s) {sorted(here_too & there_too)} are in {sides}.")

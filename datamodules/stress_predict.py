@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals import empatica
 from datamodules.signals.recording import Recording, Segment
-from datamodules.tasks import Task
+from datamodules.tasks import ConditionTask
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(2, 36))
 """Of the 35 volunteers, S01 has no label rows."""
@@ -122,14 +122,15 @@ class StressPredictDataModule(EmotionDataModule):
     title = "Stress-Predict"
     reader = StressPredictReader
     tasks = {
-        "stress": Task(
+        "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
             {"no_stress": 0, "stress": 1},
             source="the publisher's Label column",
         )
     }
-    signals = empatica.SIGNALS
+    signals = {**empatica.SIGNALS, "eda_tonic": (1, 4.0), "eda_phasic": (1, 4.0)}
+    preprocessing = EDA_PARTS
     unit = 60.0
     access = (
         "Open data, MIT licence: affectbench data download stress_predict, or the repository "

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EDA_PARTS, EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals import empatica
 from datamodules.signals.recording import Recording
 from datamodules.synthesis.physiology import Phase, session
-from datamodules.tasks import Task
+from datamodules.tasks import ConditionTask
 
 N_PHASES = 8
 """Half of them stress; the order differs from subject to subject."""
@@ -73,11 +73,12 @@ class SyntheticDataModule(EmotionDataModule):
     title = "Synthetic"
     reader = SyntheticReader
     tasks = {
-        "stress": Task(
+        "stress": ConditionTask(
             "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
         )
     }
-    signals = empatica.SIGNALS
+    signals = {**empatica.SIGNALS, "eda_tonic": (1, 4.0), "eda_phasic": (1, 4.0)}
+    preprocessing = EDA_PARTS
     unit = UNIT
     access = "Made up when it is read."
     layout = "no files"

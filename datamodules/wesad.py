@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.pickles import load_arrays
 from datamodules.signals.recording import Recording, Segment, Signal
-from datamodules.tasks import Task
+from datamodules.tasks import ConditionTask, Task
 
 SUBJECTS = tuple(f"S{number}" for number in (*range(2, 12), *range(13, 18)))
 """S1 and S12 do not exist: their sensors failed."""
@@ -267,13 +267,13 @@ class WESADDataModule(EmotionDataModule):
     title = "WESAD"
     reader = WESADReader
     tasks: ClassVar[Mapping[str, Task]] = {
-        "stress": Task(
+        "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
             {"baseline": 0, "amusement": 0, "stress": 1},
             source="Schmidt et al. 2018: stress against baseline and amusement",
         ),
-        "affect": Task(
+        "affect": ConditionTask(
             "affect",
             ("baseline", "stress", "amusement"),
             {"baseline": 0, "stress": 1, "amusement": 2},
@@ -281,11 +281,14 @@ class WESADDataModule(EmotionDataModule):
         ),
     }
     signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()
+        **{name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()},
+        "eda_tonic": (1, ENTRIES["eda"].sfreq),
+        "eda_phasic": (1, ENTRIES["eda"].sfreq),
     }
+    preprocessing = EDA_PARTS
     unit = 60.0
     access = (
-        "Open for download without a form, for research with citation: look for WESAD at the UCI "
-        "Machine Learning Repository. To try things out: affectbench data synthesize wesad."
+        "Open for download without a form, for research with citation: affectbench data download "
+        "wesad, or the authors' page. To try things out: affectbench data synthesize wesad."
     )
     layout = "S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)"

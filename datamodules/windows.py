@@ -1,18 +1,25 @@
 """Windows as rows of an index; the samples stay where they are until a batch asks for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from datamodules.batch import Batch
+from datamodules.batch import LENGTH, Batch
 from datamodules.cache import Archive
 from datamodules.errors import IncompatibleRunError
+from datamodules.signals.recording import Segment
 from datamodules.tasks import Task
 
+Padding = Literal["zero", "mean", "edge"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
+
+TINY = 1e-12
+"""Standard deviation below which a channel never changes, whatever its mean."""
 EPSILON = 1e-6
 """Seconds by which rounding may push the end of a window past the end of its segment."""
 
@@ -23,16 +30,20 @@ class WindowIndex:
 
     Attributes:
         recording: Position in ``Archive.recordings``.
+        segment: Position in ``Archive.segments``.
         start: Seconds from the recording's time zero.
+        seconds: How much of the window is recorded; the rest, if any, is padding.
         target: Class index.
         subject: Position in ``Archive.subjects``.
         trial: The publisher's trial number.
         unit: Number of the score unit within the trial; -1 where windows are not cut in units.
-        length: Seconds, the same for all.
+        length: Seconds, the same for all, padding included.
     """
 
     recording: npt.NDArray[np.int64]
+    segment: npt.NDArray[np.int64]
     start: npt.NDArray[np.float64]
+    seconds: npt.NDArray[np.float64]
     target: npt.NDArray[np.int64]
     subject: npt.NDArray[np.int64]
     trial: npt.NDArray[np.int64]
@@ -68,42 +79,84 @@ def index_windows(
             holds, from its start, and what is left over is not scored. None: the whole segment.
         in_units: Cut inside score units (for validation and test) or inside segments (training).
     """
-    spans: list[tuple[int, int, int, int, int, float, float]] = []
-    positions = {stored.folder: row for row, stored in enumerate(archive.subjects)}
-    row = 0
-    for stored in archive.subjects:
-        for recording in stored.recordings:
-            for segment in recording.segments:
-                target = task.label(segment)
-                if target is None:
-                    continue
-                subject = positions[stored.folder]
-                if not in_units:
-                    parts = [(-1, segment.start, segment.stop)]
-                elif unit is None:
-                    parts = [(0, segment.start, segment.stop)]
-                else:
-                    parts = [
-                        (k, segment.start + k * unit, segment.start + (k + 1) * unit)
-                        for k in range(int((segment.duration + EPSILON) // unit))
-                    ]
-                spans += [(row, subject, target, segment.trial, *part) for part in parts]
-            row += 1
-    table = np.array(spans, dtype=np.float64).reshape(-1, 7)
-    start, stop = table[:, 5], table[:, 6]
+    spans: list[tuple[int, int, int, float, float]] = []
+    for position, (_, segment), target in _labelled(archive, task):
+        if not in_units or unit is None:
+            parts = [(0 if in_units else -1, segment.start, segment.stop)]
+        else:
+            parts = [
+                (k, segment.start + k * unit, segment.start + (k + 1) * unit)
+                for k in range(int((segment.duration + EPSILON) // unit))
+            ]
+        spans += [(position, target, *part) for part in parts]
+    table = np.array(spans, dtype=np.float64).reshape(-1, 5)
+    start, stop = table[:, 3], table[:, 4]
     counts = np.floor((stop - start - length + EPSILON) / stride).astype(np.int64) + 1
     counts = np.where(stop - start + EPSILON >= length, counts, 0)
     owner = np.repeat(np.arange(len(table)), counts)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     columns = table[owner].astype(np.int64)
-    return WindowIndex(
-        recording=columns[:, 0],
+    return _window_index(
+        archive,
+        segment=columns[:, 0],
+        target=columns[:, 1],
+        unit=columns[:, 2],
         start=start[owner] + within * stride,
-        target=columns[:, 2],
-        subject=columns[:, 1],
-        trial=columns[:, 3],
-        unit=columns[:, 4],
+        seconds=np.full(len(owner), length),
         length=length,
+    )
+
+
+def index_trials(archive: Archive, task: Task, length: float) -> WindowIndex:
+    """Every segment of a task as one window that is filled up with padding.
+
+    Args:
+        archive: The recordings.
+        task: Says which segments take part, and their class.
+        length: Of all windows, in seconds.
+
+    Raises:
+        IncompatibleRunError: A segment that is longer.
+    """
+    found = list(_labelled(archive, task))
+    seconds = np.array([segment.duration for _, (_, segment), _ in found])
+    if (seconds > length + EPSILON).any():
+        raise IncompatibleRunError(
+            f"expected trials of at most {length:g} s to pad, found one of {seconds.max():g} s. "
+            "Run without padding."
+        )
+    return _window_index(
+        archive,
+        segment=np.array([position for position, _, _ in found], dtype=np.int64),
+        target=np.array([target for _, _, target in found], dtype=np.int64),
+        unit=np.zeros(len(found), dtype=np.int64),
+        start=np.array([segment.start for _, (_, segment), _ in found]),
+        seconds=seconds,
+        length=length,
+    )
+
+
+def _labelled(archive: Archive, task: Task) -> Iterator[tuple[int, tuple[int, Segment], int]]:
+    """Position, segment and class of every segment that is part of a task."""
+    for position, (row, segment) in enumerate(archive.segments):
+        target = task.label(archive.recordings[row].subject, segment)
+        if target is not None:
+            yield position, (row, segment), target
+
+
+def _window_index(archive: Archive, segment: npt.NDArray[np.int64], **columns: Any) -> WindowIndex:
+    """Windows, with what their segments say of them."""
+    owners = np.array([row for row, _ in archive.segments], dtype=np.int64)
+    trials = np.array([found.trial for _, found in archive.segments], dtype=np.int64)
+    counts = [len(stored.recordings) for stored in archive.subjects]
+    subjects = np.repeat(np.arange(len(counts)), counts)
+    recording = owners[segment]
+    return WindowIndex(
+        recording=recording,
+        segment=segment,
+        subject=subjects[recording],
+        trial=trials[segment],
+        **columns,
     )
 
 
@@ -116,7 +169,7 @@ def first_samples(archive: Archive, signal: str, windows: WindowIndex) -> npt.ND
     recordings = archive.recordings
     sfreq = recordings[0].signals[signal].sfreq
     n_times = np.array([recording.signals[signal].n_times for recording in recordings])
-    last = n_times[windows.recording] - n_samples(windows.length, sfreq)
+    last = n_times[windows.recording] - recorded_samples(windows, sfreq)
     first = np.minimum(np.rint(windows.start * sfreq).astype(np.int64), last)
     if (first < 0).any():
         raise IncompatibleRunError(
@@ -124,6 +177,11 @@ def first_samples(archive: Archive, signal: str, windows: WindowIndex) -> npt.ND
         )
     rows: npt.NDArray[np.int64] = archive.offsets(signal)[windows.recording] + first
     return rows
+
+
+def recorded_samples(windows: WindowIndex, sfreq: float) -> npt.NDArray[np.int64]:
+    """Samples of each window that are recorded and not padding, at least one, shape (N,)."""
+    return np.maximum(1, np.rint(windows.seconds * sfreq)).astype(np.int64)
 
 
 def n_samples(seconds: float, sfreq: float) -> int:
@@ -144,55 +202,40 @@ class Scaling:
     std: Mapping[str, Tensor]
 
 
-def recording_moments(
-    archive: Archive, task: Task, signal: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Count, mean and sum of squared deviations of the task's segments, a row each recording.
+Moments = tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Count, mean and mean squared deviation of segments: shapes (S, 1), (S, C), (S, C)."""
 
-    Returns:
-        Shapes (R, 1), (R, C), (R, C).
-    """
+
+def segment_moments(archive: Archive, signal: str) -> Moments:
+    """Moments of a signal in every segment of an archive, whatever its label."""
     samples, offsets = archive.samples(signal), archive.offsets(signal)
-    recordings = archive.recordings
-    shape = (len(recordings), len(samples))
-    count, mean, deviation = np.zeros((len(recordings), 1)), np.zeros(shape), np.zeros(shape)
-    for row, recording in enumerate(recordings):
-        sfreq = recording.signals[signal].sfreq
-        pieces = [
-            samples[:, offsets[row] + round(s.start * sfreq) : offsets[row] + round(s.stop * sfreq)]
-            for s in recording.segments
-            if task.label(s) is not None
-        ]
-        if pieces:
-            joined = np.concatenate(pieces, axis=1).astype(np.float64)
-            count[row] = joined.shape[1]
-            mean[row] = joined.mean(axis=1)
-            deviation[row] = ((joined - mean[row][:, None]) ** 2).sum(axis=1)
-    return count, mean, deviation
+    shape = (len(archive.segments), len(samples))
+    count = np.zeros((len(archive.segments), 1))
+    mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for position, (row, segment) in enumerate(archive.segments):
+        stored = archive.recordings[row].signals[signal]
+        sfreq = stored.sfreq
+        first = min(round(segment.start * sfreq), stored.n_times - 1)
+        stop = max(first + 1, round(segment.stop * sfreq))
+        piece = samples[:, offsets[row] + first : offsets[row] + stop].astype(np.float64)
+        count[position] = piece.shape[1]
+        mean[position], variance[position] = piece.mean(axis=1), piece.var(axis=1)
+    return count, mean, variance
 
 
-def fit_scaling(
-    archive: Archive,
-    moments: Mapping[
-        str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]
-    ],
-    subjects: tuple[str, ...],
-) -> Scaling:
-    """Scaling from the recordings of some subjects.
+def fit_scaling(moments: Mapping[str, Moments], segments: npt.NDArray[np.bool_]) -> Scaling:
+    """Scaling from some segments.
 
     Args:
-        archive: The recordings.
-        moments: Of ``recording_moments``, by signal.
-        subjects: The training subjects.
+        moments: Of ``segment_moments``, by signal.
+        segments: Which segments are trained on, shape (S,).
     """
-    rows = [recording.subject in subjects for recording in archive.recordings]
     means, stds = {}, {}
-    for signal, (count, mean, deviation) in moments.items():
-        n, m, d = count[rows], mean[rows], deviation[rows]
+    for signal, (count, mean, variance) in moments.items():
+        n, m, v = count[segments], mean[segments].astype(np.float64), variance[segments]
         centre = (n * m).sum(axis=0) / n.sum()
-        variance = (d + n * (m - centre) ** 2).sum(axis=0) / n.sum()
-        std = np.sqrt(variance)
-        std[std <= 1e-6 * np.maximum(1.0, np.abs(centre))] = 1.0
+        std = np.sqrt((n * (v + (m - centre) ** 2)).sum(axis=0) / n.sum())
+        std[std <= np.maximum(1e-6 * np.abs(centre), TINY)] = 1.0
         means[signal] = torch.tensor(centre, dtype=torch.float32)[:, None]
         stds[signal] = torch.tensor(std, dtype=torch.float32)[:, None]
     return Scaling(means, stds)
@@ -210,6 +253,11 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         first: By signal, first sample of each window in its array, shape (N,).
         n_times: By signal, samples in a window.
         scaling: None leaves the samples as recorded.
+        padding: What stands, after scaling, where nothing is recorded: ``"zero"``; ``"mean"``: the
+            mean of the recorded part of each channel; ``"edge"``: its last sample. None: every
+            window is recorded whole.
+        recorded: By signal, recorded samples of each window, shape (N,); read where padding is.
+        mask: Whether batches say how much is recorded, as the signal ``LENGTH``.
     """
 
     def __init__(
@@ -219,16 +267,25 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         first: Mapping[str, npt.NDArray[np.int64]],
         n_times: Mapping[str, int],
         scaling: Scaling | None,
+        padding: Padding | None = None,
+        recorded: Mapping[str, npt.NDArray[np.int64]] | None = None,
+        mask: bool = False,
     ) -> None:
         device = next(iter(arrays.values())).device
-        self.views = {
-            signal: array.unfold(1, n_times[signal], 1).transpose(0, 1)
-            for signal, array in arrays.items()
-        }
+        self.arrays, self.n_times, self.padding = dict(arrays), dict(n_times), padding
+        self.views = {}
+        if padding is None:
+            self.views = {
+                signal: array.unfold(1, n_times[signal], 1).transpose(0, 1)
+                for signal, array in arrays.items()
+            }
         self.first = {s: torch.from_numpy(rows).to(device) for s, rows in first.items()}
+        self.recorded = {s: torch.from_numpy(n).to(device) for s, n in (recorded or {}).items()}
         self.target = torch.from_numpy(windows.target).to(device)
         self.subject = torch.from_numpy(windows.subject).to(device)
         self.trial = torch.from_numpy(windows.trial).to(device)
+        share = torch.from_numpy(windows.seconds / windows.length).float()
+        self.share = share.to(device)[:, None, None] if mask else None
         self.mean = {s: scaling.mean[s].to(device) for s in arrays} if scaling else {}
         self.std = {s: scaling.std[s].to(device) for s in arrays} if scaling else {}
         self.device = device
@@ -239,13 +296,34 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
     def __getitem__(self, rows: Tensor) -> Batch:
         rows = rows.to(self.device)
         signals = {}
-        for name, view in self.views.items():
-            # Only along the first axis does index_select read a strided view without a copy of it.
-            window = view.index_select(0, self.first[name][rows])
+        for name in self.arrays:
+            window = self._gathered(name, rows)
             if name in self.mean:
                 window.sub_(self.mean[name]).div_(self.std[name])
-            signals[name] = window
-        return Batch(signals, self.target[rows], self.subject[rows], self.trial[rows])
+            signals[name] = self._filled(name, rows, window)
+        if self.share is not None:
+            signals[LENGTH] = self.share[rows]
+        return Batch(signals, self.target[rows], self.subject[rows], self.trial[rows], rows)
+
+    def _gathered(self, name: str, rows: Tensor) -> Tensor:
+        """Samples of windows, (B, C, T); beyond the recorded ones the last of them is repeated."""
+        first = self.first[name][rows]
+        if self.padding is None:
+            # Only along the first axis does index_select read a strided view without a copy of it.
+            return self.views[name].index_select(0, first)
+        steps = torch.arange(self.n_times[name], device=self.device)
+        index = first[:, None] + torch.minimum(steps, self.recorded[name][rows, None] - 1)
+        return self.arrays[name][:, index].transpose(0, 1).contiguous()
+
+    def _filled(self, name: str, rows: Tensor, window: Tensor) -> Tensor:
+        if self.padding in (None, "edge"):
+            return window
+        recorded = self.recorded[name][rows, None, None]
+        padded = torch.arange(self.n_times[name], device=self.device) >= recorded  # (B, 1, T)
+        window.masked_fill_(padded, 0.0)
+        if self.padding == "mean":
+            window += padded * (window.sum(dim=2, keepdim=True) / recorded)
+        return window
 
 
 class BatchRows(torch.utils.data.Sampler[Tensor]):

@@ -165,8 +165,9 @@ def features(name: str, windows: Windows, sfreq: float) -> Features:
     Returns:
         Finite float64 of shape (N, F), and F names that begin with the signal's.
     """
-    if windows.shape[2] == 1:  # a single sample does not change: as good as two that are equal
-        windows = np.repeat(windows, 2, axis=2)
+    if windows.shape[2] == 1:  # a single sample does not change
+        channels = range(windows.shape[1])
+        return windows[:, :, 0].astype(np.float64), [f"{name}_value_{c}" for c in channels]
     values, names = KINDS.get(name.rpartition("_")[2], moments)(windows, sfreq)
     return values, [f"{name}_{feature}" for feature in names]
 

@@ -1,4 +1,4 @@
-"""Signal, Segment, Recording: what every reader returns and everything else starts from."""
+"""Signal, Segment, Recording, Fault: what every reader returns and everything else starts from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,8 +51,9 @@ class Segment:
     Args:
         start: Seconds from the recording's time zero.
         stop: Seconds from the recording's time zero; not included.
-        trial: Number of the trial, unique within the recording.
-        annotations: What the publisher says of it (ratings, condition), in the publisher's terms.
+        trial: Number of the trial, unique within the session.
+        annotations: What the publisher says of it (ratings, condition), in the publisher's terms;
+            ``"stimulus"`` names what was shown where numbers of trials do not.
 
     Raises:
         ValueError: A segment that does not last.
@@ -75,13 +76,17 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One subject in one continuous session; each signal keeps its own rate.
+    """One continuous stretch of one subject's session; each signal keeps its own rate.
+
+    A session that is published whole is one recording; one that is published cut into trials is a
+    recording a trial, so that no filter runs from one trial into the next.
 
     Args:
         subject: The publisher's name of the subject.
         session: The publisher's name of the session; ``"1"`` where there is only one.
         signals: Signals by name; all start at time zero.
         segments: Annotated stretches in order of time, none beyond the shortest signal.
+        offset: Time zero in seconds from the start of the session; 0 where it is not known.
 
     Raises:
         ValueError: No signal, or a segment that ends after a signal does.
@@ -91,6 +96,7 @@ class Recording:
     session: str
     signals: Mapping[str, Signal]
     segments: tuple[Segment, ...]
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.signals:
@@ -107,3 +113,25 @@ class Recording:
     def duration(self) -> float:
         """Seconds that all signals cover."""
         return min(signal.duration for signal in self.signals.values())
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a published trial, so that its loss or repair is on record.
+
+    Args:
+        session: The publisher's name of the session.
+        trial: Number of the trial.
+        reason: What was found, with the name of the signal if it is one of them; in equal words
+            for equal faults.
+        omitted: Whether the trial is left out; else the reason says how it was repaired.
+    """
+
+    session: str
+    trial: int
+    reason: str
+    omitted: bool = True
+
+
+STATIC_RATE = 1 / 3600
+"""Rate in Hz of a vector that holds for a whole recording: a signal of one sample, an hour long."""

@@ -10,7 +10,16 @@ from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import Archive, store_subject
 from datamodules.signals.recording import Recording, Segment, Signal
-from datamodules.synthesis import empatica_e4, stress_predict, wesad
+from datamodules.synthesis import (
+    amigos,
+    deap,
+    empatica_e4,
+    mahnob_hci,
+    pmemo,
+    seed_v,
+    stress_predict,
+    wesad,
+)
 
 RATES = {"fast": (2, 8.0), "slow": (1, 2.5)}
 """Channels and rate in Hz of the signals of made recordings."""
@@ -102,6 +111,19 @@ SMALL = {
     "stress_predict": Small(
         lambda root: stress_predict.write(root, 3, scale=0.2), ("S02", "S03", "S04"), 20.0
     ),
+    "deap": Small(
+        lambda root: deap.write(root, 3, n_videos=4), ("s01", "s02", "s03"), 20.0, {"n_videos": 4}
+    ),
+    "amigos": Small(
+        lambda root: amigos.write(root, 3, seed=1, n_videos=4), ("P01", "P02", "P03"), 20.0
+    ),
+    "mahnob_hci": Small(
+        lambda root: mahnob_hci.write(root, 3, seed=1, n_trials=4, longest=36.0, neutral=False),
+        ("1", "2", "3"),
+        20.0,
+    ),
+    "pmemo": Small(lambda root: pmemo.write(root, 3, n_songs=8), pmemo.LISTENERS[:3], 15.0),
+    "seed_v": Small(lambda root: seed_v.write(root, 3), ("1", "2", "3"), 40.0),
     "empatica_e4": Small(
         lambda root: empatica_e4.write(root, 3, minutes=2.2), ("P01", "P02", "P03"), 20.0
     ),

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -11,9 +12,17 @@ import numpy as np
 import pytest
 
 from datamodules import cache
-from datamodules.cache import Archive, as_recording, digest, store_subject, written_folder
+from datamodules.cache import (
+    Archive,
+    Derived,
+    Preprocessing,
+    as_recording,
+    digest,
+    store_subject,
+    written_folder,
+)
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def entries(folder: Path) -> list[str]:
 
 def test_what_is_stored_is_what_was_read(reader: FileReader, folder: Path) -> None:
     stored = store_subject(folder, reader, {}, "S1")
-    (found,) = (as_recording(stored, recording) for recording in stored.recordings)
+    found = as_recording(stored, 0)
     (read,) = reader.read("S1")
     np.testing.assert_array_equal(found.signals["eda"].samples, [[1, 2, 3, 4, 5]], strict=False)
     assert found.signals["eda"].samples.dtype == np.float32
@@ -141,8 +150,8 @@ def test_whatever_made_an_entry_makes_another(
     second = store_subject(folder, reader, steps, "S1")
     assert second.folder != first.folder
     assert len(entries(folder)) == 2
-    assert np.load(second.folder / "1.eda.npy").tolist() == [samples]
-    assert np.load(first.folder / "1.eda.npy").tolist() == [[2, 4, 6, 8, 10]]
+    assert np.load(second.folder / "0.eda.npy").tolist() == [samples]
+    assert np.load(first.folder / "0.eda.npy").tolist() == [[2, 4, 6, 8, 10]]
     assert (second.content == first.content) == (change in ("step's name", "reader"))
 
 
@@ -162,9 +171,9 @@ def test_source_code_is_part_of_the_key(
 
 def test_steps_change_only_their_signal(reader: FileReader, folder: Path) -> None:
     stored = store_subject(folder, reader, {"bvp": [Doubled()]}, "S1")
-    assert np.load(stored.folder / "1.eda.npy").tolist() == [[1, 2, 3, 4, 5]]
+    assert np.load(stored.folder / "0.eda.npy").tolist() == [[1, 2, 3, 4, 5]]
     stored = store_subject(folder, reader, {"eda": [Doubled(), Doubled(5.0)]}, "S1")
-    assert np.load(stored.folder / "1.eda.npy").tolist() == [[10, 20, 30, 40, 50]]
+    assert np.load(stored.folder / "0.eda.npy").tolist() == [[10, 20, 30, 40, 50]]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -349,3 +358,210 @@ def test_digests_do_not_depend_on_the_order_of_keys() -> None:
     assert digest({"a": 1, "b": [2.5]}) == digest({"b": [2.5], "a": 1})
     assert digest([1, 2]) != digest([2, 1])
     assert len(digest("")) == 16
+
+
+# ---- trials that are recordings of their own
+
+TRIALS = (3, 1, 2, 10)
+
+
+@dataclass(frozen=True)
+class TrialReader:
+    """Trials of 2 s in two files of the same name; some are left out, some are repaired."""
+
+    root: Path
+    omitted: tuple[int, ...] = ()
+    repaired: tuple[int, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return ("S1",)
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        return tuple(self.root / session / "trials.txt" for session in "ab")
+
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        for path in self.files(subject):
+            session = path.parent.name
+            numbers = np.loadtxt(path, dtype=np.float32, ndmin=2)
+            for place, trial in enumerate(TRIALS):
+                if trial in self.omitted:
+                    yield Fault(session, trial, f"eda: shorter than {trial % 2 + 1} s")
+                    continue
+                if trial in self.repaired:
+                    yield Fault(session, trial, "eda: a spike", omitted=False)
+                annotations = {"stimulus": f"clip {trial}"} if session == "b" else {}
+                signal = Signal(numbers + np.float32(trial), 4.0, ("eda",), "uS")
+                segment = Segment(0.0, 2.0, trial, {"valence": 5.0, **annotations})
+                yield Recording(subject, session, {"eda": signal}, (segment,), 10.0 * place)
+
+
+@pytest.fixture
+def trial_reader(tmp_path: Path) -> TrialReader:
+    for session, first in (("a", 0), ("b", 100)):
+        (tmp_path / "raw" / session).mkdir(parents=True)
+        numbers = " ".join(str(first + n) for n in range(8))
+        (tmp_path / "raw" / session / "trials.txt").write_text(numbers)
+    return TrialReader(tmp_path / "raw")
+
+
+def test_a_trial_is_a_recording(trial_reader: TrialReader, folder: Path) -> None:
+    stored = store_subject(folder, trial_reader, {}, "S1")
+    assert stored.subject == "S1"
+    assert [found.session for found in stored.recordings] == ["a"] * 4 + ["b"] * 4
+    assert [found.offset for found in stored.recordings] == [0.0, 10.0, 20.0, 30.0] * 2
+    keys = ["a/3", "a/1", "a/2", "a/10", "clip 3", "clip 1", "clip 2", "clip 10"]
+    assert [found.trial_key(*found.segments) for found in stored.recordings] == keys
+    archive = Archive(folder, (stored,))
+    assert archive.trial_keys.tolist() == keys
+    archive.join("eda")
+    expected = [first + n + t for first in (0, 100) for t in TRIALS for n in range(8)]
+    assert archive.samples("eda").tolist() == [expected]
+    for number, read in enumerate(trial_reader.read("S1")):
+        assert isinstance(read, Recording)
+        found = as_recording(stored, number)
+        assert (found.session, found.offset) == (read.session, read.offset)
+        assert found.segments == read.segments
+        np.testing.assert_array_equal(found.signals["eda"].samples, read.signals["eda"].samples)
+
+
+def test_keys_of_trials_in_one_recording(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    spans = [(0.0, 5.0, "rest"), (6.0, 9.0, "stress")]
+    archive = archive_of(
+        {
+            "S1": (make_recording("S1", spans), make_recording("S1", spans[:1], session="2")),
+            "S2": (make_recording("S2", spans[:1]),),
+        }
+    )
+    assert archive.trial_keys.tolist() == ["1/1", "1/2", "2/1", "1/1"]
+
+
+def test_files_of_one_name_are_told_apart(trial_reader: TrialReader, folder: Path) -> None:
+    stored = store_subject(folder, trial_reader, {}, "S1")
+    assert list(stored.files) == ["a/trials.txt", "b/trials.txt"]
+    assert [found["bytes"] for found in stored.files.values()] == [15, 31]
+    digests = [found["sha256"] for found in stored.files.values()]
+    assert digests == [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in trial_reader.files("S1")
+    ]
+    # In each other's place they are another dataset, although names and sizes are the same.
+    one, two = trial_reader.files("S1")
+    aside = one.rename(one.with_name("aside"))
+    two.rename(one)
+    aside.rename(two)
+    assert store_subject(folder, trial_reader, {}, "S1").folder != stored.folder
+
+
+def test_faults_are_kept(trial_reader: TrialReader, folder: Path) -> None:
+    reader = replace(trial_reader, omitted=(1,), repaired=(2, 10))
+    stored = store_subject(folder, reader, {}, "S1")
+    expected = tuple(found for found in reader.read("S1") if isinstance(found, Fault))
+    assert len(expected) == 6
+    assert stored.faults == expected
+    assert store_subject(folder, reader, {}, "S1").faults == expected
+    assert [found.segments[0].trial for found in stored.recordings] == [3, 2, 10] * 2
+    # Numbers in file names are those of recordings, not of trials.
+    assert [float(as_recording(stored, n).signals["eda"].samples[0, 0]) for n in range(6)] == [
+        *(3, 2, 10, 103, 102, 110)
+    ]
+    assert store_subject(folder, trial_reader, {}, "S1").faults == ()
+
+
+def test_all_trials_left_out(trial_reader: TrialReader, folder: Path) -> None:
+    reader = replace(trial_reader, omitted=TRIALS)
+    with pytest.raises(
+        DatasetCorruptedError,
+        match=r"^S1: .* found none; all 8 trials are left out: "
+        r"eda: shorter than 1 s; eda: shorter than 2 s$",
+    ):
+        store_subject(folder, reader, {}, "S1")
+    assert entries(folder) == []
+
+
+# ---- derived signals
+
+
+@dataclass(frozen=True)
+class Halving:
+    """A step that takes every other sample."""
+
+    def __call__(self, signal: Signal) -> Signal:
+        return replace(
+            signal, samples=np.ascontiguousarray(signal.samples[:, ::2]), sfreq=signal.sfreq / 2
+        )
+
+
+def samples_of(reader: FileReader, folder: Path, steps: Preprocessing) -> dict[str, list[float]]:
+    stored = store_subject(folder, reader, steps, "S1")
+    archive = Archive(folder, (stored,))
+    found = {}
+    for name in archive.recordings[0].signals:
+        archive.join(name)
+        (found[name],) = archive.samples(name).tolist()
+    return found
+
+
+def test_derived_signals_come_after_the_steps_of_their_source(
+    reader: FileReader, folder: Path
+) -> None:
+    steps: Preprocessing = {
+        "eda": (Doubled(),),
+        "eda_ten": Derived("eda", (Doubled(), Doubled(2.5))),
+        "eda_slow": Derived("eda_ten", (Halving(),)),
+    }
+    assert samples_of(reader, folder, steps) == {
+        "eda": [2, 4, 6, 8, 10],
+        "eda_ten": [10, 20, 30, 40, 50],
+        "eda_slow": [10, 30, 50],
+    }
+    stored = store_subject(folder, reader, steps, "S1").recordings[0].signals
+    assert [(kept.sfreq, kept.n_times) for kept in stored.values()] == [(4, 5), (4, 5), (2, 3)]
+
+
+def test_derived_signals_that_are_named_before_the_steps_of_their_source(
+    reader: FileReader, folder: Path
+) -> None:
+    steps: Preprocessing = {"eda_ten": Derived("eda", (Doubled(5.0),)), "eda": (Doubled(),)}
+    assert samples_of(reader, folder, steps) == {
+        "eda": [2, 4, 6, 8, 10],
+        "eda_ten": [10, 20, 30, 40, 50],
+    }
+
+
+def test_without_its_source_a_derived_signal_is_not_there(reader: FileReader, folder: Path) -> None:
+    assert list(samples_of(reader, folder, {"quick": Derived("bvp", (Doubled(),))})) == ["eda"]
+
+
+def test_how_a_signal_is_derived_is_part_of_the_key(reader: FileReader, folder: Path) -> None:
+    folders = {
+        store_subject(folder, reader, steps, "S1").folder
+        for steps in (
+            {"eda": (Doubled(),)},
+            {"eda": Derived("eda", (Doubled(),))},
+            {"two": Derived("eda", (Doubled(),))},
+            {"two": Derived("eda", (Doubled(3.0),))},
+            {"two": Derived("eda", (Doubled(), Doubled()))},
+        )
+    }
+    assert len(folders) == 5
+
+
+@pytest.mark.parametrize("order", [("S1", "S2"), ("S2", "S1")])
+def test_a_signal_that_some_recordings_have_not(
+    folder: Path,
+    list_reader: Callable[..., Any],
+    make_recording: Callable[..., Recording],
+    order: tuple[str, ...],
+) -> None:
+    whole = {name: make_recording(name, [(0.0, 5.0, "rest")]) for name in order}
+    fast = {"fast": whole["S2"].signals["fast"]}
+    reader = list_reader({"S1": (whole["S1"],), "S2": (replace(whole["S2"], signals=fast),)})
+    archive = Archive(folder, tuple(store_subject(folder, reader, {}, name) for name in order))
+    archive.join("fast")
+    for ask in (archive.offsets, archive.join):
+        with pytest.raises(
+            DatasetCorruptedError, match=r"S2, session 1: expected a signal 'slow', found fast"
+        ):
+            ask("slow")

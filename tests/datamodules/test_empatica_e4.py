@@ -186,7 +186,7 @@ def test_classes(written: Path) -> None:
         str(segment.annotations["condition"]): segment for segment in read(written).segments
     }
     labels = {
-        name: {condition: task.label(segments[condition]) for condition in CONDITIONS}
+        name: {condition: task.label("P01", segments[condition]) for condition in CONDITIONS}
         for name, task in EmpaticaE4DataModule.tasks.items()
     }
     assert labels["stress"] == {"baseline": 0, "stress": 1, "amusement": 0}

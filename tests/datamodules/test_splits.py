@@ -1,14 +1,22 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.errors import IncompatibleRunError
-from datamodules.splits import SPLITS, Split, SplitName, n_folds, split_subjects
+from datamodules.splits import (
+    SPLITS,
+    SUBJECT_SPLITS,
+    Split,
+    SplitName,
+    n_folds,
+    split_subjects,
+    split_trials,
+)
 
 names = st.lists(
     st.text("S0123456789", min_size=1, max_size=4), min_size=5, max_size=40, unique=True
 )
-splits = st.sampled_from(SPLITS)
+splits = st.sampled_from(SUBJECT_SPLITS)
 seeds = st.integers(0, 2**31)
 
 
@@ -27,7 +35,9 @@ def test_every_fold_is_a_partition_in_the_datasets_order(
         assert len(found.train) >= len(found.val)
 
 
-@given(st.sampled_from(SPLITS[1:]), names, seeds, st.integers(2, 5))
+@given(
+    st.sampled_from(["leave_one_subject_out", "subject_k_fold"]), names, seeds, st.integers(2, 5)
+)
 def test_every_subject_is_tested_exactly_once(
     split: SplitName, subjects: list[str], seed: int, folds: int
 ) -> None:
@@ -51,7 +61,7 @@ def test_the_seed_does_not_choose_who_is_tested(
     assert split_subjects(split, subjects, fold, one) == here
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", SUBJECT_SPLITS)
 def test_the_seed_chooses_who_validates(split: SplitName) -> None:
     subjects = [f"S{number}" for number in range(15)]
     chosen = {split_subjects(split, subjects, 0, seed).val for seed in range(10)}
@@ -80,7 +90,8 @@ def test_sizes() -> None:
         ("leave_one_subject_out", 2, 5, "at least 3 subjects .* found 2"),
         ("subject_hold_out", 2, 5, "at least 3 subjects .* found 2"),
         ("subject_k_fold", 4, 5, "at least 5 subjects .* found 4.*take fewer folds"),
-        ("subject_k_fold", 2, 2, "at least 3 subjects .* found 2"),
+        ("subject_k_fold", 2, 3, "at least 3 subjects .* found 2"),
+        ("subject_k_fold", 3, 2, "at least 4 subjects .* found 3"),
         ("subject_k_fold", 9, 1, "at least 2 folds, found 1"),
     ],
 )
@@ -95,11 +106,17 @@ def test_too_few_subjects(split: SplitName, n_subjects: int, folds: int, message
         assert split in str(caught.value)
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", SUBJECT_SPLITS)
 def test_three_subjects_are_enough(split: SplitName) -> None:
     for fold in range(n_folds(split, 3, 3)):
         found = split_subjects(split, ["S2", "S10", "S1"], fold, 0, 3)
         assert (len(found.train), len(found.val), len(found.test)) == (1, 1, 1)
+
+
+def test_four_subjects_are_enough_for_two_folds() -> None:
+    for fold in range(2):
+        found = split_subjects("subject_k_fold", ["S2", "S10", "S1", "S7"], fold, 0, 2)
+        assert (len(found.train), len(found.val), len(found.test)) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("fold", [-1, 5])
@@ -119,3 +136,323 @@ def test_a_split_is_checked_when_it_is_made() -> None:
     ):
         with pytest.raises(ValueError, match=r"found \['S[12]'\] in two"):
             Split(*groups)
+
+
+# ---- trials
+
+Trials = dict[str, list[tuple[str, str]]]
+
+SEED_V: Trials = {
+    subject: [(session, f"{session}/{trial}") for session in "123" for trial in range(1, 16)]
+    for subject in ("1", "2", "10")
+}
+"""As there: 15 trials in each of three sessions."""
+
+
+@st.composite
+def recorded(draw: st.DrawFn, sessions: int = 1) -> Trials:
+    """Subjects who saw 6 to 20 of 25 films each, in an order of their own, in some sessions."""
+    films = [f"film {number}" for number in range(1, 26)]
+    found: Trials = {}
+    for number in range(draw(st.integers(3, 6))):
+        seen = draw(st.lists(st.sampled_from(films), min_size=6, max_size=20, unique=True))
+        found[f"S{number}"] = sorted((str(n % sessions), film) for n, film in enumerate(seen))
+    return found
+
+
+def parts_of(found: Split) -> list[frozenset[str]]:
+    """Trials of train, val and test, none of which is empty, none in two of them."""
+    assert found.trials is not None
+    assert list(found.trials) == ["train", "val", "test"]
+    train, val, test = found.trials.values()
+    assert train
+    assert val
+    assert test
+    assert not train & val
+    assert not train & test
+    assert not val & test
+    return [train, val, test]
+
+
+@st.composite
+def in_one_order(draw: st.DrawFn) -> Trials:
+    """Subjects who saw 7 to 12 films each of two sessions in one order; some lack one of them."""
+    films = [(s, f"{s}/{n}") for s in "ab" for n in range(1, draw(st.integers(7, 12)) + 1)]
+    missing = draw(st.lists(st.sampled_from(films), min_size=3, max_size=3))
+    return {f"S{n}": [film for film in films if film != missing[n]] for n in range(3)} | {
+        "S3": films
+    }
+
+
+@settings(max_examples=30)
+@given(st.data(), seeds)
+@pytest.mark.parametrize(
+    ("split", "blocks"), [("trial_k_fold", False), ("trial_k_fold", True), ("session_out", False)]
+)
+def test_within_a_subject_every_trial_is_tested_exactly_once(
+    split: SplitName, blocks: bool, data: st.DataObject, seed: int
+) -> None:
+    folds = 3 if split == "session_out" else data.draw(st.integers(2, 3))
+    trials = data.draw(in_one_order() if blocks else recorded(folds))
+    count = n_folds(split, len(trials), folds)
+    assert count == len(trials) * folds
+    tested: dict[str, list[str]] = {subject: [] for subject in trials}
+    for fold in range(count):
+        found = split_trials(split, trials, fold, seed, folds, folds if blocks else None)
+        assert found.within
+        assert found.train == found.val == found.test == (list(trials)[fold // folds],)
+        (subject,) = found.test
+        train, val, test = parts_of(found)
+        assert sorted(train | val | test) == sorted(key for _, key in trials[subject])
+        if not blocks:
+            assert len(val) == max(1, round(0.2 * len(train | val)))
+        tested[subject] += test
+        if split == "session_out":
+            sessions_of = {key: session for session, key in trials[subject]}
+            assert len({sessions_of[key] for key in test}) == 1
+            assert {sessions_of[key] for key in train | val}.isdisjoint(
+                {sessions_of[key] for key in test}
+            )
+    for subject, keys in tested.items():
+        assert sorted(keys) == sorted(key for _, key in trials[subject])
+
+
+@pytest.mark.parametrize(
+    ("fold", "numbers"),
+    [(0, (1, 2, 3, 4, 5)), (1, (6, 7, 8, 9, 10)), (2, (11, 12, 13, 14, 15))],
+)
+def test_blocks_are_consecutive_thirds_of_each_session(fold: int, numbers: tuple[int, ...]) -> None:
+    for place, subject in enumerate(SEED_V):
+        found = split_trials("trial_k_fold", SEED_V, 3 * place + fold, 7, 3, blocks=3)
+        train, val, test = parts_of(found)
+        assert found.test == (subject,)
+        assert test == {f"{session}/{trial}" for session in (1, 2, 3) for trial in numbers}
+        assert (len(train), len(val)) == (25, 5)
+        ((session, first),) = {(key[0], (int(key[2:]) - 1) // 5) for key in val}
+        assert val == {f"{session}/{5 * first + k}" for k in range(1, 6)}
+
+
+def test_a_trial_that_is_missing_moves_no_block() -> None:
+    lacking = {"1/1", "1/7", "3/15"}
+    trials = {
+        **SEED_V,
+        "2": [(session, key) for session, key in SEED_V["2"] if key not in lacking],
+    }
+    for place in range(3):
+        for fold in range(3):
+            whole, found = (
+                parts_of(split_trials("trial_k_fold", given, 3 * place + fold, 0, 3, blocks=3))
+                for given in (SEED_V, trials)
+            )
+            assert found[2] == whole[2] - (lacking if place == 1 else set())
+
+
+def test_a_block_is_of_the_session_in_which_the_subject_had_its_trials() -> None:
+    trials = {
+        "S1": [("a", "1"), ("a", "2"), ("a", "3"), ("b", "4"), ("b", "5"), ("b", "6")],
+        "S2": [("a", str(n)) for n in range(4, 10)] + [("b", str(n)) for n in range(1, 4)],
+    }
+    tested = [
+        parts_of(split_trials("trial_k_fold", trials, f, 0, 3, blocks=3))[2] for f in range(3)
+    ]
+    assert tested == [{"1", "2", "3"}, {"4"}, {"5", "6"}]
+
+
+@pytest.mark.parametrize(("fold", "session"), [(0, "1"), (1, "2"), (2, "3"), (5, "3"), (6, "1")])
+def test_a_session_is_left_out(fold: int, session: str) -> None:
+    _, _, test = parts_of(split_trials("session_out", SEED_V, fold, 0, 3))
+    assert test == {f"{session}/{trial}" for trial in range(1, 16)}
+
+
+def test_without_blocks_trials_are_dealt_at_random() -> None:
+    trials = {"S1": [("1", f"1/{trial}") for trial in range(1, 41)]}
+    tested = [parts_of(split_trials("trial_k_fold", trials, f, 0, 5))[2] for f in range(5)]
+    assert [len(keys) for keys in tested] == [8] * 5
+    for keys in tested:
+        numbers = sorted(int(key[2:]) for key in keys)
+        assert numbers[-1] - numbers[0] > 15
+
+
+def test_a_film_that_was_seen_twice_is_one_trial() -> None:
+    keys = [f"film {number}" for number in (1, 1, 1, 2, 3, 3, 4, 5, 6, 6)]
+    trials = {"S1": [("1", key) for key in keys]}
+    for blocks in (False, True):
+        tested: list[str] = []
+        for fold in range(3):
+            train, val, test = parts_of(
+                split_trials("trial_k_fold", trials, fold, 0, 3, 3 if blocks else None)
+            )
+            assert (len(train | val), len(test)) == (4, 2)
+            assert len(val) == (2 if blocks else 1)
+            tested += test
+        assert sorted(tested) == sorted(set(keys))
+
+
+@settings(max_examples=30)
+@given(recorded(), seeds, st.integers(2, 5))
+def test_neither_subject_nor_stimulus_is_on_two_sides(
+    trials: Trials, seed: int, folds: int
+) -> None:
+    if len(trials) < max(folds, 4 if folds == 2 else 3):
+        return
+    films = sorted({key for own in trials.values() for _, key in own})
+    people: list[str] = []
+    shown: list[str] = []
+    for fold in range(n_folds("subject_stimulus_k_fold", len(trials), folds)):
+        found = split_trials("subject_stimulus_k_fold", trials, fold, seed, folds)
+        assert not found.within
+        assert sorted(found.train + found.val + found.test) == sorted(trials)
+        train, val, test = parts_of(found)
+        assert sorted(train | val | test) == films
+        assert len(val) == max(1, round(0.2 * len(train | val)))
+        people += found.test
+        shown += test
+    assert sorted(people) == sorted(trials)
+    assert sorted(shown) == films
+
+
+@settings(max_examples=20)
+@given(st.data(), recorded(3), seeds, seeds)
+@pytest.mark.parametrize("split", [split for split in SPLITS if split not in SUBJECT_SPLITS])
+def test_the_seed_does_not_choose_which_trials_are_tested(
+    split: SplitName, data: st.DataObject, trials: Trials, one: int, other: int
+) -> None:
+    fold = data.draw(st.integers(0, n_folds(split, len(trials), 3) - 1))
+    here, there = (split_trials(split, trials, fold, seed, 3) for seed in (one, other))
+    assert here.test == there.test
+    assert parts_of(here)[2] == parts_of(there)[2]
+    assert split_trials(split, trials, fold, one, 3) == here
+
+
+@pytest.mark.parametrize("split", [split for split in SPLITS if split not in SUBJECT_SPLITS])
+def test_the_seed_chooses_which_trials_validate(split: SplitName) -> None:
+    chosen = {parts_of(split_trials(split, SEED_V, 0, seed, 3))[1] for seed in range(10)}
+    assert len(chosen) > 5
+    folds = {parts_of(split_trials(split, SEED_V, fold, 0, 3))[1] for fold in range(3)}
+    assert len(folds) == 3
+
+
+def test_who_saw_what_in_which_order_does_not_group_the_stimuli() -> None:
+    def tested(trials: Trials) -> frozenset[str]:
+        return parts_of(split_trials("subject_stimulus_k_fold", trials, 0, 0, 3))[2]
+
+    keys = [("1", f"{number}") for number in range(1, 13)]
+    some = tested({"S1": keys, "S2": keys[:9], "S3": keys[3:]})
+    assert some == tested({"S1": keys[7:], "S2": keys[::-1], "S3": keys[3:]})
+
+
+def test_numbers_in_keys_are_sorted_as_numbers() -> None:
+    # Another name for each stimulus, in the same natural order: the same groups.
+    def tested(names: list[str], fold: int) -> list[int]:
+        trials = {f"S{n}": [("1", name) for name in names[:: n or 1]] for n in range(3)}
+        found = parts_of(split_trials("subject_stimulus_k_fold", trials, fold, 0, 3))[2]
+        return sorted(names.index(name) for name in found)
+
+    plain = [chr(ord("a") + number) for number in range(12)]
+    numbered = [
+        *("2", "3", "9", "10", "21", "100", "1000"),
+        *("clip 1", "clip 2", "clip 10", "clip 10 b", "video"),
+    ]
+    assert sorted(numbered) != numbered
+    for fold in range(3):
+        assert tested(numbered, fold) == tested(plain, fold)
+
+
+class Scattered(str):
+    """A name that another process would keep elsewhere in a set."""
+
+    by = 1
+
+    def __hash__(self) -> int:
+        return self.by * sum(place * ord(sign) for place, sign in enumerate(self, start=1))
+
+
+class ScatteredOtherwise(Scattered):
+    by = -1
+
+
+def test_names_that_sort_alike_are_grouped_alike_in_every_process() -> None:
+    names = ["1", "01", "001", "2", "02", "\u00b2", "3", "03", "\u0663", "a1", "a01", ""]
+    assert list({Scattered(name) for name in names}) != list(
+        {ScatteredOtherwise(name) for name in names}
+    )
+    for fold in range(3):
+        found = []
+        for kind in (Scattered, ScatteredOtherwise):
+            own = [("1", kind(name)) for name in names]
+            trials: Trials = {"S1": own, "S2": own, "S3": own}  # type: ignore[dict-item]
+            split = split_trials("subject_stimulus_k_fold", trials, fold, 0, 3)
+            found.append([sorted(map(str, keys)) for keys in parts_of(split)])
+        assert found[0] == found[1]
+
+
+def sessions_of(*counts: int) -> Trials:
+    """Three subjects with as many trials in each session."""
+    own = [(str(s), f"{s}/{trial}") for s, count in enumerate(counts) for trial in range(count)]
+    return {subject: own for subject in ("S1", "S2", "S3", "S4")}
+
+
+@pytest.mark.parametrize(
+    ("split", "trials", "folds", "blocks", "message"),
+    [
+        ("subject_stimulus_k_fold", sessions_of(2), 3, False, "at least 3 stimuli, found 2"),
+        ("subject_stimulus_k_fold", sessions_of(3), 2, False, "at least 4 stimuli, found 3"),
+        ("subject_stimulus_k_fold", sessions_of(9), 5, False, "at least 5 subjects .* found 4"),
+        ("trial_k_fold", sessions_of(4), 5, False, "at least 5 trials of S1, found 4"),
+        ("trial_k_fold", sessions_of(3), 2, False, "at least 4 trials of S1, found 3"),
+        ("trial_k_fold", sessions_of(9), 1, False, "at least 2 folds, found 1"),
+        ("trial_k_fold", sessions_of(5, 2), 3, True, "3 trials in session 1, found 2"),
+        (
+            *(
+                "trial_k_fold",
+                {"S1": sessions_of(9)["S1"][3:], "S2": sessions_of(9)["S2"]},
+                3,
+                True,
+            ),
+            "1 trials of S1 in fold 0, found 0",
+        ),
+        ("trial_k_fold", sessions_of(2), 2, True, "2 trials of S1 outside of fold 0, found 1"),
+        ("session_out", sessions_of(9), 3, False, "at least 3 sessions of S1, found 1"),
+        ("session_out", sessions_of(9, 9), 1, False, "at least 2 sessions, found 1"),
+        ("session_out", sessions_of(9, 1), 2, False, "2 trials of S1 outside of fold 0, found 1"),
+        ("session_out", {"S1": []}, 2, False, "at least 2 sessions of S1, found 0"),
+    ],
+)
+def test_too_few_trials(
+    split: SplitName, trials: Trials, folds: int, blocks: bool, message: str
+) -> None:
+    with pytest.raises(IncompatibleRunError, match=f"{split}: .*{message}"):
+        split_trials(split, trials, 0, 0, folds, folds if blocks else None)
+
+
+@pytest.mark.parametrize(
+    ("split", "count"),
+    [("subject_stimulus_k_fold", 3), ("trial_k_fold", 9), ("session_out", 9)],
+)
+def test_folds_of_trials_that_do_not_exist(split: SplitName, count: int) -> None:
+    for fold in (-1, count):
+        with pytest.raises(IncompatibleRunError, match=f"from 0 to {count - 1}, found {fold}"):
+            split_trials(split, SEED_V, fold, 0, 3)
+
+
+def test_the_second_subject_comes_after_all_folds_of_the_first() -> None:
+    trials = {**SEED_V, "2": SEED_V["2"][:20]}
+    with pytest.raises(IncompatibleRunError, match="at least 3 sessions of 2, found 2"):
+        split_trials("session_out", trials, 3, 0, 3)
+    assert split_trials("session_out", trials, 2, 0, 3).test == ("1",)
+
+
+def test_trials_are_checked_when_a_split_is_made() -> None:
+    one = ("S1",)
+    parts = {"train": frozenset("ab"), "val": frozenset("c"), "test": frozenset("d")}
+    assert Split(one, one, one, parts).within
+    assert not Split(one, ("S2",), ("S3",), parts).within
+    with pytest.raises(ValueError, match=r"disjoint groups of subjects, found \['S1'\]"):
+        Split(one, one, one)
+    with pytest.raises(ValueError, match=r"disjoint groups of subjects, found \['S1'\]"):
+        Split(one, one, ("S2",), parts)
+    with pytest.raises(ValueError, match=r"disjoint groups of trials, found \['b'\] in two"):
+        Split(one, one, one, {**parts, "test": frozenset("bd")})
+    for wrong in ({**parts, "val": frozenset()}, {"train": parts["train"]}, {}):
+        with pytest.raises(ValueError, match=r"at least one (train|val) trial, found none"):
+            Split(one, one, one, wrong)

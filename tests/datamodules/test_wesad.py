@@ -273,7 +273,8 @@ def test_signals_are_the_published_numbers_in_single_precision(
 
 def test_declared_signals_are_those_read(recording: Recording) -> None:
     found = {n: (len(s.samples), s.sfreq) for n, s in recording.signals.items()}
-    assert found == dict(WESADDataModule.signals)
+    assert found == {n: WESADDataModule.signals[n] for n in WESADDataModule.recorded([*found])}
+    assert set(WESADDataModule.signals) - set(found) == {"eda_tonic", "eda_phasic"}
     assert {name for name, (_, rate) in found.items() if rate == 700} == {
         "ecg",
         "emg",
@@ -320,7 +321,7 @@ def test_the_cache_takes_it(root: Path, tmp_path: Path) -> None:
 def test_tasks(task: str, expected: list[int | None]) -> None:
     conditions = ["baseline", "stress", "amusement", "meditation", "sRead"]
     segments = [Segment(0.0, 1.0, 1, {"condition": name}) for name in conditions]
-    assert [WESADDataModule.tasks[task].label(segment) for segment in segments] == expected
+    assert [WESADDataModule.tasks[task].label("S2", segment) for segment in segments] == expected
     assert next(iter(WESADDataModule.tasks)) == "stress"
 
 

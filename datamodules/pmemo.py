@@ -1,0 +1,398 @@
+"""PMEmo: skin conductance of 457 listeners to 794 songs (Zhang et al. 2018), edition of 2019."""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datamodules.base import EmotionDataModule
+from datamodules.cache import Derived
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
+from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal
+from datamodules.splits import SUBJECT_SPLITS
+from datamodules.tasks import RatingTask
+
+N_SONGS, N_LISTENERS = 794, 457
+"""As the publisher counts them."""
+EDA_RATE = 50.0
+"""Samples a second, from the authors' notebook; the time column is checked against it."""
+TIME_SLACK = 0.01
+"""Seconds by which a time may be off the grid: half a sample."""
+N_FEATURES = 6373
+"""Functionals of openSMILE's ComParE 2013 set."""
+MUSIC_CHANNELS = tuple(map(str, range(N_FEATURES)))
+"""The features by their place in the file; their names are long."""
+TRIAL_SECONDS = (15.0, 90.0)
+"""Shortest and longest trial. Inferred: the dynamic ratings begin at 15 s, so every rated clip is
+longer than that; the clips last 38 s on average. What lies beyond 90 s of a trace is not used."""
+
+DYNAMIC_START = 15.0
+"""Seconds of every clip without dynamic ratings: the publisher cut them."""
+DYNAMIC_RATE = 2.0
+"""Dynamic ratings a second. A frame is taken to end at its time, so that the one of 15.5 s is the
+first after the cut. Inferred from a published example with frames from 15.5 s to 49.0 s in a clip
+of 49.1 s. Of songs whose frames begin at 15.0 s the first one is not used."""
+SEGMENT_SECONDS = 15.0
+"""Length of a segment where the ratings are dynamic: the shortest trial."""
+SEGMENTS_A_SONG = 100
+"""Above any number of segments in a song: the trial k of song n is n times this, plus k."""
+
+EDA_NAME = re.compile(r"([1-9][0-9]*)_EDA\.csv")
+LISTENER = re.compile(r"[0-9]{6}$")
+"""A listener's id: the last six characters of a column's name. The first column is the time."""
+STATIC_FILE = Path("annotations") / "static_annotations.csv"
+DYNAMIC_FILE = Path("annotations") / "dynamic_annotations.csv"
+FEATURE_FILE = Path("features") / "static_features.csv"
+SONG = "musicId"
+RATINGS = ("Valence(mean)", "Arousal(mean)")
+"""Columns of both kinds of annotations; the files have them in the other order."""
+FRAME = "frameTime"
+
+Samples = npt.NDArray[np.float32]
+Ratings = npt.NDArray[np.float64]
+"""Valence and arousal of a song, shape (2,); of its frames from second 0 on, shape (F, 2)."""
+
+
+@dataclass(frozen=True)
+class PMEmoReader:
+    """Reads a subject, that is a listener, song by song; a recording is a song.
+
+    Args:
+        root: The publisher's folder, with ``EDA``, ``annotations`` and ``features`` in it.
+        dynamic: Rate stretches of 15 s by the mean of their dynamic ratings, from second 15 of each
+            song on, instead of whole songs. Trial k of song n then has the number 100 n + k, and
+            100 n stands for the song as a whole.
+    """
+
+    root: Path
+    dynamic: bool = False
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """All listeners that the files of skin conductance name, by number.
+
+        Raises:
+            DatasetNotFoundError: No such file.
+            DatasetCorruptedError: A file without listeners.
+        """
+        return tuple(self._songs)
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        """Skin conductance of the songs that the listener heard; then annotations and features.
+
+        Raises:
+            DatasetNotFoundError: No such listener, or no annotations or features.
+        """
+        if subject not in self._songs:
+            raise DatasetNotFoundError(
+                f"no listener {subject!r} of PMEmo in {str(self.root)!r}: expected one of the "
+                f"{len(self._songs)} of {N_LISTENERS} whom the files in EDA name, "
+                f"{self.subjects[0]} to {self.subjects[-1]}"
+            )
+        shared = (DYNAMIC_FILE if self.dynamic else STATIC_FILE, FEATURE_FILE)
+        for name in shared:
+            if not (self.root / name).is_file():
+                raise DatasetNotFoundError(
+                    f"no {name} in {str(self.root)!r}: expected it beside EDA, in which "
+                    f"{len(self._songs)} of {N_LISTENERS} listeners are. Unpack the whole archive."
+                )
+        return (*self._songs[subject].values(), *(self.root / name for name in shared))
+
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        """A recording or a fault for each song that the listener heard, by number of the song.
+
+        The tables, which listeners share, stay in memory: up to 120 MB.
+
+        Raises:
+            DatasetNotFoundError: No such listener, or no annotations or features.
+            DatasetCorruptedError: A file holds something else than the publisher's.
+        """
+        *_, annotations, features = self.files(subject)
+        music = _features(*_state(features))
+        ratings = (_dynamic if self.dynamic else _static)(*_state(annotations))
+        cut = _stretches if self.dynamic else _whole
+        for song, path in self._songs[subject].items():
+            trace = _traces(*_state(path))[subject]
+            filled = np.flatnonzero(~np.isnan(trace))
+            eda = trace[: filled[-1] + 1] if len(filled) else trace[:0]
+            reason = _unusable(eda, song in ratings, music.get(song))
+            if reason:
+                yield Fault("1", song * (SEGMENTS_A_SONG if self.dynamic else 1), reason)
+                continue
+            segments, faults = cut(song, len(eda), ratings[song])
+            if segments:
+                signals = {
+                    "eda": Signal(eda[None, :], EDA_RATE, ("eda",), "uS"),
+                    "music": Signal(music[song][:, None], STATIC_RATE, MUSIC_CHANNELS, "a.u."),
+                }
+                yield Recording(subject, "1", signals, tuple(segments))
+            if segments and len(eda) < len(trace):
+                yield Fault("1", segments[0].trial, "eda: ends in empty cells", omitted=False)
+            yield from faults
+
+    @cached_property
+    def _songs(self) -> dict[str, dict[int, Path]]:
+        """Files of the songs that each listener heard, by number; listeners by number, too."""
+        folder = self.root / "EDA"
+        paths = folder.iterdir() if folder.is_dir() else ()
+        songs = {int(name[1]): path for path in paths if (name := EDA_NAME.fullmatch(path.name))}
+        if not songs:
+            raise DatasetNotFoundError(
+                f"no EDA/<musicId>_EDA.csv in {str(self.root)!r}: expected {N_SONGS} of them, "
+                "found none. Unpack the archive and name the folder with metadata.csv in it."
+            )
+        heard: dict[str, dict[int, Path]] = {}
+        for song, path in sorted(songs.items()):
+            with path.open("rb") as file:
+                for listener in _listeners(path, _names(file.readline())):
+                    heard.setdefault(listener, {})[song] = path
+        return dict(sorted(heard.items()))
+
+
+def _unusable(eda: Samples, annotated: bool, music: Samples | None) -> str | None:
+    """Why a trial is left out, if it is."""
+    if not annotated:
+        return "no annotation of the song"
+    if music is None:
+        return "music: no features of the song"
+    if not np.isfinite(music).all():
+        return "music: missing or infinite features"
+    if len(eda) < TRIAL_SECONDS[0] * EDA_RATE:
+        return f"eda: shorter than {TRIAL_SECONDS[0]:g} s"
+    if not np.isfinite(eda).all():
+        return "eda: missing or infinite samples before the end"
+    return None
+
+
+def _whole(song: int, n_times: int, ratings: Ratings) -> tuple[list[Segment], list[Fault]]:
+    """The song as one segment with its mean rating."""
+    seconds, longest = n_times / EDA_RATE, TRIAL_SECONDS[1]
+    faults = []
+    if seconds > longest:
+        faults.append(Fault("1", song, f"eda: only {longest:g} s of it are used", omitted=False))
+    return [_segment(song, song, 0.0, min(seconds, longest), ratings)], faults
+
+
+def _stretches(song: int, n_times: int, frames: Ratings) -> tuple[list[Segment], list[Fault]]:
+    """Segments of 15 s with the mean of their frames, and those that lack some."""
+    start, count = round(DYNAMIC_START * DYNAMIC_RATE), round(SEGMENT_SECONDS * DYNAMIC_RATE)
+    rated = min(int(n_times / EDA_RATE * DYNAMIC_RATE), len(frames) - 1)
+    segments, faults = [], []
+    for number in range(1, (rated - start) // count + 1):
+        trial = song * SEGMENTS_A_SONG + number
+        stop = start + number * count
+        ratings = frames[stop - count + 1 : stop + 1].mean(axis=0)
+        if np.isnan(ratings).any():
+            faults.append(Fault("1", trial, "dynamic ratings are missing"))
+        else:
+            span = (stop - count) / DYNAMIC_RATE, stop / DYNAMIC_RATE
+            segments.append(_segment(song, trial, *span, ratings))
+    if not segments and not faults:
+        reason = f"shorter than the {DYNAMIC_START + SEGMENT_SECONDS:g} s of a rated segment"
+        faults.append(Fault("1", song * SEGMENTS_A_SONG, reason))
+    return segments, faults
+
+
+def _segment(song: int, trial: int, start: float, stop: float, ratings: Ratings) -> Segment:
+    valence, arousal = ratings.tolist()
+    annotations = {"valence": valence, "arousal": arousal, "stimulus": str(song)}
+    return Segment(start, stop, trial, annotations)
+
+
+def _state(path: Path) -> tuple[Path, int, int]:
+    """What tells a file from what it was before: path, size, time of change."""
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=1024)
+def _traces(path: Path, size: int, changed: int) -> Mapping[str, Samples]:
+    """Skin conductance of a song's listeners in microsiemens, shape (T,) each, NaN where empty."""
+    names, cells = _table(path, np.float32)
+    listeners = _listeners(path, names)
+    times = cells[:, 0]
+    if not np.all(np.abs(times - np.arange(len(times)) / EDA_RATE) < TIME_SLACK):
+        raise DatasetCorruptedError(
+            f"{path}: {names[0]}: expected times at {EDA_RATE:g} Hz from 0 s on without a gap, "
+            f"found {times[0]:g} to {times[-1]:g} in {len(times)} rows"
+        )
+    columns = np.ascontiguousarray(cells.T)
+    columns.flags.writeable = False
+    return dict(zip(listeners, columns[1:], strict=True))
+
+
+@lru_cache(maxsize=2)
+def _features(path: Path, size: int, changed: int) -> Mapping[int, Samples]:
+    """Features of each song, shape (6373,)."""
+    names, cells = _table(path, np.float32)
+    if names[0] != SONG or len(names) != 1 + N_FEATURES:
+        found = f"{names[0]} and {len(names) - 1}"
+        raise DatasetCorruptedError(
+            f"{path}: expected {SONG} and {N_FEATURES} features, found {found}"
+        )
+    songs = _song_ids(path, cells[:, 0], one_row=True)
+    rows = np.ascontiguousarray(cells[:, 1:])
+    rows.flags.writeable = False
+    return dict(zip(songs, rows, strict=True))
+
+
+@lru_cache(maxsize=2)
+def _static(path: Path, size: int, changed: int) -> Mapping[int, Ratings]:
+    """Mean valence and arousal of each song, shape (2,)."""
+    songs, _, ratings = _annotations(path)
+    return dict(zip(_song_ids(path, songs, one_row=True), ratings, strict=True))
+
+
+@lru_cache(maxsize=2)
+def _dynamic(path: Path, size: int, changed: int) -> Mapping[int, Ratings]:
+    """Frames of each song, shape (F, 2), NaN where there is none."""
+    ids, times, ratings = _annotations(path, FRAME)
+    songs = np.array(_song_ids(path, ids))
+    latest = SEGMENTS_A_SONG * SEGMENT_SECONDS
+    if not np.all((times >= 0) & (times < latest)):
+        raise DatasetCorruptedError(f"{path}: {FRAME}: expected 0 to {latest:g} s, found others")
+    # The times are floats that need not be exact.
+    numbers = np.rint(times * DYNAMIC_RATE).astype(np.int64)
+    if len(np.unique([songs, numbers], axis=1).T) != len(songs):
+        raise DatasetCorruptedError(
+            f"{path}: {FRAME}: expected {DYNAMIC_RATE:g} frames a second, found two at one time"
+        )
+    found: dict[int, Ratings] = {}
+    for song in np.unique(songs).tolist():
+        own = numbers[songs == song]
+        found[song] = np.full((own.max() + 1, len(RATINGS)), np.nan)
+        found[song][own] = ratings[songs == song]
+    return found
+
+
+def _annotations(path: Path, second: str = SONG) -> tuple[Ratings, Ratings, Ratings]:
+    """Songs, a second column and ratings of the rows that are rated; shapes (n,), (n,), (n, 2)."""
+    names, cells = _table(path, np.float64)
+    wanted = [SONG, second, *RATINGS]
+    if not set(wanted) <= set(names):
+        raise DatasetCorruptedError(f"{path}: expected columns {wanted}, found {names[:6]}")
+    picked = cells[:, [names.index(name) for name in wanted]]
+    picked = picked[~np.isnan(picked[:, 2:]).any(axis=1)]
+    ratings = picked[:, 2:]
+    if not len(ratings) or ratings.min() < 0 or ratings.max() > 1:
+        found = f"{ratings.min():g} to {ratings.max():g}" if len(ratings) else "empty cells only"
+        raise DatasetCorruptedError(f"{path}: expected ratings from 0 to 1, found {found}")
+    return picked[:, 0], picked[:, 1], ratings
+
+
+def _song_ids(path: Path, values: npt.NDArray[Any], one_row: bool = False) -> list[int]:
+    if not np.all(np.isfinite(values) & (values >= 1) & (values == np.rint(values))):
+        raise DatasetCorruptedError(f"{path}: {SONG}: expected whole numbers, found other cells")
+    songs: list[int] = values.astype(np.int64).tolist()
+    if one_row and len(set(songs)) != len(songs):
+        raise DatasetCorruptedError(f"{path}: {SONG}: expected one row a song, found several")
+    return songs
+
+
+def _names(line: bytes) -> list[str]:
+    return [name.strip(' "') for name in line.decode("utf-8-sig", "replace").strip().split(",")]
+
+
+def _listeners(path: Path, names: Sequence[str]) -> list[str]:
+    """Ids of the listeners behind the time column."""
+    found = [LISTENER.search(name) for name in names[1:]]
+    ids = [match[0] for match in found if match]
+    if not ids or len(set(ids)) != len(names) - 1:
+        raise DatasetCorruptedError(
+            f"{path}: expected a column of times, then one for each listener, named by six digits, "
+            f"found {names[:6]}"
+        )
+    return ids
+
+
+def _table(path: Path, dtype: type[np.floating[Any]]) -> tuple[list[str], npt.NDArray[Any]]:
+    """Names of the columns, and the cells: NaN if empty, infinite if beyond the type."""
+    content = path.read_bytes().rstrip()
+    lines = content.splitlines()
+    if len(lines) < 2:
+        raise DatasetCorruptedError(f"{path}: expected column names and rows, found none")
+    names = _names(lines[0])
+    for number, line in enumerate(lines, start=1):
+        # A file that was cut off would else be filled up with empty cells.
+        if line.count(b",") != len(names) - 1:
+            raise DatasetCorruptedError(
+                f"{path}, line {number}: expected {len(names)} cells, found {line.count(b',') + 1}"
+            )
+    try:
+        with np.errstate(over="ignore"):
+            frame = pd.read_csv(
+                io.BytesIO(content), header=None, skiprows=1, names=range(len(names)), dtype=dtype
+            )
+    except ValueError as error:
+        raise DatasetCorruptedError(f"{path}: expected numbers, found {error}") from error
+    cells = frame.to_numpy()
+    if not np.isfinite(cells[:, 1:]).any():
+        raise DatasetCorruptedError(f"{path}: expected numbers, found empty cells only")
+    return names, cells
+
+
+class PMEmoDataModule(EmotionDataModule):
+    """PMEmo, edition of 2019: skin conductance while listening to the choruses of pop songs.
+
+    Published by Zhejiang University, free to download for research: look for HuiZhangDB/PMEmo.
+    Audio, lyrics and comments are other people's. Not to be passed on with this project.
+
+    * 457 listeners, named by six digits, who heard about 20 songs each, in one session; 794 clips
+      of 38 s on average, each heard by about ten. 767 of them are annotated, so that about 7,700
+      pairs of a song and a listener can be used.
+    * eda (50 Hz; taken for microsiemens) of a listener during a song. music: the 6,373 functionals
+      of openSMILE's ComParE 2013 set, one vector a song; they span many orders of magnitude. The
+      audio is not used.
+    * Valence and arousal from 0 to 1, means over a song's annotators, of the whole clip and twice a
+      second from second 15 on. **Those of single listeners are not published**: what is predicted
+      is how others felt. A song has one label for everybody, so it must not be on two sides of a
+      split, or a model need only recognise it: the default split keeps songs and listeners apart.
+      72 % of the songs are high in valence, 74 % in arousal.
+    * Known faults: the numbers of the songs have gaps (794 between 1 and 1000); 27 songs have skin
+      conductance but no annotation; traces may end in empty cells.
+
+    ::
+
+        annotations/static_annotations.csv       musicId, Arousal(mean), Valence(mean)
+        annotations/dynamic_annotations.csv      the same with frameTime; read if dynamic
+        EDA/1_EDA.csv ... EDA/1000_EDA.csv       time, then a column for each listener
+        features/static_features.csv             musicId and 6,373 features
+        metadata.csv chorus/ comments/ lyrics/   not read
+
+    References:
+        Zhang, Zhang, Li, Yang, Sun: The PMEmo dataset for music emotion recognition. ICMR 2018,
+        doi 10.1145/3206025.3206037.
+    """
+
+    title = "PMEmo"
+    reader = PMEmoReader
+    tasks = {
+        name: RatingTask(name, midpoint=0.5, source="song mean above 0.5 (of Zhang et al. 2018)")
+        for name in ("valence", "arousal")
+    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
+        "eda": (1, EDA_RATE),
+        "music": (N_FEATURES, STATIC_RATE),
+        "eda_tonic": (1, EDA_RATE),
+        "eda_phasic": (1, EDA_RATE),
+    }
+    unit = None
+    trial_seconds = TRIAL_SECONDS
+    preprocessing = {
+        "eda_tonic": Derived("eda", (TonicEDA(),)),
+        "eda_phasic": Derived("eda", (PhasicEDA(),)),
+    }
+    splits = ("subject_stimulus_k_fold", *SUBJECT_SPLITS)
+    access = (
+        "Free for research: look for HuiZhangDB/PMEmo. To try things out: affectbench data "
+        "synthesize pmemo."
+    )
+    layout = f"{STATIC_FILE}, {FEATURE_FILE} and EDA/<musicId>_EDA.csv ({N_SONGS} songs)"

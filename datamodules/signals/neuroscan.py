@@ -1,0 +1,109 @@
+"""Continuous EEG in the .cnt files of Neuroscan's recorders, read stretch by stretch."""
+
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from mne.io import read_raw_cnt  # MNE has no types
+
+from datamodules.errors import DatasetCorruptedError
+from datamodules.signals.recording import Signal
+
+HEADER, CHANNEL_HEADER, SAMPLE = 900, 75, 4
+"""Bytes of the file's header, of each channel's, and of a sample."""
+N_CHANNELS_AT, N_TIMES_AT = 370, 864
+"""Where the header has the number of channels (unsigned, 16 bits) and of samples (32 bits)."""
+AT_ONCE = 30_000
+"""Samples that are read at once; MNE takes 3 kB of memory for each while it does."""
+UNUSED = (r"\s*Could not parse meas date", r"(Omitted|Limited) \d+ annotation")
+"""What MNE warns of that is not used here: the date, which it cannot read in the published files of
+SEED-V (two independent readers silence it), and events outside the recording."""
+BROKEN = (RuntimeError, ValueError, ArithmeticError, LookupError, OSError, struct.error)
+"""What MNE raises on headers and event tables that make no sense."""
+
+
+class NeuroscanFile:
+    """A recording of 32-bit samples, of which only what is asked for is read.
+
+    Args:
+        path: A ``.cnt`` file.
+        channels: Those wanted, by name, in the order wanted; the file may have others.
+        sfreq: Rate in Hz that the recording must have.
+
+    Raises:
+        DatasetCorruptedError: The file is cut short, is no such recording, or has not these
+            channels at this rate.
+    """
+
+    def __init__(self, path: Path, channels: Sequence[str], sfreq: float) -> None:
+        self.path, self.channels, self.sfreq = path, tuple(channels), sfreq
+        _check_size(path)
+        with _reported(path), warnings.catch_warnings():
+            for message in UNUSED:
+                warnings.filterwarnings("ignore", message)
+            # Old headers have a mark of bad channels inside the name, where any name of five
+            # letters sets it.
+            self.raw = read_raw_cnt(path, data_format="int32", header="new", verbose="WARNING")
+        missing = [name for name in self.channels if name not in self.raw.ch_names]
+        found = float(self.raw.info["sfreq"])
+        if missing or found != sfreq:
+            raise DatasetCorruptedError(
+                f"{path}: expected {len(self.channels)} channels by name at {sfreq:g} Hz, found "
+                f"{found:g} Hz; channels missing: {', '.join(missing) or 'none'}"
+            )
+
+    def read(self, start: float, stop: float) -> Signal:
+        """A stretch in microvolts, shape (C, T); times in seconds from the start of the file.
+
+        Raises:
+            DatasetCorruptedError: The recording ends before the stretch does.
+        """
+        first, last = round(start * self.sfreq), round(stop * self.sfreq)
+        if last > self.raw.n_times:
+            raise DatasetCorruptedError(
+                f"{self.path}: expected a recording of at least {stop:g} s, found "
+                f"{self.raw.n_times / self.sfreq:g} s. Fetch the file anew from its publisher."
+            )
+        samples = np.empty((len(self.channels), last - first), dtype=np.float32)
+        for at in range(first, last, AT_ONCE):
+            end = min(at + AT_ONCE, last)
+            with _reported(self.path):
+                volts = self.raw.get_data(picks=list(self.channels), start=at, stop=end)
+            samples[:, at - first : end - first] = 1e6 * volts
+        return Signal(samples, self.sfreq, self.channels, "uV")
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn what MNE raises on a damaged file into one error that names it."""
+    try:
+        yield
+    except BROKEN as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DatasetCorruptedError(
+            f"{path}: expected a Neuroscan recording of 32-bit samples, found one that cannot be "
+            f"read ({reason}). Fetch the file anew from its publisher."
+        ) from error
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that is shorter than its header says, before MNE guesses what was meant."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(HEADER)
+    if len(header) < HEADER:
+        raise DatasetCorruptedError(
+            f"{path}: expected a header of {HEADER} bytes, found {size} bytes in all. Fetch the "
+            "file anew from its publisher."
+        )
+    (n_channels,) = struct.unpack_from("<H", header, N_CHANNELS_AT)
+    (n_times,) = struct.unpack_from("<i", header, N_TIMES_AT)
+    expected = HEADER + n_channels * (CHANNEL_HEADER + SAMPLE * n_times)
+    if n_times <= 0 or n_channels == 0 or size < expected:
+        raise DatasetCorruptedError(
+            f"{path}: expected at least {expected} bytes for {n_times} samples of {n_channels} "
+            f"channels, found {size}. Fetch the file anew from its publisher."
+        )
