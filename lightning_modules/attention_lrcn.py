@@ -258,6 +258,7 @@ class AttentionLRCN(EmotionClassifier):
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError unless there is one signal, and one step of it is left."""
+        super().check_inputs(inputs)
         if len(inputs) != 1:
             raise IncompatibleRunError(
                 f"{cls.__name__} takes one signal, found {', '.join(inputs) or 'none'}: name one"

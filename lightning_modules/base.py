@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.serialization import add_safe_globals
 from torchmetrics.functional.classification import multiclass_f1_score
 
-from datamodules.batch import Batch, Inputs
+from datamodules.batch import LENGTH, Batch, Inputs
 from datamodules.errors import IncompatibleRunError
 
 
@@ -36,6 +36,9 @@ class Recipe:
         window: Length of a window in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
         scaling: ``"standard"`` or ``"none"``; see EmotionDataModule.
+        balance: ``"oversample"`` repeats training windows of rarer classes (done by the
+            datamodule); ``"class_weights"`` weighs the training loss by N / (K n_c) over training
+            windows; ``"none"`` does neither.
         optimizer: ``"adam"``, ``"adamw"`` or ``"sgd"``.
         lr: Learning rate of the first epoch.
         lr_decay: Factor on the learning rate after each epoch.
@@ -60,6 +63,7 @@ class Recipe:
     window: float = 60.0
     stride: float = 10.0
     scaling: Literal["standard", "none"] = "standard"
+    balance: Literal["none", "oversample", "class_weights"] = "none"
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-3
     lr_decay: float = 1.0
@@ -85,6 +89,7 @@ class Recipe:
             _expect("patience", self.patience, (int,), above=0)
         choices = {
             "scaling": ("standard", "none"),
+            "balance": ("none", "oversample", "class_weights"),
             "optimizer": ("adam", "adamw", "sgd"),
             "plateau_on": ("train_loss", "val_loss"),
         }
@@ -123,6 +128,16 @@ def choose_signals(
     raise IncompatibleRunError(f"{model} takes {wanted}; there is only {', '.join(available)}")
 
 
+def balanced_weights(counts: Tensor) -> Tensor:
+    """Weight N / (K n_c) of each class, 0 for one that does not occur, shape (K,).
+
+    Args:
+        counts: Windows of each class, n_c, shape (K,).
+    """
+    weights = counts.sum() / (len(counts) * counts.clamp_min(1))
+    return weights.where(counts > 0, 0)
+
+
 class EmotionClassifier(L.LightningModule):
     """Cross-entropy, scores and optimiser around any network.
 
@@ -140,12 +155,17 @@ class EmotionClassifier(L.LightningModule):
     """The recipe of the paper, or of this project where there is no paper."""
     fast: ClassVar[Recipe]
     """Fewer epochs and early stopping, for suites that choose it."""
+    masks: ClassVar[bool] = False
+    """Whether it takes a mask for padded trials."""
+
+    class_weights: Tensor | None
 
     def __init__(self, network: nn.Module, n_classes: int, recipe: Recipe) -> None:
         super().__init__()
         self.network = network
         self.recipe = recipe
         self.n_classes = n_classes
+        self.register_buffer("class_weights", None, persistent=False)
         self._epoch: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"train": [], "val": []}
 
     @classmethod
@@ -155,16 +175,50 @@ class EmotionClassifier(L.LightningModule):
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
-        """Raise IncompatibleRunError, with the reason, for inputs that it cannot work on."""
+        """Raise IncompatibleRunError, with the reason, for inputs that it cannot work on.
+
+        A subclass that has reasons of its own asks here first.
+        """
+        if LENGTH in inputs and not cls.masks:
+            raise IncompatibleRunError(
+                f"{cls.__name__} takes no mask: expected signals alone, found {', '.join(inputs)}. "
+                "Pad without a mask, or take a model that has one."
+            )
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         output: Output = self.network(signals)
         return output
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss of a batch and its logits (B, K)."""
+        """Loss of a batch and its logits (B, K); weights and penalty count in training alone."""
         logits = self(batch.signals).logits
-        return nn.functional.cross_entropy(logits, batch.target), logits
+        if not self.training:
+            return nn.functional.cross_entropy(logits, batch.target), logits
+        loss = nn.functional.cross_entropy(logits, batch.target, self.class_weights)
+        return loss + self.penalty(), logits
+
+    def penalty(self) -> Tensor | float:
+        """What is added to the loss in training, whatever the batch; nothing, unless overridden."""
+        return 0.0
+
+    def on_fit_start(self) -> None:
+        """Weigh classes by the datamodule's training windows, where the recipe says so.
+
+        Raises:
+            IncompatibleRunError: There is no datamodule that counts them.
+        """
+        self.class_weights = None
+        if self.recipe.balance != "class_weights":
+            return
+        module = getattr(self.trainer, "datamodule", None)
+        counts = getattr(module, "class_counts", None)
+        if counts is None:
+            raise IncompatibleRunError(
+                'balance="class_weights": expected a datamodule with class_counts, found '
+                f"{type(module).__name__ if module else 'none'}. Fit with datamodule=, or take "
+                'balance="none".'
+            )
+        self.class_weights = balanced_weights(counts()).to(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, logits = self.loss(batch)

@@ -1,24 +1,51 @@
 """CNN: two convolutions over sites and feature rows, averaged over both."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
-from lightning_modules.base import Output, Recipe
-from lightning_modules.rows import PUBLISHED, FeatureRows, RowClassifier, convolve_sites, pool_sites
-from lightning_modules.seedv_study import StudyCNN1Network, StudyCNN2Network, choose_network
+from lightning_modules.base import Output
+from lightning_modules.rows import FeatureRows, normalize
+from lightning_modules.seedv_study import RowClassifier, StudyCNN1Network, StudyCNN2Network
 
 WIDTH = 64
 DROPOUT = 0.2
+
+
+def convolve_sites(n_inputs: int, n_outputs: int, n_sites: int) -> nn.Conv2d:
+    """A 3x3 convolution over sites and rows; over rows alone where there is one site."""
+    return nn.Conv2d(n_inputs, n_outputs, (3 if n_sites > 1 else 1, 3), padding="same")
+
+
+def pool_sites(n_sites: int) -> nn.Module:
+    """Maximum of two neighbouring sites; nothing where there is one."""
+    return nn.MaxPool2d((2, 1)) if n_sites > 1 else nn.Identity()
+
+
+def apply_layers(layers: nn.Sequential, maps: Tensor, valid: Tensor | None) -> Tensor:
+    """What convolutions, norms and pooling of sites make of maps, shape (B, D, S', R).
+
+    Padded rows are zero in the end and after each norm, so that valid rows see the same beyond the
+    end of a trial as beyond that of a window.
+
+    Args:
+        layers: A norm after each convolution.
+        maps: Shape (B, G, S, R), zero in padded rows.
+        valid: Which rows are not padded, shape (B, R); None: all.
+    """
+    for layer in layers:
+        norms = isinstance(layer, nn.BatchNorm2d)
+        maps = normalize(layer, maps, valid) if norms else layer(maps)
+    return maps
 
 
 class CNNNetwork(nn.Module):
     """Two 3x3 convolutions over (sites, rows), the mean over both, one linear layer.
 
     EEG features come as one map a band, (5, electrodes, rows); those of other signals as one map a
-    feature, (F, 1, rows). See ``FeatureRows.maps``.
+    feature, (F, 1, rows). See ``FeatureRows.maps``. Padded rows are left out of the mean.
 
     Args:
         inputs: Any signals; see FeatureRows.
@@ -42,8 +69,13 @@ class CNNNetwork(nn.Module):
         self.head = nn.Linear(WIDTH, n_classes)
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
+        valid = self.rows.valid(signals)  # (B, R)
         maps = self.rows.maps(self.rows(signals))  # (B, G, S, R)
-        embedding = self.layers(maps).mean(dim=(2, 3))  # (B, 64)
+        maps = apply_layers(self.layers, maps, valid)  # (B, 64, S/2, R)
+        if valid is None:
+            embedding = maps.mean(dim=(2, 3))  # (B, 64)
+        else:
+            embedding = maps.mean(dim=2).sum(dim=2) / valid.sum(dim=1, keepdim=True)  # (B, 64)
         return Output(self.head(self.dropout(embedding)), embedding)
 
 
@@ -58,28 +90,13 @@ class CNN(RowClassifier):
 
     ``layers="study_1"`` and ``"study_2"`` are the study's own two tables; see seedv_study.
 
-    Args:
-        inputs: Any signals; by preference ``"eeg_de"``.
-        n_classes: K.
-        layers: Which network.
-        recipe: How it is trained.
-
-    Raises:
-        IncompatibleRunError: No signal, or one that the study's layers cannot take.
-
     References:
         Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        n_classes: int,
-        layers: Literal["rows", "study_1", "study_2"] = "rows",
-        recipe: Recipe = PUBLISHED,
-    ) -> None:
-        self.check_inputs(inputs)
-        networks = {"rows": CNNNetwork, "study_1": StudyCNN1Network, "study_2": StudyCNN2Network}
-        super().__init__(choose_network(networks, layers, inputs, n_classes), n_classes, recipe)
-        self.save_hyperparameters()
+    networks: ClassVar = {
+        "rows": CNNNetwork,
+        "study_1": StudyCNN1Network,
+        "study_2": StudyCNN2Network,
+    }

@@ -1,14 +1,15 @@
 """CNN-LSTM: two convolutions over sites and feature rows, then a recurrent layer over rows."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
-from lightning_modules.base import Output, Recipe
-from lightning_modules.rows import PUBLISHED, FeatureRows, RowClassifier, convolve_sites, pool_sites
-from lightning_modules.seedv_study import StudyCNNLSTMNetwork, choose_network
+from lightning_modules.base import Output
+from lightning_modules.cnn import apply_layers, convolve_sites, pool_sites
+from lightning_modules.rows import FeatureRows, last_row
+from lightning_modules.seedv_study import RowClassifier, StudyCNNLSTMNetwork
 
 WIDTHS = (32, 64)
 UNITS = 16
@@ -16,10 +17,11 @@ DROPOUT = 0.2
 
 
 class CNNLSTMNetwork(nn.Module):
-    """Two 3x3 convolutions over (sites, rows), an LSTM over rows, the state after the last row.
+    """Two 3x3 convolutions over (sites, rows), an LSTM over rows, the state after the last one.
 
     EEG features come as one map a band, (5, electrodes, rows); those of other signals as one map a
-    feature, (F, 1, rows). See ``FeatureRows.maps``.
+    feature, (F, 1, rows). See ``FeatureRows.maps``. The last row is that of a trial, not of its
+    padding, where there is a mask.
 
     Args:
         inputs: Any signals; see FeatureRows.
@@ -48,10 +50,12 @@ class CNNLSTMNetwork(nn.Module):
         self.head = nn.Linear(UNITS, n_classes)
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
+        valid = self.rows.valid(signals)  # (B, R)
         maps = self.rows.maps(self.rows(signals))  # (B, G, S, R)
-        steps = self.layers(maps).flatten(1, 2).transpose(1, 2)  # (B, R, 64 S/4)
+        maps = apply_layers(self.layers, maps, valid)  # (B, 64, S/4, R)
+        steps = maps.flatten(1, 2).transpose(1, 2)  # (B, R, 64 S/4)
         states, _ = self.lstm(steps)  # (B, R, 16)
-        embedding = self.norm(states[:, -1])  # (B, 16)
+        embedding = self.norm(last_row(states, valid))  # (B, 16)
         return Output(self.head(self.dropout(embedding)), embedding)
 
 
@@ -65,28 +69,9 @@ class CNNLSTM(RowClassifier):
 
     ``layers="study"`` is the study's own table; see seedv_study.
 
-    Args:
-        inputs: Any signals; by preference ``"eeg_de"``.
-        n_classes: K.
-        layers: Which network.
-        recipe: How it is trained.
-
-    Raises:
-        IncompatibleRunError: No signal, or one that the study's layers cannot take.
-
     References:
         Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        n_classes: int,
-        layers: Literal["rows", "study"] = "rows",
-        recipe: Recipe = PUBLISHED,
-    ) -> None:
-        self.check_inputs(inputs)
-        networks = {"rows": CNNLSTMNetwork, "study": StudyCNNLSTMNetwork}
-        super().__init__(choose_network(networks, layers, inputs, n_classes), n_classes, recipe)
-        self.save_hyperparameters()
+    networks: ClassVar = {"rows": CNNLSTMNetwork, "study": StudyCNNLSTMNetwork}

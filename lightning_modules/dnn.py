@@ -1,21 +1,23 @@
 """DNN: dense layers over each feature row, averaged over rows."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
-from lightning_modules.base import Output, Recipe
-from lightning_modules.rows import PUBLISHED, FeatureRows, RowClassifier
-from lightning_modules.seedv_study import StudyDNN1Network, StudyDNN2Network, choose_network
+from lightning_modules.base import Output
+from lightning_modules.rows import FeatureRows
+from lightning_modules.seedv_study import RowClassifier, StudyDNN1Network, StudyDNN2Network
 
 WIDTH = 128
 DROPOUT = 0.2
 
 
 class DNNNetwork(nn.Module):
-    """Two dense layers a row, the mean over rows, one dense layer.
+    """Two dense layers a row, the mean over valid rows, one dense layer.
+
+    Padded rows are left out from the start.
 
     Args:
         inputs: Any signals; see FeatureRows.
@@ -35,11 +37,16 @@ class DNNNetwork(nn.Module):
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         rows = self.rows(signals).transpose(1, 2)  # (B, R, F)
-        shape = rows.shape[:2]
-        rows = rows.flatten(0, 1)  # (B R, F)
-        rows = self.dropout(self.first_norm(self.first(rows).relu()))  # (B R, 128)
-        rows = self.dropout(self.second_norm(self.second(rows).relu()))  # (B R, 128)
-        embedding = self.hidden(rows.unflatten(0, shape).mean(dim=1)).relu()  # (B, 128)
+        valid = self.rows.valid(signals)  # (B, R)
+        steps = rows.flatten(0, 1) if valid is None else rows[valid]  # (N, F)
+        steps = self.dropout(self.first_norm(self.first(steps).relu()))  # (N, 128)
+        steps = self.dropout(self.second_norm(self.second(steps).relu()))  # (N, 128)
+        if valid is None:
+            mean = steps.unflatten(0, rows.shape[:2]).mean(dim=1)  # (B, 128)
+        else:
+            spread = steps.new_zeros(*valid.shape, WIDTH).index_put((valid,), steps)  # (B, R, 128)
+            mean = spread.sum(dim=1) / valid.sum(dim=1, keepdim=True)  # (B, 128)
+        embedding = self.hidden(mean).relu()  # (B, 128)
         return Output(self.head(embedding), embedding)
 
 
@@ -64,28 +71,13 @@ class DNN(RowClassifier):
 
     ``layers="study_1"`` and ``"study_2"`` are the study's own two tables; see seedv_study.
 
-    Args:
-        inputs: Any signals; by preference ``"eeg_de"``.
-        n_classes: K.
-        layers: Which network.
-        recipe: How it is trained.
-
-    Raises:
-        IncompatibleRunError: No signal, or one that the study's layers cannot take.
-
     References:
         Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        n_classes: int,
-        layers: Literal["rows", "study_1", "study_2"] = "rows",
-        recipe: Recipe = PUBLISHED,
-    ) -> None:
-        self.check_inputs(inputs)
-        networks = {"rows": DNNNetwork, "study_1": StudyDNN1Network, "study_2": StudyDNN2Network}
-        super().__init__(choose_network(networks, layers, inputs, n_classes), n_classes, recipe)
-        self.save_hyperparameters()
+    networks: ClassVar = {
+        "rows": DNNNetwork,
+        "study_1": StudyDNN1Network,
+        "study_2": StudyDNN2Network,
+    }

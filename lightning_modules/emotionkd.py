@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.batch import Batch, Inputs, SignalSpec
+from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output, Recipe
 
@@ -350,21 +350,21 @@ class EmotionKDStudentNetwork(nn.Module):
 class EmotionKDModel(EmotionClassifier):
     """What teacher and student have in common: cross-entropy with a penalty on the kernels."""
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy and kernel penalty of a batch, and its logits (B, K)."""
-        loss, logits = super().loss(batch)
-        return loss + kernel_penalty(self.network), logits
+    def penalty(self) -> Tensor:
+        """The penalty on the kernels."""
+        return kernel_penalty(self.network)
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError unless the number of signals fits and a token does."""
+        super().check_inputs(inputs)
         for name, spec in inputs.items():
             if spec.n_channels < 1 or spec.n_times < 1:
                 raise IncompatibleRunError(
                     f"{cls.__name__} takes at least one channel and one sample of each signal, "
                     f"found {spec.n_channels} and {spec.n_times} of {name}. Take a longer window."
                 )
-        if token_grid(inputs)[0] < 1:
+        if inputs and token_grid(inputs)[0] < 1:
             name, spec = max(inputs.items(), key=lambda item: item[1].sfreq)
             raise IncompatibleRunError(
                 f"{cls.__name__} takes windows of at least {SPAN * FINEST_HOP:g} s, found "
@@ -470,12 +470,12 @@ class EmotionKDTeacher(EmotionKDModel):
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError unless there are two signals, and a token of each."""
+        super().check_inputs(inputs)
         if len(inputs) < 2:
             raise IncompatibleRunError(
                 f"{cls.__name__} takes two signals or more, found {', '.join(inputs) or 'none'}: "
                 "take the student, or a dataset with more"
             )
-        super().check_inputs(inputs)
 
 
 class EmotionKDStudent(EmotionKDModel):
@@ -519,8 +519,8 @@ class EmotionKDStudent(EmotionKDModel):
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError unless there is one signal, and a token of it."""
+        super().check_inputs(inputs)
         if len(inputs) != 1:
             raise IncompatibleRunError(
                 f"{cls.__name__} takes one signal, found {', '.join(inputs) or 'none'}: name one"
             )
-        super().check_inputs(inputs)

@@ -1,14 +1,14 @@
 """LSTM: two recurrent layers over feature rows."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
-from lightning_modules.base import Output, Recipe
-from lightning_modules.rows import PUBLISHED, FeatureRows, RowClassifier
-from lightning_modules.seedv_study import StudyLSTM1Network, StudyLSTM2Network, choose_network
+from lightning_modules.base import Output
+from lightning_modules.rows import FeatureRows, last_row
+from lightning_modules.seedv_study import RowClassifier, StudyLSTM1Network, StudyLSTM2Network
 
 UNITS = 64
 WIDTH = 128
@@ -16,7 +16,7 @@ DROPOUT = 0.2
 
 
 class LSTMNetwork(nn.Module):
-    """Two LSTM layers over rows, the state after the last row, one dense layer.
+    """Two LSTM layers over rows, the state after the last valid row, one dense layer.
 
     Args:
         inputs: Any signals; see FeatureRows.
@@ -35,7 +35,7 @@ class LSTMNetwork(nn.Module):
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         rows = self.rows(signals).transpose(1, 2)  # (B, R, F)
         states, _ = self.lstm(rows)  # (B, R, 64)
-        last = self.dropout(self.norm(states[:, -1]))  # (B, 64)
+        last = self.dropout(self.norm(last_row(states, self.rows.valid(signals))))  # (B, 64)
         embedding = self.hidden(last).relu()  # (B, 128)
         return Output(self.head(embedding), embedding)
 
@@ -46,32 +46,17 @@ class LSTM(RowClassifier):
     ``layers="rows"`` is this project's design. It has the widths of the study's LSTM-1 and departs
     from it as DNN does, and in this: it steps over rows, which follow each other in time; the study
     steps over electrodes, with all samples of one as the vector of a step. The state after the last
-    row is classified: segments have one length, so there is no padding to mask.
+    row is classified; of a padded trial with a mask, after the last valid one.
 
     ``layers="study_1"`` and ``"study_2"`` are the study's own two tables; see seedv_study.
-
-    Args:
-        inputs: Any signals; by preference ``"eeg_de"``.
-        n_classes: K.
-        layers: Which network.
-        recipe: How it is trained.
-
-    Raises:
-        IncompatibleRunError: No signal, or one that the study's layers cannot take.
 
     References:
         Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        n_classes: int,
-        layers: Literal["rows", "study_1", "study_2"] = "rows",
-        recipe: Recipe = PUBLISHED,
-    ) -> None:
-        self.check_inputs(inputs)
-        networks = {"rows": LSTMNetwork, "study_1": StudyLSTM1Network, "study_2": StudyLSTM2Network}
-        super().__init__(choose_network(networks, layers, inputs, n_classes), n_classes, recipe)
-        self.save_hyperparameters()
+    networks: ClassVar = {
+        "rows": LSTMNetwork,
+        "study_1": StudyLSTM1Network,
+        "study_2": StudyLSTM2Network,
+    }

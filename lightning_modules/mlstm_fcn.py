@@ -391,6 +391,7 @@ class MLSTMFCN(EmotionClassifier):
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError unless there is a signal, with a channel and a sample."""
+        super().check_inputs(inputs)
         if not inputs:
             raise IncompatibleRunError(f"{cls.__name__} takes one signal or more, found none")
         for name, spec in inputs.items():

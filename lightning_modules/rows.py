@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from datamodules.batch import Inputs, SignalSpec
-from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Recipe
+from datamodules.batch import LENGTH, Inputs, SignalSpec
 
 ROW_RATE = 1.0
 """Hz; a signal sampled no faster than this is feature rows already."""
@@ -36,39 +33,46 @@ FLOOR = 1e-12
 EXTREME = 10.0
 """Standard deviations at which a computed feature is cut off."""
 
-PUBLISHED = Recipe(
-    source="this project's design after a study on SEED-V: Adam 1e-3, batch 32, patience 10 as "
-    "there; windows of ten rows of 4 s, plateau after 5 epochs are ours",
-    window=40.0,
-    stride=20.0,
-    lr=1e-3,
-    plateau_factor=0.2,
-    plateau_patience=5,
-    plateau_on="val_loss",
-    batch_size=32,
-    max_epochs=100,
-    patience=10,
-)
-
-FAST = Recipe(
-    source="this project's start for short runs, not tuned: the same with fewer epochs",
-    window=40.0,
-    stride=20.0,
-    lr=1e-3,
-    plateau_factor=0.2,
-    plateau_patience=3,
-    plateau_on="val_loss",
-    batch_size=32,
-    max_epochs=25,
-    patience=6,
-)
-
 
 def n_rows(spec: SignalSpec) -> int:
     """R, rows of a window: one for each whole second, or sample of a slow signal; at least one."""
     if spec.sfreq <= ROW_RATE:
         return spec.n_times
     return max(1, int(spec.n_times / spec.sfreq + 1e-6))
+
+
+def valid_rows(share: Tensor, rows: int) -> Tensor:
+    """Which rows are recorded and not padding, at least the first, bool of shape (B, R).
+
+    Args:
+        share: How much of each window is recorded, shape (B, 1, 1).
+        rows: R.
+    """
+    count = (share[:, 0] * rows).round().clamp_min(1)  # (B, 1)
+    return torch.arange(rows, device=share.device) < count
+
+
+def normalize(norm: nn.Module, maps: Tensor, valid: Tensor | None) -> Tensor:
+    """Batch normalisation by the moments of valid rows alone; the others become zero.
+
+    Args:
+        norm: Of the second axis.
+        maps: Shape (B, D, R) or (B, D, S, R).
+        valid: Which rows count, shape (B, R); None: all.
+    """
+    if valid is None:
+        normal: Tensor = norm(maps)
+        return normal
+    rows = maps.movedim(-1, 1)  # (B, R, D, ...)
+    kept = norm(rows[valid].unsqueeze(-1)).squeeze(-1)  # (N, D, ...)
+    return torch.zeros_like(rows).index_put((valid,), kept).movedim(1, -1)
+
+
+def last_row(states: Tensor, valid: Tensor | None) -> Tensor:
+    """The last valid one of states (B, R, D), shape (B, D)."""
+    if valid is None:
+        return states[:, -1]
+    return states[torch.arange(len(states), device=states.device), valid.sum(dim=1) - 1]
 
 
 class Frames(nn.Module):
@@ -284,7 +288,8 @@ def make_parts(name: str, spec: SignalSpec) -> list[Part]:
 class ComputedRows(nn.Module):
     """Features of one signal, channel-major, standardised by running statistics.
 
-    The statistics are the average over all training batches, and no parameters.
+    The statistics are the average over all training batches, and no parameters. Padded rows become
+    zero and do not count.
 
     Args:
         name: Of the signal.
@@ -298,11 +303,20 @@ class ComputedRows(nn.Module):
         self.n_features = spec.n_channels * sum(part.n_features for part in parts)
         self.norm = nn.BatchNorm1d(self.n_features, affine=False, momentum=None)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, F, R)."""
+    def forward(self, window: Tensor, share: Tensor | None) -> Tensor:
+        """Shape (B, C, T), recorded to a share (B, 1, 1), to (B, F, R)."""
         features = torch.cat([part(window) for part in self.parts], dim=2)  # (B, C, F/C, R)
-        rows: Tensor = self.norm(features.flatten(1, 2))  # (B, F, R)
+        valid = None if share is None else valid_rows(share, features.shape[3])
+        rows = normalize(self.norm, features.flatten(1, 2), valid)  # (B, F, R)
         return rows.clamp(-EXTREME, EXTREME)
+
+
+class GivenRows(nn.Module):
+    """Feature rows that the dataset has, as they are."""
+
+    def forward(self, window: Tensor, share: Tensor | None) -> Tensor:
+        """Shape (B, F, R), in and out."""
+        return window
 
 
 class FeatureRows(nn.Module):
@@ -316,8 +330,14 @@ class FeatureRows(nn.Module):
     standardised by running statistics of the training batches and cut off at ten standard
     deviations. A signal of at most 1 Hz is feature rows already and passes as it is.
 
+    Where trials are padded and a mask is asked for, rows of padding are zero and not in the running
+    statistics; the share of rows that is valid is that of the window that is recorded, rounded.
+    Padding still touches a row that is recorded in part, and the rhythm of the last valid rows,
+    whose frame of 8 or 20 s reaches beyond them.
+
     Args:
-        inputs: Any signals, at any rates. Rows of a signal that has fewer of them are repeated.
+        inputs: Any signals, at any rates; with or without the mask, ``LENGTH``, which is no
+            feature. Rows of a signal that has fewer of them are repeated.
 
     Attributes:
         n_features: F.
@@ -327,12 +347,14 @@ class FeatureRows(nn.Module):
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
+        self.masked = LENGTH in inputs
+        inputs = {name: spec for name, spec in inputs.items() if name != LENGTH}
         self.n_rows = max(n_rows(spec) for spec in inputs.values())
         self.n_features = 0
         self.signals = nn.ModuleDict()
         for name, spec in inputs.items():
             if spec.sfreq <= ROW_RATE:
-                self.signals[name] = nn.Identity()
+                self.signals[name] = GivenRows()
                 self.n_features += spec.n_channels
             else:
                 self.signals[name] = computed = ComputedRows(name, spec)
@@ -349,13 +371,19 @@ class FeatureRows(nn.Module):
     @torch.no_grad()
     def forward(self, signals: Mapping[str, Tensor]) -> Tensor:
         """Rows, shape (B, F, R), of signals (B, C, T)."""
-        rows = [extract(signals[name]) for name, extract in self.signals.items()]
+        share = signals[LENGTH] if self.masked else None
+        rows = [extract(signals[name], share) for name, extract in self.signals.items()]
         rows = [
             part if part.shape[2] == self.n_rows else nn.functional.interpolate(part, self.n_rows)
             for part in rows
         ]
         joined: Tensor = torch.cat(rows, dim=1)  # (B, F, R)
-        return joined
+        valid = self.valid(signals)
+        return joined if valid is None else joined.masked_fill(~valid[:, None], 0.0)
+
+    def valid(self, signals: Mapping[str, Tensor]) -> Tensor | None:
+        """Which rows are valid, bool of shape (B, R); None: all, as there is no mask."""
+        return valid_rows(signals[LENGTH], self.n_rows) if self.masked else None
 
     def maps(self, rows: Tensor) -> Tensor:
         """Rows (B, F, R) as maps (B, G, S, R) for convolutions over sites and rows.
@@ -366,33 +394,3 @@ class FeatureRows(nn.Module):
         groups, sites = self.layout
         maps: Tensor = rows.unflatten(1, (sites, groups)).transpose(1, 2)
         return maps
-
-
-def convolve_sites(n_inputs: int, n_outputs: int, n_sites: int) -> nn.Conv2d:
-    """A 3x3 convolution over sites and rows; over rows alone where there is one site."""
-    return nn.Conv2d(n_inputs, n_outputs, (3 if n_sites > 1 else 1, 3), padding="same")
-
-
-def pool_sites(n_sites: int) -> nn.Module:
-    """Maximum of two neighbouring sites; nothing where there is one."""
-    return nn.MaxPool2d((2, 1)) if n_sites > 1 else nn.Identity()
-
-
-class RowClassifier(EmotionClassifier):
-    """What the four models on feature rows have in common."""
-
-    prefers: ClassVar[tuple[tuple[str, ...], ...]] = (
-        ("eeg_de",),
-        ("eeg",),
-        ("eda", "bvp", "temp", "resp", "ecg"),
-        ("eye",),
-        ("chest_eda", "chest_temp", "emg", "eog"),
-    )
-    published: ClassVar[Recipe] = PUBLISHED
-    fast: ClassVar[Recipe] = FAST
-
-    @classmethod
-    def check_inputs(cls, inputs: Inputs) -> None:
-        """Raise IncompatibleRunError unless there is a signal."""
-        if not inputs:
-            raise IncompatibleRunError(f"{cls.__name__} takes one signal or more, found none")

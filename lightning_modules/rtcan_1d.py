@@ -449,6 +449,7 @@ class RTCAN1D(EmotionClassifier):
     @classmethod
     def check_inputs(cls, inputs: Inputs, n_parts: int = N_PARTS) -> None:
         """Raise IncompatibleRunError unless signals can be stacked, and cut in ``n_parts``."""
+        super().check_inputs(inputs)
         timed = {name: spec for name, spec in inputs.items() if name != MUSIC}
         if not timed:
             raise IncompatibleRunError(

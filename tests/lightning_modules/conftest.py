@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.batch import SignalSpec
+from datamodules.batch import LENGTH, SignalSpec
 
 ONE_NUMBER = {"temp": SignalSpec(1, 1, 1.0)}
 INPUTS = {
@@ -25,6 +25,14 @@ INPUTS = {
     "eeg": {"eeg": SignalSpec(3, 1280, 128.0)},
     "one number": ONE_NUMBER,
 }
+MASK = {LENGTH: SignalSpec(1, 1, 1 / 3600)}
+TRIALS = {
+    "rows with sites": {"eeg_de": (60, 0.25)},
+    "rows without": {"eye": (33, 0.25)},
+    "computed": {"eeg": (3, 32.0)},
+    "computed and given": {"temp": (1, 4.0), "eda": (2, 8.0), "eye": (4, 1.0)},
+}
+"""Channels and rates of signals in which padding touches padded rows alone."""
 
 
 def draw(inputs: Mapping[str, SignalSpec], n_windows: int, seed: int = 0) -> dict[str, Tensor]:
@@ -61,22 +69,50 @@ def check_contract(kind: Any, inputs: Mapping[str, SignalSpec], **options: Any) 
     assert constant.logits.isfinite().all()
 
 
-def check_learning(kind: Any, **options: Any) -> None:
-    """32 windows of eeg_de whose class is in one band are told apart within a few steps."""
+def padded(
+    trials: Mapping[str, list[Tensor]], rates: Mapping[str, tuple[int, float]], seconds: float
+) -> tuple[dict[str, SignalSpec], dict[str, Tensor]]:
+    """Trials of different lengths filled up with noise, and their mask."""
+    inputs = {s: SignalSpec(c, round(f * seconds), f) for s, (c, f) in rates.items()}
+    signals = {s: torch.randn(len(trials[s]), p.n_channels, p.n_times) for s, p in inputs.items()}
+    for name, windows in trials.items():
+        for row, window in enumerate(windows):
+            signals[name][row, :, : window.shape[1]] = window
+    any_name, any_rate = next((s, f) for s, (_, f) in rates.items())
+    share = torch.tensor([w.shape[1] / any_rate / seconds for w in trials[any_name]])
+    return {**inputs, **MASK}, {**signals, LENGTH: share[:, None, None]}
+
+
+def check_mask(kind: Any, rates: Mapping[str, tuple[int, float]]) -> None:
+    """A trial's padding changes nothing: not the logits, gradients or running statistics."""
     torch.manual_seed(0)
-    inputs = INPUTS["ten rows"]
-    model = kind(inputs, 4, **options)
-    window = draw(inputs, 32)["eeg_de"]
-    target = torch.arange(32) % 4
-    bands = window.view(32, 62, 5, 10)
-    bands += F.one_hot(target, 5)[:, None, :, None]
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(30):
-        optimizer.zero_grad()
-        F.cross_entropy(model({"eeg_de": window}).logits, target).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    model.eval()
-    assert torch.equal(model({"eeg_de": window}).logits.argmax(dim=1), target)
+    trials = {
+        s: [torch.randn(c, round(f * seconds)) + n for n, seconds in enumerate((52, 80, 160))]
+        for s, (c, f) in rates.items()
+    }
+    found = {}
+    for seconds in (160.0, 296.0):
+        inputs, signals = padded(trials, rates, seconds)
+        torch.manual_seed(1)
+        model = kind(inputs, 3)
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Dropout):
+                layer.p = 0.0
+        logits = model(signals).logits
+        F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
+        gradients = [p.grad for p in model.parameters()]
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        found[seconds] = [logits, gradients, state, model.eval()(signals).logits]
+    torch.testing.assert_close(found[160.0], found[296.0], atol=1e-5, rtol=1e-4)
+    unmasked = kind({s: p for s, p in inputs.items() if s != LENGTH}, 3)
+    unmasked.load_state_dict(state)
+    assert (unmasked.eval()(signals).logits - found[296.0][3]).abs().max() > 1e-3
+    for row in range(3):
+        inputs = {s: SignalSpec(c, trials[s][row].shape[1], f) for s, (c, f) in rates.items()}
+        alone = kind(inputs, 3)
+        alone.load_state_dict(state)
+        logits = alone.eval()({s: windows[row][None] for s, windows in trials.items()}).logits
+        torch.testing.assert_close(logits[0], found[296.0][3][row], atol=1e-5, rtol=1e-4)
 
 
 def check_checkpoint(kind: Any, folder: Path) -> None:
@@ -121,14 +157,14 @@ def inputs(request: pytest.FixtureRequest) -> dict[str, SignalSpec]:
     return INPUTS[request.param]
 
 
+@pytest.fixture(params=TRIALS)
+def mask(request: pytest.FixtureRequest) -> Callable[[Any], None]:
+    return lambda kind: check_mask(kind, TRIALS[request.param])
+
+
 @pytest.fixture
 def contract() -> Callable[..., None]:
     return check_contract
-
-
-@pytest.fixture
-def learning() -> Callable[..., None]:
-    return check_learning
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """choose_signals, and what EmotionClassifier logs and does to the learning rate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import lightning as L
 import pytest
@@ -8,11 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from datamodules.batch import Batch
+from datamodules.batch import LENGTH, Batch, SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe, choose_signals
+from datamodules.signals.recording import Recording
+from datamodules.synthetic import SyntheticDataModule, SyntheticReader
+from lightning_modules.base import (
+    EmotionClassifier,
+    Output,
+    Recipe,
+    balanced_weights,
+    choose_signals,
+)
 
 RECIPE = Recipe(source="this test", lr=0.05, lr_decay=0.5, max_epochs=2)
+WEIGHTED = replace(RECIPE, balance="class_weights")
 SIZES = (5, 5, 2)
 
 
@@ -45,12 +56,47 @@ def draw(seed: int, sizes: tuple[int, ...]) -> list[Batch]:
     return batches
 
 
+class Counted(L.LightningDataModule):
+    """Batches, and counts that they need not agree with."""
+
+    def __init__(self, train: list[Batch], val: list[Batch], counts: list[int]) -> None:
+        super().__init__()
+        self.train, self.val, self.counts = train, val, counts
+
+    def class_counts(self) -> Tensor:
+        return torch.tensor(self.counts)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return loader(self.train)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return loader(self.val)
+
+
+@dataclass(frozen=True)
+class UnevenReader(SyntheticReader):
+    """Leaves out all stress but the first."""
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        for recording in super().read(subject):
+            kinds = [segment.annotations["condition"] for segment in recording.segments]
+            first = kinds.index("stress")
+            kept = [
+                s for n, s in enumerate(recording.segments) if kinds[n] != "stress" or n == first
+            ]
+            yield replace(recording, segments=tuple(kept))
+
+
+class UnevenDataModule(SyntheticDataModule):
+    reader = UnevenReader
+
+
 def loader(batches: list[Batch]) -> DataLoader[Batch]:
     return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
 
-def fit(model: EmotionClassifier, train: list[Batch], val: list[Batch], epochs: int) -> L.Trainer:
-    trainer = L.Trainer(
+def make_trainer(epochs: int) -> L.Trainer:
+    return L.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
         logger=False,
@@ -59,6 +105,10 @@ def fit(model: EmotionClassifier, train: list[Batch], val: list[Batch], epochs: 
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def fit(model: EmotionClassifier, train: list[Batch], val: list[Batch], epochs: int) -> L.Trainer:
+    trainer = make_trainer(epochs)
     trainer.fit(model, loader(train), loader(val))
     return trainer
 
@@ -161,3 +211,96 @@ def test_predictions_are_probabilities() -> None:
     probabilities = Tiny().predict_step(batch, 0)
     assert probabilities.shape == (5, 2)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
+
+
+@pytest.mark.parametrize("counts", [[7, 3], [5, 5], [0, 4], [1, 999, 0, 50]])
+def test_class_weights_against_a_loop(counts: list[int]) -> None:
+    expected = [sum(counts) / (len(counts) * n) if n else 0.0 for n in counts]
+    assert balanced_weights(torch.tensor(counts)).tolist() == pytest.approx(expected)
+
+
+def test_class_weights_weigh_the_training_loss_alone() -> None:
+    """Against torch's own weighted loss, and a plain loop over windows."""
+    torch.manual_seed(0)
+    model = Tiny(WEIGHTED)
+    names = set(model.state_dict())
+    weight, bias = (p.detach().clone() for p in model.parameters())
+    (batch,), val = draw(1, (8,)), draw(2, (4, 1))
+    counts = [30, 10]
+    trainer = make_trainer(1)
+    trainer.fit(model, datamodule=Counted([batch], val, counts))
+    logged = trainer.callback_metrics
+    class_weights = [40 / (2 * n) for n in counts]
+    losses = [float(window_loss(weight, bias, batch, row)) for row in range(8)]
+    weights = [class_weights[k] for k in batch.target.tolist()]
+    total = sum(w * loss for w, loss in zip(weights, losses, strict=True)) / sum(weights)
+    logits = batch.signals["eda"].flatten(1) @ weight.T + bias
+    torchs = nn.functional.cross_entropy(logits, batch.target, torch.tensor(class_weights))
+    assert float(logged["train_loss"]) == pytest.approx(total, rel=1e-5)
+    assert float(logged["train_loss"]) == pytest.approx(float(torchs), rel=1e-5)
+    assert abs(sum(losses) / 8 - total) > 1e-2
+    with torch.no_grad():
+        weight, bias = model.parameters()
+        plain = [float(window_loss(weight, bias, b, row)) for b in val for row in range(len(b[1]))]
+    assert float(logged["val_loss"]) == pytest.approx(sum(plain) / 5, rel=1e-4)
+    assert set(model.state_dict()) == names
+
+
+def test_class_weights_come_from_the_training_windows_of_a_dataset(tmp_path: Path) -> None:
+    module = UnevenDataModule(
+        signals=["temp"],
+        split="subject_hold_out",
+        window=30.0,
+        stride=30.0,
+        cache_dir=tmp_path,
+        options={"n_subjects": 4, "phase": 60.0},
+    )
+
+    class Warm(EmotionClassifier):
+        def __init__(self) -> None:
+            super().__init__(nn.Module(), 2, WEIGHTED)
+            self.layer = nn.Linear(120, 2)
+
+        def forward(self, signals: Mapping[str, Tensor]) -> Output:
+            embedding = signals["temp"].flatten(1)
+            return Output(self.layer(embedding), embedding)
+
+    model = Warm()
+    make_trainer(1).fit(model, datamodule=module)
+    target = torch.cat([batch.target for batch in module.train_dataloader()])
+    n_windows, n_stress = len(target), int(target.sum())
+    assert n_windows == 5 * n_stress
+    assert model.class_weights is not None
+    assert model.class_weights.tolist() == pytest.approx([5 / 8, 5 / 2])
+
+
+def test_class_weights_need_a_datamodule_that_counts() -> None:
+    with pytest.raises(IncompatibleRunError, match="datamodule with class_counts, found none"):
+        fit(Tiny(WEIGHTED), draw(1, SIZES), draw(2, (4,)), 1)
+    batches = draw(1, SIZES)
+    plain = L.LightningDataModule.from_datasets(batches, batches, batch_size=None)  # type: ignore[arg-type]
+    with pytest.raises(IncompatibleRunError, match="found LightningDataModule"):
+        make_trainer(1).fit(Tiny(WEIGHTED), datamodule=plain)
+
+
+def test_without_class_weights_a_datamodule_is_not_asked() -> None:
+    model = Tiny()
+    module = Counted(draw(1, SIZES), draw(2, (4,)), [1, 99])
+    make_trainer(1).fit(model, datamodule=module)
+    assert model.class_weights is None
+
+
+def test_balance_is_one_of_three() -> None:
+    with pytest.raises(ValueError, match=r"expected balance among .* found 'weights'"):
+        Recipe(source="this test", balance="weights")  # type: ignore[arg-type]
+
+
+def test_a_mask_is_refused_unless_the_model_says_that_it_takes_one() -> None:
+    class Masked(Tiny):
+        masks = True
+
+    inputs = {"eda": SignalSpec(1, 3, 1.0), LENGTH: SignalSpec(1, 1, 1 / 3600)}
+    Masked.check_inputs(inputs)
+    Tiny.check_inputs({"eda": inputs["eda"]})
+    with pytest.raises(IncompatibleRunError, match=r"Tiny takes no mask: .* found eda, length"):
+        Tiny.check_inputs(inputs)

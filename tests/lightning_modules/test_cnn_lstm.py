@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from datamodules.batch import SignalSpec
+from datamodules.batch import LENGTH, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.cnn_lstm import CNNLSTM
 
@@ -35,8 +35,8 @@ def test_contract_of_the_study(contract, layers):
     contract(CNNLSTM, SMALL, layers=layers)
 
 
-def test_windows_are_learned(learning):
-    learning(CNNLSTM)
+def test_padding_behind_a_mask_changes_nothing(mask):
+    mask(CNNLSTM)
 
 
 def test_checkpoint_needs_no_trust(checkpoint):
@@ -55,8 +55,12 @@ def test_recipe():
 def test_what_cannot_work_says_why():
     with pytest.raises(IncompatibleRunError, match="CNNLSTM takes one signal or more"):
         CNNLSTM.check_inputs({})
+    with pytest.raises(IncompatibleRunError, match="CNNLSTM takes one signal or more"):
+        CNNLSTM.check_inputs({LENGTH: SignalSpec(1, 1, 0.001)})
     with pytest.raises(IncompatibleRunError, match="one signal, found eda, eeg"):
         CNNLSTM({"eda": SignalSpec(1, 99, 9.0), **SMALL}, 2, layers="study")
+    with pytest.raises(IncompatibleRunError, match="study's layers take no mask"):
+        CNNLSTM({**SMALL, LENGTH: SignalSpec(1, 1, 0.001)}, 2, layers="study")
     with pytest.raises(ValueError, match=r"layers among rows, .* found 'study_9'"):
         CNNLSTM(SMALL, 2, layers="study_9")
 

@@ -431,7 +431,10 @@ def test_loss_is_cross_entropy_and_a_penalty_on_the_kernels(kind: Any) -> None:
     ]
     assert len(squares) == 2 * len(inputs)
     with torch.no_grad():
+        evaluated, _ = model.loss(batch)
+        model.training = True  # of the model alone: dropout inside stays off
         loss, logits = model.loss(batch)
+    assert float(loss - evaluated) == pytest.approx(0.001 * sum(squares), rel=1e-4)
     probability = logits.softmax(dim=1)[torch.arange(4), batch.target]
     penalty = 0.001 * sum(squares)
     assert float(loss) == pytest.approx(float(-probability.log().mean()) + penalty, rel=1e-5)

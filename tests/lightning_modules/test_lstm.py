@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from datamodules.batch import SignalSpec
+from datamodules.batch import LENGTH, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.lstm import LSTM
 
@@ -38,8 +38,8 @@ def test_contract_of_the_study(contract, layers):
     contract(LSTM, SMALL, layers=layers)
 
 
-def test_windows_are_learned(learning):
-    learning(LSTM)
+def test_padding_behind_a_mask_changes_nothing(mask):
+    mask(LSTM)
 
 
 def test_checkpoint_needs_no_trust(checkpoint):
@@ -58,8 +58,12 @@ def test_recipe():
 def test_what_cannot_work_says_why():
     with pytest.raises(IncompatibleRunError, match="LSTM takes one signal or more"):
         LSTM.check_inputs({})
+    with pytest.raises(IncompatibleRunError, match="LSTM takes one signal or more"):
+        LSTM.check_inputs({LENGTH: SignalSpec(1, 1, 0.001)})
     with pytest.raises(IncompatibleRunError, match="one signal, found eda, eeg"):
         LSTM({"eda": SignalSpec(1, 99, 9.0), **SMALL}, 2, layers="study_1")
+    with pytest.raises(IncompatibleRunError, match="study's layers take no mask"):
+        LSTM({**SMALL, LENGTH: SignalSpec(1, 1, 0.001)}, 2, layers="study_1")
     with pytest.raises(ValueError, match=r"layers among rows, .* found 'study_9'"):
         LSTM(SMALL, 2, layers="study_9")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.batch import SignalSpec
+from datamodules.batch import LENGTH, SignalSpec
 from lightning_modules.rows import (
     BANDS,
     BREATHING_FRAME,
@@ -17,6 +17,9 @@ from lightning_modules.rows import (
     Moments,
     Rhythm,
     Rise,
+    last_row,
+    normalize,
+    valid_rows,
 )
 
 
@@ -217,3 +220,51 @@ def test_rows_of_slower_signals_are_repeated():
     rows = FeatureRows(inputs)({"temp": torch.randn(2, 1, 40), "music": torch.ones(2, 6, 1)})
     assert rows.shape == (2, 9, 10)
     assert (rows[:, 3:] == 1).all()
+
+
+@pytest.mark.parametrize("n_rows", [1, 10, 74])
+def test_valid_rows_against_a_loop(n_rows):
+    shares = [1e-6, 0.04, 0.33, 0.5, 13 / 74, 73 / 74, 1.0]
+    found = valid_rows(torch.tensor(shares)[:, None, None], n_rows)
+    assert found.shape == (len(shares), n_rows)
+    for share, row in zip(shares, found.tolist(), strict=True):
+        n = max(1, round(share * n_rows))
+        assert row == [True] * n + [False] * (n_rows - n)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 9), (4, 6, 3, 9)])
+def test_padded_rows_are_no_part_of_batch_statistics(shape):
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 2
+    counts = [9, 1, 4, 6]
+    valid = torch.arange(9) < torch.tensor(counts)[:, None]
+    norm = (torch.nn.BatchNorm1d if len(shape) == 3 else torch.nn.BatchNorm2d)(6, momentum=None)
+    found = normalize(norm, maps, valid)
+    for channel in range(6):
+        rows = [maps[b, channel, ..., :n].flatten().double() for b, n in enumerate(counts)]
+        kept = torch.cat(rows)
+        assert norm.running_mean[channel] == pytest.approx(float(kept.mean()), abs=1e-5)
+        assert norm.running_var[channel] == pytest.approx(float(kept.var()), rel=1e-5)
+        for b, n in enumerate(counts):
+            expected = (rows[b] - kept.mean()) / (kept.var(correction=0) + 1e-5).sqrt()
+            given = found[b, channel, ..., :n].flatten().double()
+            torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-5)
+            assert not found[b, channel, ..., n:].any()
+    assert torch.equal(normalize(norm.eval(), maps, None), norm(maps))
+
+
+def test_last_rows():
+    states = torch.arange(24.0).view(3, 4, 2)
+    valid = torch.tensor([[True, False, False, False], [True] * 4, [True, True, False, False]])
+    assert last_row(states, valid).tolist() == [[0, 1], [14, 15], [18, 19]]
+    assert torch.equal(last_row(states, None), states[:, 3])
+
+
+def test_the_mask_is_no_feature_and_padded_rows_are_zero():
+    inputs = {"eeg_de": SignalSpec(310, 10, 0.25), LENGTH: SignalSpec(1, 1, 1 / 3600)}
+    front = FeatureRows(inputs)
+    assert (front.n_features, front.n_rows, front.layout) == (310, 10, (5, 62))
+    window = torch.randn(2, 310, 10)
+    rows = front({"eeg_de": window, LENGTH: torch.tensor([0.3, 1.0])[:, None, None]})
+    assert torch.equal(rows[0, :, :3], window[0, :, :3])
+    assert not rows[0, :, 3:].any()
+    assert torch.equal(rows[1], window[1])

@@ -1,0 +1,1 @@
+"""Distillers: how a student learns from a teacher."""

@@ -1,0 +1,91 @@
+"""UncertaintyWeighted: each window has the weight of its own neighbourhood, whatever its row."""
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_modules.distillation.losses import uncertainty_weights, weighted_distillation_loss
+from lightning_modules.distillation.uncertainty_weighted import UncertaintyWeighted
+
+
+def fitted(distilling, module, **options):
+    student, teacher = distilling.pair(norm=False)
+    model = UncertaintyWeighted(student, ("eda",), (teacher,), **options)
+    distilling.fit(model, module, 1)
+    return model
+
+
+def weights_of(model, module, rows, groups, **options):
+    """Weights of some rows that are neighbours in this order."""
+    batch = module.train_dataloader().dataset[torch.as_tensor(rows)]
+    with torch.no_grad():
+        q = (model.teachers[0].model(batch.signals).logits / model.temperature).softmax(dim=1)
+    return uncertainty_weights(q, torch.as_tensor(groups), **options)
+
+
+def test_neighbours_are_windows_of_the_segment(distilling):
+    module = distilling.made_up()
+    model = fitted(distilling, module, window=5)
+    for segment in range(8):
+        rows = np.arange(8 * segment, 8 * segment + 8)
+        expected = weights_of(model, module, rows, np.zeros(8), width=5)
+        torch.testing.assert_close(model.weights[rows], expected)
+    assert len(model.weights.unique()) > 20
+
+
+def test_windows_drawn_again_have_the_weight_of_the_first(distilling):
+    plain = distilling.made_up()
+    model = fitted(distilling, plain, window=5)
+    again = np.array([5, 5, 60, 31])
+    rows = np.concatenate([np.arange(64), again])
+    signals, windows = plain.kept["train"]
+    module = distilling.MadeUp({n: s[rows] for n, s in signals.items()}, windows.target, [0] * 64)
+    for name, column in vars(windows).items():
+        setattr(module.windows("train"), name, column[rows])
+    repeated = fitted(distilling, module, window=5)
+    torch.testing.assert_close(repeated.weights[:64], model.weights)
+    assert torch.equal(repeated.weights[64:], repeated.weights[again])
+
+
+def test_the_published_table_is_in_order_of_person_class_and_time(distilling):
+    module = distilling.made_up(n_windows=256)
+    model = fitted(distilling, module, window=40, order="table")
+    windows = module.windows("train")
+    table = sorted(
+        range(256),
+        key=lambda row: (
+            windows.subject[row],
+            windows.target[row],
+            windows.segment[row],
+            windows.start[row],
+        ),
+    )
+    assert table != list(range(256))
+    expected = weights_of(model, module, table, np.zeros(256), width=40, order="table")
+    torch.testing.assert_close(model.weights[table], expected)
+
+
+def test_loss_weighs_each_window(distilling):
+    module = distilling.made_up()
+    model = fitted(distilling, module, window=5)
+    rows = torch.tensor([40, 3, 17, 3])
+    batch = module.train_dataloader().dataset[rows]
+    with torch.no_grad():
+        taught = model.teachers[0].model(batch.signals).logits
+    loss, logits = model.train().loss(batch)
+    expected = weighted_distillation_loss(logits, taught, batch.target, model.weights[rows])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_its_paper_changes_the_learning_rate_of_its_student():
+    assert UncertaintyWeighted.changes == {"attention_lrcn": {"lr": 2e-3}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 0.0}, {"window": 2}, {"exponent": -1.0}, {"soft": -1.0}, {"order": "time"}],
+)
+def test_options_out_of_range_are_refused(distilling, options):
+    student, teacher = distilling.pair()
+    with pytest.raises(ValueError, match="expected"):
+        UncertaintyWeighted(student, ("eda",), (teacher,), **options)
