@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.leaderboard import Board
+    from benchmark.plan import Prepared
     from benchmark.run import Run
-    from benchmark.suite import Prepared, Suite
+    from benchmark.suite import Suite
 
 DONE, FAILED, WRONG_CALL = 0, 1, 2
 
@@ -54,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_data_check)
     check.add_argument("--subject", nargs="+", metavar="S", help="only these")
     check.add_argument("--cache", type=Path, default=Path("cache"), help="default: cache")
+    check.add_argument(
+        "--option",
+        nargs="+",
+        type=_option,
+        default=[],
+        metavar="NAME=VALUE",
+        help="options of the dataset's reader",
+    )
     synthesize = actions.add_parser(
         "synthesize", help="made-up recordings in the publisher's files and folders"
     )
@@ -132,6 +141,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _option(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
+    return name, value
+
+
 def _effect(text: str) -> float:
     value = float(text)
     if not value >= 0:
@@ -174,21 +190,28 @@ def _first_line(text: str | None) -> str:
 
 
 def _data_check(arguments: argparse.Namespace) -> int:
-    from benchmark.data import check
-    from benchmark.suite import known_names, left_out
+    import yaml
+
+    from benchmark.check import check
+    from benchmark.plan import left_out
+    from benchmark.suite import known_names, reader_options
     from datamodules import DATAMODULES
 
     known_names([arguments.dataset], DATAMODULES, "dataset")
     module = DATAMODULES[arguments.dataset]
-    table, bad = check(arguments.dataset, arguments.root, arguments.cache, arguments.subject or ())
-    signals = (f"{name}:{channels}@{rate:g}" for name, (channels, rate) in module.signals.items())
-    print(f"{module.title}; signals, channels and rates in Hz: {' '.join(signals)}")
-    if len(table):
-        print(table.to_string(index=False))
-    for line in left_out(bad):
+    asked = {name: yaml.safe_load(value) for name, value in arguments.option}
+    options = dict(reader_options(module, asked))
+    subjects = arguments.subject or ()
+    found = check(arguments.dataset, arguments.root, arguments.cache, subjects, options)
+    print(f"{module.title} in {arguments.root}\n")
+    if len(found.signals):
+        print(found.signals.to_string(index=False) + "\n")
+    print(found.subjects.to_string(index=False) + "\n")
+    for line in (*found.faults, *found.summary):
+        print(line)
+    for line in left_out(found.left_out):
         print(line, file=sys.stderr)
-    print(f"{len(table)} of {len(table) + len(bad)} subjects can be used")
-    return FAILED if bad else DONE
+    return FAILED if found.left_out else DONE
 
 
 def _data_synthesize(arguments: argparse.Namespace) -> int:
@@ -205,13 +228,19 @@ def _data_synthesize(arguments: argparse.Namespace) -> int:
 
 
 def _data_download(arguments: argparse.Namespace) -> int:
-    from benchmark.data import download
+    from rich.console import Console
+
+    from benchmark.download import download
     from benchmark.suite import known_names
     from datamodules import DATAMODULES
 
     known_names([arguments.dataset], DATAMODULES, "dataset")
-    download(arguments.dataset, arguments.root)
-    print(f"{arguments.dataset} is in {arguments.root}")
+    try:
+        download(arguments.dataset, arguments.root, Console(stderr=True))
+    except KeyboardInterrupt:
+        print("interrupted; what came is kept, the same command goes on from it", file=sys.stderr)
+        return 130
+    print(f"{arguments.dataset} is in {arguments.root}, and is what is on record")
     return DONE
 
 
@@ -220,9 +249,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     start_server()  # its imports go on while this process does its own
     from benchmark.leaderboard import write_leaderboards
+    from benchmark.plan import expand
     from benchmark.results import Store
     from benchmark.runner import Finished, run_all
-    from benchmark.suite import Suite, expand
+    from benchmark.suite import Suite
     from benchmark.train import Places
 
     suite = Suite.load(arguments.suite).narrowed(
@@ -303,7 +333,8 @@ def _outcome(store: Any, runs: Sequence["Run"], n_left_out: int) -> int:
 
 def _prepared(suite: "Suite", places: Any, strict: bool) -> dict[str, "Prepared"]:
     from benchmark.data import prepare
-    from benchmark.suite import SuiteError, left_out, reader_options
+    from benchmark.plan import left_out
+    from benchmark.suite import SuiteError, reader_options
     from datamodules import DATAMODULES
 
     prepared = {}

@@ -2,22 +2,24 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from benchmark.comparison import CONFIDENCE, interval
+from benchmark.gains import gains_table
 from benchmark.results import Store, write_text
-from benchmark.run import BenchmarkError, Result, Run
+from benchmark.run import WITHIN_SUBJECT, BenchmarkError, Result, Run
 
-CONFIDENCE = 0.95
 SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 SIMPLE = ("lda", "random_forest")
 """Baselines on hand-crafted features; ``delta_simple`` is against the better of them."""
+SOME_TESTED = ("subject_hold_out", "subject_stimulus_k_fold")
+"""Splits that do not test every subject; who is tested is told by the results."""
 DECIMALS = 4
 COLUMNS = (
     "model",
@@ -40,6 +42,9 @@ COLUMNS = (
     "brier",
     "ece",
     "parameters",
+    "macs",
+    "latency_ms",
+    "cpu_latency_ms",
     "train_seconds",
     "n_runs",
     "n_failed",
@@ -48,7 +53,7 @@ COLUMNS = (
     "note",
 )
 """Of a board, whatever its rows are."""
-MEASURED = ("train_seconds", "commit")
+MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
 
 
@@ -79,15 +84,6 @@ class Board:
         return text.getvalue()
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and its Student t interval over subjects; no interval (NaN) for a single one."""
-    mean, n = float(np.mean(values)), len(values)
-    if n < 2:
-        return mean, np.nan, np.nan
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
-
-
 def build_boards(store: Store) -> list[Board]:
     """All leaderboards of a store, by name.
 
@@ -96,6 +92,8 @@ def build_boards(store: Store) -> list[Board]:
     """
     cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
     for result in store.results():
+        if result.run.without:  # a teacher for some of the training subjects only
+            continue
         cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
     boards = []
     for name, groups in sorted(cohorts.items()):
@@ -112,10 +110,16 @@ def build_boards(store: Store) -> list[Board]:
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
-    """Write every board and ``runs.csv``, each file at once."""
+    """Write every board, ``distillation.csv`` if anything was distilled, and ``runs.csv``."""
     boards = build_boards(store)
     for board in boards:
         write_text(folder / f"{board.name}.csv", board.to_csv())
+    gains = gains_table(list(store.results()))
+    if len(gains):
+        write_text(
+            folder / "distillation.csv",
+            gains.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n"),
+        )
     runs = runs_table(store.results())
     write_text(folder / "runs.csv", runs.to_csv(index=False, float_format=f"%.{DECIMALS}f"))
     return boards
@@ -128,7 +132,7 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
         run = result.run
         common = {
             "board": run.board,
-            "model": run.model,
+            "model": run.name,
             "signals": _signals(run),
             "recipe": run.recipe_label,
             "fold": run.fold,
@@ -158,11 +162,13 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
     _check_units(name, results)
     rows: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for result in results:
-        rows[result.run.model, _signals(result.run), result.run.recipe_label].append(result)
+        rows[result.run.name, _signals(result.run), result.run.recipe_label].append(result)
     by_subject = {key: _by_subject(found) for key, found in rows.items()}
     tested = sorted({subject for scores in by_subject.values() for subject in scores})
-    if results[0].run.split != "subject_hold_out":
+    split = results[0].run.split
+    if split not in SOME_TESTED:
         tested = sorted(results[0].run.subjects)
+    times = results[0].run.folds if split in WITHIN_SUBJECT else 1
     done = [result for result in results if result.status == "done"]
     n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
     majority = _reference(by_subject, ("majority",), tested)
@@ -171,9 +177,10 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
     lines, incomplete = [], []
     for key, found in rows.items():
         scores = by_subject[key]
-        missing = len(seeds) * len(tested) - sum(len(r.scores) for r in found)
+        wanted = len(seeds) * len(tested) * times
+        missing = wanted - sum(len(result.scores) for result in found)
         if missing:
-            incomplete.append(f"{key[0]} lacks {missing} of {len(seeds) * len(tested)}")
+            incomplete.append(f"{key[0]} lacks {missing} of {wanted}")
         lines.append(
             {
                 "model": key[0],
@@ -201,7 +208,8 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
         ascending=[False, False, True, True, True],
         ignore_index=True,
     )
-    whole = ["n_subjects", "n_seeds", "subjects_above_chance", "parameters", "n_runs", "n_failed"]
+    whole = ["n_subjects", "n_seeds", "subjects_above_chance", "parameters", "macs"]
+    whole += ["n_runs", "n_failed"]
     table[whole] = table[whole].astype("Int64")
     head = _head(name, results, n_classes, majority, tested, incomplete)
     notes = store.notes(board) if name == board else []
@@ -244,14 +252,19 @@ def _cost_columns(found: list[Result]) -> dict[str, Any]:
     done = [result for result in found if result.status == "done"]
     if not done:
         return {}
+    measured = {
+        name: float(np.median([result.efficiency.get(name, np.nan) for result in done]))
+        for name in ("macs", "latency_ms", "cpu_latency_ms")
+    }
     return {
         "parameters": int(np.median([result.parameters for result in done])),
+        **measured,
         "train_seconds": round(float(np.median([r.seconds["train"] for r in done])), 1),
     }
 
 
 def _by_subject(results: list[Result]) -> dict[str, dict[str, float]]:
-    """Scores of each subject, averaged over seeds."""
+    """Scores of each subject, averaged over seeds, and over folds where several test the same."""
     collected: dict[str, list[dict[str, float]]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
         for subject, scores in result.scores.items():
@@ -283,14 +296,15 @@ def _delta(scores: dict[str, dict[str, float]], reference: dict[str, float]) -> 
 
 
 def _check_units(name: str, results: list[Result]) -> None:
-    seen: dict[str, tuple[str, str]] = {}
+    seen: dict[tuple[int, int, str], tuple[str, str]] = {}
     for result in results:
+        run = result.run
         for subject, units in result.units.items():
-            first, model = seen.setdefault(subject, (units, result.run.model))
+            first, model = seen.setdefault((run.seed, run.fold, subject), (units, run.name))
             if units != first:
                 raise LeaderboardError(
                     f"board {name}: expected all models to be scored on the same units, found "
-                    f"{result.run.model} and {model} on different ones of subject {subject}. "
+                    f"{run.name} and {model} on different ones of subject {subject}. "
                     "Delete the results of one of them and run it again."
                 )
 
@@ -306,11 +320,18 @@ def _head(
     run = results[0].run
     versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
     devices = sorted({result.device for result in results if result.device})
-    units = {s: n for result in results for s, n in result.n_units.items()}
+    units = {(r.run.fold, s): n for r in results for s, n in r.n_units.items()}
+    disjoint = {
+        "subject_stimulus_k_fold": "subjects and stimuli disjoint, epoch chosen on validation "
+        "subjects and stimuli, test subjects",
+        "trial_k_fold": "one model a subject, trials disjoint, epoch chosen on validation trials, "
+        "test trials",
+        "session_out": "one model a subject, sessions disjoint, epoch chosen on validation trials, "
+        "test trials",
+    }.get(run.split, "subjects disjoint, epoch chosen on validation subjects, test subjects")
     lines = [
         f"{name}: macro F1 over score units, mean over subjects, seeds averaged within a subject",
-        f"protocol {run.protocol}, honest: subjects disjoint, epoch chosen on validation subjects, "
-        "test subjects read once",
+        f"protocol {run.protocol}, honest: {disjoint} read once",
         f"n = {len(tested)} subjects, {sum(units.values())} score units; intervals: Student t over "
         f"subjects, {CONFIDENCE:.0%}",
     ]

@@ -44,6 +44,7 @@ class Predictor:
         mean: Of the scaling, by signal, shape (C, 1); empty where samples are taken as recorded.
         std: Likewise.
         subjects: Who it was trained on.
+        trials: Keys of the trials that it was trained on; empty for all of those subjects.
     """
 
     model: EmotionClassifier
@@ -52,6 +53,7 @@ class Predictor:
     mean: Mapping[str, Tensor]
     std: Mapping[str, Tensor]
     subjects: Sequence[str]
+    trials: Sequence[str]
 
     @property
     def window(self) -> float:
@@ -119,7 +121,7 @@ def load_predictor(checkpoint: Path) -> Predictor:
                 f"{len(folds)}"
             )
         published = load_published(checkpoint, folds[0])
-        return Predictor(published, PUBLISHED_INPUTS, PUBLISHED_CLASSES, {}, {}, ())
+        return Predictor(published, PUBLISHED_INPUTS, PUBLISHED_CLASSES, {}, {}, (), ())
     described = checkpoint.with_name("run.json")
     if not checkpoint.is_file() or not described.is_file():
         raise BenchmarkError(
@@ -148,6 +150,7 @@ def load_predictor(checkpoint: Path) -> Predictor:
         state["mean"],
         state["std"],
         state["train"],
+        state["trials"],
     )
 
 

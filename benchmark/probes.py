@@ -8,21 +8,31 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from datamodules.base import EmotionDataModule
+from datamodules.base import EmotionDataModule, Part
 from datamodules.cache import Archive
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.features import features
-from datamodules.windows import WindowDataset, WindowIndex, first_samples, n_samples
+from datamodules.windows import (
+    Padding,
+    WindowDataset,
+    WindowIndex,
+    first_samples,
+    n_samples,
+    recorded_samples,
+)
 
 CHUNK = 256
 """Windows whose samples are in memory at once while features are computed."""
 TREES = 200
+MANY, COMPONENTS = 1000, 60
+"""Features beyond which principal components are taken, and how many; PMEmo's authors took 60."""
 LEAF = 5
 """Smallest number of windows in a leaf."""
 
@@ -47,27 +57,32 @@ class ProbeRecipe:
             raise ValueError(f"expected a positive window and stride, found {self}")
 
 
-def forest(seed: int, n_classes: int) -> Any:
+def forest(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
     """A balanced random forest."""
     return RandomForestClassifier(
         TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=1
     )
 
 
-def linear(seed: int, n_classes: int) -> Any:
-    """Linear discriminant analysis with a shrunken covariance and equal priors."""
+def linear(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Linear discriminant analysis with a shrunken covariance and equal priors.
+
+    More features than MANY are first brought down to COMPONENTS, or to what the windows allow.
+    """
     priors = np.full(n_classes, 1 / n_classes)
-    return make_pipeline(
-        StandardScaler(), LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=priors)
-    )
+    last = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=priors)
+    if shape[1] <= MANY:
+        return make_pipeline(StandardScaler(), last)
+    fewer = PCA(min(COMPONENTS, shape[0] - 1), svd_solver="randomized", random_state=seed)
+    return make_pipeline(StandardScaler(), fewer, last)
 
 
-def most_frequent(seed: int, n_classes: int) -> Any:
+def most_frequent(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
     """The most frequent class of the training windows, always, with certainty."""
     return DummyClassifier(strategy="most_frequent")
 
 
-def frequencies(seed: int, n_classes: int) -> Any:
+def frequencies(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
     """The class frequencies of the training windows, always."""
     return DummyClassifier(strategy="prior")
 
@@ -80,16 +95,17 @@ class Probe:
     the epoch of a network included.
 
     Args:
-        sees: ``"nothing"``; ``"time"``: seconds since the start of the recording; ``"motion"``:
-            features of acceleration; ``"signals"``: features of all other signals;
+        sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the
+            dataset tells; ``"length"``: how many seconds of a padded trial are recorded;
+            ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
             ``"subject"``: the mean of those over all windows of the subject, so that it can only
             tell people apart, not moments.
-        make: Builds the classifier from seed and number of classes.
+        make: Builds the classifier from seed, number of classes and shape (N, F) of what it sees.
         about: One line for ``affectbench list models``.
     """
 
-    sees: Literal["nothing", "time", "motion", "subject", "signals"]
-    make: Callable[[int, int], Any]
+    sees: Literal["nothing", "time", "length", "motion", "subject", "signals"]
+    make: Callable[[int, int, tuple[int, int]], Any]
     about: str
     published: ProbeRecipe = ProbeRecipe()
 
@@ -112,6 +128,7 @@ PROBES: dict[str, Probe] = {
     ),
     "motion": Probe("motion", forest, "random forest on acceleration alone"),
     "time": Probe("time", forest, "random forest on the seconds since the start"),
+    "length": Probe("length", forest, "random forest on the length of a padded trial"),
     "prior": Probe("nothing", frequencies, "class frequencies of the training windows"),
     "majority": Probe("nothing", most_frequent, "most frequent class of the training windows"),
 }
@@ -151,10 +168,10 @@ class FittedProbe:
 
 def fit_probe(probe: Probe, module: EmotionDataModule, seed: int) -> FittedProbe:
     """Fit a probe on all windows of a fold that are not tested."""
-    parts = ("train", "val")
+    parts: tuple[Part, ...] = ("train", "val")
     columns = np.concatenate([_columns(probe, module, part) for part in parts])
     target = np.concatenate([_grid(module, part).target[_rows(module, part)] for part in parts])
-    classifier = probe.make(seed, module.n_classes)
+    classifier = probe.make(seed, module.n_classes, columns.shape)
     return FittedProbe(probe, classifier.fit(columns, target), module.n_classes)
 
 
@@ -162,20 +179,22 @@ def _grid(module: EmotionDataModule, part: str) -> WindowIndex:
     return module.grids["units" if part == "test" else "segments"]
 
 
-def _rows(module: EmotionDataModule, part: str) -> npt.NDArray[np.int64]:
+def _rows(module: EmotionDataModule, part: Part) -> npt.NDArray[np.int64]:
     """Rows of a part in its grid; validation subjects give training windows here."""
-    members = [module.subjects.index(subject) for subject in getattr(module.split, part)]
-    return np.flatnonzero(np.isin(_grid(module, part).subject, members))
+    return np.flatnonzero(np.isin(_grid(module, part).segment, module.segments_of(part)))
 
 
-def _columns(probe: Probe, module: EmotionDataModule, part: str) -> npt.NDArray[np.float64]:
+def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> npt.NDArray[np.float64]:
     """What the probe sees of the windows of a part, shape (N, F)."""
     grid, rows = _grid(module, part), _rows(module, part)
     if probe.sees == "nothing":
         return np.zeros((len(rows), 1))
     if probe.sees == "time":
-        return grid.start[rows, None]
-    table = window_features(module.archive, grid, module.chosen)
+        offsets = np.array([recording.offset for recording in module.archive.recordings])
+        return (offsets[grid.recording] + grid.start)[rows, None]
+    if probe.sees == "length":
+        return grid.seconds[rows, None]
+    table = window_features(module.archive, grid, module.chosen, module.padding)
     if probe.sees == "subject":
         subjects = range(len(module.subjects))
         means = np.array([table[grid.subject == subject].mean(axis=0) for subject in subjects])
@@ -185,7 +204,7 @@ def _columns(probe: Probe, module: EmotionDataModule, part: str) -> npt.NDArray[
 
 @lru_cache(maxsize=8)
 def window_features(
-    archive: Archive, windows: WindowIndex, signals: tuple[str, ...]
+    archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
 ) -> npt.NDArray[np.float64]:
     """Features of windows, shape (N, F); kept for the folds and probes that share the windows.
 
@@ -199,6 +218,8 @@ def window_features(
         {signal: first_samples(archive, signal, windows) for signal in signals},
         {signal: n_samples(windows.length, specs[signal].sfreq) for signal in signals},
         None,
+        padding,
+        {signal: recorded_samples(windows, specs[signal].sfreq) for signal in signals},
     )
     chunks = []
     for rows in torch.arange(len(windows)).split(CHUNK):

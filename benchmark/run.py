@@ -10,6 +10,9 @@ from typing import Any, Literal, Self
 PROTOCOL = 1
 """Version of everything that decides a number; boards never mix versions."""
 
+WITHIN_SUBJECT = ("trial_k_fold", "session_out")
+"""Splits that train and test on the same subject, one subject a fold, as in datamodules.splits."""
+
 Value = str | int | float | bool | None
 
 
@@ -33,11 +36,21 @@ class Run:
         signals: What the model sees.
         subjects: Everybody who takes part, in the dataset's order.
         data: Digest of the prepared recordings of these subjects.
-        folds: Folds of ``subject_k_fold``.
+        folds: Folds of a k-fold; number of sessions for ``session_out``.
         options: Options of the dataset's reader that differ from its defaults, sorted by name.
         recipe: Every value of the recipe, sorted by name, so that a changed default is other work.
         kind: Which of the model's own recipes it starts from, ``"published"`` or ``"fast"``.
         changed: Names of the values that differ from that recipe.
+        arguments: Arguments of the model that differ from its defaults, sorted by name.
+        rule: Where the threshold between low and high ratings is.
+        padding: What whole trials are filled up with; None: windows are cut.
+        mask: Whether the model is told how much of a trial is padding.
+        distiller: Catalogue key of what trains the model; empty: it is trained alone.
+        distillation: Arguments of the distiller that differ from its defaults, sorted by name.
+        teachers: Runs of the same fold, seed and subjects that it learns from; several of them
+            answer each for the training subjects that it has not seen.
+        without: Subjects that are not trained on.
+        alone: Id of the run of the same student without a teacher.
         protocol: Version of the protocol.
     """
 
@@ -55,6 +68,15 @@ class Run:
     recipe: tuple[tuple[str, Value], ...] = ()
     kind: str = "published"
     changed: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, Value], ...] = ()
+    rule: str = "midpoint"
+    padding: str | None = None
+    mask: bool = False
+    distiller: str = ""
+    distillation: tuple[tuple[str, Value], ...] = ()
+    teachers: tuple["Run", ...] = ()
+    without: tuple[str, ...] = ()
+    alone: str = ""
     protocol: int = PROTOCOL
 
     @property
@@ -69,6 +91,8 @@ class Run:
             for f in dataclasses.fields(self)
             if f.name == "protocol" or getattr(self, f.name) != f.default
         }
+        if self.teachers:
+            asked["teachers"] = [teacher.id for teacher in self.teachers]
         text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -76,33 +100,40 @@ class Run:
     def board(self) -> str:
         """Name of the leaderboard it belongs to.
 
-        Options of the dataset and the number of folds make boards of their own; runs on other
-        recordings or subjects under the same name are kept apart when boards are built.
+        Options of the dataset, the number of folds, another label rule and padded trials make
+        boards of their own; runs on other recordings or subjects under the same name are kept apart
+        when boards are built.
         """
-        parts = [self.dataset, *(f"{name}_{value:g}" for name, value in self._board_options())]
-        split = self.split
-        if self.split == "subject_k_fold":
-            split = split.replace("_k_", f"_{self.folds}_")
-        return "__".join(["_".join(parts), self.task, split])
+        dataset = [self.dataset, *(f"{name}_{_plain(value)}" for name, value in self.options)]
+        task = [self.task, *([self.rule] if self.rule != "midpoint" else [])]
+        if self.padding:
+            task += [f"{self.padding}_padded", *(["masked"] if self.mask else [])]
+        split = self.split.replace("_k_", f"_{self.folds}_")
+        return "__".join(["_".join(dataset), "_".join(task), split])
+
+    @property
+    def name(self) -> str:
+        """The model, and what taught it, as on a row of a board."""
+        taught = [f"by_{self.distiller}"] if self.distiller else []
+        return "-".join([self.model, *taught, *(f"of_{t.model}" for t in self.teachers[:1])])
 
     @property
     def folder(self) -> str:
         """Path of its results inside a store."""
-        return f"{self.board}/{self.model}/{self.fold}-{self.seed}-{self.id}"
+        return f"{self.board}/{self.name}/{self.fold}-{self.seed}-{self.id}"
 
     @property
     def label(self) -> str:
         """How a person would call it."""
-        return f"{self.board} {self.model} fold {self.fold} seed {self.seed}"
+        return f"{self.board} {self.name} fold {self.fold} seed {self.seed}"
 
     @property
     def recipe_label(self) -> str:
-        """Which of the model's own recipes, and what the suite changed of it."""
-        values = dict(self.recipe)
-        return " ".join([self.kind, *(f"{name}={values[name]}" for name in self.changed)])
-
-    def _board_options(self) -> list[tuple[str, float]]:
-        return [(name, float(value)) for name, value in self.options if value is not None]
+        """Which of the model's own recipes, and what the suite changed of it and of the model."""
+        own = (*self.arguments, *self.distillation)
+        values = {**dict(self.recipe), **dict(own)}
+        changed = (*(name for name, _ in own), *self.changed)
+        return " ".join([self.kind, *(f"{name}={values[name]}" for name in changed)])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -111,7 +142,14 @@ class Run:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The run that ``as_dict`` described."""
-        return cls(**{name: _as_tuple(value) for name, value in values.items()})
+        teachers = tuple(cls.from_dict(teacher) for teacher in values.get("teachers", ()))
+        known = {name: _as_tuple(value) for name, value in values.items()}
+        return cls(**{**known, "teachers": teachers})
+
+
+def _plain(value: Value) -> str:
+    """A value as part of a file name; True is 1."""
+    return f"{float(value):g}" if isinstance(value, int | float) else str(value)
 
 
 def _as_tuple(value: Any) -> Any:
@@ -130,6 +168,8 @@ class Result:
         units: Digest of all test units and their labels, by subject; models of one board agree.
         confusion: Counts of units of each test subject, true class by predicted class.
         parameters: Learnable values; for a forest, its nodes; 0 where there are none.
+        efficiency: ``macs`` of a window, and ``latency_ms`` of it alone, on the run's device, and
+            ``cpu_latency_ms``; empty for a probe.
         seconds: Wall time of ``prepare``, ``train`` and ``predict``.
         peak_memory: Of the process or, on a GPU, of the device, in bytes.
         epochs: Epochs trained, and the one that counts, from 1; None for a probe.
@@ -150,6 +190,7 @@ class Result:
     units: Mapping[str, str] = field(default_factory=dict)
     confusion: Mapping[str, list[list[int]]] = field(default_factory=dict)
     parameters: int = 0
+    efficiency: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory: int = 0
     epochs: tuple[int, int] | None = None

@@ -67,7 +67,8 @@ def run_all(
     """Do runs on workers, one a device named, and commit every result.
 
     Args:
-        runs: In the order in which they should start.
+        runs: In the order in which they should start; one that has teachers among them waits for
+            them.
         places: Where; its device is set by the worker.
         devices: ``"cpu"`` or the number of a GPU; a name given twice makes two workers.
         finished: Called in this process after each run.
@@ -75,13 +76,21 @@ def run_all(
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
     waiting = deque(runs)
+    unfinished = {run.id for run in runs}
+
+    def report(event: Finished) -> None:
+        unfinished.discard(event.run.id)
+        finished(event)
+
     attempts: dict[str, int] = {}
     workers = [_start(context, device, places, alive) for device in devices[: max(1, len(waiting))]]
     try:
         while waiting or any(worker.run for worker in workers):
             for worker in workers:
-                if worker.run is None and waiting:
-                    worker.run = waiting.popleft()
+                ready = None if worker.run else _next(waiting, unfinished)
+                if ready:
+                    waiting.remove(ready)
+                    worker.run = ready
                     attempts[worker.run.id] = attempts.get(worker.run.id, 0) + 1
                     _send(worker)
             busy = [worker for worker in workers if worker.run]
@@ -93,7 +102,7 @@ def run_all(
                 if worker.connection.poll():
                     answer = _received_from(worker)
                     if answer is not None:
-                        finished(answer)
+                        report(answer)
                         worker.run = None
                         continue
                 if not worker.process.is_alive():
@@ -101,13 +110,21 @@ def run_all(
                     if attempts[run.id] < ATTEMPTS:
                         waiting.appendleft(run)
                     else:
-                        finished(_died(run, places, worker.process.exitcode))
+                        report(_died(run, places, worker.process.exitcode))
     finally:
         lifeline.close()
         for worker in workers:
             worker.connection.close()
             worker.process.terminate()
             worker.process.join()
+
+
+def _next(waiting: deque[Run], unfinished: set[str]) -> Run | None:
+    """The first run whose teachers are all done."""
+    for run in waiting:
+        if not any(teacher.id in unfinished for teacher in run.teachers):
+            return run
+    return None
 
 
 def _start(context: ForkServerContext, device: str, places: Places, alive: Connection) -> _Worker:

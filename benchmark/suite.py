@@ -1,4 +1,4 @@
-"""Suite: a matrix of datasets, tasks, splits, models and seeds, and the runs that it means."""
+"""Suite: a matrix of datasets, tasks, splits, models, pairs and seeds, read from YAML."""
 
 import dataclasses
 import difflib
@@ -10,17 +10,18 @@ from typing import Any, Self
 import yaml
 
 from benchmark.probes import PROBES, Probe
-from benchmark.run import BenchmarkError, Run, Value
+from benchmark.run import BenchmarkError, Value
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
-from datamodules.errors import IncompatibleRunError
-from datamodules.splits import SPLITS, n_folds
-from lightning_modules import MODELS
+from datamodules.splits import SPLITS
+from datamodules.tasks import RULES, LabelRule
+from datamodules.windows import PADDINGS, Padding
+from lightning_modules import DISTILLERS, MODELS
 from lightning_modules.base import EmotionClassifier
 
 SUITES = Path(__file__).parent / "suites"
 EVERY_MODEL = (*MODELS, *PROBES)
-ALL, FOUND = "all", "found"
+ALL, FOUND, DEFAULT = "all", "found", "default"
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
 RECIPES = ("published", "fast")
@@ -33,6 +34,52 @@ class SuiteError(BenchmarkError):
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """A student, what teaches it, and how; the keys of an entry of ``distillations``.
+
+    Teacher and student are trained on windows of one length: the student's.
+
+    Args:
+        distiller: Catalogue key.
+        student: Catalogue key of a model.
+        teacher: Catalogue key of a model; empty where the distiller has none, or the student is its
+            own teacher.
+        student_signals: What the student sees; empty: what it prefers.
+        teacher_signals: What the teacher sees; empty: what it prefers.
+        arguments: Arguments of the distiller.
+        out_of_fold: Number of teachers among whom the training subjects are dealt out, each to be
+            answered for by one who has not seen them; 0: one teacher who has seen all.
+
+    Raises:
+        SuiteError: A name that is in no catalogue, or a teacher too many or too few.
+    """
+
+    distiller: str
+    student: str
+    teacher: str = ""
+    student_signals: tuple[str, ...] = ()
+    teacher_signals: tuple[str, ...] = ()
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    out_of_fold: int = 0
+
+    def __post_init__(self) -> None:
+        known_names([self.distiller], DISTILLERS, "distiller")
+        known_names([self.student, *([self.teacher] if self.teacher else [])], MODELS, "model")
+        kind = DISTILLERS[self.distiller]
+        wanted = kind.n_teachers and not kind.teacher_is_student
+        if bool(self.teacher) != bool(wanted):
+            raise SuiteError(
+                f"distillation of {self.student} by {self.distiller}: expected "
+                f"{'a' if wanted else 'no'} teacher, found {self.teacher or 'none'}"
+            )
+        if self.out_of_fold and (self.out_of_fold < 2 or not kind.n_teachers):
+            raise SuiteError(
+                f"distillation of {self.student} by {self.distiller}: expected out_of_fold to be "
+                f"0, or 2 and more where there is a teacher, found {self.out_of_fold}"
+            )
+
+
+@dataclass(frozen=True)
 class Suite:
     """What to run; the keys of a YAML file are these fields.
 
@@ -40,15 +87,21 @@ class Suite:
         name: Of the file.
         datasets: Catalogue keys; ``found``: every dataset with a folder of its name.
         tasks: Names of tasks; ``all``: every task of each dataset; empty: the first of each.
-        splits: Names of splits.
+        splits: Names of splits; ``default``: each dataset's own first.
         models: Catalogue keys of models and probes; ``all``: every one.
         seeds: Each run is done once a seed.
-        folds: Of ``subject_k_fold``.
+        folds: Of a k-fold, unless the dataset's trials come in blocks of their own.
         subjects: Who takes part; empty: everybody.
         signals: What models may choose from; empty: every signal of the dataset.
         recipe: Which of the models' own recipes: ``published``, or ``fast`` where there is one.
         options: Options of readers, by dataset.
         recipes: Changes to that recipe, by model.
+        arguments: Arguments of models, by model: variants and switches of its constructor.
+        rule: Where ratings are cut into low and high: ``midpoint``, ``median`` or ``kmeans``; tasks
+            without ratings do not read it.
+        padding: Whole trials instead of windows, filled up with ``zero``, ``mean`` or ``edge``.
+        mask: Tell models how much of a padded trial is recorded.
+        distillations: Students and their teachers, besides the models.
 
     Raises:
         SuiteError: A name that is in no catalogue.
@@ -57,7 +110,7 @@ class Suite:
     name: str
     datasets: tuple[str, ...] = (FOUND,)
     tasks: tuple[str, ...] = ()
-    splits: tuple[str, ...] = ("leave_one_subject_out",)
+    splits: tuple[str, ...] = (DEFAULT,)
     models: tuple[str, ...] = (ALL,)
     seeds: tuple[int, ...] = (0,)
     folds: int = 5
@@ -66,22 +119,32 @@ class Suite:
     recipe: str = "published"
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    rule: LabelRule = "midpoint"
+    padding: Padding | None = None
+    mask: bool = False
+    distillations: tuple[Distillation, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"suite {self.name}"
         tasks = {name for module in DATAMODULES.values() for name in module.tasks}
         known_names(self.datasets, [*DATAMODULES, FOUND], f"{where}: dataset")
         known_names(self.tasks, [*sorted(tasks), ALL], f"{where}: task")
-        known_names(self.splits, SPLITS, f"{where}: split")
+        known_names(self.splits, [*SPLITS, DEFAULT], f"{where}: split")
         known_names(self.models, [*EVERY_MODEL, ALL], f"{where}: model")
         known_names(self.options, DATAMODULES, f"{where}: options of dataset")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.recipes, EVERY_MODEL, f"{where}: recipe of model")
+        known_names(self.arguments, MODELS, f"{where}: arguments of model")
+        known_names([self.rule], RULES, f"{where}: rule")
+        known_names([self.padding] if self.padding else [], PADDINGS, f"{where}: padding")
+        if self.mask and not self.padding:
+            raise SuiteError(f"{where}: expected padding where there is a mask, found none")
         for model, changes in self.recipes.items():
             values = [f.name for f in dataclasses.fields(catalogued(model).published)]
             known_names(changes, values, f"{where}: recipe of {model}:")
         for what in ("datasets", "splits", "models", "seeds"):
-            if not getattr(self, what):
+            if not getattr(self, what) and (what != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {what}, found none")
         for seed in self.seeds:
             if not 0 <= seed < SEEDS:
@@ -153,96 +216,6 @@ class Suite:
         return found
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A dataset after its recordings were read.
-
-    Args:
-        subjects: Who can be used.
-        left_out: Why others cannot, by subject.
-        data: Digest of the prepared recordings.
-    """
-
-    subjects: tuple[str, ...]
-    left_out: Mapping[str, str]
-    data: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a suite comes to.
-
-    Args:
-        runs: In the order in which they should start.
-        not_applicable: Reason by ``board/model``.
-        notes: What a board must say, by board.
-    """
-
-    runs: tuple[Run, ...]
-    not_applicable: Mapping[str, str]
-    notes: Mapping[str, list[str]]
-
-
-def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
-    """All runs of a suite.
-
-    Args:
-        suite: What to run.
-        prepared: Its datasets.
-
-    Raises:
-        IncompatibleRunError: Fewer subjects than a split needs, or a signal that a dataset has not.
-        SuiteError: A task that none of the datasets has.
-    """
-    runs: list[Run] = []
-    reasons: dict[str, str] = {}
-    notes: dict[str, list[str]] = {}
-    for dataset, found in prepared.items():
-        module = DATAMODULES[dataset]
-        options = reader_options(module, suite.options.get(dataset, {}))
-        available = module.check_signals(suite.signals or None)
-        for task in _tasks(suite, module):
-            for split in suite.splits:
-                count = n_folds(split, len(found.subjects), suite.folds)  # type: ignore[arg-type]
-                for model in EVERY_MODEL if ALL in suite.models else suite.models:
-                    cell = Run(
-                        dataset=dataset,
-                        task=task,
-                        split=split,
-                        fold=0,
-                        seed=0,
-                        model=model,
-                        signals=(),
-                        subjects=found.subjects,
-                        data=found.data,
-                        folds=suite.folds if split == "subject_k_fold" else 5,
-                        options=options,
-                        **_recipe(suite, model),
-                    )
-                    notes[cell.board] = left_out(found.left_out)
-                    try:
-                        signals = _signals(cell, module, available)
-                    except IncompatibleRunError as error:
-                        reasons[f"{cell.board}/{model}"] = str(error)
-                        continue
-                    runs += [
-                        dataclasses.replace(cell, signals=signals, fold=fold, seed=seed)
-                        for seed in suite.seeds
-                        for fold in range(count)
-                    ]
-    if not runs and not reasons:
-        raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
-    return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
-
-
-def left_out(reasons: Mapping[str, str]) -> list[str]:
-    """One line a reason, with all subjects that it keeps out."""
-    subjects: dict[str, list[str]] = {}
-    for subject, reason in reasons.items():
-        subjects.setdefault(reason, []).append(subject)
-    return [f"left out: {', '.join(names)}: {reason}" for reason, names in subjects.items()]
-
-
 def catalogued(model: str) -> Probe | type[EmotionClassifier]:
     """A model or a probe by its catalogue key."""
     return PROBES[model] if model in PROBES else MODELS[model]
@@ -259,7 +232,7 @@ def reader_options(
     fields: Any = getattr(module.reader, "__dataclass_fields__", {})
     defaults = {f.name: f.default for f in fields.values() if f.name != "root"}
     known_names(options, defaults, f"{module.title}: option")
-    values = {name: _like(defaults[name], value) for name, value in options.items()}
+    values = {name: as_its_default(defaults[name], value) for name, value in options.items()}
     for name, value in values.items():
         if type(value) is not type(defaults[name]):
             raise SuiteError(
@@ -286,45 +259,9 @@ def known_names(names: Iterable[str], known: Iterable[str], what: str) -> None:
             )
 
 
-def _like(default: object, value: Value) -> Value:
+def as_its_default(default: object, value: Value) -> Value:
     """A value as its default is written: 1 and 1.0 are the same work."""
     return float(value) if type(default) is float and type(value) is int else value
-
-
-def _recipe(suite: Suite, model: str) -> dict[str, Any]:
-    kind = suite.recipe if hasattr(catalogued(model), suite.recipe) else "published"
-    own: Any = getattr(catalogued(model), kind)
-    asked = suite.recipes.get(model, {})
-    changes: dict[str, Any] = {k: _like(getattr(own, k), v) for k, v in asked.items()}
-    try:
-        recipe: Any = dataclasses.replace(own, **changes)
-    except (TypeError, ValueError) as error:
-        raise SuiteError(f"suite {suite.name}: recipe of {model}: {error}") from error
-    values = dataclasses.asdict(recipe)
-    return {
-        "recipe": tuple(sorted(values.items())),
-        "kind": kind,
-        "changed": tuple(sorted(name for name in changes if values[name] != getattr(own, name))),
-    }
-
-
-def _signals(
-    run: Run, module: type[EmotionDataModule], available: tuple[str, ...]
-) -> tuple[str, ...]:
-    model = catalogued(run.model)
-    signals = model.choose_signals(available)
-    if not isinstance(model, Probe):
-        values: dict[str, Any] = dict(run.recipe)
-        model.check_inputs(module.window_inputs(signals, values["window"]))
-    return signals
-
-
-def _tasks(suite: Suite, module: type[EmotionDataModule]) -> tuple[str, ...]:
-    if ALL in suite.tasks:
-        return tuple(module.tasks)
-    if not suite.tasks:
-        return (next(iter(module.tasks)),)
-    return tuple(task for task in module.tasks if task in suite.tasks)
 
 
 def _parsed(path: Path, key: str, value: Any) -> Any:
@@ -334,13 +271,20 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
         if not fits:
             raise SuiteError(f"{path}: expected {key} to be {what}, found {value!r}")
 
-    if key in ("options", "recipes"):
+    if key in ("options", "recipes", "arguments"):
         whole = isinstance(value, dict) and all(isinstance(v, dict) for v in value.values())
         expect(whole, "a mapping from names to mappings")
         return value
-    if key == "recipe":
+    if key in ("recipe", "rule", "padding"):
         expect(isinstance(value, str), "a name")
         return value
+    if key == "mask":
+        expect(isinstance(value, bool), "true or false")
+        return value
+    if key == "distillations":
+        whole = isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+        expect(whole, "a list of mappings with distiller, teacher and student")
+        return tuple(_as_distillation(path, entry) for entry in value)
     if key == "folds":
         expect(isinstance(value, int) and value >= 2, "a whole number of at least 2")
         return value
@@ -348,3 +292,12 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     kind = int if key == "seeds" else str
     expect(all(type(item) is kind for item in values), f"a list of {kind.__name__}")
     return tuple(values)
+
+
+def _as_distillation(path: Path, entry: Mapping[str, Any]) -> Distillation:
+    known_names(entry, [f.name for f in dataclasses.fields(Distillation)], f"{path}: distillation:")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    try:
+        return Distillation(**values)
+    except TypeError as error:
+        raise SuiteError(f"{path}: distillations: {error}") from error

@@ -44,9 +44,9 @@ def make_logger(name: LoggerName, run: Run, suite: str, folder: Path, kept: Path
         (kept / "wandb").mkdir(parents=True, exist_ok=True)
         return WandbLogger(
             project=f"affectbench-{suite}",
-            name=f"{run.model}-{run.fold}-{run.seed}",
+            name=f"{run.name}-{run.fold}-{run.seed}",
             id=run.id,
-            group=f"{run.board}/{run.model}",
+            group=f"{run.board}/{run.name}",
             save_dir=kept,
             config=run.as_dict(),
             settings=PRIVATE,

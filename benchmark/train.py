@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,8 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 
+from benchmark.distill import make_distiller, taught_signals
+from benchmark.efficiency import Efficiency, measure
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store
 from benchmark.run import Result, Run
@@ -161,13 +163,19 @@ def _compute(
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
-        trainer, best = _fit(run, places, scratch, model, module)
+        trainer, best = _fit(run, places, scratch, *_taught(run, model, module, places))
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
         trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
+        cost = _cost(run, module, model, places.device)
         found = {
-            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "parameters": cost.parameters,
+            "efficiency": {
+                "macs": cost.macs,
+                "latency_ms": round(cost.latency_ms, 4),
+                "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
+            },
             "epochs": (trainer.current_epoch, best.epoch),
         }
     done = time.perf_counter()
@@ -202,22 +210,53 @@ def make_recipe(run: Run) -> Any:
     return dataclasses.replace(catalogued.published, **dict(run.recipe))
 
 
-def make_datamodule(run: Run, places: Places) -> EmotionDataModule:
-    """The dataset, task and fold of a run, on the windows that its recipe asks for."""
+def _taught(
+    run: Run, model: EmotionClassifier, module: EmotionDataModule, places: Places
+) -> tuple[EmotionClassifier, EmotionDataModule]:
+    """What is fitted, and on what: the model itself, or what distils it with teachers' signals.
+
+    Whatever it learns from, the model is tested alone and on its own signals.
+    """
+    if not run.distiller:
+        return model, module
+    both = make_datamodule(run, places, taught_signals(run))
+    both.prepare_data()
+    both.setup()
+    return make_distiller(run, model, both, Store(places.runs)), both
+
+
+def make_datamodule(
+    run: Run, places: Places, signals: Sequence[str] | None = None
+) -> EmotionDataModule:
+    """The dataset, task and fold of a run, on the windows that its recipe asks for.
+
+    Args:
+        run: What is asked.
+        places: Where.
+        signals: None takes the run's own.
+    """
     recipe = make_recipe(run)
     own: dict[str, Any] = {"scaling": "none"}
     if run.model in MODELS:
-        own = {"scaling": recipe.scaling, "batch_size": recipe.batch_size}
+        own = {
+            "scaling": recipe.scaling,
+            "batch_size": recipe.batch_size,
+            "oversample": recipe.balance == "oversample",
+        }
     return DATAMODULES[run.dataset](
         places.root(run.dataset),
         run.task,
-        signals=run.signals,
+        signals=run.signals if signals is None else signals,
         split=run.split,  # type: ignore[arg-type]  # the suite has checked it
         fold=run.fold,
         folds=run.folds,
         subjects=run.subjects,
         window=recipe.window,
         stride=recipe.stride,
+        rule=run.rule,  # type: ignore[arg-type]
+        padding=run.padding,  # type: ignore[arg-type]
+        mask=run.mask,
+        without=run.without,
         seed=run.seed,
         cache_dir=places.cache,
         options=dict(run.options),
@@ -228,8 +267,22 @@ def make_datamodule(run: Run, places: Places) -> EmotionDataModule:
 def make_model(run: Run, module: EmotionDataModule) -> EmotionClassifier:
     """The untrained model of a run."""
     build: Any = MODELS[run.model]
-    model: EmotionClassifier = build(dict(module.inputs), module.n_classes, recipe=make_recipe(run))
+    model: EmotionClassifier = build(
+        dict(module.inputs), module.n_classes, recipe=make_recipe(run), **dict(run.arguments)
+    )
     return model
+
+
+_costs: dict[tuple[object, ...], Efficiency] = {}
+
+
+def _cost(run: Run, module: EmotionDataModule, model: EmotionClassifier, device: str) -> Efficiency:
+    """Cost of a model, measured once a process for all runs of the same architecture and inputs."""
+    inputs = tuple(module.inputs.items())
+    key = (run.model, run.arguments, inputs, module.n_classes, device)
+    if key not in _costs:
+        _costs[key] = measure(model, module.inputs, device)
+    return _costs[key]
 
 
 def _fit(

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from benchmark.data import prepare
+from benchmark.plan import expand
 from benchmark.results import Store
-from benchmark.suite import Suite, expand
+from benchmark.suite import Suite
 from benchmark.train import Places, execute, make_datamodule
 
 pytestmark = [

@@ -10,9 +10,10 @@ import torch
 import yaml
 
 from benchmark.data import prepare
+from benchmark.plan import expand
 from benchmark.results import Store
 from benchmark.run import Run
-from benchmark.suite import Suite, expand
+from benchmark.suite import Suite
 from benchmark.train import Places, execute
 
 OPTIONS = {"n_subjects": 4, "phase": 60.0}

@@ -70,7 +70,7 @@ def boards(folder: Path) -> dict[str, pd.DataFrame]:
     tables = {}
     for path in sorted((folder / "leaderboards").glob("*.csv")):
         table = pd.read_csv(path, comment="#", dtype=str)
-        tables[path.name] = table.drop(columns=list(MEASURED))
+        tables[path.name] = table.drop(columns=list(MEASURED), errors="ignore")
     return tables
 
 

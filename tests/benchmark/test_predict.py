@@ -12,10 +12,11 @@ import pytest
 
 from benchmark.cli import main
 from benchmark.data import prepare
+from benchmark.plan import expand
 from benchmark.predict import load_predictor, plot_probabilities
 from benchmark.results import Store
 from benchmark.run import BenchmarkError
-from benchmark.suite import Suite, expand
+from benchmark.suite import Suite
 from benchmark.train import Places, execute
 from datamodules.synthesis import empatica_e4
 

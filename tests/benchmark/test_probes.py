@@ -40,10 +40,10 @@ def by_hand(module: EmotionDataModule, part: str) -> tuple[np.ndarray, np.ndarra
     """Features, targets and subjects, one window after the other, from the recordings alone."""
     rows, targets, subjects = [], [], []
     for stored in module.archive.subjects:
-        for found in stored.recordings:
+        for number, found in enumerate(stored.recordings):
             if (found.subject in module.split.test) != (part == "test"):
                 continue
-            recording = as_recording(stored, found)
+            recording = as_recording(stored, number)
             for segment in recording.segments:
                 starts = [0.0] if part == "test" else [0.0, 30.0]
                 for offset in starts:
@@ -54,7 +54,7 @@ def by_hand(module: EmotionDataModule, part: str) -> tuple[np.ndarray, np.ndarra
                         window = signal.samples[:, first : first + round(60 * signal.sfreq)]
                         columns.append(features(name, np.array(window[None]), signal.sfreq)[0][0])
                     rows.append(np.concatenate(columns))
-                    targets.append(module.task.label(segment))
+                    targets.append(module.task.label(recording.subject, segment))
                     subjects.append(recording.subject)
     return np.array(rows), np.array(targets), subjects
 
@@ -159,7 +159,7 @@ def test_subject_mean_is_that_of_the_subject(workshop):
     x, y, subjects = by_hand(module, "rest")
     people = sorted(set(subjects))
     means = {s: x[[name == s for name in subjects]].mean(axis=0) for s in people}
-    classifier = PROBES["subject_mean"].make(0, 2).fit([means[s] for s in subjects], y)
+    classifier = PROBES["subject_mean"].make(0, 2, x.shape).fit([means[s] for s in subjects], y)
     test, _, _ = by_hand(module, "test")
     expected = classifier.predict_proba(np.repeat(test.mean(axis=0)[None], len(test), axis=0))
     np.testing.assert_allclose(predicted(workshop, "subject_mean"), expected, atol=1e-6)
@@ -180,7 +180,7 @@ def test_time_sees_the_seconds(workshop):
         if recording.subject not in module.split.test:
             for segment in recording.segments:
                 x += [[segment.start], [segment.start + 30]]
-                y += [module.task.label(segment)] * 2
+                y += [module.task.label(recording.subject, segment)] * 2
     subjects = [r.subject for r in module.archive.recordings if r.subject not in module.split.test]
     order = np.argsort(
         np.repeat([s in module.split.val for s in subjects], len(x) // len(subjects)),
@@ -227,7 +227,9 @@ def state(classifier: Any) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("model", [m for m in PROBES if PROBES[m].sees != "nothing"])
+@pytest.mark.parametrize(
+    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length")]
+)
 def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
     assert module.split.test == ("S1",)
@@ -276,10 +278,10 @@ def test_size(workshop):
     ],
 )
 def test_signals_of_probes(available, motion, others):
-    expected = {"motion": motion, "signals": others, "subject": others, "time": (), "nothing": ()}
+    expected = {"motion": motion, "signals": others, "subject": others}
     for probe in PROBES.values():
-        if expected[probe.sees] is None:
+        if expected.get(probe.sees, ()) is None:
             with pytest.raises(IncompatibleRunError, match=r"takes .*; there is only"):
                 probe.choose_signals(available)
         else:
-            assert probe.choose_signals(available) == expected[probe.sees]
+            assert probe.choose_signals(available) == expected.get(probe.sees, ())

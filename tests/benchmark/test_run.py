@@ -34,6 +34,15 @@ OTHERS = {
     "recipe": (("lr", 0.1),),
     "kind": "fast",
     "changed": ("lr",),
+    "arguments": (("layers", "study_1"),),
+    "rule": "median",
+    "padding": "zero",
+    "mask": True,
+    "distiller": "soft_targets",
+    "distillation": (("temperature", 2.0),),
+    "teachers": (RUN,),
+    "without": ("S3",),
+    "alone": "0123456789ab",
     "protocol": PROTOCOL + 1,
 }
 FULL = dataclasses.replace(
@@ -43,6 +52,10 @@ FULL = dataclasses.replace(
     recipe=(("lr", 0.1), ("patience", None), ("scaling", "none")),
     kind="fast",
     changed=("lr",),
+    arguments=(("layers", "study_1"),),
+    rule="kmeans",
+    padding="edge",
+    mask=True,
 )
 
 
@@ -163,7 +176,9 @@ def test_folder_is_of_the_board_the_model_and_the_run():
     assert RUN.folder == f"wesad__stress__leave_one_subject_out/cnn/2-1-{RUN.id}"
 
 
-@pytest.mark.parametrize(("run", "label"), [(RUN, "published"), (FULL, "fast lr=0.1")])
+@pytest.mark.parametrize(
+    ("run", "label"), [(RUN, "published"), (FULL, "fast layers=study_1 lr=0.1")]
+)
 def test_recipe_label_is_what_was_changed(run, label):
     assert run.recipe_label == label
 

@@ -1,0 +1,101 @@
+"""A run that learns from other runs: its teachers, checked, and what passes between them."""
+
+import torch
+from torch import Tensor
+
+from benchmark.predict import Predictor, load_predictor
+from benchmark.results import Store
+from benchmark.run import BenchmarkError, Run
+from datamodules.base import EmotionDataModule
+from datamodules.errors import LeakError
+from lightning_modules import DISTILLERS
+from lightning_modules.base import EmotionClassifier
+from lightning_modules.distillation.base import Distiller, Teacher
+
+
+def taught_signals(run: Run) -> tuple[str, ...]:
+    """Signals of a batch from which a run is taught: its own, then what only its teachers see."""
+    everyone = [run.signals, *(teacher.signals for teacher in run.teachers)]
+    return tuple(dict.fromkeys(name for signals in everyone for name in signals))
+
+
+def make_distiller(
+    run: Run, student: EmotionClassifier, module: EmotionDataModule, store: Store
+) -> Distiller:
+    """The distiller of a run, with its teachers.
+
+    Args:
+        run: What is trained.
+        student: Its untrained model.
+        module: Gives ``taught_signals``, scaled for the student; set up.
+        store: Holds the results of the teachers.
+
+    Raises:
+        BenchmarkError: A teacher that is not finished.
+        LeakError: A teacher that has seen what the run tests.
+    """
+    teachers = []
+    for asked in run.teachers:
+        if store.status(asked) != "done":
+            raise BenchmarkError(
+                f"expected a finished teacher, found none: {asked.label} "
+                f"({store.status(asked) or 'not run'})"
+            )
+        loaded = load_predictor(store.folder(asked) / "model.ckpt")
+        check_teacher(asked, loaded, run, module)
+        shift, scale = rescaling(loaded, module)
+        teachers.append(
+            Teacher(loaded.model, asked.signals, shift, scale, _answers_for(asked, module))
+        )
+    build = DISTILLERS[run.distiller]
+    return build(student, run.signals, tuple(teachers), **dict(run.distillation))
+
+
+def check_teacher(asked: Run, loaded: Predictor, run: Run, module: EmotionDataModule) -> None:
+    """Refuse a teacher of another fold, or one that was trained on what the run tests.
+
+    Who it was trained on is read from its own checkpoint.
+
+    Raises:
+        LeakError: Naming the subjects or trials.
+    """
+    for what in ("dataset", "task", "split", "fold", "seed", "subjects", "data", "rule"):
+        if getattr(asked, what) != getattr(run, what):
+            raise LeakError(
+                f"leak: a teacher of another {what}: expected {getattr(run, what)!r}, found "
+                f"{getattr(asked, what)!r}."
+            )
+    seen = set(loaded.subjects) & set(module.split.test)
+    if module.split.within and module.split.trials is not None:
+        seen = set(loaded.trials) & module.split.trials["test"]
+    if seen:
+        raise LeakError(f"leak: the teacher was trained on {sorted(seen)}, which this run tests.")
+
+
+def rescaling(
+    loaded: Predictor, module: EmotionDataModule
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What turns signals that are scaled for the student into those that the teacher knows.
+
+    Returns:
+        Shift and scale by signal, shape (C, 1) each: a teacher sees ``x * scale + shift``; empty
+        where both take signals alike.
+    """
+    shift, scale = {}, {}
+    for name in loaded.inputs:
+        zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+        own = module.scaling
+        m, s = (own.mean[name], own.std[name]) if own else (zero, one)
+        mean, std = loaded.mean.get(name, zero), loaded.std.get(name, one)
+        if not (torch.equal(m, mean) and torch.equal(s, std)):
+            shift[name], scale[name] = (m - mean) / std, s / std
+    return shift, scale
+
+
+def _answers_for(asked: Run, module: EmotionDataModule) -> Tensor | None:
+    """Training rows of those that an out-of-fold teacher has not seen; None: all."""
+    if not asked.without:
+        return None
+    unseen = [module.subjects.index(subject) for subject in asked.without]
+    subjects = torch.from_numpy(module.windows("train").subject)
+    return torch.isin(subjects, torch.tensor(unseen)).nonzero().flatten()

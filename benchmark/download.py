@@ -1,0 +1,400 @@
+"""Fetch the datasets that may be fetched without an agreement; resume, check, unpack.
+
+What came of an archive lies beside the dataset's folder until all of it is there: ``.wesad.part``,
+and in ``.wesad.part.json`` what must be known to go on. Nothing of it is unpacked into the folder
+itself before it is known to be what is on record.
+"""
+
+import gzip
+import hashlib
+import json
+import shutil
+import stat
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PureWindowsPath
+from typing import Literal, NoReturn
+from urllib import request
+from urllib.error import HTTPError, URLError
+
+from rich import progress
+from rich.console import Console
+
+from benchmark.run import BenchmarkError
+from datamodules import DATAMODULES
+from datamodules.wesad import SUBJECTS as WESAD_SUBJECTS
+
+TIMEOUT = 60.0
+"""Seconds without a byte after which a connection counts as lost."""
+ATTEMPTS = 5
+"""In a row that bring nothing new; then it is given up."""
+PAUSE = 2.0
+"""Seconds before another attempt; twice as many after each further one that brought nothing."""
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP status of faults that may be gone at the next attempt."""
+CHUNK = 1 << 16
+"""Bytes read at once, and the most that a lost connection costs."""
+MEGABYTE = 1_000_000
+UNSOUND = tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError
+"""What a damaged archive raises; the last one, if it has a password."""
+STEP = 50 * MEGABYTE
+"""Bytes between two lines of progress where the length is not known."""
+
+
+class ArchiveError(BenchmarkError):
+    """What came is not what is on record, so it is not kept."""
+
+    def __init__(self, source: "Download", expected: str, found: object) -> None:
+        super().__init__(
+            f"{source.url}: expected {expected}, found {found}. Nothing was kept; try again, as it "
+            "may have been damaged on its way, or changed by its publisher."
+        )
+
+
+class _LostError(Exception):
+    """The connection broke, or the server faltered; another attempt may do."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """An archive that may be fetched without an agreement.
+
+    Args:
+        url: Of a .zip or .tar.gz; ``http`` or ``https``.
+        inside: Folder in the archive that holds the dataset.
+        parts: Files and folders of it that are kept; all must be there.
+        sha256: Digest of what ``checked`` says.
+        checked: The archive, or the kept files as ``tree_digest`` computes it, where the server
+            packs anew and promises no stable bytes.
+        unpacked: Bytes that are in it at most. More is refused, and as much disk must be free.
+        terms: Of the publisher.
+    """
+
+    url: str
+    inside: str
+    parts: tuple[str, ...]
+    sha256: str
+    checked: Literal["archive", "files"]
+    unpacked: int
+    terms: str
+
+
+STRESS_PREDICT_COMMIT = "f49d2eae603f90c3f0140fbbbae7c0480d651023"
+WESAD_SHARE = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
+"""The authors' share, to which their page at the University of Siegen leads. The archive of the UCI
+repository is none: 261 bytes that name a share which no longer exists."""
+WESAD_SHA256 = "5e15d2606adf16d819ba535c1786d92e94bae5ff5392f7ae01fb63f9938fd71c"
+"""Of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum: this one was
+computed, alike, by independent projects that fetched the file and put it on public record."""
+DOWNLOADS: Mapping[str, Download] = {
+    "stress_predict": Download(
+        url="https://codeload.github.com/italha-d/Stress-Predict-Dataset/tar.gz/"
+        + STRESS_PREDICT_COMMIT,
+        inside=f"Stress-Predict-Dataset-{STRESS_PREDICT_COMMIT}",
+        parts=("Raw_data", "Processed_data", "LICENSE"),
+        sha256="b1664f80ed77429cdc5a0273cff4e9aeec6ac9933b8912681be760d6dd8cad53",
+        checked="files",
+        unpacked=200 * MEGABYTE,  # the kept files are 96 MB
+        terms="MIT licence; cite Iqbal et al., Sensors 22(21):8135, 2022",
+    ),
+    "wesad": Download(
+        url=WESAD_SHARE,
+        inside="WESAD",
+        parts=(*WESAD_SUBJECTS, "wesad_readme.pdf"),
+        sha256=WESAD_SHA256,
+        checked="archive",
+        unpacked=18_000 * MEGABYTE,  # on record: 76 files of 17,578,304,666 bytes
+        terms="for scientific, non-commercial use; cite Schmidt et al., ICMI 2018",
+    ),
+}
+
+
+def download(dataset: str, root: Path, console: Console) -> None:
+    """Fetch a dataset, going on where an earlier call stopped; check what came, and unpack it.
+
+    Args:
+        dataset: Catalogue key.
+        root: The folder to be made; it may exist if it is empty.
+        console: Takes the progress: a bar if it is a terminal, else a line each 10 %.
+
+    Raises:
+        BenchmarkError: The dataset may not be fetched, is there already, does not fit on the disk,
+            or the connection was lost too often.
+        ArchiveError: What came is not what is on record. Nothing is left behind then.
+    """
+    module = DATAMODULES[dataset]
+    if dataset not in DOWNLOADS:
+        raise BenchmarkError(
+            f"{module.title} is not downloaded by this command. {module.access} "
+            f"It then expects {module.layout}."
+        )
+    source, root = DOWNLOADS[dataset], root.resolve()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise BenchmarkError(f"{root} is not empty: expected a folder to be made")
+    console.out(f"{module.title}: {source.terms}", highlight=False)
+    archive = root.with_name(f".{root.name}.part")
+    unpacking = root.with_name(f".{root.name}.unpacking")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        _fetch(source, archive, console)
+        if source.checked == "archive":
+            _check_digest(source, _sha256(archive))
+        _check_room(root.parent, source.unpacked)
+        shutil.rmtree(unpacking, ignore_errors=True)  # of a process that was killed
+        _unpack(source, archive, unpacking, console)
+        _kept(source, unpacking).rename(root)
+        _discard(archive)
+    except ArchiveError:
+        _discard(archive)
+        raise
+    except OSError as error:
+        raise BenchmarkError(f"{root} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(unpacking, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What names the bytes of an archive, so that one goes on with the same: a file beside it.
+
+    ``validator`` is the server's ETag or date of change, ``size`` their number, if known.
+    """
+
+    validator: str | None = None
+    size: int | None = None
+
+    @classmethod
+    def of(cls, response: HTTPResponse) -> "_Note":
+        etag = response.headers.get("ETag")
+        if etag is None or etag.startswith("W/"):  # a weak one stays when bytes change
+            etag = response.headers.get("Last-Modified")
+        part = response.headers.get("Content-Range", "").rpartition("/")[2]
+        size = part if response.status == 206 else response.headers.get("Content-Length", "")
+        return cls(etag, int(size) if size.isdecimal() else None)
+
+    @classmethod
+    def load(cls, archive: Path) -> "_Note":
+        try:
+            return cls(**json.loads(Path(f"{archive}.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def save(self, archive: Path) -> None:
+        Path(f"{archive}.json").write_text(json.dumps(asdict(self)))
+
+
+def _discard(archive: Path) -> None:
+    archive.unlink(missing_ok=True)
+    Path(f"{archive}.json").unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _fetch(source: Download, archive: Path, console: Console) -> None:
+    if not source.url.startswith(("http://", "https://")):
+        raise BenchmarkError(f"{source.url}: expected an http or https address")
+    furthest, barren = _size(archive), 0
+    while True:
+        try:
+            return _receive(source, archive, console)
+        except _LostError as error:
+            reached = _size(archive)
+            barren = 0 if reached > furthest else barren + 1
+            furthest = max(furthest, reached)
+            if barren == ATTEMPTS:
+                raise BenchmarkError(
+                    f"{source.url}: the download failed: {error}. What came is kept, "
+                    f"{reached / MEGABYTE:.1f} MB in {archive}: the same command goes on from "
+                    "there, if the server allows it."
+                ) from error
+            console.out(f"interrupted: {error}; trying again", highlight=False)
+            time.sleep(PAUSE * 2 ** max(barren - 1, 0))
+
+
+def _receive(source: Download, archive: Path, console: Console) -> None:
+    """One attempt: what is missing if the server's file is still the same, else all of it."""
+    note, have = _Note.load(archive), _size(archive)
+    if have and have == note.size:
+        return
+    headers = {"User-Agent": "affectbench"}
+    if have and note.validator:
+        headers |= {"Range": f"bytes={have}-", "If-Range": note.validator}
+    with _open(request.Request(source.url, headers=headers), archive) as response:
+        found = _Note.of(response)
+        if response.status == 206:
+            asked = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            same = found.validator in (None, note.validator) and note.size in (None, found.size)
+            if not asked or not same:
+                _discard(archive)
+                raise _LostError("the server sent another part than was asked for")
+        else:
+            if have:
+                console.out("the server sends all of it anew", highlight=False)
+            have = 0
+            _discard(archive)  # before the note, so that no old half is taken for a new one
+            found.save(archive)
+        _check_room(archive.parent, source.unpacked + (found.size or 0) - have)
+        keep, show = archive.open("ab"), _progress(console, "downloaded", found.size, have)
+        with keep as file, show as advance:
+            for chunk in _chunks(response):
+                file.write(chunk)
+                have += len(chunk)
+                if have > source.unpacked:
+                    raise ArchiveError(source, f"at most {source.unpacked} bytes", "more")
+                advance(len(chunk))
+    if found.size is None:
+        _Note(found.validator, have).save(archive)
+    elif have != found.size:
+        raise _LostError(f"{have} of {found.size} bytes came")
+
+
+class _NoFTP(request.FTPHandler):
+    """A server may redirect to http, https and ftp; only the first two are for us."""
+
+    def ftp_open(self, req: request.Request) -> NoReturn:
+        raise URLError("the server names an ftp address")
+
+
+def _open(wanted: request.Request, archive: Path) -> HTTPResponse:
+    opener = request.build_opener(_NoFTP)
+    try:
+        response: HTTPResponse = opener.open(wanted, timeout=TIMEOUT)
+    except HTTPError as error:
+        error.close()
+        if error.code == 416:
+            _discard(archive)
+        elif error.code not in PASSING:
+            text = f"{wanted.full_url}: the server answers {error}: see the publisher's page"
+            raise BenchmarkError(text) from error
+        raise _LostError(str(error)) from error
+    except (OSError, HTTPException) as error:
+        raise _LostError(str(getattr(error, "reason", error))) from error
+    return response
+
+
+def _chunks(response: HTTPResponse) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(CHUNK):
+            yield chunk
+    except (OSError, HTTPException) as error:
+        raise _LostError(str(error)) from error
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise BenchmarkError(
+            f"{folder}: expected {needed / MEGABYTE:.0f} MB of free disk, found "
+            f"{free / MEGABYTE:.0f} MB. Make room, or choose another --root."
+        )
+
+
+@contextmanager
+def _progress(
+    console: Console, what: str, total: int | None, done: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """Yields what is to be called with the number of bytes that were done."""
+    if console.is_terminal:
+        sizes = progress.DownloadColumn(), progress.TransferSpeedColumn()
+        left = progress.TimeRemainingColumn()
+        with progress.Progress(what, progress.BarColumn(), *sizes, left, console=console) as bar:
+            task = bar.add_task(what, total=total, completed=done)
+            yield lambda count: bar.advance(task, count)
+        return
+
+    def advance(count: int) -> None:
+        nonlocal done
+        before, done = done, done + count
+        if total is None and done // STEP > before // STEP:
+            console.out(f"{what}: {done / MEGABYTE:.0f} MB", highlight=False)
+        elif total and (tenth := 10 * done // total) > 10 * before // total:
+            console.out(f"{what}: {tenth * 10} % of {total / MEGABYTE:.1f} MB", highlight=False)
+
+    yield advance
+
+
+def _check_digest(source: Download, found: str) -> None:
+    if found != source.sha256:
+        raise ArchiveError(source, f"the sha256 {source.sha256} of the {source.checked}", found)
+
+
+def _unpack(source: Download, archive: Path, folder: Path, console: Console) -> None:
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, folder, source.unpacked, console)
+        else:
+            _unpack_tar(archive, folder, source.unpacked)
+    except UNSOUND as error:
+        raise ArchiveError(source, "a sound archive", error) from error
+
+
+def _unpack_tar(archive: Path, folder: Path, limit: int) -> None:
+    size = 0
+    with tarfile.open(archive, "r:gz") as tar:
+        for member in tar:
+            size += member.size
+            if size > limit:
+                raise tarfile.TarError(f"more than {limit} bytes")
+            if not (member.isfile() or member.isdir()):
+                raise tarfile.TarError(f"{member.name!r}, which is neither file nor folder")
+            tar.extract(member, folder, filter="data")
+
+
+def _unpack_zip(archive: Path, folder: Path, limit: int, console: Console) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        members = packed.infolist()
+        size = sum(member.file_size for member in members)
+        if size > limit:
+            raise zipfile.BadZipFile(f"{size} bytes, more than {limit}")
+        with _progress(console, "unpacked", size) as advance:
+            for member in members:
+                _check_member(member)
+                packed.extract(member, folder)
+                advance(member.file_size)
+
+
+def _check_member(member: zipfile.ZipInfo) -> None:
+    name, mode = member.filename, stat.S_IFMT(member.external_attr >> 16)
+    if name[:1] == "/" or ".." in name.split("/") or PureWindowsPath(name).drive or "\\" in name:
+        raise zipfile.BadZipFile(f"{name!r}, which leads out of the folder")
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise zipfile.BadZipFile(f"{name!r}, which is neither file nor folder")
+
+
+def _kept(source: Download, folder: Path) -> Path:
+    """The dataset's folder among what was unpacked, with nothing in it but what is kept."""
+    inside = folder / source.inside
+    missing = [part for part in source.parts if not (inside / part).exists()]
+    if missing:
+        raise ArchiveError(source, f"{source.inside}/{missing[0]} in it", "none")
+    for part in inside.iterdir():
+        if part.name not in source.parts:
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    if source.checked == "files":
+        _check_digest(source, tree_digest(inside, source.parts))
+    return inside
+
+
+def tree_digest(folder: Path, parts: Sequence[str]) -> str:
+    """sha256 over path and sha256 of every file of some parts of a folder, in order of path."""
+    total = hashlib.sha256()
+    for part in parts:
+        root = folder / part
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                name = path.relative_to(folder).as_posix()
+                total.update(f"{name} {_sha256(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
