@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="what there is to choose from")
-    listing.add_argument("what", choices=["datasets", "models", "splits", "suites"])
+    listing.add_argument("what", choices=["datasets", "models", "distillers", "splits", "suites"])
     listing.set_defaults(command=_list)
 
     data = commands.add_parser("data", help="look at recordings, make them up, fetch them")
@@ -117,8 +117,13 @@ def _parser() -> argparse.ArgumentParser:
         help="model.ckpt of a finished run, or a folder with published Attention-LRCN weights",
     )
     predict.add_argument(
-        "files", nargs="+", type=Path, help="session folders of an Empatica E4, SX/SX.pkl of WESAD"
+        "files",
+        nargs="+",
+        type=Path,
+        help="session folders of an Empatica E4, SX/SX.pkl of WESAD, or with --dataset subjects",
     )
+    predict.add_argument("--dataset", metavar="D", help="predict subjects of this dataset")
+    predict.add_argument("--root", type=Path, help="where that dataset's files are")
     predict.add_argument("--out", type=Path, required=True, help="the CSV; plots go beside it")
     predict.add_argument(
         "--stride", type=float, default=10.0, help="seconds between windows; default: 10"
@@ -167,6 +172,10 @@ def _list(arguments: argparse.Namespace) -> int:
         from datamodules.splits import SPLITS
 
         rows = [(name, "") for name in SPLITS]
+    elif arguments.what == "distillers":
+        from lightning_modules import DISTILLERS
+
+        rows = [(name, distiller.about) for name, distiller in DISTILLERS.items()]
     elif arguments.what == "datasets":
         from datamodules import DATAMODULES
 
@@ -375,15 +384,25 @@ def _devices(names: str, jobs: int | None) -> list[str]:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from benchmark.predict import load_predictor, predict_files
+    from benchmark.predict import load_predictor, predict_files, predict_subjects
     from benchmark.run import BenchmarkError
+    from benchmark.suite import known_names
+    from datamodules import DATAMODULES
 
     if not arguments.stride > 0:
         raise BenchmarkError(f"expected a positive --stride, found {arguments.stride}")
     predictor = load_predictor(arguments.checkpoint)
     if predictor.subjects:
         print(f"trained on {', '.join(predictor.subjects)}: be sure that they are other people")
-    for path in predict_files(predictor, arguments.files, arguments.out, arguments.stride):
+    if arguments.dataset:
+        known_names([arguments.dataset], DATAMODULES, "dataset")
+        subjects = [str(name) for name in arguments.files]
+        written = predict_subjects(
+            predictor, arguments.dataset, arguments.root, subjects, arguments.out, arguments.stride
+        )
+    else:
+        written = predict_files(predictor, arguments.files, arguments.out, arguments.stride)
+    for path in written:
         print(path)
     return DONE
 

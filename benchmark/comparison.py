@@ -56,7 +56,7 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
     differences[np.abs(differences) <= TIE] = 0.0
     mean, low, high = interval(differences.tolist())
     p = 1.0
-    if differences.any():
+    if np.count_nonzero(differences) > 1:  # of one alone, either sign is as likely: 1
         flips = stats.PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0))
         p = float(stats.wilcoxon(differences[differences != 0], method=flips).pvalue)
     won, lost = int((differences > 0).sum()), int((differences < 0).sum())

@@ -7,6 +7,7 @@ from benchmark.predict import Predictor, load_predictor
 from benchmark.results import Store
 from benchmark.run import BenchmarkError, Run
 from datamodules.base import EmotionDataModule
+from datamodules.batch import LENGTH
 from datamodules.errors import LeakError
 from lightning_modules import DISTILLERS
 from lightning_modules.base import EmotionClassifier
@@ -82,7 +83,7 @@ def rescaling(
         where both take signals alike.
     """
     shift, scale = {}, {}
-    for name in loaded.inputs:
+    for name in loaded.inputs.keys() - {LENGTH}:
         zero, one = torch.zeros(1, 1), torch.ones(1, 1)
         own = module.scaling
         m, s = (own.mean[name], own.std[name]) if own else (zero, one)

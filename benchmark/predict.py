@@ -16,9 +16,13 @@ from torch import Tensor
 
 from benchmark.results import write_text
 from benchmark.run import BenchmarkError
+from datamodules import DATAMODULES
+from datamodules.batch import LENGTH
+from datamodules.cache import preprocess
+from datamodules.empatica_e4 import EmpaticaE4DataModule
 from datamodules.signals.empatica import FILES, read_session
-from datamodules.signals.recording import Signal
-from datamodules.wesad import WESADReader
+from datamodules.signals.recording import Recording, Signal
+from datamodules.wesad import WESADDataModule, WESADReader
 from lightning_modules import MODELS
 from lightning_modules.attention_lrcn import PUBLISHED_INPUTS, load_published
 from lightning_modules.base import EmotionClassifier
@@ -70,6 +74,11 @@ class Predictor:
             BenchmarkError: A signal is missing, of another rate or number of channels, or shorter
                 than a window.
         """
+        if LENGTH in self.inputs:
+            raise BenchmarkError(
+                "the model was trained on whole padded trials: expected one that was trained on "
+                "windows"
+            )
         for name, spec in self.inputs.items():
             signal = signals.get(name)
             found = f"{len(signal.channels)} @ {signal.sfreq:g} Hz" if signal else "none"
@@ -175,20 +184,14 @@ def predict_files(
     tables, plots = [], {}
     for path in files:
         start, signals = _read(path)
-        seconds, probabilities = predictor.predict(signals, stride)
-        table = pd.DataFrame({"file": str(path), "start": seconds})
-        moments = [_utc(start + second) if start is not None else "" for second in seconds]
-        table["time"] = moments
-        table["predicted"] = np.array(predictor.classes)[probabilities.argmax(axis=1)]
-        for position, name in enumerate(predictor.classes):
-            table[f"p_{name}"] = probabilities[:, position]
+        seconds, table = _table(predictor, str(path), signals, start, stride)
         tables.append(table)
         if start is not None:
             plot = out.with_name(f"{out.stem}-{path.resolve().name}.svg")
             plots[plot] = plot_probabilities(
                 path.resolve().name,
                 seconds + predictor.window / 2,
-                probabilities,
+                table[[f"p_{name}" for name in predictor.classes]].to_numpy(),
                 predictor.classes,
             )
     write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
@@ -197,17 +200,75 @@ def predict_files(
     return [out, *plots]
 
 
+def predict_subjects(
+    predictor: Predictor,
+    dataset: str,
+    root: Path,
+    subjects: Sequence[str],
+    out: Path,
+    stride: float,
+) -> list[Path]:
+    """Predict every recording of some subjects of a dataset, read and prepared as for training.
+
+    Args:
+        predictor: The model.
+        dataset: Catalogue key.
+        root: Of the dataset's files.
+        subjects: Names of subjects.
+        out: The CSV, as of ``predict_files``; ``file`` names subject, session and first trial.
+        stride: From one window's start to the next, in seconds.
+
+    Returns:
+        The file written.
+
+    Raises:
+        AffectbenchError: No such dataset or subject, or files that are not the publisher's.
+        BenchmarkError: Recordings that do not fit the model; nothing is written then.
+    """
+    module = DATAMODULES[dataset]
+    options = {option: True for name, option in module.optional.items() if name in predictor.inputs}
+    reader = module.make_reader(root if module.has_files else None, **options)
+    tables = []
+    for subject in module.check_subjects(reader, subjects):
+        for recording in reader.read(subject):
+            if isinstance(recording, Recording):
+                name = f"{subject} session {recording.session}"
+                if recording.segments:
+                    name += f" trial {recording.segments[0].trial}"
+                signals = preprocess(recording.signals, module.preprocessing)
+                tables.append(_table(predictor, name, signals, None, stride)[1])
+    write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
+    return [out]
+
+
+def _table(
+    predictor: Predictor,
+    name: str,
+    signals: Mapping[str, Signal],
+    start: float | None,
+    stride: float,
+) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
+    """Starts of windows in seconds, and a line for each."""
+    seconds, probabilities = predictor.predict(signals, stride)
+    table = pd.DataFrame({"file": name, "start": seconds})
+    table["time"] = [_utc(start + second) if start is not None else "" for second in seconds]
+    table["predicted"] = np.array(predictor.classes)[probabilities.argmax(axis=1)]
+    for position, label in enumerate(predictor.classes):
+        table[f"p_{label}"] = probabilities[:, position]
+    return seconds, table
+
+
 def _read(path: Path) -> tuple[float | None, Mapping[str, Signal]]:
-    """Start in UTC seconds, if known, and signals."""
+    """Start in UTC seconds, if known, and signals as a model is given them."""
     if path.is_dir():
         session = read_session(path)
-        return session.start, session.signals
+        return session.start, preprocess(session.signals, EmpaticaE4DataModule.preprocessing)
     if path.suffix == ".pkl" and path.is_file():
         (recording,) = WESADReader(path.parent.parent).read(path.stem)
-        return None, recording.signals
+        return None, preprocess(recording.signals, WESADDataModule.preprocessing)
     raise BenchmarkError(
         f"{path}: expected a session folder of an Empatica E4 ({', '.join(FILES.values())}) or a "
-        "SX/SX.pkl of WESAD"
+        "SX/SX.pkl of WESAD; subjects of any other dataset with --dataset and --root"
     )
 
 

@@ -154,6 +154,19 @@ Preprocessing = Mapping[str, Sequence[Step] | Derived]
 """By signal: steps that change it, or how it is derived; one that is not named stays as read."""
 
 
+def preprocess(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, Signal]:
+    """The signals of a recording after their steps, derived ones after those they come from."""
+    prepared = dict(signals)
+    for name, how in sorted(preprocessing.items(), key=lambda item: isinstance(item[1], Derived)):
+        source = how.source if isinstance(how, Derived) else name
+        if source in prepared:
+            signal = prepared[source]
+            for step in _chain(how):
+                signal = step(signal)
+            prepared[name] = signal
+    return prepared
+
+
 def _chain(how: Sequence[Step] | Derived) -> Sequence[Step]:
     return how.steps if isinstance(how, Derived) else how
 
@@ -229,7 +242,7 @@ def _write_subject(
                 faults.append(asdict(found))
                 continue
             signals = {}
-            for name, signal in _prepared(found, preprocessing).items():
+            for name, signal in preprocess(found.signals, preprocessing).items():
                 if not np.isfinite(signal.samples).all():
                     raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
                 samples = np.ascontiguousarray(signal.samples)
@@ -287,19 +300,6 @@ def _write_subject(
         },
     }
     (folder / "meta.json").write_text(json.dumps(meta))
-
-
-def _prepared(recording: Recording, preprocessing: Preprocessing) -> dict[str, Signal]:
-    """The signals of a recording after their steps, derived ones after those they come from."""
-    signals = dict(recording.signals)
-    for name, how in sorted(preprocessing.items(), key=lambda item: isinstance(item[1], Derived)):
-        source = how.source if isinstance(how, Derived) else name
-        if source in signals:
-            signal = signals[source]
-            for step in _chain(how):
-                signal = step(signal)
-            signals[name] = signal
-    return signals
 
 
 def _open_subject(folder: Path) -> StoredSubject:

@@ -17,7 +17,7 @@ from benchmark.results import Store
 from datamodules import DATAMODULES
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
-from lightning_modules import MODELS
+from lightning_modules import DISTILLERS, MODELS
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
 SUBJECTS = ("P01", "P02", "P03", "P04")
@@ -99,6 +99,7 @@ def assert_refused(
     [
         ("datasets", DATAMODULES),
         ("models", [*MODELS, *PROBES]),
+        ("distillers", DISTILLERS),
         ("splits", SPLITS),
         ("suites", ["distillation", "full", "quick"]),
     ],
