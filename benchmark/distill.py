@@ -13,6 +13,23 @@ from lightning_modules import DISTILLERS
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.distillation.base import Distiller, Teacher
 
+SHARED = (
+    "protocol",
+    "dataset",
+    "options",
+    "task",
+    "rule",
+    "split",
+    "fold",
+    "folds",
+    "seed",
+    "subjects",
+    "data",
+    "padding",
+    "mask",
+)
+"""Fields of a run that its teachers have in common with it."""
+
 
 def taught_signals(run: Run) -> tuple[str, ...]:
     """Signals of a batch from which a run is taught: its own, then what only its teachers see."""
@@ -60,15 +77,17 @@ def check_teacher(asked: Run, loaded: Predictor, run: Run, module: EmotionDataMo
     Raises:
         LeakError: Naming the subjects or trials.
     """
-    for what in ("dataset", "task", "split", "fold", "seed", "subjects", "data", "rule"):
+    for what in SHARED:
         if getattr(asked, what) != getattr(run, what):
             raise LeakError(
                 f"leak: a teacher of another {what}: expected {getattr(run, what)!r}, found "
                 f"{getattr(asked, what)!r}."
             )
     seen = set(loaded.subjects) & set(module.split.test)
-    if module.split.within and module.split.trials is not None:
-        seen = set(loaded.trials) & module.split.trials["test"]
+    if module.split.within and loaded.trials:
+        seen.clear()
+    if module.split.trials is not None:
+        seen |= set(loaded.trials) & module.split.trials["test"]
     if seen:
         raise LeakError(f"leak: the teacher was trained on {sorted(seen)}, which this run tests.")
 

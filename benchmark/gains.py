@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from benchmark.comparison import compare, holm
 from benchmark.run import Result, Run
+from datamodules.splits import n_folds
 
 CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
 """Distillers without a better teacher: what they gain, a teacher cannot take credit for."""
@@ -21,6 +23,8 @@ COLUMNS = (
     "teacher",
     "teacher_signals",
     "recipe",
+    "teacher_recipe",
+    "out_of_fold",
     "n_subjects",
     "n_seeds",
     "alone",
@@ -42,57 +46,60 @@ COLUMNS = (
     "n_missing",
 )
 
-Key = tuple[str, ...]
 
-
-def gains_table(results: Sequence[Result]) -> pd.DataFrame:
+def gains_table(boards: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
     """One line a board, student, distiller and teacher; the best gain of each board first.
 
     Seeds, and folds that test the same subject, are averaged within a subject. Compared are the
-    subjects of whom both the student alone and the taught one are done; runs that lack their
-    counterpart are counted as missing and nothing takes their place. P-values are corrected (Holm)
-    over the distillers of a board; controls are no claims and are not corrected.
+    runs, and so the subjects, of which both the student alone and the taught one are done; what
+    lacks its counterpart is counted as missing and nothing takes its place. P-values are corrected
+    (Holm) over the distillers of a board; controls are no claims and are not corrected.
+
+    Args:
+        boards: Results by name of the board, those of out-of-fold teachers among them.
     """
-    by_id = {result.run.id: result for result in results}
-    groups: dict[Key, list[Result]] = defaultdict(list)
-    for result in results:
-        if result.run.distiller:
-            groups[_key(result.run)].append(result)
-    lines = [_line(found, by_id) for found in groups.values()]
-    for board in {line["board"] for line in lines}:
-        claims = [
-            line
-            for line in lines
-            if line["board"] == board and not line["control"] and not np.isnan(line["p"])
-        ]
+    lines: list[dict[str, Any]] = []
+    for board, results in boards.items():
+        by_id = {result.run.id: result for result in results}
+        groups: dict[Run, list[Result]] = defaultdict(list)
+        for result in results:
+            if result.run.distiller:
+                groups[across_folds(result.run)].append(result)
+        found = [{"board": board, **_line(taught, by_id)} for taught in groups.values()]
+        claims = [line for line in found if not line["control"] and not np.isnan(line["p"])]
         for line, p in zip(claims, holm([line["p"] for line in claims]), strict=True):
             line["p_holm"] = p
+        lines += found
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     whole = ["student_parameters", "teacher_parameters", "student_macs", "teacher_macs"]
     table[whole] = table[whole].astype("Int64")
+    order = ["student", "student_signals", "distiller", "teacher", "teacher_signals"]
+    order += ["recipe", "teacher_recipe", "out_of_fold"]
     return table.sort_values(
-        ["board", "control", "gain", "student", "distiller", "teacher", "recipe"],
-        ascending=[True, True, False, True, True, True, True],
+        ["board", "control", "gain", *order],
+        ascending=[True, True, False, *(True for _ in order)],
         ignore_index=True,
     )
 
 
-def _key(run: Run) -> Key:
-    teachers = [f"{t.model} {t.signals} {t.recipe}" for t in run.teachers]
-    recipe = f"{run.recipe} {run.arguments} {run.distillation}"
-    return run.board, run.data, run.name, str(run.signals), recipe, *teachers
+def across_folds(run: Run) -> Run:
+    """What the runs of all folds and seeds of one row have in common."""
+    teachers = tuple(replace(across_folds(teacher), without=()) for teacher in run.teachers)
+    return replace(run, fold=0, seed=0, alone="", teachers=teachers)
 
 
 def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, Any]:
     run = taught[0].run
     pairs = [(result, by_id.get(result.run.alone)) for result in taught]
     done = [(t, a) for t, a in pairs if a and t.status == a.status == "done"]
-    teachers = [by_id[t.id] for result in taught for t in result.run.teachers if t.id in by_id]
+    asked = [teacher.id for result, _ in done for teacher in result.run.teachers]
+    teachers = [by_id[name] for name in asked if name in by_id and by_id[name].status == "done"]
     distilled = _by_subject([result for result, _ in done])
     alone = _by_subject([result for _, result in done])
-    teacher = _by_subject([result for result in teachers if result.status == "done"])
+    teacher = _by_subject(teachers)
+    seeds = {result.run.seed for result in taught}
+    split: Any = run.split
     line = {
-        "board": run.board,
         "student": run.model,
         "student_signals": "+".join(run.signals),
         "distiller": run.distiller,
@@ -100,14 +107,16 @@ def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, An
         "teacher": run.teachers[0].model if run.teachers else "none",
         "teacher_signals": "+".join(run.teachers[0].signals) if run.teachers else "",
         "recipe": run.recipe_label,
+        "teacher_recipe": run.teachers[0].recipe_label if run.teachers else "",
+        "out_of_fold": len(run.teachers) if len(run.teachers) > 1 else 0,
         "n_subjects": len(distilled),
-        "n_seeds": len({result.run.seed for result in taught}),
+        "n_seeds": len(seeds),
         "teacher_macro_f1": _mean(teacher),
-        "n_missing": len(taught) - len(done),
+        "n_missing": len(seeds) * n_folds(split, len(run.subjects), run.folds) - len(done),
         "gain": np.nan,
         "p": np.nan,
         **_costs("student", [result for result, _ in done]),
-        **_costs("teacher", [result for result in teachers if result.status == "done"]),
+        **_costs("teacher", teachers),
     }
     if distilled:
         found = compare(list(distilled.values()), list(alone.values()))
@@ -138,10 +147,12 @@ def _mean(scores: Mapping[str, float]) -> float:
 
 
 def _costs(who: str, results: Sequence[Result]) -> dict[str, Any]:
-    if not results:
-        return {}
-    return {
-        f"{who}_parameters": int(np.median([result.parameters for result in results])),
-        f"{who}_macs": int(np.median([result.efficiency["macs"] for result in results])),
-        f"{who}_latency_ms": float(np.median([r.efficiency["latency_ms"] for r in results])),
-    }
+    """Medians; of results from before costs were measured, the parameters alone."""
+    costs = {}
+    if results:
+        costs[f"{who}_parameters"] = np.median([r.parameters for r in results])
+    for name in ("macs", "latency_ms"):
+        measured = [result.efficiency[name] for result in results if name in result.efficiency]
+        if measured:
+            costs[f"{who}_{name}"] = np.median(measured)
+    return costs

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.comparison import CONFIDENCE, interval
-from benchmark.gains import gains_table
+from benchmark.gains import across_folds, gains_table
 from benchmark.results import Store, write_text
 from benchmark.run import WITHIN_SUBJECT, BenchmarkError, Result, Run
 
@@ -90,23 +90,36 @@ def build_boards(store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
-    cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for result in store.results():
-        if result.run.without:  # a teacher for some of the training subjects only
-            continue
-        cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
+    named = _by_board(store.results())
     boards = []
+    for name, everything in named.items():
+        results = [result for result in everything if not result.run.without]
+        if results:
+            run = results[0].run
+            firsts = [other[0].run for other in named.values()]
+            others = [r.data for r in firsts if r.board == run.board and r.data != run.data]
+            boards.append(_build(name, run.board, results, others, store))
+    return boards
+
+
+def _by_board(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results by the name of their board, those of out-of-fold teachers among them.
+
+    Runs on other recordings, or of another version of the protocol, have names of their own.
+    """
+    cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
+    named = {}
     for name, groups in sorted(cohorts.items()):
         ordered = sorted(
             groups.items(), key=lambda g: (-g[0][0], -len(g[1][0].run.subjects), -len(g[1]), g[0])
         )
         newest = ordered[0][0][0]
-        for position, ((protocol, data), results) in enumerate(ordered):
+        for position, ((protocol, data), found) in enumerate(ordered):
             older = "" if protocol == newest else f"__protocol_{protocol}"
-            own = name if position == 0 else f"{name}{older}__data_{data[:6]}"
-            others = [other for (_, other), _ in ordered if other != data]
-            boards.append(_build(own, name, results, others, store))
-    return boards
+            named[name if position == 0 else f"{name}{older}__data_{data[:6]}"] = found
+    return named
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
@@ -114,7 +127,7 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     boards = build_boards(store)
     for board in boards:
         write_text(folder / f"{board.name}.csv", board.to_csv())
-    gains = gains_table(list(store.results()))
+    gains = gains_table(_by_board(store.results()))
     if len(gains):
         write_text(
             folder / "distillation.csv",
@@ -134,7 +147,8 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
             "board": run.board,
             "model": run.name,
             "signals": _signals(run),
-            "recipe": run.recipe_label,
+            "recipe": _recipe(run),
+            "without": "+".join(run.without),
             "fold": run.fold,
             "seed": run.seed,
             "id": run.id,
@@ -158,12 +172,21 @@ def _signals(run: Run) -> str:
     return "+".join(run.signals) or "none"
 
 
+def _recipe(run: Run) -> str:
+    """How a model was trained, and what taught it."""
+    if not run.teachers:
+        return run.recipe_label
+    teacher = run.teachers[0]
+    several = f" {len(run.teachers)} out of fold" if len(run.teachers) > 1 else ""
+    return f"{run.recipe_label}; teacher {_signals(teacher)} {teacher.recipe_label}{several}"
+
+
 def _build(name: str, board: str, results: list[Result], others: list[str], store: Store) -> Board:
     _check_units(name, results)
-    rows: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
+    rows: dict[Run, list[Result]] = defaultdict(list)
     for result in results:
-        rows[result.run.name, _signals(result.run), result.run.recipe_label].append(result)
-    by_subject = {key: _by_subject(found) for key, found in rows.items()}
+        rows[across_folds(result.run)].append(result)
+    by_subject = {row: _by_subject(found) for row, found in rows.items()}
     tested = sorted({subject for scores in by_subject.values() for subject in scores})
     split = results[0].run.split
     if split not in SOME_TESTED:
@@ -175,17 +198,17 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
     simple = _reference(by_subject, SIMPLE, tested)
     seeds = {result.run.seed for result in results}
     lines, incomplete = [], []
-    for key, found in rows.items():
-        scores = by_subject[key]
+    for row, found in rows.items():
+        scores = by_subject[row]
         wanted = len(seeds) * len(tested) * times
         missing = wanted - sum(len(result.scores) for result in found)
         if missing:
-            incomplete.append(f"{key[0]} lacks {missing} of {wanted}")
+            incomplete.append(f"{row.name} lacks {missing} of {wanted}")
         lines.append(
             {
-                "model": key[0],
-                "signals": key[1],
-                "recipe": key[2],
+                "model": row.name,
+                "signals": _signals(row),
+                "recipe": _recipe(row),
                 "n_subjects": len(scores),
                 "n_seeds": len({result.run.seed for result in found}),
                 **_score_columns(scores, majority, simple, n_classes),
@@ -276,15 +299,15 @@ def _by_subject(results: list[Result]) -> dict[str, dict[str, float]]:
 
 
 def _reference(
-    by_subject: dict[tuple[str, str, str], dict[str, dict[str, float]]],
+    by_subject: dict[Run, dict[str, dict[str, float]]],
     models: tuple[str, ...],
     tested: list[str],
 ) -> dict[str, float]:
     """Macro F1 by subject of the best of some models that has tested everybody; else empty."""
     found = [
         {subject: score["macro_f1"] for subject, score in scores.items()}
-        for (model, _, _), scores in by_subject.items()
-        if model in models and len(scores) == len(tested)
+        for row, scores in by_subject.items()
+        if row.name in models and len(scores) == len(tested)
     ]
     return max(found, key=lambda f1: float(np.mean(list(f1.values()))), default={})
 

@@ -29,9 +29,12 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.splits import SUBJECT_SPLITS, n_folds, split_subjects
 from datamodules.tasks import RatingTask
 from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.distillation.base import Teacher
 
-GIVEN = ("inputs", "n_classes", "recipe")
-"""Arguments of a model that a suite does not set as such."""
+GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teachers")
+"""Arguments of a model or a distiller that a suite does not set as such."""
+
+Arguments = tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
 
     Raises:
         IncompatibleRunError: Fewer subjects than a split needs, or a signal that a dataset has not.
-        SuiteError: A task that none of the datasets has.
+        SuiteError: A task that none of the datasets has, or a value that a recipe, a model or a
+            distiller does not take.
     """
     runs: list[Run] = []
     reasons: dict[str, str] = {}
@@ -98,12 +102,12 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 runs += _folds(suite, whole)
             for pair in suite.distillations:
                 try:
-                    student, teacher = _pair(suite, cell, pair, module)
+                    student, teacher, arguments = _pair(suite, cell, pair, module)
                 except IncompatibleRunError as error:
                     reasons[f"{cell.board}/{_named(pair)}"] = str(error)
                     continue
                 for alone in _folds(suite, student):
-                    runs += _taught(pair, alone, teacher)
+                    runs += _taught(pair, alone, teacher, arguments)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -140,9 +144,11 @@ def _cells(suite: Suite, dataset: str, found: Prepared) -> Iterator[Run]:
 
 def _of_model(suite: Suite, cell: Run, model: str) -> Run:
     """A cell with a model, its recipe and its arguments."""
-    return dataclasses.replace(
-        cell, model=model, arguments=_arguments(suite, model), **_recipe(suite, model)
-    )
+    asked = suite.arguments.get(model, {})
+    arguments: Arguments = ()
+    if asked:
+        arguments = _changed(MODELS[model], asked, f"suite {suite.name}: argument of {model}")
+    return dataclasses.replace(cell, model=model, arguments=arguments, **_recipe(suite, model))
 
 
 def _folds(suite: Suite, whole: Run) -> list[Run]:
@@ -158,9 +164,18 @@ def _folds(suite: Suite, whole: Run) -> list[Run]:
 
 def _pair(
     suite: Suite, cell: Run, pair: Distillation, module: type[EmotionDataModule]
-) -> tuple[Run, Run | None]:
-    """Student and teacher, each trained alone; raises IncompatibleRunError if they do not fit."""
-    kind = DISTILLERS[pair.distiller]
+) -> tuple[Run, Run | None, Arguments]:
+    """Student and teacher, each trained alone, and the distiller's arguments that are not defaults.
+
+    Raises:
+        IncompatibleRunError: They do not fit.
+        SuiteError: An argument that the distiller does not take, or a signal that no dataset has.
+    """
+    kind, where = DISTILLERS[pair.distiller], f"suite {suite.name}"
+    everywhere = [name for other in DATAMODULES.values() for name in other.signals]
+    asked_for = (*pair.student_signals, *pair.teacher_signals)
+    known_names(asked_for, dict.fromkeys(everywhere), f"{where}: signal for {_named(pair)}")
+    arguments = _changed(kind, pair.arguments, f"{where}: argument of {pair.distiller}")
     asked = _of_model(suite, cell, pair.student)
     student = dataclasses.replace(
         asked, signals=_signals(suite, asked, module, pair.student_signals)
@@ -175,18 +190,31 @@ def _pair(
         )
     if pair.out_of_fold and cell.split not in SUBJECT_SPLITS:
         raise IncompatibleRunError(f"out-of-fold teachers need a split over subjects: {cell.split}")
+    both = [student, *([teacher] if teacher else [])]
     shapes = [
         module.window_inputs(run.signals, dict(run.recipe)["window"], run.padding, run.mask)  # type: ignore[arg-type]
-        for run in (student, *([teacher] if teacher else []))
+        for run in both
     ]
     kind.check_pair(
         MODELS[student.model],
         MODELS[teacher.model] if teacher else None,
         shapes[0],
         shapes[1] if teacher else None,
-        **pair.arguments,
+        **dict(arguments),
     )
-    return student, teacher
+    if arguments or pair.out_of_fold:  # only its constructor knows what it takes
+        teachers = []
+        for run, inputs in zip(both, shapes, strict=True):
+            build: Any = MODELS[run.model]
+            model = build(inputs, len(module.tasks[cell.task].classes))
+            teachers.append(Teacher(model, run.signals))
+        several = tuple(teachers[1:] * max(1, pair.out_of_fold))
+        build = kind
+        try:
+            build(teachers[0].model, student.signals, several, **dict(arguments))
+        except (TypeError, ValueError) as error:
+            raise SuiteError(f"{where}: {_named(pair)}: {error}") from error
+    return student, teacher, arguments
 
 
 def _on_windows_of(teacher: Run, student: Run) -> Run:
@@ -201,7 +229,7 @@ def _on_windows_of(teacher: Run, student: Run) -> Run:
     )
 
 
-def _taught(pair: Distillation, alone: Run, teacher: Run | None) -> list[Run]:
+def _taught(pair: Distillation, alone: Run, teacher: Run | None, arguments: Arguments) -> list[Run]:
     """A student alone, its teachers and the taught student, of one fold and seed."""
     kind = DISTILLERS[pair.distiller]
     recipe = dict(alone.recipe)
@@ -237,7 +265,7 @@ def _taught(pair: Distillation, alone: Run, teacher: Run | None) -> list[Run]:
         recipe=tuple(sorted({**recipe, **changes}.items())),
         changed=tuple(sorted({*alone.changed, *changes})),
         distiller=pair.distiller,
-        distillation=tuple(sorted(pair.arguments.items())),
+        distillation=arguments,
         teachers=tuple(teachers),
         alone=alone.id,
     )
@@ -245,9 +273,9 @@ def _taught(pair: Distillation, alone: Run, teacher: Run | None) -> list[Run]:
 
 
 def _named(pair: Distillation) -> str:
-    return "-".join(
-        [pair.student, f"by_{pair.distiller}", *([f"of_{pair.teacher}"] * bool(pair.teacher))]
-    )
+    """As the name of its runs."""
+    teacher = pair.student if DISTILLERS[pair.distiller].teacher_is_student else pair.teacher
+    return "-".join([pair.student, f"by_{pair.distiller}", *([f"of_{teacher}"] if teacher else [])])
 
 
 def left_out(reasons: Mapping[str, str]) -> list[str]:
@@ -275,15 +303,13 @@ def _recipe(suite: Suite, model: str) -> dict[str, Any]:
     }
 
 
-def _arguments(suite: Suite, model: str) -> tuple[tuple[str, Value], ...]:
-    """Arguments of a model that differ from its defaults, sorted by name."""
-    asked = suite.arguments.get(model, {})
-    if not asked:
-        return ()
-    parameters = inspect.signature(MODELS[model]).parameters
-    defaults = {k: v.default for k, v in parameters.items() if k not in GIVEN}
-    known_names(asked, defaults, f"suite {suite.name}: argument of {model}")
-    return tuple(sorted((k, v) for k, v in asked.items() if v != defaults[k]))
+def _changed(kind: Any, asked: Mapping[str, Value], what: str) -> Arguments:
+    """Arguments of a model or a distiller that differ from its defaults, sorted by name."""
+    parameters = inspect.signature(kind).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name not in GIVEN}
+    known_names(asked, defaults, what)
+    values = {name: as_its_default(defaults[name], value) for name, value in asked.items()}
+    return tuple(sorted((k, v) for k, v in values.items() if v != defaults[k]))
 
 
 def _signals(

@@ -264,7 +264,8 @@ def _read(path: Path) -> tuple[float | None, Mapping[str, Signal]]:
         session = read_session(path)
         return session.start, preprocess(session.signals, EmpaticaE4DataModule.preprocessing)
     if path.suffix == ".pkl" and path.is_file():
-        (recording,) = WESADReader(path.parent.parent).read(path.stem)
+        found = WESADReader(path.parent.parent).read(path.stem)
+        (recording,) = (r for r in found if isinstance(r, Recording))
         return None, preprocess(recording.signals, WESADDataModule.preprocessing)
     raise BenchmarkError(
         f"{path}: expected a session folder of an Empatica E4 ({', '.join(FILES.values())}) or a "

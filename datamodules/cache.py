@@ -53,6 +53,9 @@ class Reader(Protocol):
         """Recordings of a subject in order of session and trial, and what is wrong with them."""
 
 
+NAMED_FILES = 2
+"""A subject's files are named in a message if they are so many or fewer: where each trial has its
+own, the reasons of the trials say more, and are equal from subject to subject."""
 READABLE = 0o755
 """Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
 
@@ -279,8 +282,10 @@ def _write_subject(
         raise DatasetCorruptedError(f"{subject}: {error}") from error
     if not recordings:
         reasons = "; ".join(sorted({fault["reason"] for fault in faults}))
+        names = [_name(reader, path) for path in reader.files(subject)]
+        where = f" in {' and '.join(names)}" if 0 < len(names) <= NAMED_FILES else ""
         raise DatasetCorruptedError(
-            f"{subject}: expected at least one recording, found none"
+            f"{subject}: expected at least one recording{where}, found none"
             + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
         )
     content.update(json.dumps([recordings, channels], sort_keys=True).encode())

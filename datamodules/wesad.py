@@ -1,7 +1,7 @@
 """WESAD: wrist and chest signals of 15 people at rest, stressed, amused (Schmidt et al. 2018)."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -12,11 +12,14 @@ import numpy.typing as npt
 from datamodules.base import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.pickles import load_arrays
-from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.wesad_quest import Interval, read_intervals
 from datamodules.tasks import ConditionTask, Task
 
 SUBJECTS = tuple(f"S{number}" for number in (*range(2, 12), *range(13, 18)))
 """S1 and S12 do not exist: their sensors failed."""
+SESSION = "1"
+"""The only one."""
 
 Labels = npt.NDArray[np.integer[Any]]
 
@@ -29,6 +32,14 @@ READING = {5: "bRead", 6: "sRead", 7: "fRead"}
 inferred from S2, which has no bRead and no 5, and whose 6 and 7 last as long as sRead and fRead."""
 CONDITIONS = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation", **READING}
 """What the labels stand for."""
+SCHEDULED = {
+    "Base": "baseline",
+    "TSST": "stress",
+    "Fun": "amusement",
+    "Medi 1": "meditation",
+    "Medi 2": "meditation",
+}
+"""The same by the names of the schedule."""
 
 COUNTS_PER_G = 64
 """The wrist's acceleration is in 1/64 g; the chest's is in g."""
@@ -77,6 +88,8 @@ ENTRIES: Mapping[str, _Entry] = MappingProxyType(
 class WESADReader:
     """Reads the synchronised signals and labels of each subject.
 
+    The self-assessment after each condition is added to its segment where the file is there.
+
     Args:
         root: The publisher's folder, with ``S2/S2.pkl`` in it.
     """
@@ -89,7 +102,7 @@ class WESADReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The subject's pickle.
+        """The subject's pickle, and the questionnaires if they are there.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file.
@@ -106,9 +119,10 @@ class WESADReader:
                 f"the other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the "
                 "whole archive, or leave the subject out."
             )
-        return (path,)
+        quest = path.with_name(f"{subject}_quest.csv")
+        return (path, quest) if quest.is_file() else (path,)
 
-    def read(self, subject: str) -> Iterator[Recording]:
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
         """One recording; its segments are the runs of one label.
 
         A published file is about 1 GB of text and takes 5 s and 1 GB of memory.
@@ -117,7 +131,7 @@ class WESADReader:
             DatasetNotFoundError: No such subject, or no such file.
             DatasetCorruptedError: The file holds something else than the publisher's.
         """
-        (path,) = self.files(subject)
+        path, *quest = self.files(subject)
         content = load_arrays(path)
         named = _member(path, content, "subject")
         if named != subject:
@@ -137,7 +151,11 @@ class WESADReader:
             raise DatasetCorruptedError(
                 f"{path}: expected channels of one duration, to {SLACK:g} s, found {listed}"
             )
-        yield Recording(subject, "1", signals, _segments(path, labels, shortest))
+        segments = _segments(path, labels, shortest)
+        if quest:
+            segments, faults = _rated(segments, read_intervals(quest[0]))
+            yield from faults
+        yield Recording(subject, SESSION, signals, segments)
 
     def _path(self, subject: str) -> Path:
         return self.root / subject / f"{subject}.pkl"
@@ -230,6 +248,26 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
     )
 
 
+def _rated(
+    segments: Sequence[Segment], intervals: Sequence[Interval]
+) -> tuple[tuple[Segment, ...], list[Fault]]:
+    """Segments with their ratings, and those of which the schedule knows more or fewer.
+
+    Labels and schedule need not begin together: the first meditation is the first one scheduled.
+    """
+    rated, faults = {segment.trial: segment for segment in segments}, []
+    for condition in dict.fromkeys(SCHEDULED.values()):
+        runs = [s for s in segments if s.annotations["condition"] == condition]
+        asked = [i.ratings for i in intervals if SCHEDULED[i.name] == condition]
+        if len(runs) != len(asked):
+            reason = f"ratings: the schedule has {condition} another number of times; not added"
+            faults += [Fault(SESSION, run.trial, reason, omitted=False) for run in runs]
+            continue
+        for run, ratings in zip(runs, asked, strict=True):
+            rated[run.trial] = replace(run, annotations={**run.annotations, **ratings})
+    return tuple(rated.values()), faults
+
+
 class WESADDataModule(EmotionDataModule):
     """WESAD: a lab study of stress and affect with a wristband and a chest belt.
 
@@ -247,6 +285,8 @@ class WESADDataModule(EmotionDataModule):
     * Labels at 700 Hz: every scheduled interval less 20 s. 0 transient, 1 baseline, 2 stress,
       3 amusement, 4 meditation, 5 to 7 the readings. Baseline, stress and amusement stand to one
       another about as 53 : 30 : 17; the other conditions are part of no task here.
+    * Self-assessment of each baseline, stress, amusement and meditation: valence and arousal, whole
+      numbers from 1 to 9, on the segment. No task here is made of them.
     * Known faults: the chest temperature sensor of S2 and S17 was partly detached; S3 sat in the
       sun during baseline; S5 may have slept; S6 and S8 have an unusual history of stress; S15 did
       not believe the cover story. Baseline always comes first, so time alone tells something of
@@ -254,9 +294,9 @@ class WESADDataModule(EmotionDataModule):
 
     ::
 
-        S2/S2.pkl            synchronised signals and labels; all that is read here
-        S2/S2_respiban.txt   S2/S2_E4_Data.zip   the devices' own files
-        S2/S2_quest.csv      S2/S2_readme.txt    schedule, questionnaires, notes
+        S2/S2.pkl            synchronised signals and labels
+        S2/S2_quest.csv      schedule and self-assessment; read if it is there
+        S2/S2_respiban.txt   S2/S2_E4_Data.zip   S2/S2_readme.txt   not read
         ... S17
 
     References:

@@ -20,7 +20,17 @@ enter as divisors. Before convergence weights reach 1e18, at which the Cholesky 
 in q, though banded as well, does not exist in double precision; these steps keep eleven digits.
 Their errors do not pile up either, as each starts from the residual at the point reached.
 
-FIGURES
+Beside cvxopt's solver, median CPU seconds on one thread of a shared virtual machine (x86-64, two
+cores), measured by ``OMP_NUM_THREADS=1 python tests/benchmarks/cvxeda.py``; objective relative to
+cvxopt's, phasic part in standard deviations of the signal:
+
+    case              boundary  cvxopt    here     ratio  objective  phasic   iterations
+    60 s at 50 Hz     free      0.0332    0.00144   23.1  -7.3e-08   1.1e-05  20 / 18
+    60 s at 50 Hz     rest      0.0324    0.00136   23.7  -2.6e-08   5.0e-06  19 / 17
+    100 min at 4 Hz   free      0.3788    0.01186   31.9  -1.7e-07   2.6e-05  18 / 17
+    100 min at 4 Hz   rest      0.3405    0.01138   29.9  -1.7e-07   2.1e-05  18 / 17
+    1 h at 25 Hz      free      1.9625    0.05800   33.8  -1.2e-07   9.4e-06  25 / 24
+    1 h at 25 Hz      rest      2.0256    0.05790   35.0  -5.3e-07   2.0e-05  24 / 25
 
 References:
     Mehrotra, On the implementation of a primal-dual interior point method, SIAM Journal on
@@ -48,9 +58,9 @@ FLOOR = 1e-16
 MAX_ITERATIONS = 100
 """Of 24000 made-up signals none needed more than 40 with the usual costs, nor 70 with others."""
 TO_THE_BOUND = 0.99
-"""Share of the way to the nearest bound that a step may go."""
+"""Share of the way to the nearest bound that a step may go, until the gap is smaller than that."""
 STALLED = 0.9
-"""Share of the last gap above which a step only centres: Mehrotra's method by itself can cycle."""
+"""Share of the least gap yet above which a step only centres: Mehrotra's method alone can cycle."""
 
 
 class System(NamedTuple):
@@ -141,7 +151,7 @@ def minimise(system: System, y: Array, start: float) -> tuple[Variables, Array, 
     weight, n = weights[first:], len(p)
     p[:] = start
     multiplier, pull = np.full(n, system.alpha), np.zeros(n)
-    last_gap, last_infeasibility, length = np.inf, np.inf, 0.0
+    least_gap, last_infeasibility, length = np.inf, np.inf, 0.0
     for iteration in range(MAX_ITERATIONS):
         objective = _evaluate(system, y, point, gradient, phasic, residual)
         gap, infeasibility = 0.0, np.abs(point.border * gradient.border).sum()
@@ -155,8 +165,10 @@ def minimise(system: System, y: Array, start: float) -> tuple[Variables, Array, 
             rounding or infeasibility <= RESIDUAL * objective + FLOOR * n_times
         ):
             return point, phasic, residual, iteration
-        stalled = infeasibility < gap and gap > STALLED * last_gap
-        last_gap, last_infeasibility = gap, infeasibility
+        stalled = infeasibility < gap and gap > STALLED * least_gap
+        last_infeasibility = infeasibility
+        if infeasibility < gap:
+            least_gap = min(least_gap, gap)
         _factorise(system, weights, factors)
 
         # predictor: aim at no gap; how far can that step go, and what gap would it leave
@@ -183,12 +195,13 @@ def minimise(system: System, y: Array, start: float) -> tuple[Variables, Array, 
                 p[i] += max(change[i], 0.0)
                 multiplier[i] -= min(change[i], 0.0) * weight[i]
             continue
-        limit = TO_THE_BOUND
+        bound = max(TO_THE_BOUND, 1 - gap / objective)  # for superlinear convergence
+        limit = bound
         for i in range(n):
             relative = change[i] / p[i]
             pull[i] -= 1 + relative  # which makes it the relative change of the multiplier
             limit = max(limit, max(-relative, -pull[i]))
-        length = TO_THE_BOUND / limit
+        length = bound / limit
         for i in range(n):
             p[i] += length * change[i]
             multiplier[i] += length * multiplier[i] * pull[i]

@@ -31,13 +31,29 @@ SUBJECTS = ("S1", "S2", "S3")
 
 
 def run(model: str = "cnn", fold: int = 0, seed: int = 0, **fields) -> Run:
-    fields = {"signals": ("eda",), "subjects": SUBJECTS, "data": "a" * 16, **fields}
-    return Run("synthetic", "stress", "leave_one_subject_out", fold, seed, model, **fields)
+    values = {
+        "dataset": "synthetic",
+        "task": "stress",
+        "split": "leave_one_subject_out",
+        "signals": ("eda",),
+        "subjects": SUBJECTS,
+        "data": "a" * 16,
+        **fields,
+    }
+    return Run(fold=fold, seed=seed, model=model, **values)
+
+
+def taught(fold: int, seed: int = 0, **fields) -> Run:
+    """A cnn that learns from an lstm."""
+    alone = run("cnn", fold, seed)
+    fields = {"teachers": (run("lstm", fold, seed),), **fields}
+    return dataclasses.replace(alone, distiller="soft_targets", alone=alone.id, **fields)
 
 
 def done(asked: Run, macro_f1: float, **fields) -> Result:
     """A result whose scores all follow from one number."""
-    subject = asked.subjects[asked.fold]
+    within = asked.split in ("trial_k_fold", "session_out")
+    subject = asked.subjects[asked.fold // asked.folds if within else asked.fold]
     scores = {
         "macro_f1": macro_f1,
         "balanced_accuracy": macro_f1 + 0.05,
@@ -373,3 +389,206 @@ def test_result_round_trip_through_the_store(finished):
 
 def test_empty_store(tmp_path):
     assert build_boards(Store(tmp_path / "none")) == []
+
+
+# --- splits within a subject
+
+
+def within(split: str = "trial_k_fold", model: str = "cnn", seed: int = 0) -> list[Result]:
+    """Two folds of each of three subjects."""
+    values = (0.2, 0.4, 0.5, 0.5, 0.9, 0.7)
+    return [
+        done(run(model, fold, seed, split=split, folds=2), value + seed / 10)
+        for fold, value in enumerate(values)
+    ]
+
+
+@pytest.mark.parametrize("split", ["trial_k_fold", "session_out"])
+def test_folds_that_test_one_subject_are_averaged_first(tmp_path, split):
+    (found,) = build_boards(stored(tmp_path, [*within(split), *within(split, seed=1)]))
+    (row,) = found.table.to_dict("records")
+    mean, low, high = interval([0.35, 0.55, 0.85])
+    assert (row["macro_f1"], row["ci_low"], row["ci_high"]) == pytest.approx((mean, low, high))
+    assert (row["n_subjects"], row["n_seeds"], row["n_runs"]) == (3, 2, 12)
+    assert bool(row["complete"]) is True
+    assert "one model a subject" in found.head[1]
+    assert "n = 3 subjects, 24 score units" in found.head[2]
+    assert "INCOMPLETE" not in "".join(found.head)
+
+
+def test_fold_of_a_subject_that_is_missing_is_counted(tmp_path):
+    (found,) = build_boards(stored(tmp_path, [*within(model="lda"), *within()[:-1]]))
+    table = found.table.set_index("model")
+    assert table["complete"].tolist() == [True, False]
+    assert table.loc["cnn", "macro_f1"] == pytest.approx(np.mean([0.3, 0.5, 0.9]))
+    assert any("INCOMPLETE, 0 failed run(s): cnn lacks 1 of 6" in line for line in found.head)
+
+
+# --- taught rows, and teachers that are none
+
+
+def test_taught_student_has_a_row_of_its_own(tmp_path):
+    results = [done(run("cnn", fold), 0.5) for fold in range(3)]
+    results += [done(run("lstm", fold), 0.9) for fold in range(3)]
+    results += [done(taught(fold), 0.7) for fold in range(3)]
+    table = board(stored(tmp_path, results))
+    assert table["macro_f1"].to_dict() == pytest.approx(
+        {"lstm": 0.9, "cnn-by_soft_targets-of_lstm": 0.7, "cnn": 0.5}
+    )
+    assert table["complete"].all()
+    assert table.loc["cnn-by_soft_targets-of_lstm", "recipe"] == "published; teacher eda published"
+
+
+@pytest.mark.parametrize(
+    ("teachers", "recipe"),
+    [
+        (lambda f: (run("lstm", f, signals=("eda", "bvp")),), "teacher eda+bvp published"),
+        (
+            lambda f: (run("lstm", f, recipe=(("lr", 0.1),), changed=("lr",)),),
+            "teacher eda published lr=0.1",
+        ),
+        (
+            lambda f: tuple(run("lstm", f, without=(s,)) for s in SUBJECTS if s != SUBJECTS[f]),
+            "teacher eda published 2 out of fold",
+        ),
+    ],
+    ids=["other signals", "other recipe", "out of fold"],
+)
+def test_other_teachers_of_one_student_are_rows_apart(tmp_path, teachers, recipe):
+    results = [done(taught(fold), 0.5) for fold in range(3)]
+    results += [done(taught(fold, teachers=teachers(fold)), 0.8) for fold in range(3)]
+    (found,) = build_boards(stored(tmp_path, results))
+    rows = dict(zip(found.table["recipe"], found.table["macro_f1"], strict=True))
+    assert rows == pytest.approx(
+        {f"published; {recipe}": 0.8, "published; teacher eda published": 0.5}
+    )
+    assert found.table["n_runs"].tolist() == [3, 3]
+    assert found.table["complete"].all()
+
+
+def test_recipe_whose_defaults_changed_is_never_averaged_with_the_old_one(tmp_path):
+    results = [done(run("cnn", fold, recipe=(("lr", 0.1),)), 0.6) for fold in range(3)]
+    results += [done(run("cnn", fold, recipe=(("lr", 0.2),)), 0.8) for fold in range(3)]
+    (found,) = build_boards(stored(tmp_path, results))
+    assert found.table["macro_f1"].tolist() == pytest.approx([0.8, 0.6])
+    assert found.table["complete"].all()
+
+
+def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
+    results = [done(run("lstm", fold), 0.6) for fold in range(3)]
+    results.append(done(run("lstm", 0, without=("S2", "S3")), 0.1))
+    store = stored(tmp_path / "runs", results)
+    row = board(store).loc["lstm"]
+    assert row["macro_f1"] == pytest.approx(0.6)
+    assert (row["n_runs"], bool(row["complete"])) == (3, True)
+    table = runs_table(store.results())
+    assert sorted(table["without"]) == ["", "", "", "S2+S3"]
+    assert table.set_index("without").loc["S2+S3", "macro_f1"] == pytest.approx(0.1)
+    alone = stored(tmp_path / "alone", results[-1:])
+    assert build_boards(alone) == []
+
+
+def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
+    results = [done(run(model, fold), 0.5) for fold in range(3) for model in ("cnn", "lstm")]
+    write_leaderboards(stored(tmp_path / "plain", results), tmp_path / "one")
+    assert {p.name for p in (tmp_path / "one").iterdir()} == {f"{run().board}.csv", "runs.csv"}
+    results += [done(taught(fold), 0.7) for fold in range(3)]
+    write_leaderboards(stored(tmp_path / "taught", results), tmp_path / "other")
+    table = pd.read_csv(tmp_path / "other" / "distillation.csv")
+    assert table["board"].tolist() == [run().board]
+    assert table["gain"].tolist() == pytest.approx([0.2])
+
+
+def test_gains_on_other_recordings_are_under_the_name_of_their_own_board(tmp_path):
+    def cohort(data: str, gain: float) -> list[Result]:
+        found = []
+        for fold in range(3):
+            alone, teacher = run("cnn", fold, data=data), run("lstm", fold, data=data)
+            again = dataclasses.replace(
+                alone, distiller="features", alone=alone.id, teachers=(teacher,)
+            )
+            found += [done(alone, 0.5), done(teacher, 0.9), done(again, 0.5 + gain)]
+        return found
+
+    results = [*cohort("a" * 16, 0.1), *cohort("b" * 16, 0.3), done(run("lda", data="a" * 16), 0.5)]
+    write_leaderboards(stored(tmp_path / "runs", results), tmp_path / "boards")
+    table = pd.read_csv(tmp_path / "boards" / "distillation.csv").set_index("board")
+    assert table["gain"].to_dict() == pytest.approx(
+        {run().board: 0.1, f"{run().board}__data_bbbbbb": 0.3}
+    )
+    assert table["p_holm"].tolist() == table["p"].tolist()  # families of one
+    for name in table.index:
+        assert (tmp_path / "boards" / f"{name}.csv").is_file()
+
+
+def test_boards_of_one_dataset_do_not_mix_up_their_other_recordings(tmp_path):
+    results = [done(run("lda", fold), 0.6) for fold in range(3)]
+    results += [done(run("lda", fold, data="b" * 16), 0.6) for fold in range(3)]
+    results += [done(run("lda", fold, task="affect"), 0.6) for fold in range(3)]
+    boards = {found.name: found for found in build_boards(stored(tmp_path, results))}
+    assert len(boards) == 3
+    said = {
+        name: [line for line in found.head if "other recordings" in line]
+        for name, found in boards.items()
+    }
+    assert said.pop(run(task="affect").board) == []
+    assert all(len(lines) == 1 for lines in said.values())
+
+
+# --- units, and what a model costs
+
+
+def test_units_may_differ_from_seed_to_seed_as_fitted_labels_do(tmp_path):
+    results = [
+        done(run(model, fold, seed), 0.6, units={SUBJECTS[fold]: f"labels of seed {seed}"})
+        for model in ("lda", "cnn")
+        for fold in range(3)
+        for seed in (0, 1)
+    ]
+    assert board(stored(tmp_path, results))["complete"].all()
+
+
+def test_units_may_differ_from_fold_to_fold_of_one_subject(tmp_path):
+    results = [*within(), *within(model="lda")]
+    results = [
+        dataclasses.replace(r, units={s: f"fold {r.run.fold}" for s in r.units}) for r in results
+    ]
+    assert board(stored(tmp_path / "same", results))["complete"].all()
+    results[-1] = dataclasses.replace(results[-1], units={"S3": "others"})
+    with pytest.raises(LeaderboardError, match="of subject S3"):
+        build_boards(stored(tmp_path / "other", results))
+
+
+def test_taught_rows_are_checked_for_their_units_too(tmp_path):
+    results = [done(run("lda", fold), 0.6) for fold in range(3)]
+    results.append(done(taught(2), 0.6, units={"S3": "others"}))
+    with pytest.raises(
+        LeaderboardError, match=r"cnn-by_soft_targets-of_lstm and lda|lda and cnn-by"
+    ):
+        build_boards(stored(tmp_path, results))
+
+
+def test_cost_is_the_median_over_the_runs_that_are_done(tmp_path):
+    cost = {"macs": 120.0, "cpu_latency_ms": 2.0}
+    times = (1.0, 5.0, 3.0)
+    results = [
+        done(run("cnn", fold), 0.6, efficiency={**cost, "latency_ms": times[fold]})
+        for fold in range(3)
+    ]
+    results.append(Result(run("cnn", 0, 1), "failed", error="no"))
+    results += [done(run("lda", fold), 0.5) for fold in range(3)]
+    table = board(stored(tmp_path, results))
+    row = table.loc["cnn"]
+    assert (row["macs"], row["latency_ms"], row["cpu_latency_ms"]) == (120, 3.0, 2.0)
+    assert table["macs"].dtype == "Int64"
+    assert pd.isna(table.loc["lda", ["macs", "latency_ms", "cpu_latency_ms"]]).all()
+    assert table.loc["lda", "parameters"] == 7
+
+
+def test_costs_of_real_runs_are_those_of_the_results(finished):
+    table = board(finished)
+    measured = [r.efficiency for r in finished.results() if r.run.model == "cnn"]
+    assert {cost["macs"] for cost in measured} == {table.loc["cnn", "macs"]}
+    latency = np.median([cost["cpu_latency_ms"] for cost in measured])
+    assert table.loc["cnn", "cpu_latency_ms"] == pytest.approx(latency)
+    assert pd.isna(table.loc["lda", "macs"])

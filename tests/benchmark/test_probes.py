@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 
-from benchmark.probes import PROBES, fit_probe
+from benchmark import probes
+from benchmark.probes import COMPONENTS, MANY, PROBES, fit_probe
 from benchmark.train import make_datamodule
 from datamodules.base import EmotionDataModule
 from datamodules.cache import as_recording
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.features import features
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.synthetic import SyntheticReader
+from datamodules.tasks import ConditionTask
 
 UNEVEN = {"synthetic": {"n_subjects": 4, "phase": 90.0}}
 """A phase holds two training windows, 30 s apart, and one score unit."""
@@ -285,3 +288,132 @@ def test_signals_of_probes(available, motion, others):
                 probe.choose_signals(available)
         else:
             assert probe.choose_signals(available) == expected.get(probe.sees, ())
+
+
+# --- many features
+
+
+@pytest.mark.parametrize(
+    ("shape", "components"),
+    [
+        ((500, MANY), None),
+        ((500, MANY + 1), COMPONENTS),
+        ((COMPONENTS + 1, MANY + 1), COMPONENTS),
+        ((COMPONENTS, MANY + 1), COMPONENTS - 1),
+    ],
+)
+def test_many_features_are_brought_down_to_components(shape, components):
+    for name in ("lda", "subject_mean"):
+        steps = dict(PROBES[name].make(3, 2, shape).steps)
+        assert ("pca" in steps) == (components is not None)
+        if components is not None:
+            assert (steps["pca"].n_components, steps["pca"].random_state) == (components, 3)
+
+
+def test_lda_on_components_by_hand(workshop, monkeypatch):
+    module = module_of(workshop, "lda")
+    x, y, _ = by_hand(module, "rest")
+    monkeypatch.setattr(probes, "MANY", x.shape[1] - 1)
+    monkeypatch.setattr(probes, "COMPONENTS", 20)
+    fitted = fit_probe(PROBES["lda"], module, 0)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1
+    axes = np.linalg.svd((x - mean) / std, full_matrices=False)[2][:20]
+    classifier = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    classifier.fit((x - mean) / std @ axes.T, y)
+    test, _, _ = by_hand(module, "test")
+    expected = classifier.predict_proba((test - mean) / std @ axes.T)
+    np.testing.assert_allclose(fitted.predict(module), expected, atol=1e-4)
+    assert fitted.size == 20 + 1
+
+
+def test_components_depend_on_no_test_subject(workshop, changed, monkeypatch):
+    monkeypatch.setattr(probes, "MANY", 5)
+    monkeypatch.setattr(probes, "COMPONENTS", 4)
+    clean = state(fit_probe(PROBES["lda"], module_of(workshop, "lda"), 0).classifier)
+    other = module_of(changed(("S1",), EVERYTHING), "lda")
+    disturbed = state(fit_probe(PROBES["lda"], other, 0).classifier)
+    assert any(values.shape[0] == 4 for values in clean)
+    for one, two in zip(clean, disturbed, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+# --- trials of their own length, at their own time
+
+
+@dataclass(frozen=True)
+class UnevenReader:
+    """A recording a trial; wild trials tend to be longer and to come late."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return ("U1", "U2", "U3", "U4")
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        return ()
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        rng = np.random.default_rng(self.subjects.index(subject))
+        offset = 0.0
+        for trial in range(16):
+            wild = bool(rng.random() < trial / 16)
+            seconds = float(rng.integers(4, 9) + 2 * wild)
+            samples = rng.normal(size=(1, round(seconds * 4))).astype(np.float32)
+            segment = Segment(1.0, seconds, trial, {"condition": "wild" if wild else "calm"})
+            signals = {"eda": Signal(samples, 4.0, ("eda",), "uS")}
+            yield Recording(subject, "1", signals, (segment,), offset)
+            offset += seconds + 5
+
+
+class UnevenDataModule(EmotionDataModule):
+    """Trials scored as a whole."""
+
+    title = "Uneven"
+    reader = UnevenReader
+    tasks = {"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")}
+    signals = {"eda": (1, 4.0)}
+    unit = None
+    trial_seconds = (3.0, 10.0)
+    access = "Made up."
+    layout = "no files"
+    has_files = False
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
+    cache = tmp_path_factory.mktemp("uneven")
+    module = UnevenDataModule(None, signals=(), padding="zero", cache_dir=cache)
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+@pytest.mark.parametrize("model", ["length", "time"])
+def test_length_and_place_of_trials(uneven, model):
+    rows: dict[str, tuple[list[list[float]], list[int]]] = {}
+    for part in ("train", "val", "test"):
+        x, y = [], []
+        for subject in getattr(uneven.split, part):
+            for recording in UnevenReader().read(subject):
+                (segment,) = recording.segments
+                place = recording.offset + segment.start
+                x.append([segment.stop - segment.start if model == "length" else place])
+                y.append(int(segment.annotations["condition"] == "wild"))
+        rows[part] = (x, y)
+    forest = RandomForestClassifier(
+        200, min_samples_leaf=5, class_weight="balanced", random_state=2
+    ).fit(rows["train"][0] + rows["val"][0], rows["train"][1] + rows["val"][1])
+    found = fit_probe(PROBES[model], uneven, 2).predict(uneven)
+    np.testing.assert_allclose(found, forest.predict_proba(rows["test"][0]), atol=1e-9)
+    hits = (found.argmax(axis=1) == rows["test"][1]).mean()
+    assert hits > 0.6
+    assert np.ptp(found[:, 0]) > 0.3
+
+
+def test_length_is_one_value_where_nothing_is_padded(tmp_path):
+    module = UnevenDataModule(None, signals=(), window=3.0, stride=1.0, cache_dir=tmp_path)
+    module.prepare_data()
+    module.setup()
+    found = fit_probe(PROBES["length"], module, 0).predict(module)
+    assert len(found) > 16
+    assert np.ptp(found, axis=0).max() == 0

@@ -57,6 +57,14 @@ FULL = dataclasses.replace(
     padding="edge",
     mask=True,
 )
+TEACHER = dataclasses.replace(RUN, model="lstm", signals=("bvp", "eda"), recipe=(("lr", 0.3),))
+TAUGHT = dataclasses.replace(
+    FULL,
+    distiller="soft_targets",
+    distillation=(("soft", 0.5), ("temperature", 2.0)),
+    teachers=tuple(dataclasses.replace(TEACHER, without=names) for names in (("S3",), ("S4",))),
+    alone=RUN.id,
+)
 
 
 def test_every_field_has_another_value_here():
@@ -106,12 +114,41 @@ def test_protocol_counts_even_at_its_default():
     assert bumped.board == RUN.board
 
 
-@pytest.mark.parametrize("run", [RUN, FULL], ids=["short", "full"])
+def test_teachers_count_by_their_ids():
+    ids = {RUN.id, TAUGHT.id}
+    ids.add(dataclasses.replace(TAUGHT, teachers=TAUGHT.teachers[::-1]).id)
+    for name, value in OTHERS.items():
+        other = dataclasses.replace(TEACHER, **{name: value})
+        ids.add(dataclasses.replace(TAUGHT, teachers=(other,)).id)
+    assert len(ids) == 3 + len(OTHERS)
+    asked = {
+        **{name: getattr(RUN, name) for name in ("dataset", "task", "split", "fold", "seed")},
+        **{name: getattr(RUN, name) for name in ("model", "signals", "subjects", "data")},
+        "protocol": PROTOCOL,
+        "distiller": "features",
+        "teachers": [TEACHER.id],
+    }
+    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    run = dataclasses.replace(RUN, distiller="features", teachers=(TEACHER,))
+    assert run.id == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("run", [RUN, FULL, TAUGHT], ids=["short", "full", "taught"])
 def test_run_round_trip(run):
     again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
     assert again == run
     assert again.id == run.id
     assert hash(again) == hash(run)
+    assert all(isinstance(teacher, Run) for teacher in again.teachers)
+    assert [teacher.id for teacher in again.teachers] == [t.id for t in run.teachers]
+
+
+def test_run_of_before_there_were_distillers_reads_back():
+    later = ("rule", "padding", "mask", "distiller", "distillation", "teachers", "without", "alone")
+    values = {name: value for name, value in RUN.as_dict().items() if name not in later}
+    again = Run.from_dict(json.loads(json.dumps(values)))
+    assert again == RUN
+    assert again.id == RUN.id
 
 
 @pytest.mark.parametrize(
@@ -119,13 +156,14 @@ def test_run_round_trip(run):
     [
         Result(RUN, "failed", error="ValueError: no", traceback="Traceback\n  ...\n"),
         Result(
-            FULL,
+            TAUGHT,
             "done",
             scores={"S4": {"macro_f1": 1 / 3, "mcc": -0.25}},
             n_units={"S4": 7},
             units={"S4": "abc"},
             confusion={"S4": [[1, 2], [3, 1]]},
             parameters=12,
+            efficiency={"macs": 99.0, "latency_ms": 0.25, "cpu_latency_ms": 0.5},
             seconds={"prepare": 0.5, "train": 1.25, "predict": 0.125},
             peak_memory=5,
             epochs=(20, 7),
@@ -166,18 +204,55 @@ def test_every_field_of_a_result_comes_back():
         ),
         ({"options": (("effect", 0.5),)}, "wesad_effect_0.5__stress__leave_one_subject_out"),
         ({"fold": 0, "seed": 9, "model": "lda"}, "wesad__stress__leave_one_subject_out"),
+        ({"rule": "median"}, "wesad__stress_median__leave_one_subject_out"),
+        ({"padding": "zero"}, "wesad__stress_zero_padded__leave_one_subject_out"),
+        (
+            {"rule": "kmeans", "padding": "edge", "mask": True},
+            "wesad__stress_kmeans_edge_padded_masked__leave_one_subject_out",
+        ),
+        ({"split": "trial_k_fold", "folds": 3}, "wesad__stress__trial_3_fold"),
+        ({"split": "subject_stimulus_k_fold"}, "wesad__stress__subject_stimulus_5_fold"),
+        ({"split": "session_out", "folds": 3}, "wesad__stress__session_out"),
+        (
+            {"distiller": "features", "teachers": (TEACHER,), "without": ("S2",), "alone": "x"},
+            "wesad__stress__leave_one_subject_out",
+        ),
     ],
 )
 def test_board(changes, board):
     assert dataclasses.replace(RUN, **changes).board == board
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "cnn"),
+        ({"distiller": "label_smoothing"}, "cnn-by_label_smoothing"),
+        ({"distiller": "features", "teachers": (TEACHER,)}, "cnn-by_features-of_lstm"),
+        ({"distiller": "features", "teachers": (TEACHER,) * 3}, "cnn-by_features-of_lstm"),
+        ({"without": ("S3",)}, "cnn"),
+    ],
+)
+def test_name_is_of_the_model_and_what_taught_it(changes, name):
+    assert dataclasses.replace(RUN, **changes).name == name
+
+
 def test_folder_is_of_the_board_the_model_and_the_run():
     assert RUN.folder == f"wesad__stress__leave_one_subject_out/cnn/2-1-{RUN.id}"
+    board = "wesad_effect_0.5_n_subjects_3__stress_kmeans_edge_padded_masked__leave_one_subject_out"
+    assert TAUGHT.folder == f"{board}/cnn-by_soft_targets-of_lstm/2-1-{TAUGHT.id}"
+    assert TAUGHT.label == f"{board} cnn-by_soft_targets-of_lstm fold 2 seed 1"
+    one, other = TAUGHT.teachers
+    assert one.folder != other.folder
 
 
 @pytest.mark.parametrize(
-    ("run", "label"), [(RUN, "published"), (FULL, "fast layers=study_1 lr=0.1")]
+    ("run", "label"),
+    [
+        (RUN, "published"),
+        (FULL, "fast layers=study_1 lr=0.1"),
+        (TAUGHT, "fast layers=study_1 soft=0.5 temperature=2.0 lr=0.1"),
+    ],
 )
 def test_recipe_label_is_what_was_changed(run, label):
     assert run.recipe_label == label

@@ -1,14 +1,18 @@
-"""Workers that die at the worst moments; test_end_to_end.py has the ordinary ones."""
+"""Workers that die at the worst moments, and runs that wait; test_end_to_end.py has the rest."""
 
 import multiprocessing
 import os
 import signal
+from collections import deque
+from typing import Any
 
 import pytest
 
 from benchmark import runner
 from benchmark.results import Store
+from benchmark.run import Run
 from benchmark.runner import Finished, run_all, start_server
+from benchmark.suite import Distillation
 
 
 @pytest.fixture
@@ -97,3 +101,87 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
     assert "signal 9" in failed.error
     assert "out of memory" in failed.error
     assert {event.run: event.status for event in told} == {r: store.status(r) for r in runs}
+
+
+# --- runs that wait for their teachers
+
+
+def run(model: str, *teachers: Run) -> Run:
+    return Run("d", "t", "s", 0, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
+
+
+def test_next_is_the_first_whose_teachers_are_all_done():
+    one, two, other = run("cnn"), run("lstm"), run("lda")
+    taught, by_both = run("dnn", one), run("dnn", one, two)
+    waiting = deque([by_both, taught, other, one, two])
+    unfinished = {waited.id for waited in waiting}
+    assert runner._next(waiting, unfinished) == other
+    waiting.remove(other)
+    assert runner._next(waiting, unfinished) == one
+    waiting.remove(one)  # it is being done
+    assert runner._next(waiting, unfinished) == two
+    waiting.remove(two)
+    assert runner._next(waiting, unfinished) is None
+    unfinished.remove(one.id)
+    assert runner._next(waiting, unfinished) == taught
+    unfinished.remove(two.id)
+    assert runner._next(waiting, unfinished) == by_both
+    assert runner._next(deque(), unfinished) is None
+
+
+def test_teachers_that_are_no_part_of_the_call_are_not_waited_for():
+    taught = run("dnn", run("cnn"))
+    assert runner._next(deque([taught]), {taught.id}) == taught
+
+
+def taught_runs(workshop: Any, **recipe: Any) -> dict[str, Run]:
+    """Two out-of-fold teachers and their student, by model, of the first fold."""
+    pair = Distillation("soft_targets", "dnn", "lstm", ("eda",), ("temp",), out_of_fold=2)
+    recipes = {"dnn": {"max_epochs": 1}, "lstm": {"max_epochs": 1, **recipe}}
+    runs = workshop.plan([], distillations=(pair,), recipes=recipes)
+    taught = next(run for run in runs if run.distiller)
+    one, two = taught.teachers
+    return {"taught": taught, "one": one, "two": two}
+
+
+def test_taught_run_waits_for_its_teachers_whatever_the_order(workshop, tmp_path):
+    runs = taught_runs(workshop)
+    told: list[Finished] = []
+    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"] * 2, told.append)
+    assert [event.status for event in told] == ["done"] * 3, [event.error for event in told]
+    assert told[-1].run == runs["taught"]
+
+
+def test_teacher_that_fails_lets_its_student_fail_and_nothing_hangs(workshop, tmp_path):
+    runs = taught_runs(workshop, lr=1e30)
+    healthy = workshop.plan(["majority"])[0]
+    told: list[Finished] = []
+    places = workshop.places(tmp_path)
+    run_all([*runs.values(), healthy], places, ["cpu"], told.append)
+    status = {event.run: event.status for event in told}
+    assert status == {**dict.fromkeys(runs.values(), "failed"), healthy: "done"}
+    (error,) = [event.error for event in told if event.run == runs["taught"]]
+    assert "expected a finished teacher, found none" in error
+    assert "(failed)" in error
+    assert [event.run for event in told][:3] == [runs["one"], runs["two"], runs["taught"]]
+
+
+def test_teacher_whose_worker_dies_is_tried_again_before_its_student(
+    workshop, tmp_path, monkeypatch
+):
+    runs = taught_runs(workshop)
+    killed = []
+    send = runner._send
+
+    def send_and_kill_once(worker):
+        send(worker)
+        if worker.run == runs["one"] and not killed:
+            killed.append(worker.process.pid)
+            worker.process.kill()
+
+    monkeypatch.setattr(runner, "_send", send_and_kill_once)
+    told: list[Finished] = []
+    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"], told.append)
+    assert len(killed) == 1
+    assert [event.status for event in told] == ["done"] * 3
+    assert told[-1].run == runs["taught"]

@@ -1,21 +1,18 @@
-"""Suite: every bad input is refused by name, and the matrix is what it says."""
+"""Suite: every bad input is refused by name; what is asked for of it is what is left."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from benchmark.plan import Plan, Prepared, expand
-from benchmark.probes import PROBES, Probe, ProbeRecipe
-from benchmark.suite import EVERY_MODEL, Suite, SuiteError, reader_options, suite_names
+from benchmark.plan import Prepared, expand
+from benchmark.probes import PROBES, Probe
+from benchmark.suite import Distillation, Suite, SuiteError, reader_options, suite_names
 from datamodules import DATAMODULES
-from datamodules.errors import IncompatibleRunError
 from datamodules.synthetic import SyntheticDataModule
-from lightning_modules import MODELS
-from lightning_modules.cnn import CNN
+from lightning_modules import DISTILLERS, MODELS
 
 FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)
 
@@ -23,11 +20,6 @@ FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)
 def load(path: Path, **keys: Any) -> Suite:
     path.write_text(yaml.safe_dump(keys))
     return Suite.load(str(path))
-
-
-def plan(found: Prepared = FOUR, **fields: Any) -> Plan:
-    fields = {"datasets": ("synthetic",), "models": ("lda",), **fields}
-    return expand(Suite("s", **fields), {"synthetic": found})
 
 
 @pytest.fixture
@@ -72,6 +64,19 @@ def path(tmp_path: Path) -> Path:
         ({"splits": []}, ["at least one of splits"]),
         ({"models": []}, ["at least one of models"]),
         ({"seeds": []}, ["at least one of seeds"]),
+        ({"models": [], "distillations": []}, ["at least one of models"]),
+        ({"rule": "mean"}, ["rule 'mean'", "midpoint, median, kmeans", "did you mean median?"]),
+        ({"rule": ["median"]}, ["rule", "a name", "['median']"]),
+        ({"padding": "zeros"}, ["padding 'zeros'", "zero, mean, edge", "did you mean zero?"]),
+        ({"padding": None}, ["padding", "a name", "None"]),
+        ({"mask": True}, ["expected padding where there is a mask, found none"]),
+        ({"mask": 1, "padding": "zero"}, ["mask", "true or false", "found 1"]),
+        ({"arguments": {"cnm": {}}}, ["arguments of model 'cnm'", "did you mean cnn?"]),
+        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
+        ({"arguments": {"cnn": 3}}, ["arguments", "mapping"]),
+        ({"recipe": "quick"}, ["recipe 'quick'", "published, fast"]),
+        ({"distillations": {"student": "dnn"}}, ["distillations", "list of mappings"]),
+        ({"distillations": ["soft_targets"]}, ["distillations", "list of mappings"]),
     ],
     ids=repr,
 )
@@ -80,6 +85,69 @@ def test_bad_key_or_value(path, keys, expected):
         load(path, **keys)
     for part in expected:
         assert part in str(caught.value)
+
+
+PAIR = {"distiller": "soft_targets", "student": "dnn", "teacher": "lstm"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"distiller": "soft_target"}, ["distiller 'soft_target'", "did you mean soft_targets?"]),
+        ({"student": "dnm"}, ["model 'dnm'", "did you mean dnn?"]),
+        ({"teacher": "lstn"}, ["model 'lstn'", "did you mean lstm?"]),
+        ({"teacher": "lda"}, ["model 'lda'", "attention_lrcn"]),
+        ({"teachers": "lstm"}, ["mine.yaml", "'teachers'", "did you mean teacher?"]),
+        ({"teacher": ""}, ["dnn by soft_targets: expected a teacher, found none"]),
+        ({"distiller": "label_smoothing"}, ["by label_smoothing: expected no teacher, found lstm"]),
+        ({"distiller": "self_distillation"}, ["expected no teacher, found lstm"]),
+        ({"out_of_fold": 1}, ["expected out_of_fold to be 0, or 2 and more", "found 1"]),
+        ({"out_of_fold": -2}, ["found -2"]),
+        ({"distiller": "more_epochs", "teacher": "", "out_of_fold": 2}, ["where there is a teach"]),
+        ({"out_of_fold": "two"}, ["mine.yaml: distillations: "]),
+    ],
+    ids=repr,
+)
+def test_bad_distillation(path, changes, expected):
+    with pytest.raises(SuiteError) as caught:
+        load(path, models=[], distillations=[{**PAIR, **changes}])
+    for part in expected:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("lacking", ["distiller", "student"])
+def test_distillation_that_lacks_a_key(path, lacking):
+    entry = {key: value for key, value in PAIR.items() if key != lacking}
+    with pytest.raises(SuiteError, match=f"mine.yaml: distillations: .*'{lacking}'"):
+        load(path, distillations=[entry])
+
+
+def test_distillations_are_read_as_written(path):
+    full = {
+        **PAIR,
+        "student_signals": ["eda"],
+        "teacher_signals": ["eda", "bvp"],
+        "arguments": {"temperature": 2.0},
+        "out_of_fold": 3,
+    }
+    suite = load(path, models=[], distillations=[PAIR, full])
+    assert suite.models == ()
+    assert suite.distillations == (
+        Distillation("soft_targets", "dnn", "lstm"),
+        Distillation(
+            "soft_targets", "dnn", "lstm", ("eda",), ("eda", "bvp"), {"temperature": 2.0}, 3
+        ),
+    )
+    assert load(path, models=["cnn"]).distillations == ()
+
+
+def test_rule_padding_mask_and_arguments_are_read_as_written(path):
+    keys = {"rule": "kmeans", "padding": "edge", "mask": True, "recipe": "fast"}
+    suite = load(path, **keys, arguments={"cnn": {"layers": "study_1"}})
+    assert {name: getattr(suite, name) for name in keys} == keys
+    assert suite.arguments == {"cnn": {"layers": "study_1"}}
+    plain = load(path, models=["cnn"])
+    assert (plain.rule, plain.padding, plain.mask) == ("midpoint", None, False)
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "word\n", "models: [cnn\n", "a: b: c\n"])
@@ -100,39 +168,6 @@ def test_yaml_runs_no_code(path, tmp_path):
 def test_no_such_suite(name):
     with pytest.raises(SuiteError, match=r"expected one of distillation, full, quick"):
         Suite.load(name)
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"lr": -1}, "lr to be a positive number, found -1"),
-        ({"lr": 0}, "lr"),
-        ({"lr": float("nan")}, "lr"),
-        ({"lr": "1e-3"}, "'1e-3'"),
-        ({"lr": True}, "lr"),
-        ({"max_epochs": "fast"}, "max_epochs to be a positive whole number, found 'fast'"),
-        ({"max_epochs": 1.5}, "max_epochs"),
-        ({"max_epochs": 0}, "max_epochs"),
-        ({"batch_size": -4}, "batch_size"),
-        ({"patience": 0}, "patience"),
-        ({"weight_decay": -1}, "weight_decay"),
-        ({"window": 0}, "window"),
-        ({"stride": -5.0}, "stride"),
-        ({"optimizer": "lbfgs"}, "optimizer among"),
-        ({"scaling": "robust"}, "scaling among"),
-    ],
-    ids=repr,
-)
-def test_bad_recipe_value(changes, expected):
-    with pytest.raises(SuiteError, match="suite s: recipe of cnn") as caught:
-        plan(models=("cnn",), recipes={"cnn": changes})
-    assert expected in str(caught.value)
-
-
-@pytest.mark.parametrize("changes", [{"window": -1}, {"stride": 0}, {"window": "long"}], ids=repr)
-def test_bad_recipe_value_of_a_probe(changes):
-    with pytest.raises(SuiteError, match="suite s: recipe of lda"):
-        plan(recipes={"lda": changes})
 
 
 @pytest.mark.parametrize(
@@ -162,29 +197,6 @@ def test_options_are_those_that_differ_however_they_are_written():
     assert type(phase[1]) is float
     named = reader_options(SyntheticDataModule, {"seed": 3, "effect": 0.5})
     assert [name for name, _ in named] == ["effect", "seed"]
-
-
-@pytest.mark.parametrize(
-    ("split", "folds", "n_subjects", "least"),
-    [
-        ("leave_one_subject_out", 5, 2, 3),
-        ("subject_hold_out", 5, 2, 3),
-        ("subject_k_fold", 5, 4, 5),
-        ("subject_k_fold", 2, 2, 4),
-    ],
-)
-def test_fewer_subjects_than_a_split_needs(split, folds, n_subjects, least):
-    found = Prepared(FOUR.subjects[:n_subjects], {}, "d" * 16)
-    with pytest.raises(IncompatibleRunError, match=f"at least {least} subjects") as caught:
-        plan(found, splits=(split,), folds=folds)
-    assert f"found {n_subjects}" in str(caught.value)
-    enough = Prepared(tuple(f"S{k}" for k in range(least)), {}, "d" * 16)
-    assert plan(enough, splits=(split,), folds=folds).runs
-
-
-def test_task_that_no_dataset_has():
-    with pytest.raises(SuiteError, match="none of synthetic has a task affect"):
-        plan(tasks=("affect",))
 
 
 # --- narrowing
@@ -262,171 +274,6 @@ def test_no_dataset_is_found(tmp_path, folder):
     assert "synthetic" not in str(caught.value)
 
 
-# --- the matrix
-
-
-def test_counts_and_order():
-    found = plan(models=("cnn", "lda"), seeds=(0, 3), splits=("leave_one_subject_out",))
-    cells = [(run.model, run.seed, run.fold) for run in found.runs]
-    assert cells == [
-        (model, seed, fold) for model in ("cnn", "lda") for seed in (0, 3) for fold in range(4)
-    ]
-    assert len({run.id for run in found.runs}) == 16
-    for run in found.runs:
-        assert (run.subjects, run.data) == (FOUR.subjects, FOUR.data)
-
-
-@pytest.mark.parametrize(
-    ("split", "folds", "count"),
-    [
-        ("leave_one_subject_out", 5, 4),
-        ("subject_hold_out", 5, 1),
-        ("subject_k_fold", 4, 4),
-        ("subject_k_fold", 2, 2),
-    ],
-)
-def test_folds_of_splits(split, folds, count):
-    runs = plan(splits=(split,), folds=folds).runs
-    assert [run.fold for run in runs] == list(range(count))
-    assert {run.split for run in runs} == {split}
-
-
-def test_number_of_folds_is_no_work_where_there_are_none():
-    one, other = plan(folds=5).runs, plan(folds=3).runs
-    assert [run.id for run in one] == [run.id for run in other]
-    splits = ("subject_k_fold",)
-    k_fold = [{run.id for run in plan(splits=splits, folds=folds).runs} for folds in (3, 4)]
-    assert not k_fold[0] & k_fold[1]
-
-
-def test_tasks():
-    found = {"wesad": Prepared(("S2", "S3", "S4"), {}, "e" * 16)}
-
-    def tasks(*names: str) -> list[str]:
-        suite = Suite("s", datasets=("wesad",), models=("majority",), tasks=names)
-        return list(dict.fromkeys(run.task for run in expand(suite, found).runs))
-
-    assert tasks() == [next(iter(DATAMODULES["wesad"].tasks))]
-    assert tasks("all") == list(DATAMODULES["wesad"].tasks)
-    assert tasks("affect") == ["affect"]
-
-
-def test_all_models_and_their_signals():
-    found = plan(models=("all",))
-    unpadded = [model for model in EVERY_MODEL if model != "length"]
-    assert list(dict.fromkeys(run.model for run in found.runs)) == unpadded
-    signals = {run.model: run.signals for run in found.runs}
-    assert signals["cnn"] == ("eda", "bvp", "temp")
-    assert signals["attention_lrcn"] == ("bvp",)
-    assert signals["motion"] == ("acc",)
-    assert signals["time"] == signals["majority"] == signals["prior"] == ()
-    assert set(signals["lda"]) == {"bvp", "eda", "temp"}
-    assert found.not_applicable == {}
-
-
-def test_signals_to_choose_from():
-    found = plan(models=("all",), signals=("eda",))
-    signals = {run.model: run.signals for run in found.runs}
-    assert signals["cnn"] == signals["lda"] == ("eda",)
-    assert any(name.endswith("/motion") for name in found.not_applicable)
-    assert "motion" not in signals
-    with pytest.raises(IncompatibleRunError, match="no signal 'ekg'"):
-        plan(signals=("ekg",))
-
-
-class EyesDataModule(SyntheticDataModule):
-    """A dataset of pupils only, two values a second."""
-
-    title = "Eyes"
-    signals = {"eye": (2, 2.0)}
-
-
-def test_not_applicable_with_reasons(monkeypatch):
-    monkeypatch.setitem(DATAMODULES, "eyes", EyesDataModule)
-    suite = Suite("s", datasets=("eyes",), models=("attention_lrcn", "cnn", "motion", "time"))
-    found = expand(suite, {"eyes": FOUR})
-    board = "eyes__stress__leave_one_subject_out"
-    assert set(found.not_applicable) == {f"{board}/attention_lrcn", f"{board}/motion"}
-    assert "there is only eye" in found.not_applicable[f"{board}/attention_lrcn"]
-    assert found.not_applicable[f"{board}/motion"] == "takes acc; there is only eye"
-    assert {run.model for run in found.runs} == {"cnn", "time"}
-
-
-def test_not_applicable_for_a_window_that_is_too_short():
-    found = plan(models=("attention_lrcn", "cnn"), recipes={"attention_lrcn": {"window": 0.1}})
-    ((cell, reason),) = found.not_applicable.items()
-    assert cell.endswith("/attention_lrcn")
-    assert "longer window" in reason
-    assert {run.model for run in found.runs} == {"cnn"}
-
-
-def test_everything_not_applicable_is_no_error(monkeypatch):
-    monkeypatch.setitem(DATAMODULES, "eyes", EyesDataModule)
-    found = expand(Suite("s", datasets=("eyes",), models=("motion",)), {"eyes": FOUR})
-    assert found.runs == ()
-    assert len(found.not_applicable) == 1
-
-
-def test_left_out_subjects_are_noted_and_who_is_there_makes_the_id():
-    found = Prepared(FOUR.subjects, {"S5": "no file", "S6": "no file", "S7": "empty"}, FOUR.data)
-    partial = plan(found)
-    ((board, notes),) = partial.notes.items()
-    assert board == partial.runs[0].board
-    assert notes == ["left out: S5, S6: no file", "left out: S7: empty"]
-    assert partial.runs[0].id == plan().runs[0].id
-    fewer = Prepared(FOUR.subjects[:3], {}, FOUR.data)
-    assert plan(fewer).runs[0].id != plan().runs[0].id
-
-
-def with_recipe(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
-    monkeypatch.setattr(CNN, "published", dataclasses.replace(CNN.published, **changes))
-
-
-def test_changed_default_of_a_recipe_is_other_work(monkeypatch):
-    before = plan(models=("cnn",)).runs
-    with_recipe(monkeypatch, lr=CNN.published.lr * 2)
-    after = plan(models=("cnn",)).runs
-    assert not {run.id for run in before} & {run.id for run in after}
-    assert {run.recipe_label for run in after} == {"published"}
-
-
-def test_changed_default_of_a_probe_is_other_work(monkeypatch):
-    before = plan().runs
-    monkeypatch.setitem(
-        PROBES, "lda", dataclasses.replace(PROBES["lda"], published=ProbeRecipe(stride=15.0))
-    )
-    assert not {run.id for run in before} & {run.id for run in plan().runs}
-
-
-def test_suite_changes_the_recipe_and_the_row_says_so():
-    default = plan(models=("cnn",)).runs[0]
-    run = plan(models=("cnn",), recipes={"cnn": {"lr": 0.5, "max_epochs": 3}}).runs[0]
-    assert run.recipe_label == "published lr=0.5 max_epochs=3"
-    assert dict(run.recipe) == {**dataclasses.asdict(CNN.published), "lr": 0.5, "max_epochs": 3}
-    assert run.id != default.id
-
-
-def test_recipe_value_that_is_the_default_changes_nothing():
-    default = plan(models=("cnn",)).runs[0]
-    same = plan(models=("cnn",), recipes={"cnn": {"lr": CNN.published.lr}}).runs[0]
-    assert same == default
-
-
-@pytest.mark.parametrize("write", [int, float])
-def test_whole_numbers_are_the_same_work_however_they_are_written(write: Callable[[int], Any]):
-    run = plan(models=("cnn",), recipes={"cnn": {"window": write(20), "lr": write(1)}}).runs[0]
-    expected = plan(models=("cnn",), recipes={"cnn": {"window": 20.0, "lr": 1.0}}).runs[0]
-    assert run.id == expected.id
-    assert run.recipe_label == expected.recipe_label
-
-
-@pytest.mark.parametrize("name", ["seeds", "models", "splits"])
-def test_naming_one_twice_makes_no_run_twice(name):
-    values = {"seeds": (0, 0), "models": ("lda", "lda"), "splits": ("subject_hold_out",) * 2}
-    runs = plan(**{name: values[name]}).runs
-    assert len(runs) == len({run.id for run in runs})
-
-
 # --- the suites of this project
 
 
@@ -452,15 +299,23 @@ def test_quick_needs_no_data_and_full_takes_all():
     assert not full.recipes
 
 
+def test_distillation_has_all_distillers():
+    pairs = Suite.load("distillation").distillations
+    assert {pair.distiller for pair in pairs} == set(DISTILLERS)
+
+
+@pytest.mark.parametrize("dataset", DATAMODULES)
+def test_distillation_on_every_dataset(dataset):
+    suite = Suite.load("distillation")
+    nine = Prepared(tuple(f"s{number}" for number in range(9)), {}, "e" * 16)
+    plan = expand(suite, {dataset: nine})
+    tasks = len(DATAMODULES[dataset].tasks)
+    pairs = {(run.board, run.name) for run in plan.runs if run.distiller}
+    assert len(pairs) + len(plan.not_applicable) == tasks * len(suite.distillations)
+    without_ppg = {"uncertainty_weighted"} if dataset == "seed_v" else set()
+    assert {run.distiller for run in plan.runs} - {""} == set(DISTILLERS) - without_ppg
+
+
 def test_probes_and_models_share_no_name():
     assert not set(PROBES) & set(MODELS)
     assert all(isinstance(probe, Probe) for probe in PROBES.values())
-
-
-def test_fast_recipe_is_taken_by_models_that_have_one():
-    runs = {run.model: run for run in plan(models=("cnn", "lda"), recipe="fast").runs}
-    assert dict(runs["cnn"].recipe) == dataclasses.asdict(MODELS["cnn"].fast)
-    assert dict(runs["lda"].recipe) == dataclasses.asdict(PROBES["lda"].published)
-    assert (runs["cnn"].recipe_label, runs["lda"].recipe_label) == ("fast", "published")
-    with pytest.raises(SuiteError, match="did you mean fast"):
-        plan(models=("cnn",), recipe="fats")

@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 from benchmark import train
+from benchmark.efficiency import Efficiency, measure
 from benchmark.results import Store
 from benchmark.run import Result, Run
 from benchmark.train import BestEpoch, execute, make_datamodule, make_model, score_units
@@ -325,6 +326,62 @@ def test_result_of_a_network(trained, workshop):
     assert list(store.results()) == [result]
     assert result.raw
     assert result.error == result.traceback == ""
+
+
+def test_cost_of_a_network_is_that_of_its_model_before_training(trained, workshop):
+    store, run, result = trained
+    module = make_datamodule(run, workshop.places(store.root))
+    expected = measure(make_model(run, module), module.inputs, "cpu")
+    assert set(result.efficiency) == {"macs", "latency_ms", "cpu_latency_ms"}
+    assert result.efficiency["macs"] == expected.macs > 0
+    assert result.efficiency["latency_ms"] == result.efficiency["cpu_latency_ms"] > 0
+    assert result.parameters == expected.parameters
+
+
+def test_probe_has_no_cost(workshop, tmp_path):
+    assert execute(one_run(workshop, "majority"), workshop.places(tmp_path)).efficiency == {}
+
+
+def test_cost_is_measured_once_for_runs_of_one_architecture_and_input(
+    workshop, tmp_path, monkeypatch
+):
+    measured: list[tuple[str, tuple[str, ...]]] = []
+
+    def count(model: EmotionClassifier, inputs: Any, device: str) -> Efficiency:
+        measured.append((type(model).__name__, tuple(inputs)))
+        return Efficiency(len(measured), 10, 0.12345, 0.5)
+
+    monkeypatch.setattr(train, "measure", count)
+    monkeypatch.setattr(train, "_costs", {})
+    recipe = {"max_epochs": 1, "stride": 60.0}
+    recipes = {"cnn": recipe, "dnn": recipe}
+    short_window = {"cnn": {**recipe, "window": 30.0}}
+    runs = workshop.plan(["cnn", "dnn"], recipes=recipes, signals=("eda",))
+    cnn, again, dnn = runs[0], runs[1], runs[4]
+    both = workshop.plan(["cnn"], recipes=recipes, signals=("eda", "temp"))[0]
+    shorter = workshop.plan(["cnn"], recipes=short_window, signals=("eda",))[0]
+    results = [execute(run, workshop.places(tmp_path)) for run in (cnn, again, dnn, both, shorter)]
+    assert [result.error for result in results] == [""] * 5
+    assert [result.parameters for result in results] == [1, 1, 2, 3, 4]
+    assert measured == [
+        ("CNN", ("eda",)),
+        ("DNN", ("eda",)),
+        ("CNN", ("eda", "temp")),
+        ("CNN", ("eda",)),
+    ]
+    cost = {"macs": 10, "latency_ms": 0.1235, "cpu_latency_ms": 0.5}
+    assert [result.efficiency for result in results] == [cost] * 5
+
+
+def test_variants_of_a_model_are_measured_apart(monkeypatch, workshop, tmp_path):
+    monkeypatch.setattr(train, "measure", lambda *_: Efficiency(len(train._costs), 1, 1.0, 1.0))
+    monkeypatch.setattr(train, "_costs", {})
+    run = one_run(workshop)
+    module = make_datamodule(run, workshop.places(tmp_path))
+    model = make_model(run, module)
+    other = dataclasses.replace(run, arguments=(("layers", "study_1"),))
+    found = [train._cost(asked, module, model, "cpu").parameters for asked in (run, other, run)]
+    assert found == [0, 1, 0]
 
 
 def test_recipe_of_the_run_is_what_is_trained(workshop, tmp_path):

@@ -1,6 +1,8 @@
 import io
 import pickle
+import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.pickles import load_arrays
-from datamodules.signals.recording import Recording, Segment
+from datamodules.signals.recording import Fault, Recording, Segment
+from datamodules.signals.wesad_quest import read_intervals
 from datamodules.synthesis import wesad as synthesis
 from datamodules.wesad import SUBJECTS, WESADDataModule, WESADReader
 
@@ -172,6 +175,23 @@ def test_questionnaire_file(number: int) -> None:
         assert all(1 <= int(a) <= highest for a in row[1:] if a not in ("", "Nan"))
 
 
+@pytest.mark.parametrize("number", [2, 5, 14])
+def test_the_questionnaire_file_is_read_back(number: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(number)
+    order, planned, _ = synthesis._schedule(rng, number, 60)
+    path = tmp_path / f"S{number}_quest.csv"
+    path.write_text(synthesis._quest(rng, number, order, planned))
+    rows = [line.split(";") for line in path.read_text().splitlines() if line.startswith("# DIM")]
+    times = {interval.name: (interval.start, interval.stop) for interval in planned}
+    assert [
+        (interval.name, interval.start, interval.stop, dict(interval.ratings))
+        for interval in read_intervals(path)
+    ] == [
+        (name, *times[name], {"valence": float(row[1]), "arousal": float(row[2])})
+        for name, row in zip(order, rows, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [(170, "2.5"), (1740, "29"), (3030, "50.3"), (428, "7.08"), (125, "2.05"), (600, "10")],
@@ -314,6 +334,38 @@ def test_the_cache_takes_it(root: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("subject", ["S2", "S3"])
+def test_ratings_are_those_of_the_line_of_the_condition(root: Path, subject: str) -> None:
+    (found,) = WESADReader(root).read(subject)
+    text = (root / subject / f"{subject}_quest.csv").read_text()
+    rows = [line.split(";") for line in text.splitlines() if line.startswith("# DIM")]
+    names = {"Base": "baseline", "TSST": "stress", "Fun": "amusement"}
+    order = [names.get(name, "meditation") for name in list(schedule(text))[:5]]
+    expected = [(name, float(row[1]), float(row[2])) for name, row in zip(order, rows, strict=True)]
+    annotated = [segment.annotations for segment in found.segments]
+    assert [
+        (one["condition"], one["valence"], one["arousal"]) for one in annotated if len(one) > 1
+    ] == expected
+    alone = [one["condition"] for one in annotated if len(one) == 1]
+    assert alone == (["sRead", "fRead"] if subject == "S2" else ["bRead", "fRead", "sRead"])
+
+
+def test_a_subject_without_questionnaires(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "S2", tmp_path / "S2")
+    reader = WESADReader(tmp_path)
+    assert [path.name for path in reader.files("S2")] == ["S2.pkl", "S2_quest.csv"]
+    rated = store_subject(tmp_path / "cache", reader, {}, "S2")
+    (tmp_path / "S2" / "S2_quest.csv").unlink()
+    assert [path.name for path in reader.files("S2")] == ["S2.pkl"]
+    plain = store_subject(tmp_path / "cache", reader, {}, "S2")
+    assert plain.content != rated.content
+    assert plain.faults == rated.faults == ()
+    for before, after in zip(
+        rated.recordings[0].segments, plain.recordings[0].segments, strict=True
+    ):
+        assert after == replace(before, annotations={"condition": before.annotations["condition"]})
+
+
 @pytest.mark.parametrize(
     ("task", "expected"),
     [("stress", [0, 1, 0, None, None]), ("affect", [0, 1, 2, None, None])],
@@ -383,6 +435,92 @@ def test_segments_end_where_the_shortest_signal_does(tmp_path: Path) -> None:
     assert [(s.start, s.stop, s.annotations["condition"]) for s in found.segments] == [
         (1.0, 3.5, "stress")
     ]
+
+
+def with_schedule(root: Path, order: list[str], codes: list[int]) -> tuple[Recording, list[Fault]]:
+    """A file with a second of each code, and a schedule whose answers rise from 1 on."""
+    content = small(2 * len(codes))
+    content["label"] = np.repeat([code for pair in codes for code in (pair, 0)], 700)
+    times = [f"{minute}.0{minute}" for minute in range(1, 6)]
+    lines = [
+        ["# ORDER", *order],
+        ["# START", *times],
+        ["# END", *(time.replace(".0", ".5") for time in times)],
+        *(["# DIM", str(row), str(row + 3)] for row in range(1, 6)),
+    ]
+    (root / "S2").mkdir()
+    (root / "S2" / "S2.pkl").write_bytes(pickle.dumps(content, protocol=3))
+    (root / "S2" / "S2_quest.csv").write_text("\n".join(";".join(line) for line in lines))
+    *faults, found = WESADReader(root).read("S2")
+    assert isinstance(found, Recording)
+    return found, [fault for fault in faults if isinstance(fault, Fault)]
+
+
+@pytest.mark.parametrize(
+    ("order", "codes"),
+    [
+        (["Base", "TSST", "Medi 1", "Fun", "Medi 2"], [1, 2, 4, 3, 4]),
+        (["Base", "Fun", "Medi 1", "TSST", "Medi 2"], [1, 3, 4, 2, 4]),
+        (["Base", "TSST", "Medi 2", "Fun", "Medi 1"], [1, 2, 4, 3, 4]),  # S14
+    ],
+)
+def test_the_first_meditation_is_the_first_scheduled(
+    tmp_path: Path, order: list[str], codes: list[int]
+) -> None:
+    found, faults = with_schedule(tmp_path, order, codes)
+    ratings = [(s.annotations["valence"], s.annotations["arousal"]) for s in found.segments]
+    assert ratings == [(1.0, 4.0), (2.0, 5.0), (3.0, 6.0), (4.0, 7.0), (5.0, 8.0)]
+    assert faults == []
+
+
+def test_a_condition_that_the_schedule_has_more_often_is_not_rated(tmp_path: Path) -> None:
+    order = ["Base", "TSST", "Medi 1", "Fun", "Medi 2"]
+    found, faults = with_schedule(tmp_path, order, [1, 2, 4, 2, 3])
+    rated = {s.trial: s.annotations.get("valence") for s in found.segments}
+    assert rated == {1: 1.0, 2: None, 3: None, 4: None, 5: 4.0}
+    reason = "ratings: the schedule has {} another number of times; not added"
+    assert faults == [
+        Fault("1", 2, reason.format("stress"), omitted=False),
+        Fault("1", 4, reason.format("stress"), omitted=False),
+        Fault("1", 3, reason.format("meditation"), omitted=False),
+    ]
+
+
+def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path) -> None:
+    """Samples that say their label, for 15 minutes: a whole stride at 64 Hz would be 5 s off."""
+    content = small(900)
+    label = np.zeros(700 * 900, np.int32)
+    for code, first in ((1, 60), (2, 350), (3, 650)):
+        label[700 * first + 123 : 700 * (first + 200) + 456] = code
+    content["label"] = label
+    for key, rate in {"BVP": 64, "EDA": 4}.items():
+        times = np.arange(rate * 900) / rate
+        content["signal"]["wrist"][key] = label[np.rint(700 * times).astype(int), None] * 1.0
+    content["signal"]["chest"] = {
+        key: np.ones((700 * 900, 3 if key == "ACC" else 1), np.float16)
+        for key in content["signal"]["chest"]
+    }
+    content["signal"]["chest"]["ECG"] = label[:, None].astype(np.float16)
+    for subject in ("S2", "S3", "S4"):
+        (tmp_path / subject).mkdir()
+        raw = pickle.dumps({**content, "subject": subject}, protocol=3)
+        (tmp_path / subject / f"{subject}.pkl").write_bytes(raw)
+    module = WESADDataModule(
+        tmp_path,
+        "affect",
+        signals=["bvp", "eda", "ecg"],
+        subjects=["S2", "S3", "S4"],
+        window=60.0,
+        scaling="none",
+        cache_dir=tmp_path / "cache",
+    )
+    module.prepare_data()
+    module.setup()
+    for batch in module.test_dataloader():
+        assert len(batch.target) == 9
+        for signal in batch.signals.values():
+            expected = batch.target[:, None, None] + 1
+            assert (signal[:, :, 1:-1] == expected).all()
 
 
 def spoil(*keys: str, **change: Any) -> dict[str, Any]:

@@ -276,7 +276,7 @@ def test_head_is_a_strided_convolution_where_hops_are_whole_samples(
 )
 def test_tokens_of_any_rate_read_the_samples_of_their_time(spec: SignalSpec, seconds: int) -> None:
     head = Head(spec, 61, seconds / 64)
-    samples = head.samples.view(61, -1)
+    samples = head.samples.view(61 if spec.n_times > 1 else 1, -1).expand(61, -1)
     length = samples.shape[1]
     assert length == max(1, round(seconds / 16 * spec.sfreq))
     assert samples.min() == 0
@@ -443,6 +443,21 @@ def test_loss_is_cross_entropy_and_a_penalty_on_the_kernels(kind: Any) -> None:
     found.backward()
     weight = next(p for name, p in model.named_parameters() if "filters.weight" in name)
     torch.testing.assert_close(weight.grad, 0.002 * weight)
+
+
+def test_a_static_vector_gives_every_token_the_same_and_is_computed_once() -> None:
+    torch.manual_seed(0)
+    head = Head(SignalSpec(5, 1, 1 / 3600), 61, 0.0625).eval()
+    held = Head(SignalSpec(5, 61, 16.0), 61, 0.0625).eval()  # its tokens overlap: another length
+    assert len(head.samples) == 1
+    assert len(held.samples) > 61
+    window = torch.randn(3, 5, 1)
+    tokens = head(window)
+    assert tokens.shape == (3, 61, 64)
+    assert torch.equal(tokens, tokens[:, :1].expand(-1, 61, -1))
+    head.train()
+    dropped = head(window)
+    assert not torch.equal(dropped, dropped[:, :1].expand(-1, 61, -1))
 
 
 def test_initial_weights_fill_their_bounds() -> None:

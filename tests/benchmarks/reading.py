@@ -1,0 +1,136 @@
+"""What a run pays to open recordings that were read before. Run by hand, in minutes:
+
+    OMP_NUM_THREADS=1 python tests/benchmarks/reading.py
+
+Writes a subject of DEAP (40 x 40 x 8064 numbers) and one of WESAD (as long as the published S2) in
+full size into a temporary folder. Every figure is a wall-clock median over processes of their own,
+which have imported everything and compiled the solver of cvxEDA, but have opened nothing:
+
+first   store_subject with an empty cache: raw file, preprocessing, digests, cache
+second  store_subject again, which is what every run pays: the cache's key, then its contents
+opened  raw files that Python opened, the first and the second time; their sizes may be looked at
+join    all signals of the subject, each written as one array, which is done once
+map     the same arrays memory-mapped, which every run does
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datamodules import DATAMODULES
+from datamodules.cache import Archive, StoredSubject, store_subject
+from datamodules.signals.cvxeda import decompose
+from datamodules.synthesis import deap, wesad
+
+S2_MINUTES = 29.35
+"""Labelled minutes of a condition with which a made-up S2 lasts as long as the published one."""
+SUBJECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "deap": ("s01", lambda root: deap.write(root, 1)),
+    "wesad": ("S2", lambda root: wesad.write(root, 1, minutes=S2_MINUTES)),
+}
+FIRST, SECOND = 3, 9
+"""Repeats."""
+LARGEST_SHARE = 0.01
+"""Of the first time's seconds that the second may take."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of each part, and the raw files that were opened to store the subject."""
+
+    store: float
+    join: float
+    map: float
+    opened: tuple[str, ...]
+
+
+def measure(dataset: str, root: Path, cache: Path) -> Measured:
+    """Store, join and map the subject, with an empty cache or not."""
+    module, (subject, _) = DATAMODULES[dataset], SUBJECTS[dataset]
+    decompose(np.linspace(1.0, 2.0, 100), 4.0)
+    opened: list[str] = []
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str | bytes):
+            path = Path(os.fsdecode(arguments[0]))
+            if path.is_relative_to(root):
+                opened.append(path.name)
+
+    sys.addaudithook(watch)
+    start = time.perf_counter()
+    stored = store_subject(cache, module.reader(root), module.preprocessing, subject)
+    seconds = time.perf_counter() - start
+    archive = Archive(cache, (stored,))
+
+    def join() -> None:
+        for signal in names(stored):
+            archive.join(signal)
+
+    return Measured(seconds, timed(join), timed(lambda: mapped(archive)), tuple(opened))
+
+
+def names(stored: StoredSubject) -> Sequence[str]:
+    return list(stored.recordings[0].signals)
+
+
+def mapped(archive: Archive) -> None:
+    for signal in names(archive.subjects[0]):
+        archive.samples(signal)
+
+
+def timed(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def row(dataset: str, folder: Path) -> tuple[str, bool]:
+    """A line of the table, and whether the second time is as it should be."""
+    subject, write = SUBJECTS[dataset]
+    root = folder / "raw"
+    write(root)
+    module = DATAMODULES[dataset]
+    (path, *_) = module.reader(root).files(subject)
+
+    def alone(repeat: int) -> Measured:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(measure, dataset, root, folder / f"cache {repeat}").result()
+
+    firsts = [alone(repeat) for repeat in range(FIRST)]
+    seconds = [alone(0) for _ in range(SECOND)]
+    first, second = (statistics.median(m.store for m in runs) for runs in (firsts, seconds))
+    before, again = ({name for m in runs for name in m.opened} for runs in (firsts, seconds))
+    share = second / first
+    cells = (
+        f"{module.title:8}{path.stat().st_size / 1e6:8.0f} MB{first:9.2f} s{1e3 * second:8.1f} ms"
+        f"{100 * share:9.3f} %{len(before):7} / {len(again)}"
+        f"{statistics.median(m.join for m in firsts):9.2f} s"
+        f"{1e3 * statistics.median(m.map for m in seconds):8.1f} ms"
+    )
+    return cells, share < LARGEST_SHARE and not again and bool(before)
+
+
+def main() -> int:
+    print("dataset     raw file      first     second    second/first  opened     join        map")
+    kept = True
+    for dataset in SUBJECTS:
+        with tempfile.TemporaryDirectory() as folder:
+            cells, good = row(dataset, Path(folder).resolve())
+        print(cells, flush=True)
+        kept &= good
+    print(f"the second time takes less than {LARGEST_SHARE:.0%} and opens no raw file: {kept}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
