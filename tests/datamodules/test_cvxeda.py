@@ -90,7 +90,7 @@ def of(shape: str, n_times: int, sfreq: float) -> Array:
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize(
-    "n_times, sfreq", [(3, 4.0), (10, 4.0), (10, 128.0), (130, 4.0), (300, 25.0)]
+    ("n_times", "sfreq"), [(3, 4.0), (10, 4.0), (10, 128.0), (130, 4.0), (300, 25.0)]
 )
 @pytest.mark.parametrize("shape", shapes(10, 4.0))
 def test_optimality_conditions(shape: str, n_times: int, sfreq: float, boundary: Boundary) -> None:
@@ -100,13 +100,13 @@ def test_optimality_conditions(shape: str, n_times: int, sfreq: float, boundary:
     y = z_scored(values)
     alpha, gamma = DEFAULTS["alpha"], DEFAULTS["gamma"]
     program = Program(n_times, sfreq, boundary, **DEFAULTS)
-    tonic, phasic, p, l, _ = cvxeda.solve(y, program)
+    tonic, phasic, p, spline, _ = cvxeda.solve(y, program)
     A, M, B, C = assemble(n_times, sfreq, boundary)
     rows = slice(2 if boundary == "free" else 0, None)
     e = tonic + phasic - y
-    objective = e @ e / 2 + alpha * p.sum() + gamma * (l @ l) / 2
+    objective = e @ e / 2 + alpha * p.sum() + gamma * (spline @ spline) / 2
 
-    # primal feasibility: p and phasic come from one q, tonic from l and a line
+    # primal feasibility: p and phasic come from one q, tonic from a spline and a line
     scale = 1 + np.abs(phasic).max()
     assert (p >= 0).all()
     stacked = np.concatenate([A[rows] / A.max(), M[rows]])
@@ -115,13 +115,13 @@ def test_optimality_conditions(shape: str, n_times: int, sfreq: float, boundary:
     assert stacked @ q == pytest.approx(both, abs=1e-8 * scale)
     assert np.all(p[: rows.start] == 0)
     assert np.all(phasic[: rows.start] == 0)
-    line = np.linalg.lstsq(C, tonic - B @ l, rcond=None)[0]
-    assert B @ l + C @ line == pytest.approx(tonic, abs=1e-9 * scale)
+    line = np.linalg.lstsq(C, tonic - B @ spline, rcond=None)[0]
+    assert B @ spline + C @ line == pytest.approx(tonic, abs=1e-9 * scale)
 
     # stationarity, which also gives the multipliers
     multipliers = alpha + np.linalg.lstsq(A[rows].T, M.T @ e, rcond=None)[0]
     assert A[rows].T @ (multipliers - alpha) == pytest.approx(M.T @ e, abs=1e-7 * scale)
-    assert B.T @ e + gamma * l == pytest.approx(0, abs=1e-7 * scale)
+    assert B.T @ e + gamma * spline == pytest.approx(0, abs=1e-7 * scale)
     assert C.T @ e == pytest.approx(0, abs=1e-7 * scale)
 
     # dual feasibility and complementarity
@@ -130,7 +130,7 @@ def test_optimality_conditions(shape: str, n_times: int, sfreq: float, boundary:
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("n_times, sfreq", [(10, 4.0), (240, 4.0), (997, 15.5), (3000, 50.0)])
+@pytest.mark.parametrize(("n_times", "sfreq"), [(10, 4.0), (240, 4.0), (997, 15.5), (3000, 50.0)])
 def test_is_as_good_as_cvxopt(n_times: int, sfreq: float, boundary: Boundary) -> None:
     for seed in range(3):
         eda = made_up(n_times, sfreq, seed)
@@ -248,7 +248,7 @@ def test_samples_that_are_not_finite(bad: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         ({"boundary": "2025"}, "boundary"),
         ({"tau_fast": 2.0}, "tau_fast < tau_slow"),
