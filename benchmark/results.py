@@ -6,19 +6,25 @@
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
 
-Every file is written under a temporary name, flushed to the disk and renamed. ``result.json`` comes
-last: without it a run has not happened. It is created by a link, which fails if the name is taken,
-so of two that finish the same run the first wins.
+A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
+``result.json`` last, and the folder is renamed at once to the run's own. That fails if the run has
+files already, so of two that finish the same run the first wins, with all of its files; what the
+second found goes to ``conflict-<digest>.json`` beside them if it differs. Other files are written
+under a temporary name, flushed and renamed. There are no locks and no shared files that grow, so
+that a network file system and several machines will do.
 """
 
+import errno
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +39,41 @@ ANEW = "Delete it; affectbench run writes it anew."
 
 class StoreError(BenchmarkError):
     """A store that cannot be read or written."""
+
+
+class DiskFullError(BenchmarkError):
+    """No room for what must be written."""
+
+    status = 1
+
+
+def is_full(error: BaseException) -> TypeGuard[OSError]:
+    """Whether it says that a disk, or its user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def full_disk(*paths: Path) -> DiskFullError:
+    """What to say when a file cannot be written for want of room: where there is least."""
+    chains = [(path, *path.absolute().parents) for path in paths]
+    there = [next(folder for folder in chain if folder.is_dir()) for chain in chains]
+    left, fullest = min((shutil.disk_usage(folder).free, folder) for folder in there)
+    free = left / 2**20
+    return DiskFullError(
+        f"{fullest}: no room to write, {free:.1f} MiB are free there (a quota may allow less). "
+        "What was finished is kept: make room and call again, or name folders elsewhere with "
+        "--runs, --cache, --leaderboards and TMPDIR"
+    )
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Say of a full disk where it is full."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise full_disk(path) from error
+        raise
 
 
 class Store:
@@ -62,58 +103,78 @@ class Store:
                 result = Result.from_dict(_read_json(path))
             yield result
 
+    def result(self, run: Run) -> Result | None:
+        """What is on record of a run."""
+        path = self.folder(run) / RESULT
+        with _understood(path):
+            try:
+                return Result.from_dict(_read_json(path))
+            except FileNotFoundError:
+                return None
+
+    def conflicts(self) -> list[Path]:
+        """Results that differ from those which were committed before them."""
+        return sorted(self.root.glob("*/*/*/conflict-*.json"))
+
     def save(
         self,
         result: Result,
         predictions: Mapping[str, npt.NDArray[Any]] | None = None,
         files: Mapping[str, Path] | None = None,
     ) -> bool:
-        """Commit a result, side files first.
+        """Commit a result with its side files.
 
         Args:
             result: Done or failed. A failed result is replaced by the next; a done one never.
             predictions: Columns a window, for ``predictions.npz``.
-            files: Finished files to move in, by name.
+            files: Finished files to copy, by name.
 
         Returns:
-            False if the run was already done; nothing is changed then.
+            False if the run was already done; at most a conflict is added then.
+
+        Raises:
+            DiskFullError: There is no room; the store is as it was.
         """
         folder = self.folder(result.run)
-        before = self.status(result.run)
-        if before == "done":
-            return False
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "run.json", result.run.as_dict())
-        if predictions is not None:
-            with _replaced(folder / "predictions.npz") as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **predictions)
-                _flush(file.fileno())
-        for name, path in (files or {}).items():
-            with _replaced(folder / name) as temporary:
-                shutil.copyfile(path, temporary)
-                with temporary.open("rb") as file:
-                    _flush(file.fileno())
-        _flush_folder(folder)
-        if before == "failed":
-            (folder / RESULT).unlink(missing_ok=True)
-        return self._link(folder / RESULT, result)
-
-    def _link(self, path: Path, result: Result) -> bool:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        temporary = Path(name)
-        try:
-            temporary.chmod(READABLE)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(_as_text(result.as_dict()))
-                file.flush()
-                _flush(file.fileno())
-            try:
-                path.hardlink_to(temporary)
-            except FileExistsError:
+        with _room(folder):
+            if self._done_before(result):
                 return False
-        finally:
-            temporary.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _own_folder(folder) as stage:
+                _write(stage / "run.json", _as_text(result.run.as_dict()))
+                if predictions is not None:
+                    with (stage / "predictions.npz").open("wb") as file:
+                        np.savez(file, allow_pickle=False, **predictions)
+                        _flush(file.fileno())
+                for name, path in (files or {}).items():
+                    shutil.copyfile(path, stage / name)
+                    with (stage / name).open("rb") as file:
+                        _flush(file.fileno())
+                _write(stage / RESULT, _as_text(result.as_dict()))
+                _flush_folder(stage)
+                return self._install(stage, result)
+
+    def _install(self, stage: Path, result: Result) -> bool:
+        folder = self.folder(result.run)
+        while not _renamed(stage, folder):
+            if self._done_before(result):
+                return False
+            with _own_folder(folder) as aside:  # what failed before, or an interrupted older commit
+                with suppress(FileNotFoundError):  # another has just done the same
+                    folder.rename(aside)
+                if _is_done(aside / RESULT):  # another has committed since the look
+                    _renamed(aside, folder)
+        _flush_folder(folder.parent)
+        return True
+
+    def _done_before(self, result: Result) -> bool:
+        """Whether the run is done already; a result that differs is kept as evidence."""
+        if self.status(result.run) != "done":
+            return False
+        first = self.result(result.run)
+        if first and result.status == "done" and first.findings != result.findings:
+            found = hashlib.sha256(_as_text(result.findings).encode()).hexdigest()[:12]
+            write_json(self.folder(result.run) / f"conflict-{found}.json", result.as_dict())
         return True
 
     def predictions(self, run: Run) -> dict[str, npt.NDArray[Any]]:
@@ -163,11 +224,10 @@ def write_json(path: Path, value: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file at once, or leave it as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replaced(path) as temporary, temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        _flush(file.fileno())
+    with _room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _room(path), _replaced(path) as temporary:
+        _write(temporary, text)
 
 
 @contextmanager
@@ -183,6 +243,42 @@ def _replaced(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _own_folder(path: Path) -> Iterator[Path]:
+    """A new hidden folder, on the disk of ``path`` and out of sight of who looks for results."""
+    folder = path.parent.parent / f".{path.name}-{uuid.uuid4().hex}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _renamed(folder: Path, name: Path) -> bool:
+    """Give a folder a name; False if a folder with files in it has that name."""
+    try:
+        folder.rename(name)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _is_done(path: Path) -> bool:
+    try:
+        return bool(_read_json(path)["status"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        _flush(file.fileno())
 
 
 def _flush(descriptor: int) -> None:

@@ -203,6 +203,15 @@ class Result:
     error: str = ""
     traceback: str = ""
 
+    @property
+    def findings(self) -> dict[str, Any]:
+        """What two results of the same run must agree on, as plain values."""
+        return {
+            "scores": {subject: dict(values) for subject, values in self.scores.items()},
+            "units": dict(self.units),
+            "confusion": dict(self.confusion),
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**dataclasses.asdict(self), "run": self.run.as_dict(), "id": self.run.id}
