@@ -20,8 +20,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 if everything asked for is there; 1 if runs failed or subjects were left out, the rest is
-        written; 2 for a call that cannot be done.
+        0 if everything asked for is there; 1 if runs failed, subjects were left out or a disk is
+        full, what was finished is written; 2 for a call that cannot be done.
     """
     arguments = _parser().parse_args(words)
     try:
@@ -32,10 +32,14 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return DONE
     except Exception as error:
+        from benchmark.results import full_disk, is_full
+
+        if is_full(error):
+            error = full_disk(Path(error.filename or "."))
         if not getattr(error, "for_user", False):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return WRONG_CALL
+        return int(getattr(error, "status", WRONG_CALL))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="workers on each device; default: 1 a GPU, 1 a core on the CPU",
     )
+    how.add_argument(
+        "--timeout",
+        type=_positive,
+        metavar="MINUTES",
+        help="kill a run that takes longer; default: none is",
+    )
     how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
@@ -151,6 +161,13 @@ def _option(text: str) -> tuple[str, str]:
     if not separator:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
     return name, value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
+    return value
 
 
 def _effect(text: str) -> float:
@@ -314,7 +331,8 @@ def _run(arguments: argparse.Namespace) -> int:
         )
 
     if todo:
-        run_all(todo, places, devices, finished)
+        timeout = arguments.timeout and arguments.timeout * 60
+        run_all(todo, places, devices, finished, timeout)
     else:
         print("nothing to compute: every run of this suite is finished")
     boards = write_leaderboards(store, arguments.leaderboards)
@@ -408,7 +426,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from benchmark.results import Store
+    from benchmark.results import RESULT, Store
     from benchmark.run import BenchmarkError
 
     store = Store(arguments.runs)
@@ -424,6 +442,8 @@ def _status(arguments: argparse.Namespace) -> int:
         counts[store.status(run) or "open"] += 1
     for board, counts in boards.items():
         print(f"{board}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+    for path in store.conflicts():
+        print(f"another result than {RESULT} beside it: {path}", file=sys.stderr)
     return FAILED if any(counts["failed"] for counts in boards.values()) else DONE
 
 

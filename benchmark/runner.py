@@ -2,7 +2,8 @@
 
 Workers are forked from a server process that has torch, lightning and this project imported, so a
 worker starts in hundredths of a second. Each is bound to one device and one torch thread and lives
-for many runs. A worker that dies costs one attempt of one run; a worker whose runner dies ends.
+for many runs. A worker that dies, hangs or runs out of memory costs one attempt of one run; a
+worker whose runner dies ends. A full disk ends the call.
 """
 
 import multiprocessing
@@ -10,18 +11,23 @@ import os
 import signal
 import sys
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-from benchmark.results import Store
+from benchmark.results import DiskFullError, Store
 from benchmark.run import Result, Run
-from benchmark.train import Places, commit, execute
+from benchmark.train import Places, commit, execute, out_of_memory
 
 ATTEMPTS = 2
-"""A run whose worker died is tried so many times in all before it counts as failed."""
+"""A run whose worker died, hung or ran out of memory is tried so many times before it failed."""
+GRACE = 10.0
+"""Seconds that a worker has to clean up after itself when it is told to end."""
+LOST, OUT_OF_MEMORY, DISK_FULL = "lost", "out of memory", "disk full"
+"""How an attempt may end besides ``"done"`` and ``"failed"``; nothing is committed then."""
 THREADS = 1
 """Torch threads of a worker: small models side by side lose time with more, and numbers change."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -56,6 +62,8 @@ class _Worker:
     process: ForkServerProcess
     connection: Connection
     run: Run | None = None
+    last: bool = True
+    started: float = 0.0
 
 
 def run_all(
@@ -63,6 +71,7 @@ def run_all(
     places: Places,
     devices: Sequence[str],
     finished: Callable[[Finished], None],
+    timeout: float | None = None,
 ) -> None:
     """Do runs on workers, one a device named, and commit every result.
 
@@ -70,53 +79,115 @@ def run_all(
         runs: In the order in which they should start; one that has teachers among them waits for
             them.
         places: Where; its device is set by the worker.
-        devices: ``"cpu"`` or the number of a GPU; a name given twice makes two workers.
+        devices: ``"cpu"`` or the number of a GPU; a name given twice makes two workers. After one
+            of them ran out of memory, the device has one worker less for the rest of the call.
         finished: Called in this process after each run.
+        timeout: Seconds after which the worker of a run is killed.
+
+    Raises:
+        DiskFullError: No room for a result; the runs in flight are given up.
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
     waiting = deque(runs)
     unfinished = {run.id for run in runs}
+    attempts: Counter[str] = Counter()
 
     def report(event: Finished) -> None:
         unfinished.discard(event.run.id)
         finished(event)
 
-    attempts: dict[str, int] = {}
     workers = [_start(context, device, places, alive) for device in devices[: max(1, len(waiting))]]
     try:
-        while waiting or any(worker.run for worker in workers):
+        while True:
             for worker in workers:
                 ready = None if worker.run else _next(waiting, unfinished)
                 if ready:
                     waiting.remove(ready)
-                    worker.run = ready
-                    attempts[worker.run.id] = attempts.get(worker.run.id, 0) + 1
+                    attempts[ready.id] += 1
+                    worker.run, worker.last = ready, attempts[ready.id] == ATTEMPTS
+                    worker.started = time.monotonic()
                     _send(worker)
             busy = [worker for worker in workers if worker.run]
-            wait([item for w in busy for item in (w.connection, w.process.sentinel)])
+            if not busy:
+                break
+            pipes = [item for w in busy for item in (w.connection, w.process.sentinel)]
+            wait(pipes, _patience(busy, timeout))
             for worker in busy:
-                run = worker.run
-                if run is None:
+                event = _event(worker, timeout)
+                if event is None:
                     continue
-                if worker.connection.poll():
-                    answer = _received_from(worker)
-                    if answer is not None:
-                        report(answer)
-                        worker.run = None
-                        continue
-                if not worker.process.is_alive():
-                    workers[workers.index(worker)] = _start(context, worker.device, places, alive)
-                    if attempts[run.id] < ATTEMPTS:
-                        waiting.appendleft(run)
-                    else:
-                        report(_died(run, places, worker.process.exitcode))
+                worker.run = None
+                if event.status == DISK_FULL:
+                    raise DiskFullError(event.error)
+                if event.status not in (LOST, OUT_OF_MEMORY):
+                    report(event)
+                    continue
+                if event.status == LOST:
+                    waiting.appendleft(event.run)
+                else:  # when others have ended, there may be more memory
+                    waiting.append(event.run)
+                _end(worker)
+                place = workers.index(worker)
+                if event.status == LOST or [w.device for w in workers].count(worker.device) == 1:
+                    workers[place] = _start(context, worker.device, places, alive)
+                else:
+                    del workers[place]
+                if attempts[event.run.id] == ATTEMPTS:
+                    waiting.remove(event.run)
+                    report(_given_up(event, places))
     finally:
-        lifeline.close()
         for worker in workers:
-            worker.connection.close()
             worker.process.terminate()
-            worker.process.join()
+        for worker in workers:
+            _end(worker)
+        lifeline.close()
+
+
+def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
+    """Seconds until the first of some workers has had its time."""
+    if timeout is None:
+        return None
+    return max(0.0, min(worker.started for worker in busy) + timeout - time.monotonic())
+
+
+def _event(worker: _Worker, timeout: float | None) -> Finished | None:
+    """How a worker's run ended; None while it goes on."""
+    assert worker.run is not None
+    if worker.connection.poll():
+        answer = _received_from(worker)
+        if answer is not None:
+            return answer
+    cause = ""
+    if not worker.process.is_alive():
+        cause = _cause_of_death(worker.process.exitcode)
+    elif timeout is not None and time.monotonic() - worker.started > timeout:
+        worker.process.kill()
+        worker.process.join()
+        cause = f"the run had not ended after {timeout / 60:g} minutes; --timeout sets how long"
+    return Finished(worker.run, LOST, cause, None, 0.0) if cause else None
+
+
+def _cause_of_death(exitcode: int | None) -> str:
+    cause = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit status {exitcode}"
+    hint = "; the machine may be out of memory" if exitcode == -signal.SIGKILL else ""
+    return f"the worker died ({cause}){hint}"
+
+
+def _given_up(event: Finished, places: Places) -> Finished:
+    """Commit the failure of a run that no worker came to the end of."""
+    error = f"{event.error} ({ATTEMPTS} attempts)"
+    store = Store(places.runs)
+    store.save(Result(event.run, "failed", error=error, commit=commit()))
+    found = store.result(event.run)  # done, if it was lost after its last word to the disk
+    return _told(found) if found else replace(event, status="failed", error=error)
+
+
+def _told(result: Result) -> Finished:
+    values = [score["macro_f1"] for score in result.scores.values()]
+    score = sum(values) / len(values) if values else None
+    seconds = sum(result.seconds.values())
+    return Finished(result.run, result.status, result.error, score, seconds)
 
 
 def _next(waiting: deque[Run], unfinished: set[str]) -> Run | None:
@@ -135,9 +206,18 @@ def _start(context: ForkServerContext, device: str, places: Places, alive: Conne
     return _Worker(device, process, here)
 
 
+def _end(worker: _Worker) -> None:
+    """Let a worker clean up and end, and see to it that it does."""
+    worker.process.terminate()
+    worker.process.join(GRACE)
+    worker.process.kill()
+    worker.process.join()
+    worker.connection.close()
+
+
 def _send(worker: _Worker) -> None:
     try:
-        worker.connection.send(worker.run)
+        worker.connection.send((worker.run, worker.last))
     except (BrokenPipeError, ConnectionResetError):
         worker.process.join()  # it died while idle; the loop finds it dead and starts another
 
@@ -152,33 +232,29 @@ def _received_from(worker: _Worker) -> Finished | None:
     return answer
 
 
-def _died(run: Run, places: Places, exitcode: int | None) -> Finished:
-    cause = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit status {exitcode}"
-    hint = "; the machine may be out of memory" if exitcode == -signal.SIGKILL else ""
-    error = f"the worker died ({cause}) {ATTEMPTS} times{hint}"
-    Store(places.runs).save(Result(run, "failed", error=error, commit=commit()))
-    return Finished(run, "failed", error, None, 0.0)
-
-
 def _work(connection: Connection, alive: Connection, device: str, places: Places) -> None:
     """Life of a worker: take a run, do it, say so, until the runner is gone."""
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # temporary files go on the way out
     os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
     import torch
 
     torch.set_num_threads(THREADS)
     places = replace(places, device="cpu" if device == "cpu" else "cuda")
-    for run in _received(connection):
-        result = execute(run, places, THREADS)
-        values = [score["macro_f1"] for score in result.scores.values()]
-        score = sum(values) / len(values) if values else None
-        connection.send(
-            Finished(run, result.status, result.error, score, sum(result.seconds.values()))
-        )
+    for run, last in _received(connection):
+        try:
+            event = _told(execute(run, places, THREADS, last))
+        except DiskFullError as error:
+            event = Finished(run, DISK_FULL, str(error), None, 0.0)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            event = Finished(run, OUT_OF_MEMORY, str(error), None, 0.0)
+        connection.send(event)
 
 
-def _received(connection: Connection) -> Iterator[Run]:
+def _received(connection: Connection) -> Iterator[tuple[Run, bool]]:
     while True:
         try:
             yield connection.recv()

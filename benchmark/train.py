@@ -27,7 +27,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
 from benchmark.probes import PROBES, fit_probe
-from benchmark.results import Store
+from benchmark.results import Store, full_disk, is_full
 from benchmark.run import Result, Run
 from benchmark.tracking import LoggerName, close_logger, make_logger
 from datamodules import DATAMODULES
@@ -103,13 +103,18 @@ class BestEpoch(L.Callback):
         pl_module.load_state_dict(self.state)
 
 
-def execute(run: Run, places: Places, threads: int = 1) -> Result:
+def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Result:
     """Do a run and commit its result; what goes wrong becomes a failed result.
 
     Args:
         run: What to do.
         places: Where.
         threads: What torch was allowed, for the record.
+        last: Whether running out of memory is a failed result too, or is raised for the caller to
+            try again.
+
+    Raises:
+        DiskFullError: A file could not be written, which is no fault of the run.
     """
     store = Store(places.runs)
     common: dict[str, Any] = {
@@ -128,6 +133,10 @@ def execute(run: Run, places: Places, threads: int = 1) -> Result:
                 found, predictions = _compute(run, places, scratch)
                 result = Result(status="done", **common, **found)
             except Exception as error:  # whatever it is becomes the run's result
+                if is_full(error):
+                    raise full_disk(Path(name), places.cache, places.runs) from error
+                if out_of_memory(error) and not last:
+                    raise
                 logging.getLogger(__name__).exception("run failed")
                 result = Result(
                     status="failed",
@@ -138,6 +147,12 @@ def execute(run: Run, places: Places, threads: int = 1) -> Result:
         files = (log, *(scratch / name for name in SIDE_FILES))
         store.save(result, predictions, {path.name: path for path in files if path.is_file()})
     return result
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether there was too little memory, of the machine or of its GPU."""
+    on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or on_cpu
 
 
 def _compute(

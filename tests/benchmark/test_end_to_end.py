@@ -1,6 +1,7 @@
 """The command as a user calls it: in a process of its own, also when that process is killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,6 +180,49 @@ def test_runner_killed(undisturbed, started, tmp_path, suite):
     assert again.returncode == 0, again.stderr
     assert f"{n_done} of them finished before, {12 - n_done} to do" in again.stdout
     assert_same(boards(tmp_path), undisturbed[1])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder ``runs`` that holds hardly anything."""
+    path = tmp_path / "runs"
+    path.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(path)]
+    if (
+        not shutil.which("mount")
+        or subprocess.run(words, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("mounting a small disk needs root")
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def test_full_disk(undisturbed, small_disk, tmp_path, suite):
+    stopped = call(tmp_path, suite, "--jobs-per-device", "2")
+    assert stopped.returncode == 1
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith(f"DiskFullError: {small_disk}")
+    assert "MiB are free" in line
+    assert "make room and call again" in line
+    assert [path for path in small_disk.rglob("*") if path.name.startswith(".")] == []
+    finished = list(small_disk.rglob("result.json"))
+    assert 1 <= len(finished) < 12
+    assert wait_until_none(tmp_path) == {}
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    again = call(tmp_path, suite)
+    assert again.returncode == 0, again.stderr
+    assert f"{len(finished)} of them finished before" in again.stdout
+    assert_same(boards(tmp_path), undisturbed[1])
+
+
+def test_two_runners_at_once(undisturbed, started, tmp_path):
+    both = [started(), started()]
+    told = [process.stdout.read() for process in both]
+    assert [process.wait(PATIENCE) for process in both] == [0, 0], told
+    assert_same(boards(tmp_path), undisturbed[1])
+    runs = tmp_path / "runs"
+    assert list(runs.rglob("conflict-*.json")) == []
+    assert [path for path in runs.rglob("*") if path.name.startswith(".")] == []
 
 
 def test_worker_killed(undisturbed, started, tmp_path):

@@ -70,6 +70,53 @@ def test_worker_ends_in_the_middle_of_a_run_when_the_runner_is_gone(workshop, tm
         worker.connection.close()
 
 
+def test_run_that_does_not_end_is_killed_and_tried_again(workshop, tmp_path):
+    endless = {"cnn": {"max_epochs": 10**6, "patience": None, "stride": 30.0}}
+    run = workshop.plan(["cnn"], recipes=endless)[0]
+    told: list[Finished] = []
+    run_all([run], workshop.places(tmp_path), ["cpu"], told.append, timeout=1.5)
+    (failed,) = Store(tmp_path).results()
+    assert "had not ended after 0.025 minutes" in failed.error
+    assert "2 attempts" in failed.error
+    assert "--timeout" in failed.error
+    assert [(event.run, event.status) for event in told] == [(run, "failed")]
+    assert multiprocessing.active_children() == []
+
+
+def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
+    workshop, tmp_path, monkeypatch
+):
+    sent, n_workers = [], []
+    send = runner._send
+
+    def seen_send(worker):
+        n_workers.append(len(multiprocessing.active_children()))
+        sent.append((worker.run, worker.last))
+        send(worker)
+
+    monkeypatch.setattr(runner, "_send", seen_send)
+    huge = workshop.plan(["mlstm_fcn"], arguments={"mlstm_fcn": {"cells": 10**8}})[0]
+    runs = [huge, *workshop.plan(["majority"])]
+    told: list[Finished] = []
+    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], told.append)
+    store = Store(tmp_path)
+    assert [store.status(run) for run in runs] == ["failed", "done", "done", "done", "done"]
+    assert [(run, last) for run, last in sent if run == huge] == [(huge, False), (huge, True)]
+    assert n_workers[0] == 2
+    assert n_workers[-1] == 1
+    assert {event.run: event.status for event in told} == {r: store.status(r) for r in runs}
+    failed = store.result(huge)
+    assert "allocate" in failed.error
+    assert "Traceback" in failed.traceback
+
+
+def test_run_whose_worker_died_after_its_last_word_is_done(workshop, finished, tmp_path):
+    (result, *_) = finished.results()
+    Store(tmp_path).save(result)
+    event = Finished(result.run, runner.LOST, "the worker died", None, 0.0)
+    assert runner._given_up(event, workshop.places(tmp_path)).status == "done"
+
+
 def test_more_workers_than_runs(workshop, tmp_path):
     runs = workshop.plan(["majority"])[:2]
     told: list[Finished] = []
