@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from benchmark.leaderboard import Board
     from benchmark.plan import Prepared
     from benchmark.run import Run
+    from benchmark.schedule import Estimate
     from benchmark.suite import Suite
 
 DONE, FAILED, WRONG_CALL = 0, 1, 2
@@ -114,6 +115,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MINUTES",
         help="kill a run that takes longer; default: none is",
     )
+    how.add_argument(
+        "--max-hours",
+        type=_positive,
+        metavar="H",
+        help="start no run that would end later than that from now",
+    )
+    how.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="only the I-th of N parts of the runs; write no leaderboards",
+    )
     how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
@@ -168,6 +181,13 @@ def _positive(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
     return value
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text}")
+    return int(number), int(count)
 
 
 def _effect(text: str) -> float:
@@ -278,6 +298,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from benchmark.plan import expand
     from benchmark.results import Store
     from benchmark.runner import Finished, run_all
+    from benchmark.schedule import Costs, estimate, ordered, shard
     from benchmark.suite import Suite
     from benchmark.train import Places
 
@@ -303,18 +324,21 @@ def _run(arguments: argparse.Namespace) -> int:
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
     store = Store(arguments.runs)
-    statuses = {run.id: store.status(run) for run in plan.runs}
+    asked = shard(plan.runs, *arguments.shard) if arguments.shard else list(plan.runs)
+    statuses = {run.id: store.status(run) for run in asked}
     again = ("failed",) if arguments.retry_failed else ()
-    todo = [run for run in plan.runs if statuses[run.id] in (None, *again)]
+    todo = [run for run in asked if statuses[run.id] in (None, *again)]
     for cell, reason in plan.not_applicable.items():
         print(f"not applicable: {cell}: {reason}")
     print(
-        f"{len(plan.runs)} runs on {len({run.board for run in plan.runs})} board(s), "
-        f"{len(plan.runs) - len(todo)} of them finished before, {len(todo)} to do"
+        f"{len(asked)} runs on {len({run.board for run in asked})} board(s), "
+        f"{len(asked) - len(todo)} of them finished before, {len(todo)} to do"
     )
     if arguments.dry_run:
-        print("\n".join(f"{run.id}  {run.label}" for run in todo))
+        _print_todo(todo, estimate(todo, store, len(devices)), len(devices))
         return DONE
+    costs = Costs(store.results())
+    todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
     started, count = time.monotonic(), 0
@@ -332,20 +356,48 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if todo:
         timeout = arguments.timeout and arguments.timeout * 60
-        run_all(todo, places, devices, finished, timeout)
+        max_seconds = arguments.max_hours and arguments.max_hours * 3600
+        left = run_all(todo, places, devices, finished, timeout, max_seconds, costs)
+        if left:
+            print(
+                f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
+                "for them; the same call goes on with them",
+                file=sys.stderr,
+            )
     else:
         print("nothing to compute: every run of this suite is finished")
+    n_left_out = sum(len(found.left_out) for found in prepared.values())
+    if arguments.shard:
+        print("when every part is done, affectbench leaderboard writes the leaderboards")
+        return _outcome(store, asked, n_left_out)
     boards = write_leaderboards(store, arguments.leaderboards)
     wanted = {run.board for run in plan.runs}
     for board in boards:
         if board.name in wanted:
             _print_board(board)
     print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
-    return _outcome(store, plan.runs, sum(len(found.left_out) for found in prepared.values()))
+    return _outcome(store, asked, n_left_out)
+
+
+def _print_todo(todo: Sequence["Run"], cost: "Estimate", workers: int) -> None:
+    for board in dict.fromkeys(run.board for run in todo):
+        there = [run for run in todo if run.board == board]
+        print(f"{board}: {len(there)} to do")
+        for run in there:
+            print(f"  {run.id}  {run.name} fold {run.fold} seed {run.seed}")
+    measured = len(todo) - sum(cost.unknown.values())
+    if measured:
+        print(
+            f"estimate for {measured} run(s): {cost.hours:.2f} hours on {workers} worker(s), "
+            f"{cost.size / 2**20:.1f} MiB"
+        )
+    for what, count in cost.unknown.items():
+        print(f"estimate for {count} run(s) of {what}: unknown, as none is finished")
 
 
 def _outcome(store: Any, runs: Sequence["Run"], n_left_out: int) -> int:
-    failed = [run for run in runs if store.status(run) != "done"]
+    statuses = {run: store.status(run) for run in runs}
+    failed = [run for run, status in statuses.items() if status == "failed"]
     for run in failed:
         print(f"failed: {run.label}: see {store.folder(run)}", file=sys.stderr)
     if failed:
@@ -355,7 +407,7 @@ def _outcome(store: Any, runs: Sequence["Run"], n_left_out: int) -> int:
             f"{n_left_out} subject(s) were left out; --subject names those that are wanted",
             file=sys.stderr,
         )
-    return FAILED if failed or n_left_out else DONE
+    return FAILED if n_left_out or any(s != "done" for s in statuses.values()) else DONE
 
 
 def _prepared(suite: "Suite", places: Any, strict: bool) -> dict[str, "Prepared"]:

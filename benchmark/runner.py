@@ -20,6 +20,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 
 from benchmark.results import DiskFullError, Store
 from benchmark.run import Result, Run
+from benchmark.schedule import Costs
 from benchmark.train import Places, commit, execute, out_of_memory
 
 ATTEMPTS = 2
@@ -72,7 +73,9 @@ def run_all(
     devices: Sequence[str],
     finished: Callable[[Finished], None],
     timeout: float | None = None,
-) -> None:
+    max_seconds: float | None = None,
+    costs: Costs | None = None,
+) -> list[Run]:
     """Do runs on workers, one a device named, and commit every result.
 
     Args:
@@ -83,6 +86,12 @@ def run_all(
             of them ran out of memory, the device has one worker less for the rest of the call.
         finished: Called in this process after each run.
         timeout: Seconds after which the worker of a run is killed.
+        max_seconds: No run is started that would end later than this, counted from now.
+        costs: What is known of how long runs take; the runs of this call are added. A run of
+            unknown cost is started while there is any time.
+
+    Returns:
+        Runs that were not started.
 
     Raises:
         DiskFullError: No room for a result; the runs in flight are given up.
@@ -92,18 +101,27 @@ def run_all(
     waiting = deque(runs)
     unfinished = {run.id for run in runs}
     attempts: Counter[str] = Counter()
+    store, costs = Store(places.runs), costs or Costs()
+    end = None if max_seconds is None else time.monotonic() + max_seconds
+
+    def fits(run: Run) -> bool:
+        return end is None or time.monotonic() + (costs.seconds(run) or 0.0) < end
 
     def report(event: Finished) -> None:
         unfinished.discard(event.run.id)
+        if event.status == "done":
+            costs.add(event.run, event.seconds)
         finished(event)
 
     workers = [_start(context, device, places, alive) for device in devices[: max(1, len(waiting))]]
     try:
         while True:
             for worker in workers:
-                ready = None if worker.run else _next(waiting, unfinished)
-                if ready:
+                while not worker.run and (ready := _next(waiting, unfinished, fits)):
                     waiting.remove(ready)
+                    if store.status(ready) == "done":  # by another runner meanwhile
+                        report(_told(_on_record(store, ready)))
+                        continue
                     attempts[ready.id] += 1
                     worker.run, worker.last = ready, attempts[ready.id] == ATTEMPTS
                     worker.started = time.monotonic()
@@ -142,6 +160,7 @@ def run_all(
         for worker in workers:
             _end(worker)
         lifeline.close()
+    return list(waiting)
 
 
 def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
@@ -190,12 +209,18 @@ def _told(result: Result) -> Finished:
     return Finished(result.run, result.status, result.error, score, seconds)
 
 
-def _next(waiting: deque[Run], unfinished: set[str]) -> Run | None:
-    """The first run whose teachers are all done."""
+def _next(waiting: deque[Run], unfinished: set[str], fits: Callable[[Run], bool]) -> Run | None:
+    """The first run for which there is time and whose teachers are all done."""
     for run in waiting:
-        if not any(teacher.id in unfinished for teacher in run.teachers):
+        if fits(run) and not any(teacher.id in unfinished for teacher in run.teachers):
             return run
     return None
+
+
+def _on_record(store: Store, run: Run) -> Result:
+    result = store.result(run)
+    assert result is not None
+    return result
 
 
 def _start(context: ForkServerContext, device: str, places: Places, alive: Connection) -> _Worker:
