@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.leaderboard import Board
     from benchmark.plan import Prepared
+    from benchmark.results import Call
     from benchmark.run import Run
     from benchmark.schedule import Estimate
     from benchmark.suite import Suite
 
 DONE, FAILED, WRONG_CALL = 0, 1, 2
+MANY = 8
+"""So many names are listed in a message."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -154,7 +157,15 @@ def _parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", help="how far the latest call is")
     status.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    status.add_argument(
+        "--timing", action="store_true", help="time of calls, and how much of it was inside runs"
+    )
     status.set_defaults(command=_status)
+
+    logs = commands.add_parser("logs", help="what a run said, and why it failed")
+    logs.add_argument("run", help="its id, the beginning of it, or its folder")
+    logs.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    logs.set_defaults(command=_logs)
 
     board = commands.add_parser("leaderboard", help="write the leaderboards anew")
     _add_places(board)
@@ -291,12 +302,13 @@ def _data_download(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    called = time.time()
     from benchmark.runner import start_server
 
     start_server()  # its imports go on while this process does its own
     from benchmark.leaderboard import write_leaderboards
     from benchmark.plan import expand
-    from benchmark.results import Store
+    from benchmark.results import Call, Store
     from benchmark.runner import Finished, run_all
     from benchmark.schedule import Costs, estimate, ordered, shard
     from benchmark.suite import Suite
@@ -341,11 +353,11 @@ def _run(arguments: argparse.Namespace) -> int:
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
-    started, count = time.monotonic(), 0
+    started, begun, count, busy = time.monotonic(), time.time(), 0, 0.0
 
     def finished(event: Finished) -> None:
-        nonlocal count
-        count += 1
+        nonlocal count, busy
+        count, busy = count + 1, busy + event.busy
         left = (time.monotonic() - started) / count * (len(todo) - count)
         outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
         print(
@@ -358,6 +370,8 @@ def _run(arguments: argparse.Namespace) -> int:
         timeout = arguments.timeout and arguments.timeout * 60
         max_seconds = arguments.max_hours and arguments.max_hours * 3600
         left = run_all(todo, places, devices, finished, timeout, max_seconds, costs)
+        workers = min(len(devices), len(todo))
+        store.save_call(Call(called, begun, time.time(), workers, count, busy))
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
@@ -494,9 +508,61 @@ def _status(arguments: argparse.Namespace) -> int:
         counts[store.status(run) or "open"] += 1
     for board, counts in boards.items():
         print(f"{board}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+    if arguments.timing:
+        _print_timing(store.calls())
     for path in store.conflicts():
         print(f"another result than {RESULT} beside it: {path}", file=sys.stderr)
     return FAILED if any(counts["failed"] for counts in boards.values()) else DONE
+
+
+def _print_timing(calls: Sequence["Call"]) -> None:
+    for call in calls:
+        wall = call.ended - call.begun
+        print(
+            f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(call.started))}: "
+            f"{call.runs} runs on {call.workers} worker(s) in {wall:.1f} s, "
+            f"{call.begun - call.started:.1f} s after the call; "
+            f"{call.busy:.1f} s inside runs, overhead {_overhead([call]):.1f} %"
+        )
+    if len(calls) > 1:
+        print(
+            f"{sum(call.runs for call in calls)} runs in {len(calls)} call(s): "
+            f"overhead {_overhead(calls):.1f} %"
+        )
+
+
+def _overhead(calls: Sequence["Call"]) -> float:
+    """Percent of the workers' time, from the first run on, that was not inside runs."""
+    wall = sum((call.ended - call.begun) * call.workers for call in calls)
+    return 100 * (1 - sum(call.busy for call in calls) / wall) if wall else 0.0
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    import json
+
+    from benchmark.results import RESULT, Store
+    from benchmark.run import BenchmarkError, Result
+
+    found = Store(arguments.runs).find(arguments.run)
+    if not found:
+        raise BenchmarkError(
+            f"no run {arguments.run!r} has ended in {str(arguments.runs)!r}: expected its id, the "
+            "beginning of it, or its folder; name where runs are with --runs"
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name.rpartition("-")[2] for path in found[:MANY])
+        raise BenchmarkError(
+            f"expected one run, found {len(found)} runs whose id begins with {arguments.run!r}: "
+            f"{names}{', ...' if len(found) > MANY else ''}. Give more of the id"
+        )
+    (folder,) = found
+    result = Result.from_dict(json.loads((folder / RESULT).read_text()))
+    print(f"{result.run.label}: {result.status}")
+    log = folder / "log.txt"
+    print(log.read_text().rstrip() if log.is_file() else "no log: it said nothing")
+    if result.status == "failed":
+        print("\n".join(part for part in ("", result.error, result.traceback.rstrip()) if part))
+    return DONE
 
 
 def _leaderboard(arguments: argparse.Namespace) -> int:

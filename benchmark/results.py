@@ -5,6 +5,7 @@
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
+    <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
 ``result.json`` last, and the folder is renamed at once to the run's own. That fails if the run has
@@ -14,6 +15,7 @@ under a temporary name, flushed and renamed. There are no locks and no shared fi
 that a network file system and several machines will do.
 """
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -23,6 +25,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -74,6 +77,27 @@ def _room(path: Path) -> Iterator[None]:
         if is_full(error):
             raise full_disk(path) from error
         raise
+
+
+@dataclass(frozen=True)
+class Call:
+    """Times of one call that did runs, in seconds.
+
+    Args:
+        started: Of the call, since the epoch.
+        begun: When the first run was handed out.
+        ended: When the last run had ended.
+        workers: That took runs.
+        runs: That ended, done or failed.
+        busy: That workers spent inside runs, all together.
+    """
+
+    started: float
+    begun: float
+    ended: float
+    workers: int
+    runs: int
+    busy: float
 
 
 class Store:
@@ -203,6 +227,25 @@ class Store:
             with _understood(path, ANEW):
                 reasons[path.parent.name] = str(_read_json(path))
         return reasons
+
+    def save_call(self, call: Call) -> None:
+        """Keep the times of a call in a file of its own."""
+        write_json(self.root / "calls" / f"{uuid.uuid4().hex}.json", dataclasses.asdict(call))
+
+    def calls(self) -> list[Call]:
+        """Times of every call, in order."""
+        found = []
+        for path in self.root.glob("calls/[!.]*.json"):
+            with _understood(path, "Delete it."):
+                found.append(Call(**_read_json(path)))
+        return sorted(found, key=lambda call: call.started)
+
+    def find(self, name: str) -> list[Path]:
+        """Folders of results of a run, by its id or the beginning of it, or by its folder."""
+        if name and (Path(name) / RESULT).is_file():
+            return [Path(name)]
+        folders = sorted(path.parent for path in self.root.glob(f"*/*/*/{RESULT}"))
+        return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
 
     def save_plan(self, runs: list[Run]) -> None:
         """Keep what the latest call asked for, for ``affectbench status``."""

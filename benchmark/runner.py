@@ -36,13 +36,23 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Finished:
-    """Told of each run as it ends."""
+    """Told of each run as it ends.
+
+    Args:
+        run: Which one.
+        status: ``"done"`` or ``"failed"``.
+        error: One line; empty if done.
+        score: Mean macro F1 of its test subjects; None if failed.
+        seconds: That preparing, training and predicting took.
+        busy: Seconds that the worker spent on it in all.
+    """
 
     run: Run
     status: str
     error: str
     score: float | None
     seconds: float
+    busy: float = 0.0
 
 
 def start_server() -> ForkServerContext:
@@ -268,6 +278,7 @@ def _work(connection: Connection, alive: Connection, device: str, places: Places
     torch.set_num_threads(THREADS)
     places = replace(places, device="cpu" if device == "cpu" else "cuda")
     for run, last in _received(connection):
+        started = time.perf_counter()
         try:
             event = _told(execute(run, places, THREADS, last))
         except DiskFullError as error:
@@ -276,7 +287,7 @@ def _work(connection: Connection, alive: Connection, device: str, places: Places
             if not out_of_memory(error):
                 raise
             event = Finished(run, OUT_OF_MEMORY, str(error), None, 0.0)
-        connection.send(event)
+        connection.send(replace(event, busy=time.perf_counter() - started))
 
 
 def _received(connection: Connection) -> Iterator[tuple[Run, bool]]:

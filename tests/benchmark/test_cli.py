@@ -1,5 +1,6 @@
 """The command line in this process: what it says, what it returns, what it leaves alone."""
 
+import dataclasses
 import pickle
 import shutil
 import subprocess
@@ -12,8 +13,10 @@ import pandas as pd
 import pytest
 
 from benchmark.cli import main
+from benchmark.leaderboard import MEASURED
 from benchmark.probes import PROBES
-from benchmark.results import Store
+from benchmark.results import Call, Store
+from benchmark.run import Result, Run
 from datamodules import DATAMODULES
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
@@ -21,6 +24,14 @@ from lightning_modules import DISTILLERS, MODELS
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
 SUBJECTS = ("P01", "P02", "P03", "P04")
+WITHOUT_TORCH = (
+    ["--help"],
+    ["run", "--help"],
+    ["status", "--runs", "{store}"],
+    ["status", "--timing", "--runs", "{store}"],
+    ["logs", "{run}", "--runs", "{store}"],
+)
+"""Commands that must not wait for torch to be imported."""
 
 
 class Harmful:
@@ -128,10 +139,12 @@ def test_wrong_call(capsys, words):
     assert "usage: affectbench" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["status", "--runs", "{store}"]])
+@pytest.mark.parametrize("words", WITHOUT_TORCH)
 def test_help_and_status_need_no_torch(words, finished, tmp_path):
-    words = [word.format(store=tmp_path) for word in words]
-    Store(tmp_path).save_plan([result.run for result in finished.results()])
+    results = list(finished.results())
+    Store(tmp_path).save_plan([result.run for result in results])
+    Store(tmp_path).save(results[0])
+    words = [word.format(store=tmp_path, run=results[0].run.id) for word in words]
     script = (
         "import sys\nfrom benchmark.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code\n"
@@ -174,6 +187,103 @@ def test_run_narrowed(place, write_suite, capsys):
     assert told.out.count("seed 1") == 4
     assert "seed 0" not in told.out
     assert len(list((place / "runs").rglob("result.json"))) == 8
+
+    assert main(["run", suite, "--seeds", "1", "--dry-run"]) == 0
+    told = capsys.readouterr()
+    assert f"{BOARD}: 12 to do" in told.out
+    assert "estimate for 8 run(s): 0.00 hours on " in told.out
+    assert "estimate for 4 run(s) of cnn on synthetic: unknown" in told.out
+
+    assert main(["run", suite, "--model", "majority", "--seeds", "1", "--max-hours", "1e-9"]) == 1
+    told = capsys.readouterr()
+    assert "4 run(s) left" in told.err
+    assert len(list((place / "runs").rglob("result.json"))) == 8
+
+
+def test_shards_give_the_boards_of_one_call(place, write_suite, capsys):
+    suite = str(write_suite(models=["majority", "lda"], seeds=[0, 1]))
+    assert main(["run", suite, "--jobs-per-device", "1", "--leaderboards", "whole"]) == 0
+    counts = []
+    for part in ("1/3", "2/3", "3/3"):
+        words = ["run", suite, "--jobs-per-device", "1", "--runs", "parts", "--shard", part]
+        assert main(words) == 0
+        assert not (place / "leaderboards").exists()
+        counts.append(len(list((place / "parts").rglob("result.json"))))
+    assert counts[0] < counts[1] < counts[2] == 16
+    assert main(["leaderboard", "--runs", "parts"]) == 0
+    names = {path.name for path in (place / "whole").iterdir()}
+    assert names == {path.name for path in (place / "leaderboards").iterdir()}
+    for name in names & {f"{BOARD}.csv", "runs.csv"}:
+        tables = [
+            pd.read_csv(place / folder / name, comment="#").drop(
+                columns=list(MEASURED), errors="ignore"
+            )
+            for folder in ("whole", "leaderboards")
+        ]
+        pd.testing.assert_frame_equal(*tables)
+    capsys.readouterr()
+    assert main(["status", "--runs", "parts"]) == 0
+    assert capsys.readouterr().out == f"{BOARD}: 16 done, 0 failed, 0 open\n"
+
+    assert main(["status", "--runs", "parts", "--timing"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [line for line in lines if "overhead" in line]
+    assert len(told) == 4
+    assert "16 runs in 3 call(s)" in told[-1]
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1", "a/b", "1/0"])
+def test_no_such_shard(capsys, part):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "quick", "--shard", part])
+    assert caught.value.code == 2
+    assert "expected I/N" in capsys.readouterr().err
+
+
+# --- status, logs
+
+
+def test_timing_is_what_the_calls_took(place, capsys):
+    store = Store(place / "runs")
+    store.save_plan([Run("synthetic", "stress", "s", 0, 0, "lda", (), ("S1",), "d" * 16)])
+    store.save_call(Call(1000.0, 1010.0, 1110.0, workers=2, runs=30, busy=190.0))
+    store.save_call(Call(2000.0, 2010.0, 2060.0, workers=4, runs=7, busy=180.0))
+    assert main(["status", "--timing"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert "30 runs on 2 worker(s) in 100.0 s" in lines[0]
+    assert "overhead 5.0 %" in lines[0]
+    assert "overhead 10.0 %" in lines[1]
+    assert "37 runs in 2 call(s)" in lines[2]
+    assert "overhead 7.5 %" in lines[2]  # 30 of 400
+
+
+def test_conflicts_are_told(place, finished, capsys):
+    store = Store(place / "runs")
+    (first, *_) = finished.results()
+    store.save(first)
+    store.save_plan([first.run])
+    scores = {subject: {"macro_f1": 0.125} for subject in first.scores}
+    store.save(dataclasses.replace(first, scores=scores))
+    assert main(["status"]) == 0
+    assert str(store.conflicts()[0].relative_to(place)) in capsys.readouterr().err
+
+
+def test_logs(place, finished, capsys):
+    store = Store(place / "runs")
+    (done, other, *_) = finished.results()
+    (place / "log.txt").write_text("a line of its log\n")
+    failed = Result(done.run, "failed", error="ValueError: no", traceback="Traceback: here")
+    store.save(failed, None, {"log.txt": place / "log.txt"})
+    store.save(other)
+    for name in (done.run.id, done.run.id[:6], str(store.folder(done.run))):
+        assert main(["logs", name]) == 0
+        told = capsys.readouterr().out
+        for part in (done.run.label, "a line of its log", "ValueError: no", "Traceback: here"):
+            assert part in told
+    assert main(["logs", other.run.id]) == 0
+    assert "no log" in capsys.readouterr().out
+    assert_refused(place, capsys, ["logs", "xyz"], ["no run 'xyz'", "--runs"])
+    assert_refused(place, capsys, ["logs", ""], ["2 runs", done.run.id, other.run.id])
 
 
 def test_dry_run_writes_no_results(place, write_suite, capsys):
