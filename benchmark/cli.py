@@ -353,10 +353,11 @@ def _run(arguments: argparse.Namespace) -> int:
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
-    started, begun, count, busy = time.monotonic(), time.time(), 0, 0.0
+    started, begun, count, busy = time.monotonic(), 0.0, 0, 0.0
 
     def finished(event: Finished) -> None:
-        nonlocal count, busy
+        nonlocal begun, count, busy
+        begun = begun or time.time() - event.busy
         count, busy = count + 1, busy + event.busy
         left = (time.monotonic() - started) / count * (len(todo) - count)
         outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
@@ -371,7 +372,8 @@ def _run(arguments: argparse.Namespace) -> int:
         max_seconds = arguments.max_hours and arguments.max_hours * 3600
         left = run_all(todo, places, devices, finished, timeout, max_seconds, costs)
         workers = min(len(devices), len(todo))
-        store.save_call(Call(called, begun, time.time(), workers, count, busy))
+        now = time.time()
+        store.save_call(Call(called, begun or now, now, workers, count, busy))
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
@@ -522,19 +524,21 @@ def _print_timing(calls: Sequence["Call"]) -> None:
             f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(call.started))}: "
             f"{call.runs} runs on {call.workers} worker(s) in {wall:.1f} s, "
             f"{call.begun - call.started:.1f} s after the call; "
-            f"{call.busy:.1f} s inside runs, overhead {_overhead([call]):.1f} %"
+            f"{call.busy:.1f} s inside runs, {_overhead([call])}"
         )
     if len(calls) > 1:
         print(
-            f"{sum(call.runs for call in calls)} runs in {len(calls)} call(s): "
-            f"overhead {_overhead(calls):.1f} %"
+            f"{sum(call.runs for call in calls)} runs in {len(calls)} call(s): {_overhead(calls)}"
         )
 
 
-def _overhead(calls: Sequence["Call"]) -> float:
-    """Percent of the workers' time, from the first run on, that was not inside runs."""
-    wall = sum((call.ended - call.begun) * call.workers for call in calls)
-    return 100 * (1 - sum(call.busy for call in calls) / wall) if wall else 0.0
+def _overhead(calls: Sequence["Call"]) -> str:
+    """Share of the workers' time that was not inside runs, from the first run on and in all."""
+    busy = sum(call.busy for call in calls)
+    running = sum((call.ended - call.begun) * call.workers for call in calls)
+    whole = sum((call.ended - call.started) * call.workers for call in calls)
+    shares = [100 * (1 - busy / wall) if wall else 0.0 for wall in (running, whole)]
+    return f"overhead {shares[0]:.1f} %, with the start {shares[1]:.1f} %"
 
 
 def _logs(arguments: argparse.Namespace) -> int:

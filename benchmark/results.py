@@ -85,7 +85,7 @@ class Call:
 
     Args:
         started: Of the call, since the epoch.
-        begun: When the first run was handed out.
+        begun: When the first run began.
         ended: When the last run had ended.
         workers: That took runs.
         runs: That ended, done or failed.

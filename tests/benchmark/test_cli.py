@@ -251,7 +251,7 @@ def test_timing_is_what_the_calls_took(place, capsys):
     assert main(["status", "--timing"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert "30 runs on 2 worker(s) in 100.0 s" in lines[0]
-    assert "overhead 5.0 %" in lines[0]
+    assert "overhead 5.0 %, with the start 13.6 %" in lines[0]  # 10 of 200, 30 of 220
     assert "overhead 10.0 %" in lines[1]
     assert "37 runs in 2 call(s)" in lines[2]
     assert "overhead 7.5 %" in lines[2]  # 30 of 400
