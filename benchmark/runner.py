@@ -27,6 +27,8 @@ ATTEMPTS = 2
 """A run whose worker died, hung or ran out of memory is tried so many times before it failed."""
 GRACE = 10.0
 """Seconds that a worker has to clean up after itself when it is told to end."""
+STARTS = 50
+"""A worker is tried to be started so often, a tenth of a second apart."""
 LOST, OUT_OF_MEMORY, DISK_FULL = "lost", "out of memory", "disk full"
 """How an attempt may end besides ``"done"`` and ``"failed"``; nothing is committed then."""
 THREADS = 1
@@ -236,7 +238,14 @@ def _on_record(store: Store, run: Run) -> Result:
 def _start(context: ForkServerContext, device: str, places: Places, alive: Connection) -> _Worker:
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, alive, device, places), daemon=True)
-    process.start()
+    for left in reversed(range(STARTS)):
+        try:
+            process.start()
+            break
+        except OSError:  # the server has died, but is not gone yet; then another takes its place
+            if not left:
+                raise
+            time.sleep(0.1)
     there.close()
     return _Worker(device, process, here)
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
+from multiprocessing import forkserver
 from typing import Any
 
 import pytest
@@ -68,6 +69,20 @@ def test_worker_ends_in_the_middle_of_a_run_when_the_runner_is_gone(workshop, tm
         worker.process.kill()
         worker.process.join()
         worker.connection.close()
+
+
+def test_server_of_workers_killed(workshop, tmp_path):
+    runs = workshop.plan(["majority", "cnn"])
+    told: list[Finished] = []
+
+    def kill_server(event):
+        if not told:
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        told.append(event)
+
+    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], kill_server)
+    assert {Store(tmp_path).status(run) for run in runs} == {"done"}
+    assert sorted(event.run.id for event in told) == sorted(run.id for run in runs)
 
 
 def test_run_that_does_not_end_is_killed_and_tried_again(workshop, tmp_path):
