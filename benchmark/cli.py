@@ -391,7 +391,10 @@ def _run(arguments: argparse.Namespace) -> int:
     for board in boards:
         if board.name in wanted:
             _print_board(board)
-    print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
+    print(
+        f"{len(boards)} board(s), overall.csv, comparisons.csv and runs.csv are in "
+        f"{arguments.leaderboards}"
+    )
     return _outcome(store, asked, n_left_out)
 
 
@@ -570,8 +573,9 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _leaderboard(arguments: argparse.Namespace) -> int:
-    from benchmark.leaderboard import LeaderboardError, write_leaderboards
+    from benchmark.leaderboard import write_leaderboards
     from benchmark.results import Store
+    from benchmark.rows import LeaderboardError
 
     store = Store(arguments.runs)
     if next(store.results(), None) is None:
@@ -582,12 +586,16 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
     boards = write_leaderboards(store, arguments.leaderboards)
     for board in boards:
         _print_board(board)
-    print(f"{len(boards)} board(s) and runs.csv are in {arguments.leaderboards}")
+    print(
+        f"{len(boards)} board(s), overall.csv, comparisons.csv and runs.csv are in "
+        f"{arguments.leaderboards}"
+    )
     return DONE
 
 
 def _print_board(board: "Board") -> None:
     columns = {
+        "tie_group": "tie",
         "model": "model",
         "signals": "signals",
         "macro_f1": "macro F1",
@@ -597,6 +605,7 @@ def _print_board(board: "Board") -> None:
         "balanced_low": "low ",
         "balanced_high": "high ",
         "delta_majority": "over majority",
+        "p_holm": "p, simple",
         "train_seconds": "train s",
         "n_runs": "runs",
         "n_failed": "failed",

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, stats
 
 CONFIDENCE = 0.95
+POWER = 0.8
+"""Chance of finding a difference of the size that the head of a board calls detectable."""
 STEP = 2.0**-20
 """Differences are told apart in steps of this: scores have single precision, and those that
 rounding alone sets apart are ties. A power of 2, so that no score lies halfway between two."""
@@ -90,3 +93,72 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.empty(len(p_values))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return corrected.tolist()
+
+
+def effects(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Two sizes of the difference between scores of the same subjects, in the same order.
+
+    Returns:
+        Median difference, and the matched-pairs rank-biserial correlation (Kerby 2014): rank sum of
+        the differences in favour of the first less that of the others, as a share of both. It is 1
+        where the first is better on every subject that differs, 0 where there is no difference.
+    """
+    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    steps = np.rint(differences / STEP)
+    steps = steps[steps != 0]
+    ranks = stats.rankdata(np.abs(steps))
+    correlation = float((np.sign(steps) * ranks).sum() / ranks.sum()) if len(steps) else 0.0
+    return float(np.median(differences)), correlation
+
+
+def tie_groups(scores: npt.NDArray[np.float64]) -> list[int]:
+    """Number of the group of each row; rows of one group cannot be told from its first.
+
+    The first row opens group 1. Every later row that has no group yet and whose paired difference
+    to it has a p above 1 - CONFIDENCE joins; the first row that is left opens the next group, until
+    none is left. So a row of a later group differs from the first of every earlier one, two rows
+    of one group may still differ from each other, and a row may stand below one of a later group.
+
+    P-values are corrected (Holm) over all pairs of rows, not only over those with a first: who is
+    first was chosen by the scores that are tested. Among rows that do not differ, none is set apart
+    in at least CONFIDENCE of all boards.
+
+    Args:
+        scores: Shape (rows, subjects), best row first.
+    """
+    pairs = list(combinations(range(len(scores)), 2))
+    found = holm([compare(scores[i].tolist(), scores[j].tolist()).p for i, j in pairs])
+    p = dict(zip(pairs, found, strict=True))
+    groups: dict[int, int] = {}
+    while left := [row for row in range(len(scores)) if row not in groups]:
+        number = max(groups.values(), default=0) + 1
+        tied = [row for row in left[1:] if p[left[0], row] > 1 - CONFIDENCE]
+        groups |= dict.fromkeys([left[0], *tied], number)
+    return [groups[row] for row in range(len(scores))]
+
+
+def detectable(spread: float, n: int) -> float:
+    """Smallest mean paired difference that a t-test over subjects finds with POWER.
+
+    Two-sided, at 1 - CONFIDENCE, from the noncentral t distribution; a little less than the
+    signed-rank test needs, and than any test needs after a correction. Infinite where so few
+    subjects are tested that the signed-rank test cannot reject whatever they score.
+
+    Args:
+        spread: Standard deviation of the paired differences over subjects.
+        n: Subjects.
+    """
+    if 2.0 ** (1 - n) > 1 - CONFIDENCE:
+        return np.inf
+    critical = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
+
+    def lacking(shift: float) -> float:  # the far tail is below a millionth here
+        return float(stats.nct.sf(critical, n - 1, shift)) - POWER
+
+    return spread * float(optimize.brentq(lacking, 0.0, 2 * critical + 2)) / float(np.sqrt(n))
+
+
+def critical_difference(n_models: int, n_datasets: int) -> float:
+    """By how much average ranks of two models must differ (Nemenyi test; Demšar 2006)."""
+    q = stats.studentized_range.ppf(CONFIDENCE, n_models, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_models * (n_models + 1) / (6 * n_datasets)))

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.comparison import compare, holm
+from benchmark.comparison import compare, effects, holm
 from benchmark.run import Result, Run
-from datamodules.splits import n_folds
 
 CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
 """Distillers without a better teacher: what they gain, a teacher cannot take credit for."""
@@ -33,6 +32,8 @@ COLUMNS = (
     "gain",
     "gain_low",
     "gain_high",
+    "median_gain",
+    "rank_biserial",
     "p",
     "p_holm",
     "won",
@@ -98,7 +99,6 @@ def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, An
     alone = _by_subject([result for _, result in done])
     teacher = _by_subject(teachers)
     seeds = {result.run.seed for result in taught}
-    split: Any = run.split
     line = {
         "student": run.model,
         "student_signals": "+".join(run.signals),
@@ -112,20 +112,24 @@ def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, An
         "n_subjects": len(distilled),
         "n_seeds": len(seeds),
         "teacher_macro_f1": _mean(teacher),
-        "n_missing": len(seeds) * n_folds(split, len(run.subjects), run.folds) - len(done),
+        "n_missing": len(seeds) * run.n_folds - len(done),
         "gain": np.nan,
         "p": np.nan,
         **_costs("student", [result for result, _ in done]),
         **_costs("teacher", teachers),
     }
     if distilled:
-        found = compare(list(distilled.values()), list(alone.values()))
+        pair = list(distilled.values()), list(alone.values())
+        found = compare(*pair)
+        median, correlation = effects(*pair)
         line |= {
             "alone": _mean(alone),
             "distilled": _mean(distilled),
             "gain": found.difference,
             "gain_low": found.low,
             "gain_high": found.high,
+            "median_gain": median,
+            "rank_biserial": correlation,
             "p": found.p,
             "won": found.won,
             "lost": found.lost,

@@ -2,7 +2,7 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.comparison import CONFIDENCE, interval
-from benchmark.gains import across_folds, gains_table
+from benchmark.comparison import CONFIDENCE, POWER, detectable, interval
+from benchmark.gains import gains_table
+from benchmark.overall import overall_ranks
+from benchmark.paired import against_simple, comparisons_table, groups, median_spread
 from benchmark.results import Store, write_text
-from benchmark.run import WITHIN_SUBJECT, BenchmarkError, Result, Run
+from benchmark.rows import (
+    SCORES,
+    Cohort,
+    Row,
+    build_cohorts,
+    by_board,
+    recipe_label,
+    signals_label,
+)
+from benchmark.run import Result
 
-SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-SIMPLE = ("lda", "random_forest")
-"""Baselines on hand-crafted features; ``delta_simple`` is against the better of them."""
-SOME_TESTED = ("subject_hold_out", "subject_stimulus_k_fold")
-"""Splits that do not test every subject; who is tested is told by the results."""
 DECIMALS = 4
+SMALL = "%.4g"
+"""Format of a table with p-values of any size."""
 COLUMNS = (
+    "tie_group",
     "model",
     "signals",
     "recipe",
@@ -35,8 +44,10 @@ COLUMNS = (
     "balanced_high",
     "mcc",
     "accuracy",
+    "pooled_macro_f1",
     "delta_majority",
     "delta_simple",
+    "p_holm",
     "subjects_above_chance",
     "worst_decile",
     "brier",
@@ -55,10 +66,6 @@ COLUMNS = (
 """Of a board, whatever its rows are."""
 MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
-
-
-class LeaderboardError(BenchmarkError):
-    """Results that cannot stand on one board."""
 
 
 @dataclass(frozen=True)
@@ -90,52 +97,33 @@ def build_boards(store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
-    named = _by_board(store.results())
-    boards = []
-    for name, everything in named.items():
-        results = [result for result in everything if not result.run.without]
-        if results:
-            run = results[0].run
-            firsts = [other[0].run for other in named.values()]
-            others = [r.data for r in firsts if r.board == run.board and r.data != run.data]
-            boards.append(_build(name, run.board, results, others, store))
-    return boards
-
-
-def _by_board(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results by the name of their board, those of out-of-fold teachers among them.
-
-    Runs on other recordings, or of another version of the protocol, have names of their own.
-    """
-    cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
-    named = {}
-    for name, groups in sorted(cohorts.items()):
-        ordered = sorted(
-            groups.items(), key=lambda g: (-g[0][0], -len(g[1][0].run.subjects), -len(g[1]), g[0])
-        )
-        newest = ordered[0][0][0]
-        for position, ((protocol, data), found) in enumerate(ordered):
-            older = "" if protocol == newest else f"__protocol_{protocol}"
-            named[name if position == 0 else f"{name}{older}__data_{data[:6]}"] = found
-    return named
+    return [_build(cohort, store) for cohort in build_cohorts(by_board(store.results()))]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
-    """Write every board, ``distillation.csv`` if anything was distilled, and ``runs.csv``."""
-    boards = build_boards(store)
-    for board in boards:
+    """Write every board and the tables over all of them.
+
+    These are ``comparisons.csv``, ``overall.csv``, ``runs.csv``, and ``distillation.csv`` if
+    anything was distilled.
+    """
+    results = list(store.results())
+    named = by_board(results)
+    cohorts = build_cohorts(named)
+    boards = [_build(cohort, store) for cohort in cohorts]
+    gains = gains_table(named)
+    head, ranks = overall_ranks(cohorts)
+    for board in [*boards, Board("overall", head, ranks)]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
-    gains = gains_table(_by_board(store.results()))
     if len(gains):
-        write_text(
-            folder / "distillation.csv",
-            gains.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n"),
-        )
-    runs = runs_table(store.results())
-    write_text(folder / "runs.csv", runs.to_csv(index=False, float_format=f"%.{DECIMALS}f"))
+        write_text(folder / "distillation.csv", _plain_csv(gains))
+    comparisons = comparisons_table(cohorts, gains)
+    write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
+    write_text(folder / "runs.csv", _plain_csv(runs_table(results)))
     return boards
+
+
+def _plain_csv(table: pd.DataFrame, numbers: str = f"%.{DECIMALS}f") -> str:
+    return str(table.to_csv(index=False, float_format=numbers, lineterminator="\n"))
 
 
 def runs_table(results: Iterable[Result]) -> pd.DataFrame:
@@ -146,8 +134,8 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
         common = {
             "board": run.board,
             "model": run.name,
-            "signals": _signals(run),
-            "recipe": _recipe(run),
+            "signals": signals_label(run),
+            "recipe": recipe_label(run),
             "without": "+".join(run.without),
             "fold": run.fold,
             "seed": run.seed,
@@ -168,54 +156,29 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _signals(run: Run) -> str:
-    return "+".join(run.signals) or "none"
-
-
-def _recipe(run: Run) -> str:
-    """How a model was trained, and what taught it."""
-    if not run.teachers:
-        return run.recipe_label
-    teacher = run.teachers[0]
-    several = f" {len(run.teachers)} out of fold" if len(run.teachers) > 1 else ""
-    return f"{run.recipe_label}; teacher {_signals(teacher)} {teacher.recipe_label}{several}"
-
-
-def _build(name: str, board: str, results: list[Result], others: list[str], store: Store) -> Board:
-    _check_units(name, results)
-    rows: dict[Run, list[Result]] = defaultdict(list)
-    for result in results:
-        rows[across_folds(result.run)].append(result)
-    by_subject = {row: _by_subject(found) for row, found in rows.items()}
-    tested = sorted({subject for scores in by_subject.values() for subject in scores})
-    split = results[0].run.split
-    if split not in SOME_TESTED:
-        tested = sorted(results[0].run.subjects)
-    times = results[0].run.folds if split in WITHIN_SUBJECT else 1
-    done = [result for result in results if result.status == "done"]
+def _build(cohort: Cohort, store: Store) -> Board:
+    done = [result for result in cohort.results if result.status == "done"]
     n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
-    majority = _reference(by_subject, ("majority",), tested)
-    simple = _reference(by_subject, SIMPLE, tested)
-    seeds = {result.run.seed for result in results}
-    lines, incomplete = [], []
-    for row, found in rows.items():
-        scores = by_subject[row]
-        wanted = len(seeds) * len(tested) * times
-        missing = wanted - sum(len(result.scores) for result in found)
-        if missing:
-            incomplete.append(f"{row.name} lacks {missing} of {wanted}")
+    majority, simple = cohort.best(("majority",)), cohort.simple
+    tied = dict(zip((id(row) for row in cohort.complete), groups(cohort), strict=True))
+    p_holm = {id(row): p for row, _, p in against_simple(cohort)}
+    lines = []
+    for row in cohort.rows:
+        found = row.results
         lines.append(
             {
-                "model": row.name,
-                "signals": _signals(row),
-                "recipe": _recipe(row),
-                "n_subjects": len(scores),
+                "tie_group": tied.get(id(row)),
+                **dict(zip(("model", "signals", "recipe"), row.label, strict=True)),
+                "n_subjects": len(row.scores),
                 "n_seeds": len({result.run.seed for result in found}),
-                **_score_columns(scores, majority, simple, n_classes),
+                **_score_columns(row, n_classes),
+                "delta_majority": _delta(row, majority),
+                "delta_simple": _delta(row, simple),
+                "p_holm": p_holm.get(id(row), np.nan),
                 **_cost_columns(found),
                 "n_runs": len(found),
                 "n_failed": sum(result.status == "failed" for result in found),
-                "complete": not missing,
+                "complete": row.complete,
                 "commit": " ".join(sorted({result.commit for result in found if result.commit})),
                 "note": next((r.error for r in found if r.error), ""),
             }
@@ -223,33 +186,25 @@ def _build(name: str, board: str, results: list[Result], others: list[str], stor
     present = {line["model"] for line in lines}
     lines += [
         {"model": model, "complete": False, "note": f"not applicable: {reason}"}
-        for model, reason in store.not_applicable(board).items()
+        for model, reason in store.not_applicable(cohort.board).items()
         if model not in present
     ]
-    table = pd.DataFrame(lines, columns=list(COLUMNS)).sort_values(
-        ["complete", "macro_f1", "model", "signals", "recipe"],
-        ascending=[False, False, True, True, True],
-        ignore_index=True,
-    )
-    whole = ["n_subjects", "n_seeds", "subjects_above_chance", "parameters", "macs"]
+    table = pd.DataFrame(lines, columns=list(COLUMNS))
+    whole = ["tie_group", "n_subjects", "n_seeds", "subjects_above_chance", "parameters", "macs"]
     whole += ["n_runs", "n_failed"]
     table[whole] = table[whole].astype("Int64")
-    head = _head(name, results, n_classes, majority, tested, incomplete)
-    notes = store.notes(board) if name == board else []
-    if others:
+    head = _head(cohort, done, n_classes, majority)
+    notes = store.notes(cohort.board) if cohort.name == cohort.board else []
+    if cohort.others:
+        others = ", ".join(cohort.others)
         notes.append(f"other recordings of this dataset have boards of their own: {others}")
-    return Board(name, (*head, *notes), table)
+    return Board(cohort.name, (*head, *notes), table)
 
 
-def _score_columns(
-    scores: dict[str, dict[str, float]],
-    majority: dict[str, float],
-    simple: dict[str, float],
-    n_classes: int,
-) -> dict[str, Any]:
-    if not scores:
+def _score_columns(row: Row, n_classes: int) -> dict[str, Any]:
+    if not row.scores:
         return {"macro_f1": np.nan}
-    values = {name: [score[name] for score in scores.values()] for name in SCORES}
+    values = {name: [scores[name] for scores in row.scores.values()] for name in SCORES}
     f1, f1_low, f1_high = interval(values["macro_f1"])
     balanced, balanced_low, balanced_high = interval(values["balanced_accuracy"])
     above = sum(value > 1 / n_classes + 1e-9 for value in values["balanced_accuracy"])
@@ -262,8 +217,7 @@ def _score_columns(
         "balanced_high": balanced_high,
         "mcc": np.mean(values["mcc"]),
         "accuracy": np.mean(values["accuracy"]),
-        "delta_majority": _delta(scores, majority),
-        "delta_simple": _delta(scores, simple),
+        "pooled_macro_f1": pooled_macro_f1(row.results),
         "subjects_above_chance": above,
         "worst_decile": np.quantile(values["macro_f1"], 0.1),
         "brier": np.mean(values["brier"]),
@@ -271,7 +225,33 @@ def _score_columns(
     }
 
 
-def _cost_columns(found: list[Result]) -> dict[str, Any]:
+def pooled_macro_f1(results: Iterable[Result]) -> float:
+    """Macro F1 over the units of all subjects together, of each seed, averaged over seeds.
+
+    A class counts if it occurs among targets or predictions, as in the score of one subject; NaN
+    if there is no unit.
+    """
+    counts: dict[int, list[Sequence[Sequence[int]]]] = defaultdict(list)
+    for result in results:
+        counts[result.run.seed] += result.confusion.values()
+    scores = []
+    for _, matrices in sorted(counts.items()):
+        if matrices:
+            confusion = np.sum(matrices, axis=0)
+            occurs = confusion.sum(axis=0) + confusion.sum(axis=1)
+            scores.append(np.mean((2 * np.diag(confusion) / np.maximum(occurs, 1))[occurs > 0]))
+    return float(np.mean(scores)) if scores else np.nan
+
+
+def _delta(row: Row, reference: Row | None) -> float:
+    """Mean macro F1 over the row's subjects, less that of a row that has tested everybody."""
+    if reference is None or not row.scores:
+        return np.nan
+    theirs = reference.macro_f1
+    return float(np.mean([score - theirs[subject] for subject, score in row.macro_f1.items()]))
+
+
+def _cost_columns(found: Sequence[Result]) -> dict[str, Any]:
     done = [result for result in found if result.status == "done"]
     if not done:
         return {}
@@ -286,61 +266,10 @@ def _cost_columns(found: list[Result]) -> dict[str, Any]:
     }
 
 
-def _by_subject(results: list[Result]) -> dict[str, dict[str, float]]:
-    """Scores of each subject, averaged over seeds, and over folds where several test the same."""
-    collected: dict[str, list[dict[str, float]]] = defaultdict(list)
-    for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
-        for subject, scores in result.scores.items():
-            collected[subject].append(dict(scores))
-    return {
-        subject: {name: float(np.mean([s[name] for s in found])) for name in SCORES}
-        for subject, found in sorted(collected.items())
-    }
-
-
-def _reference(
-    by_subject: dict[Run, dict[str, dict[str, float]]],
-    models: tuple[str, ...],
-    tested: list[str],
-) -> dict[str, float]:
-    """Macro F1 by subject of the best of some models that has tested everybody; else empty."""
-    found = [
-        {subject: score["macro_f1"] for subject, score in scores.items()}
-        for row, scores in by_subject.items()
-        if row.name in models and len(scores) == len(tested)
-    ]
-    return max(found, key=lambda f1: float(np.mean(list(f1.values()))), default={})
-
-
-def _delta(scores: dict[str, dict[str, float]], reference: dict[str, float]) -> float:
-    if not reference:
-        return np.nan
-    return float(np.mean([score["macro_f1"] - reference[s] for s, score in scores.items()]))
-
-
-def _check_units(name: str, results: list[Result]) -> None:
-    seen: dict[tuple[int, int, str], tuple[str, str]] = {}
-    for result in results:
-        run = result.run
-        for subject, units in result.units.items():
-            first, model = seen.setdefault((run.seed, run.fold, subject), (units, run.name))
-            if units != first:
-                raise LeaderboardError(
-                    f"board {name}: expected all models to be scored on the same units, found "
-                    f"{run.name} and {model} on different ones of subject {subject}. "
-                    "Delete the results of one of them and run it again."
-                )
-
-
 def _head(
-    name: str,
-    results: list[Result],
-    n_classes: int,
-    majority: dict[str, float],
-    tested: list[str],
-    incomplete: list[str],
+    cohort: Cohort, done: Sequence[Result], n_classes: int, majority: Row | None
 ) -> list[str]:
-    run = results[0].run
+    results, run, n = cohort.results, cohort.results[0].run, len(cohort.tested)
     versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
     devices = sorted({result.device for result in results if result.device})
     units = {(r.run.fold, s): n for r in results for s, n in r.n_units.items()}
@@ -353,21 +282,55 @@ def _head(
         "test trials",
     }.get(run.split, "subjects disjoint, epoch chosen on validation subjects, test subjects")
     lines = [
-        f"{name}: macro F1 over score units, mean over subjects, seeds averaged within a subject",
+        f"{cohort.name}: macro F1 over score units, mean over subjects, seeds averaged within a "
+        "subject",
         f"protocol {run.protocol}, honest: {disjoint} read once",
-        f"n = {len(tested)} subjects, {sum(units.values())} score units; intervals: Student t over "
+        f"n = {n} subjects, {sum(units.values())} score units; intervals: Student t over "
         f"subjects, {CONFIDENCE:.0%}",
     ]
     if n_classes:
         lines.append(
             f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
-            + (f"; majority: macro F1 {np.mean(list(majority.values())):.4f}" if majority else "")
+            + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
         )
+    lines += [*_power(cohort), *_one_class(done, n)]
     lines.append(
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
     )
     lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
     failed = sum(result.status == "failed" for result in results)
+    incomplete = [
+        f"{row.run.name} lacks {row.missing} of {row.wanted}"
+        for row in cohort.rows
+        if not row.complete
+    ]
     if incomplete or failed:
         lines.append(f"INCOMPLETE, {failed} failed run(s): {'; '.join(incomplete)}")
     return lines
+
+
+def _power(cohort: Cohort) -> list[str]:
+    """How small a difference between two rows this number of subjects can show."""
+    spread, n = median_spread(cohort), len(cohort.tested)
+    if np.isnan(spread):
+        return []
+    smallest = detectable(spread, n)
+    if np.isinf(smallest):
+        return [f"with n = {n} no difference can be told: the signed-rank test cannot reach 5%"]
+    return [
+        f"smallest difference of two rows that n = {n} shows with {POWER:.0%} power: "
+        f"{smallest:.4f} macro F1 (paired t-test, two-sided, {1 - CONFIDENCE:.0%}, before any "
+        f"correction; standard deviation of paired differences {spread:.4f}, median over pairs)"
+    ]
+
+
+def _one_class(done: Iterable[Result], n: int) -> list[str]:
+    """Says of how many subjects one class alone was tested."""
+    classes: dict[str, set[int]] = defaultdict(set)
+    for result in done:
+        for subject, confusion in result.confusion.items():
+            classes[subject] |= {k for k, row in enumerate(confusion) if any(row)}
+    alone = sum(len(found) == 1 for found in classes.values())
+    if not alone:
+        return []
+    return [f"{alone} of {n} subjects have score units of one class only; see pooled_macro_f1"]

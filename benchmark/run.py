@@ -112,6 +112,14 @@ class Run:
         return "__".join(["_".join(dataset), "_".join(task), split])
 
     @property
+    def n_folds(self) -> int:
+        """Folds that test everybody once, as in datamodules.splits, without importing torch."""
+        if self.split in WITHIN_SUBJECT:
+            return len(self.subjects) * self.folds
+        whole = {"subject_hold_out": 1, "leave_one_subject_out": len(self.subjects)}
+        return whole.get(self.split, self.folds)
+
+    @property
     def name(self) -> str:
         """The model, and what taught it, as on a row of a board."""
         taught = [f"by_{self.distiller}"] if self.distiller else []

@@ -17,13 +17,13 @@ from sklearn.metrics import (
 )
 
 from benchmark.leaderboard import (
-    LeaderboardError,
     build_boards,
     interval,
     runs_table,
     write_leaderboards,
 )
 from benchmark.results import Store
+from benchmark.rows import LeaderboardError
 from benchmark.run import Result, Run
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
@@ -349,7 +349,7 @@ def test_files_come_back_byte_for_byte(finished, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_leaderboards(finished, first)
     names = {path.name for path in first.iterdir()}
-    assert names == {f"{BOARD}.csv", "runs.csv"}
+    assert names == {f"{BOARD}.csv", "comparisons.csv", "overall.csv", "runs.csv"}
     copy = Store(tmp_path / "elsewhere" / "copy")
     shutil.copytree(finished.root, copy.root)
     write_leaderboards(copy, second)
@@ -491,7 +491,8 @@ def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
 def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
     results = [done(run(model, fold), 0.5) for fold in range(3) for model in ("cnn", "lstm")]
     write_leaderboards(stored(tmp_path / "plain", results), tmp_path / "one")
-    assert {p.name for p in (tmp_path / "one").iterdir()} == {f"{run().board}.csv", "runs.csv"}
+    always = {f"{run().board}.csv", "comparisons.csv", "overall.csv", "runs.csv"}
+    assert {p.name for p in (tmp_path / "one").iterdir()} == always
     results += [done(taught(fold), 0.7) for fold in range(3)]
     write_leaderboards(stored(tmp_path / "taught", results), tmp_path / "other")
     table = pd.read_csv(tmp_path / "other" / "distillation.csv")

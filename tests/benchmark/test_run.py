@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmark.run import PROTOCOL, Result, Run
+from datamodules.splits import SPLITS, n_folds
 
 RUN = Run(
     dataset="wesad",
@@ -261,3 +262,10 @@ def test_recipe_label_is_what_was_changed(run, label):
 def test_run_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         RUN.fold = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_folds_are_those_of_the_splits(split):
+    subjects = tuple(f"S{i}" for i in range(9))
+    run = Run("wesad", "stress", split, 0, 0, "cnn", ("eda",), subjects, "a", folds=4)
+    assert run.n_folds == n_folds(split, 9, 4)
