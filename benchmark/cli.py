@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmark.leaderboard import Board
     from benchmark.plan import Prepared
-    from benchmark.results import Call
+    from benchmark.results import Call, Store
     from benchmark.run import Run
     from benchmark.schedule import Estimate
     from benchmark.suite import Suite
@@ -170,6 +170,18 @@ def _parser() -> argparse.ArgumentParser:
     board = commands.add_parser("leaderboard", help="write the leaderboards anew")
     _add_places(board)
     board.set_defaults(command=_leaderboard)
+
+    versus = commands.add_parser("compare", help="two models on every board that both are on")
+    versus.set_defaults(command=_compare)
+    for name in ("a", "b"):
+        versus.add_argument(
+            name, metavar=name.upper(), help="as on the rows: MODEL[@SIGNALS[@RECIPE]]"
+        )
+    versus.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    versus.add_argument("--runs-b", type=Path, metavar="RUNS", help="where B is; default: --runs")
+    versus.add_argument("--board", nargs="+", default=[], metavar="B", help="only these")
+    versus.add_argument("--format", choices=["md", "csv", "json"], default="md")
+    versus.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw each subject's scores")
     return parser
 
 
@@ -574,16 +586,8 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 def _leaderboard(arguments: argparse.Namespace) -> int:
     from benchmark.leaderboard import write_leaderboards
-    from benchmark.results import Store
-    from benchmark.rows import LeaderboardError
 
-    store = Store(arguments.runs)
-    if next(store.results(), None) is None:
-        raise LeaderboardError(
-            f"no results in {str(arguments.runs)!r}: expected the folder of an affectbench run; "
-            "name it with --runs"
-        )
-    boards = write_leaderboards(store, arguments.leaderboards)
+    boards = write_leaderboards(_with_results(arguments.runs), arguments.leaderboards)
     for board in boards:
         _print_board(board)
     print(
@@ -591,6 +595,33 @@ def _leaderboard(arguments: argparse.Namespace) -> int:
         f"{arguments.leaderboards}"
     )
     return DONE
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from benchmark.results import write_text
+    from benchmark.versus import matches, render
+    from benchmark.versus_plot import plot
+
+    store = _with_results(arguments.runs)
+    other = _with_results(arguments.runs_b) if arguments.runs_b else None
+    found = matches(arguments.a, arguments.b, store, other, arguments.board)
+    if arguments.plot:
+        write_text(arguments.plot, plot(found))
+    print(render(found, arguments.format), end="")
+    return DONE
+
+
+def _with_results(runs: Path) -> "Store":
+    from benchmark.results import Store
+    from benchmark.rows import LeaderboardError
+
+    store = Store(runs)
+    if next(store.results(), None) is None:
+        raise LeaderboardError(
+            f"no results in {str(runs)!r}: expected the folder of an affectbench run; "
+            "name it with --runs"
+        )
+    return store
 
 
 def _print_board(board: "Board") -> None:

@@ -1,0 +1,182 @@
+"""One model against another on every board that both are on: a table, and a picture."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchmark.comparison import CONFIDENCE, holm
+from benchmark.paired import Pair, pair, statistics
+from benchmark.results import Store
+from benchmark.rows import Cohort, LeaderboardError, Row, build_cohorts, by_board, check_units
+
+FORMATS = ("md", "csv", "json")
+PART = "@"
+"""Between the model, the signals and the recipe of a row."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two rows of one board.
+
+    Attributes:
+        board: Its name.
+        first: Row of the first model.
+        second: Row of the other.
+        pair: Their macro F1 on the subjects that both have tested.
+        p_holm: Corrected over the boards that are shown.
+        notes: What a reader must know: rows that are incomplete, recordings that differ.
+    """
+
+    board: str
+    first: Row
+    second: Row
+    pair: Pair
+    p_holm: float
+    notes: tuple[str, ...]
+
+
+def matches(
+    first: str, second: str, store: Store, other: Store | None = None, boards: Sequence[str] = ()
+) -> list[Match]:
+    """Both models on every board that both are on, in order of board.
+
+    Args:
+        first: Model as on the row of a board; where a board has several rows of it, with the
+            signals and, if that is not enough, the recipe: ``cnn@eda+bvp@published lr=0.1``.
+        second: The same of the other.
+        store: Results of the first, and of the second if ``other`` is None.
+        other: Results of the second.
+        boards: Only these; all if empty.
+
+    Raises:
+        LeaderboardError: No board has both, a name fits several rows of a board, or the two were
+            scored on different units.
+    """
+    left = {cohort.name: cohort for cohort in build_cohorts(by_board(store.results()))}
+    right = left
+    if other is not None:
+        right = {cohort.name: cohort for cohort in build_cohorts(by_board(other.results()))}
+    shared = [name for name in left if name in right]
+    for name in boards:
+        if name not in shared:
+            raise LeaderboardError(
+                f"no board {name!r} with results of both: expected one of {', '.join(shared)}"
+            )
+    rows = [
+        (name, a, b)
+        for name in shared
+        if not boards or name in boards
+        if (a := _row(left[name], first)) and (b := _row(right[name], second))
+    ]
+    found = [(name, a, b, its) for name, a, b in rows if (its := pair(a.macro_f1, b.macro_f1))]
+    if not found:
+        known = sorted({row.run.name for c in [*left.values(), *right.values()] for row in c.rows})
+        raise LeaderboardError(
+            f"no board with scores of both {first!r} and {second!r}: expected two of the models "
+            f"{', '.join(known)}"
+        )
+    for name, a, b, _ in found:
+        check_units(name, (*a.results, *b.results))
+    corrected = holm([its.found.p for *_, its in found])
+    return [
+        Match(name, a, b, its, p, _notes(a, b))
+        for (name, a, b, its), p in zip(found, corrected, strict=True)
+    ]
+
+
+def _row(cohort: Cohort, name: str) -> Row | None:
+    """The one row of a board that a name fits; None if there is none."""
+    asked = name.split(PART)
+    found = [row for row in cohort.rows if list(row.label[: len(asked)]) == asked]
+    if len(found) > 1:
+        fits = ", ".join(repr(PART.join(row.label)) for row in found)
+        raise LeaderboardError(
+            f"board {cohort.name}: expected {name!r} to be one row, found {fits}; name one of them"
+        )
+    return found[0] if found else None
+
+
+def _notes(first: Row, second: Row) -> tuple[str, ...]:
+    notes = [
+        f"{row.run.name} is incomplete: it lacks {row.missing} of {row.wanted} scores"
+        for row in (first, second)
+        if row.missing
+    ]
+    for what in ("data", "protocol"):
+        values = [getattr(row.run, what) for row in (first, second)]
+        if values[0] != values[1]:
+            notes.append(f"{what} differ: {values[0]} and {values[1]}")
+    return tuple(notes)
+
+
+def table(found: Sequence[Match]) -> pd.DataFrame:
+    """A line a board."""
+    lines = [
+        {
+            "board": match.board,
+            "a": PART.join(match.first.label),
+            "b": PART.join(match.second.label),
+            "a_macro_f1": sum(match.pair.first.values()) / len(match.pair.first),
+            "b_macro_f1": sum(match.pair.second.values()) / len(match.pair.second),
+            **_ordered(match),
+            "note": "; ".join(match.notes),
+        }
+        for match in found
+    ]
+    return pd.DataFrame(lines)
+
+
+def _ordered(match: Match) -> dict[str, Any]:
+    """Statistics with the corrected p-value beside the other."""
+    columns: dict[str, Any] = {}
+    for name, value in statistics(match.pair).items():
+        columns[name] = value
+        if name == "p":
+            columns["p_holm"] = match.p_holm
+    return columns
+
+
+def render(found: Sequence[Match], form: str) -> str:
+    """The comparison as text.
+
+    Args:
+        found: As from ``matches``.
+        form: One of FORMATS; JSON has the scores of each subject too.
+    """
+    lines = table(found)
+    if form == "csv":
+        return str(lines.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
+    if form == "json":
+        records: list[Any] = json.loads(lines.to_json(orient="records", double_precision=10))
+        for record, match in zip(records, found, strict=True):
+            record["subjects"] = {
+                subject: {"a": score, "b": match.pair.second[subject]}
+                for subject, score in match.pair.first.items()
+            }
+        return json.dumps(records, indent=1) + "\n"
+    return _markdown(found)
+
+
+def _markdown(found: Sequence[Match]) -> str:
+    names = [" / ".join(dict.fromkeys(m.first.label[0] for m in found))]
+    names += [" / ".join(dict.fromkeys(m.second.label[0] for m in found))]
+    lines = [
+        f"A: {names[0]}, B: {names[1]}. Macro F1, means over subjects; A - B paired over "
+        f"subjects, {CONFIDENCE:.0%} interval (Student t); p of the exact Wilcoxon signed-rank "
+        f"test, and corrected (Holm) over the {len(found)} board(s) shown.",
+        "",
+        "| board | n | A | B | A - B | interval | p | p (Holm) | rank-biserial | won | lost |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for match, row in zip(found, table(found).to_dict("records"), strict=True):
+        its = match.pair.found
+        lines.append(
+            f"| {match.board} | {its.n} | {row['a_macro_f1']:.3f} | {row['b_macro_f1']:.3f} "
+            f"| {its.difference:+.3f} | {its.low:+.3f} to {its.high:+.3f} | {its.p:.3g} "
+            f"| {match.p_holm:.3g} | {match.pair.rank_biserial:+.2f} | {its.won} | {its.lost} |"
+        )
+    notes = [f"- {match.board}: {note}" for match in found for note in match.notes]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
