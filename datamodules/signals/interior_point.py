@@ -25,12 +25,18 @@ cores), measured by ``OMP_NUM_THREADS=1 python tests/benchmarks/cvxeda.py``; obj
 cvxopt's, phasic part in standard deviations of the signal:
 
     case              boundary  cvxopt    here     ratio  objective  phasic   iterations
-    60 s at 50 Hz     free      0.0332    0.00144   23.1  -7.3e-08   1.1e-05  20 / 18
-    60 s at 50 Hz     rest      0.0324    0.00136   23.7  -2.6e-08   5.0e-06  19 / 17
-    100 min at 4 Hz   free      0.3788    0.01186   31.9  -1.7e-07   2.6e-05  18 / 17
-    100 min at 4 Hz   rest      0.3405    0.01138   29.9  -1.7e-07   2.1e-05  18 / 17
-    1 h at 25 Hz      free      1.9625    0.05800   33.8  -1.2e-07   9.4e-06  25 / 24
-    1 h at 25 Hz      rest      2.0256    0.05790   35.0  -5.3e-07   2.0e-05  24 / 25
+    60 s at 50 Hz     free      0.0319   0.00141   22.7  -7.3e-08   1.1e-05  20 / 18
+    60 s at 50 Hz     rest      0.0301   0.00131   23.0  -2.6e-08   5.0e-06  19 / 17
+    100 min at 4 Hz   free      0.3255   0.01101   29.6  -1.7e-07   2.6e-05  18 / 17
+    100 min at 4 Hz   rest      0.3407   0.01094   31.1  -1.7e-07   2.1e-05  18 / 17
+    1 h at 25 Hz      free      2.1173   0.05306   39.9  -1.2e-07   9.4e-06  25 / 24
+    1 h at 25 Hz      rest      1.8116   0.05625   32.2  -5.3e-07   2.0e-05  24 / 25
+
+and wall seconds of 400 trials of 60 s at 50 Hz, by cvxopt in one thread, as it does not let another
+run, and here in two:
+
+    400 trials        free     12.08     0.281     43.0  -7.3e-10   4.2e-05
+    400 trials        rest     12.81     0.274     46.8  -4.0e-10   4.3e-05
 
 References:
     Mehrotra, On the implementation of a primal-dual interior point method, SIAM Journal on

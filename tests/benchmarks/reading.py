@@ -11,6 +11,12 @@ second  store_subject again, which is what every run pays: the cache's key, then
 opened  raw files that Python opened, the first and the second time; their sizes may be looked at
 join    all signals of the subject, each written as one array, which is done once
 map     the same arrays memory-mapped, which every run does
+
+On a shared virtual machine (x86-64, two cores):
+
+    dataset     raw file      first     second    second/first  opened     join        map
+    DEAP         103 MB     0.97 s     3.9 ms    0.398 %      1 / 0     0.13 s     1.3 ms
+    WESAD        899 MB     5.10 s     3.0 ms    0.058 %      2 / 0     0.31 s     1.6 ms
 """
 
 import os
