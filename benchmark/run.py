@@ -138,10 +138,9 @@ class Run:
     @property
     def recipe_label(self) -> str:
         """Which of the model's own recipes, and what the suite changed of it and of the model."""
-        own = (*self.arguments, *self.distillation)
-        values = {**dict(self.recipe), **dict(own)}
-        changed = (*(name for name, _ in own), *self.changed)
-        return " ".join([self.kind, *(f"{name}={values[name]}" for name in changed)])
+        recipe = dict(self.recipe)
+        changed = [*self.arguments, *self.distillation, *((n, recipe[n]) for n in self.changed)]
+        return " ".join([self.kind, *(f"{name}={value}" for name, value in changed)])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -172,6 +172,8 @@ class Suite:
     def narrowed(self, **chosen: Sequence[Any] | None) -> Self:
         """The part of the suite that was asked for; None leaves a field as it is.
 
+        Models are those that are trained alone, and the students of distillations.
+
         Raises:
             SuiteError: Something that the suite does not have.
         """
@@ -180,6 +182,15 @@ class Suite:
             if values is None:
                 continue
             has = getattr(self, what)
+            if what == "models":
+                students = [pair.student for pair in self.distillations]
+                own = EVERY_MODEL if ALL in has else has
+                known_names(values, dict.fromkeys((*own, *students)), f"suite {self.name}: models")
+                changes["models"] = tuple(name for name in values if name in own)
+                changes["distillations"] = tuple(
+                    pair for pair in self.distillations if pair.student in values
+                )
+                continue
             if what not in OPEN and not {ALL, FOUND} & set(has) and (has or what != "tasks"):
                 known_names(map(str, values), list(map(str, has)), f"suite {self.name}: {what}")
             changes[what] = tuple(values)
@@ -296,7 +307,20 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
 
 def _as_distillation(path: Path, entry: Mapping[str, Any]) -> Distillation:
     known_names(entry, [f.name for f in dataclasses.fields(Distillation)], f"{path}: distillation:")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        if key in ("student_signals", "teacher_signals"):
+            fits, what = names, "a list of names"
+        elif key == "arguments":
+            fits, what = isinstance(value, dict), "a mapping from names to values"
+        elif key == "out_of_fold":
+            fits, what = type(value) is int and value >= 0, "a whole number"
+        else:
+            fits, what = isinstance(value, str), "a name"
+        if not fits:
+            raise SuiteError(f"{path}: distillations: expected {key} to be {what}, found {value!r}")
+        values[key] = tuple(value) if isinstance(value, list) else value
     try:
         return Distillation(**values)
     except TypeError as error:

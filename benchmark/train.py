@@ -175,6 +175,7 @@ def _compute(
         probe = fit_probe(PROBES[run.model], module, run.seed)
         trained = time.perf_counter()
         probabilities = probe.predict(module)
+        done = time.perf_counter()
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
@@ -182,6 +183,7 @@ def _compute(
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
+        done = time.perf_counter()
         trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
         cost = _cost(run, module, model, places.device)
         found = {
@@ -193,7 +195,6 @@ def _compute(
             },
             "epochs": (trainer.current_epoch, best.epoch),
         }
-    done = time.perf_counter()
     windows = module.windows("test")
     sessions = np.array([recording.session for recording in module.archive.recordings])
     predictions = {

@@ -253,6 +253,10 @@ def test_folder_is_of_the_board_the_model_and_the_run():
         (RUN, "published"),
         (FULL, "fast layers=study_1 lr=0.1"),
         (TAUGHT, "fast layers=study_1 soft=0.5 temperature=2.0 lr=0.1"),
+        (
+            dataclasses.replace(FULL, arguments=(("lr", 3),)),  # of the model, not of its recipe
+            "fast lr=3 lr=0.1",
+        ),
     ],
 )
 def test_recipe_label_is_what_was_changed(run, label):

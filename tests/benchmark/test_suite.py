@@ -104,7 +104,13 @@ PAIR = {"distiller": "soft_targets", "student": "dnn", "teacher": "lstm"}
         ({"out_of_fold": 1}, ["expected out_of_fold to be 0, or 2 and more", "found 1"]),
         ({"out_of_fold": -2}, ["found -2"]),
         ({"distiller": "more_epochs", "teacher": "", "out_of_fold": 2}, ["where there is a teach"]),
-        ({"out_of_fold": "two"}, ["mine.yaml: distillations: "]),
+        ({"out_of_fold": "two"}, ["mine.yaml: distillations: ", "out_of_fold", "'two'"]),
+        ({"out_of_fold": 2.5}, ["out_of_fold to be a whole number, found 2.5"]),
+        ({"out_of_fold": None}, ["out_of_fold to be a whole number, found None"]),
+        ({"teacher": None}, ["teacher to be a name, found None"]),
+        ({"student_signals": "eda"}, ["student_signals to be a list of names, found 'eda'"]),
+        ({"teacher_signals": ["eda", 4]}, ["teacher_signals to be a list of names"]),
+        ({"arguments": ["temperature"]}, ["arguments to be a mapping from names to values"]),
     ],
     ids=repr,
 )
@@ -231,6 +237,19 @@ def test_narrowed_to_what_the_suite_has_not(chosen, expected):
         suite.narrowed(**chosen)
     for part in expected:
         assert part in str(caught.value)
+
+
+def test_models_are_students_too(path):
+    other = {**PAIR, "student": "cnn"}
+    suite = load(path, models=["lda", "cnn"], distillations=[PAIR, other])
+    narrow = suite.narrowed(models=["cnn"])
+    assert narrow.models == ("cnn",)
+    assert [pair.student for pair in narrow.distillations] == ["cnn"]
+    narrow = suite.narrowed(models=["dnn"])
+    assert narrow.models == ()
+    assert [pair.student for pair in narrow.distillations] == ["dnn"]
+    with pytest.raises(SuiteError, match="models 'lstm' is not known: expected lda, cnn, dnn"):
+        suite.narrowed(models=["lstm"])
 
 
 def test_all_and_found_can_be_narrowed_to_anything():
