@@ -15,10 +15,11 @@ from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
 from benchmark.results import Call, Store
 from benchmark.run import Run
-from benchmark.runner import Finished, run_all, start_server
+from benchmark.runner import run_all, start_server
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
 from benchmark.train import Places
+from benchmark.worker import Finished
 from datamodules import DATAMODULES
 
 
