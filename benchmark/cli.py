@@ -107,9 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--jobs-per-device",
-        type=int,
+        type=_jobs,
         metavar="N",
-        help="workers on each device; default: 1 a GPU, 1 a core on the CPU",
+        help="workers on each device; auto: as many as its memory has room for; default: 1 a GPU, "
+        "1 a core on the CPU",
+    )
+    how.add_argument(
+        "--devices-per-run",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train each network on so many devices at once; default: 1",
     )
     how.add_argument(
         "--timeout",
@@ -203,6 +211,10 @@ def _positive(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
     return value
+
+
+def _jobs(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

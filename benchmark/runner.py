@@ -52,6 +52,8 @@ def start_server() -> ForkServerContext:
     """Start the process that workers are forked from; its imports go on in the background."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(THREADS)
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # else numbers mean what whoever set it meant
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers of nvidia-smi
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmark.worker"])
     from multiprocessing.forkserver import ensure_running

@@ -1,16 +1,15 @@
 """``affectbench run``: do the runs of a suite that are not done yet."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 
-import torch
-
 from benchmark.commands.boards import print_board
 from benchmark.data import prepare
+from benchmark.devices import chosen, phases, workers
 from benchmark.leaderboard import write_leaderboards
+from benchmark.live import Progress, Shown
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
 from benchmark.results import Call, Store
@@ -19,7 +18,6 @@ from benchmark.runner import run_all, start_server
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
 from benchmark.train import Places
-from benchmark.worker import Finished
 from datamodules import DATAMODULES
 
 
@@ -44,7 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     places = Places(
         arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
     )
-    devices = _devices(arguments.devices, arguments.jobs_per_device)
+    devices, jobs, per_run = (
+        chosen(arguments.devices),
+        arguments.jobs_per_device,
+        arguments.devices_per_run,
+    )
+    slots = workers(devices, None if jobs == "auto" else jobs, per_run)
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
     store = Store(arguments.runs)
@@ -59,33 +62,37 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(asked) - len(todo)} of them finished before, {len(todo)} to do"
     )
     if arguments.dry_run:
-        _print_todo(todo, estimate(todo, store, len(devices)), len(devices))
+        _print_todo(todo, estimate(todo, store, len(slots)), len(slots))
         return DONE
     costs = Costs(store.results())
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
-    started, begun, count, busy = time.monotonic(), 0.0, 0, 0.0
-
-    def finished(event: Finished) -> None:
-        nonlocal begun, count, busy
-        begun = begun or time.time() - event.busy
-        count, busy = count + 1, busy + event.busy
-        left = (time.monotonic() - started) / count * (len(todo) - count)
-        outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
-        print(
-            f"[{count}/{len(todo)}] {event.run.label}: {event.status}, {outcome}, "
-            f"{event.seconds:.1f} s; {_duration(left)} left",
-            flush=True,
-        )
-
     if todo:
         timeout = arguments.timeout and arguments.timeout * 60
-        max_seconds = arguments.max_hours and arguments.max_hours * 3600
-        left = run_all(todo, places, devices, finished, timeout, max_seconds, costs)
-        workers = min(len(devices), len(todo))
+        end = arguments.max_hours and time.monotonic() + arguments.max_hours * 3600
+        progress = Progress(asked, todo, statuses, costs, len(slots))
+        shown, left, most = Shown(progress, slots), [], 1
+        with shown.shown() as output:
+            for part, there in phases(todo, devices, jobs, per_run, store):
+                progress.workers = min(len(there), len(part))
+                most = max(most, progress.workers)
+                left += run_all(
+                    part,
+                    places,
+                    there,
+                    shown.finished,
+                    timeout,
+                    end and end - time.monotonic(),
+                    costs,
+                    progress.watch,
+                    output,
+                )
         now = time.time()
-        store.save_call(Call(arguments.called, begun or now, now, workers, count, busy))
+        call = Call(
+            arguments.called, progress.begun or now, now, most, progress.count, progress.busy
+        )
+        store.save_call(call)
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
@@ -155,23 +162,3 @@ def _prepared(suite: Suite, places: Places, strict: bool) -> dict[str, Prepared]
             )
         prepared[name] = found
     return prepared
-
-
-def _devices(names: str, jobs: int | None) -> list[str]:
-    """Names of devices, each as often as it takes workers."""
-    count = torch.cuda.device_count()
-    if jobs is not None and jobs < 1:
-        raise SuiteError(f"expected at least one job a device, found {jobs}")
-    if names == "cpu" or (names == "auto" and not count):
-        return ["cpu"] * (jobs or len(os.sched_getaffinity(0)))
-    chosen = list(map(str, range(count))) if names == "auto" else names.split(",")
-    for name in chosen:
-        if not name.isdecimal() or int(name) >= count:
-            raise SuiteError(
-                f"no device {name!r}: expected cpu, auto, or some of the {count} GPU(s) by number"
-            )
-    return [name for name in chosen for _ in range(jobs or 1)]
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
