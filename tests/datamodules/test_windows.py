@@ -618,7 +618,7 @@ def test_processes_share_every_batch(n_windows: int, batch_size: int, size: int)
         if len(whole) < 2 * size:
             assert all(share == whole for share in shares)
         else:
-            assert sorted(sum(shares, [])) == sorted(whole)
+            assert sorted(row for share in shares for row in share) == sorted(whole)
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
