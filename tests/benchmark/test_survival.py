@@ -17,7 +17,7 @@ import yaml
 from benchmark.cli import main
 from benchmark.leaderboard import MEASURED
 
-PATIENCE = 120
+PATIENCE = 300
 """Seconds after which what should have happened counts as stuck."""
 WORKERS = 2
 COUNTING = """
