@@ -120,6 +120,17 @@ def _parser() -> argparse.ArgumentParser:
         help="train each network on so many devices at once; default: 1",
     )
     how.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="who hands runs to workers: this process, or a Ray cluster; default: local",
+    )
+    how.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; default: a Ray of this machine alone, for this call",
+    )
+    how.add_argument(
         "--timeout",
         type=_positive,
         metavar="MINUTES",

@@ -3,7 +3,10 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
 
 from benchmark.commands.boards import print_board
 from benchmark.data import prepare
@@ -20,10 +23,19 @@ from benchmark.suite import Suite, SuiteError, reader_options
 from benchmark.train import Places
 from datamodules import DATAMODULES
 
+Round = tuple[Sequence[Run], int, Callable[..., list[Run]]]
+"""Runs, the number of workers that do them at a time, and the function that has them done."""
+Rounds = Callable[[Sequence[Run], Store, Connection | None], Iterator[Round]]
+"""Parts of a call, one after another; takes its runs, the store, and what workers may write to."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the runs of a suite that are not done yet, and write the leaderboards."""
-    start_server()  # its imports go on while this process does its own
+    with _engine(arguments) as (slots, rounds):
+        return _run(arguments, slots, rounds)
+
+
+def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) -> int:
     suite = Suite.load(arguments.suite).narrowed(
         datasets=arguments.dataset,
         tasks=arguments.task,
@@ -42,12 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     places = Places(
         arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
     )
-    devices, jobs, per_run = (
-        chosen(arguments.devices),
-        arguments.jobs_per_device,
-        arguments.devices_per_run,
-    )
-    slots = workers(devices, None if jobs == "auto" else jobs, per_run)
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
     store = Store(arguments.runs)
@@ -74,19 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         progress = Progress(asked, todo, statuses, costs, len(slots))
         shown, left, most = Shown(progress, slots), [], 1
         with shown.shown() as output:
-            for part, there in phases(todo, devices, jobs, per_run, store):
-                progress.workers = min(len(there), len(part))
+            for part, size, do in rounds(todo, store, output):
+                progress.workers = min(size, len(part))
                 most = max(most, progress.workers)
-                left += run_all(
+                left += do(
                     part,
                     places,
-                    there,
-                    shown.finished,
-                    timeout,
-                    end and end - time.monotonic(),
-                    costs,
-                    progress.watch,
-                    output,
+                    finished=shown.finished,
+                    timeout=timeout,
+                    max_seconds=end and end - time.monotonic(),
+                    costs=costs,
+                    watch=progress.watch,
                 )
         now = time.time()
         call = Call(
@@ -115,6 +119,40 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.leaderboards}"
     )
     return _outcome(store, asked, n_left_out)
+
+
+@contextmanager
+def _engine(arguments: argparse.Namespace) -> Iterator[tuple[Sequence[str], Rounds]]:
+    """What each worker is bound to, and who does runs."""
+    names, jobs, per_run = arguments.devices, arguments.jobs_per_device, arguments.devices_per_run
+    address = arguments.ray_address
+    if arguments.engine == "local":
+        if address:
+            raise SuiteError("--ray-address is for --engine ray; ask for both, or neither")
+        start_server()  # its imports go on while this process does its own
+        devices = chosen(names)
+
+        def rounds(todo: Sequence[Run], store: Store, output: Connection | None) -> Iterator[Round]:
+            for part, there in phases(todo, devices, jobs, per_run, store):
+                yield part, len(there), partial(run_all, devices=there, output=output)
+
+        yield workers(devices, None if jobs == "auto" else jobs, per_run), rounds
+        return
+    if jobs == "auto" or per_run != 1:
+        raise SuiteError(
+            "--engine ray puts each run on one device: expected a number of --jobs-per-device, and "
+            "no --devices-per-run"
+        )
+    if address and names not in ("auto", "cpu"):
+        raise SuiteError(
+            f"Ray chooses the GPUs of a cluster: expected --devices auto or cpu, found {names}"
+        )
+    from benchmark.ray_engine import Cluster
+
+    own = [] if address else workers(chosen(names), jobs)
+    with Cluster(address, names if address else "own", jobs, own) as cluster:
+        size = cluster.slots()
+        yield ["cpu"] * size, lambda todo, *_: iter([(todo, size, cluster.run_all)])
 
 
 def _print_todo(todo: Sequence[Run], cost: Estimate, workers: int) -> None:
