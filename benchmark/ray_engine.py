@@ -214,12 +214,11 @@ class Cluster:
                 ) from error
             return Finished(run, LOST, f"the worker failed: {error.cause!r}", None, 0.0)
         except errors.RayError as error:
+            said = f"the worker was lost: {_first_line(error)}"
             if timeout is not None and time.monotonic() - started > timeout:
-                said = (
-                    f"the run had not ended after {timeout / 60:g} minutes; --timeout sets how long"
-                )
-                return Finished(run, LOST, said, None, 0.0)
-            return Finished(run, LOST, f"the worker was lost: {_first_line(error)}", None, 0.0)
+                minutes = f"{timeout / 60:g} minutes"
+                said = f"the run had not ended after {minutes}; --timeout sets how long"
+            return Finished(run, LOST, said, None, 0.0)
         return event
 
 

@@ -340,7 +340,10 @@ def _fit(
         "enable_model_summary": False,
         "default_root_dir": scratch,
     }
-    alone: dict[str, Any] = {"devices": 1, "plugins": [LightningEnvironment()]}
+    alone: dict[str, Any] = {
+        "devices": [torch.cuda.current_device()] if places.device == "cuda" else 1,
+        "plugins": [LightningEnvironment()],  # or variables of SLURM's would be believed
+    }
     if group:
         group.join(places.device)
         callbacks.append(Shares(group.size))
@@ -416,6 +419,8 @@ def _logged(path: Path) -> Iterator[None]:
         logger.handlers, logger.propagate = [handler], False
     try:
         with warnings.catch_warnings():
+            # Lightning looks for SLURM's srun whatever environment it is given
+            warnings.filterwarnings("ignore", "The `srun` command is available")
             yield
     finally:
         logging.captureWarnings(False)
