@@ -42,7 +42,7 @@ def boards(folder: Path) -> dict[str, str]:
         head = [line for line in lines if line.startswith("#")]
         rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
         text = io.StringIO()
-        kept = [name for name in rows[0] if name not in MEASURED]
+        kept = [name for name in rows[0] if not name.endswith(MEASURED)]
         table = csv.DictWriter(text, kept, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
