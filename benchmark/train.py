@@ -340,14 +340,17 @@ def _fit(
         "enable_model_summary": False,
         "default_root_dir": scratch,
     }
+    environment = LightningEnvironment()  # or variables of SLURM's would be believed
     alone: dict[str, Any] = {
         "devices": [torch.cuda.current_device()] if places.device == "cuda" else 1,
-        "plugins": [LightningEnvironment()],  # or variables of SLURM's would be believed
+        "plugins": [environment],
     }
     if group:
         group.join(places.device)
         callbacks.append(Shares(group.size))
         torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not
+    else:
+        environment.set_global_rank(0)  # SLURM's rank was believed on import: loggers were silent
     trainer = L.Trainer(
         **common,
         **(group.trainer_arguments(places.device) if group else alone),
