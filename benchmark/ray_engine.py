@@ -16,6 +16,7 @@ import faulthandler
 import logging
 import math
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,8 @@ from benchmark.worker import DISK_FULL, LOST, OUT_OF_MEMORY, THREADS, Finished, 
 
 PATIENCE = 5.0
 """Seconds after which the cluster is asked again how many runs it has room for."""
+REACH = 10.0
+"""Seconds that the head of a cluster has to answer."""
 OBJECTS = 100 * 2**20
 """Bytes that a Ray of this machine alone may keep for itself; results do not go through it."""
 GRAIN = 10_000
@@ -86,6 +89,7 @@ class Cluster:
     ) -> None:
         self._ray = _imported(address is None)
         if address:
+            _reach(address)  # Ray itself tries for ever
             choice: dict[str, Any] = {"address": address}
         else:
             gpus = [name for name in dict.fromkeys(own) if name != "cpu"]
@@ -98,13 +102,7 @@ class Cluster:
                 "num_gpus": len(gpus),
                 "object_store_memory": OBJECTS,
             }
-        try:
-            self._ray.init(**choice, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RayEngineError(
-                f"no Ray cluster at {address!r}: expected the address that ray start --head "
-                f"printed, as host:port; found: {_first_line(error)}"
-            ) from error
+        self._ray.init(**choice, log_to_driver=False, logging_level=logging.ERROR)
         if device == "auto":
             device = "cuda" if self._ray.cluster_resources().get("GPU") else "cpu"
         if device == "cpu" and address and jobs is not None:
@@ -248,6 +246,18 @@ def _work(run: Run, places: Places, last: bool, timeout: float | None, mark: Pat
     finally:
         faulthandler.cancel_dump_traceback_later()
     return replace(event, busy=time.perf_counter() - started)
+
+
+def _reach(address: str) -> None:
+    """See that somebody listens at an address."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), REACH).close()
+    except (OSError, ValueError) as error:
+        raise RayEngineError(
+            f"no Ray cluster at {address!r}: expected the address that ray start --head printed, "
+            f"as host:port; found: {error}"
+        ) from error
 
 
 def _number(name: str | int, visible: str | None) -> int:

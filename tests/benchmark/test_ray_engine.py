@@ -47,6 +47,12 @@ def test_without_ray(monkeypatch):
         Cluster(None, "cpu", None, ["cpu"])
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "nowhere"])
+def test_no_cluster_at_the_address(address):
+    with pytest.raises(RayEngineError, match="expected the address that ray start --head printed"):
+        ray_engine._reach(address)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
