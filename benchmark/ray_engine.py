@@ -76,9 +76,9 @@ class Cluster:
     Args:
         address: Where the cluster's head listens, as ``host:port``; None starts a Ray that listens
             on this machine's loopback alone. Addresses in files and variables do not count.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for what the cluster has.
+        device: ``"cpu"``, or ``"auto"`` for GPUs if the cluster has any.
         jobs: Runs at a time on each GPU; None: one.
-        own: Devices of a Ray of this machine alone, as the local engine names them.
+        own: What the workers of a Ray of this machine alone are bound to, as in the local engine.
 
     Raises:
         RayEngineError: Ray is not installed, or there is no cluster, or it has no such devices.
@@ -103,12 +103,12 @@ class Cluster:
                 "object_store_memory": OBJECTS,
             }
         self._ray.init(**choice, log_to_driver=False, logging_level=logging.ERROR)
-        if device == "auto":
-            device = "cuda" if self._ray.cluster_resources().get("GPU") else "cpu"
         if device == "cpu" and address and jobs is not None:
             raise RayEngineError(
-                "--jobs-per-device is for GPUs, found a cluster without: a core takes one run"
+                "expected --jobs-per-device for GPUs only: a core of a Ray cluster takes one run"
             )
+        on_gpus = device != "cpu" and bool(self._ray.cluster_resources().get("GPU"))
+        device = "cuda" if on_gpus else "cpu"
         self.device = device
         self.demand = Demand(1, math.floor(GRAIN / (jobs or 1)) / GRAIN if device == "cuda" else 0)
         if not self.slots():
@@ -136,6 +136,7 @@ class Cluster:
         timeout: float | None = None,
         max_seconds: float | None = None,
         costs: Costs | None = None,
+        watch: Callable[[int, str, Run | None], None] | None = None,
     ) -> list[Run]:
         """Do runs on the cluster, and commit every result.
 
@@ -149,6 +150,7 @@ class Cluster:
             timeout: Seconds after which the worker of a run ends itself.
             max_seconds: No run is started that would end later than this, counted from now.
             costs: What is known of how long runs take; the runs of this call are added.
+            watch: Called in this process with the number of a place and what Ray has in it now.
 
         Returns:
             Runs that were not started.
@@ -170,7 +172,8 @@ class Cluster:
         )
         mark = places.runs / f".shared-{uuid.uuid4().hex}"
         write_text(mark, "")
-        flying: dict[Any, tuple[Run, float]] = {}
+        watch = watch or (lambda *_: None)
+        flying: dict[Any, tuple[Run, float, int]] = {}
         hungry: set[str] = set()
         try:
             while True:
@@ -180,12 +183,18 @@ class Cluster:
                     whole = {"num_gpus": 1} if run.id in hungry and self.demand.num_gpus else {}
                     demand = {**vars(self.demand), **whole}
                     task = work.options(name=run.label, runtime_env=variables, **demand)
-                    flying[task.remote(run, places, last, timeout, mark)] = run, time.monotonic()
+                    taken = {number for _, _, number in flying.values()}
+                    number = min(set(range(len(flying) + 1)) - taken)
+                    sent = task.remote(run, places, last, timeout, mark)
+                    flying[sent] = run, time.monotonic(), number
+                    watch(number, "ray", run)
                     room -= 1
                 if not flying:
                     break
                 for task in ray.wait(list(flying), timeout=PATIENCE)[0]:
-                    event = self._event(task, *flying.pop(task), timeout)
+                    run, started, number = flying.pop(task)
+                    watch(number, "ray", None)
+                    event = self._event(task, run, started, timeout)
                     if event.status == OUT_OF_MEMORY:
                         hungry.add(event.run.id)
                     queue.ended(event)

@@ -150,7 +150,7 @@ def _engine(arguments: argparse.Namespace) -> Iterator[tuple[Sequence[str], Roun
     from benchmark.ray_engine import Cluster
 
     own = [] if address else workers(chosen(names), jobs)
-    with Cluster(address, names if address else "own", jobs, own) as cluster:
+    with Cluster(address, names, jobs, own) as cluster:
         size = cluster.slots()
         yield ["cpu"] * size, lambda todo, *_: iter([(todo, size, cluster.run_all)])
 

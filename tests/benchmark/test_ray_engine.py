@@ -61,6 +61,8 @@ def test_no_cluster_at_the_address(address):
             ["--engine", "ray", "--ray-address", "head:6379", "--devices", "0,1"],
             "expected --devices auto or cpu, found 0,1",
         ),
+        (["--engine", "ray", "--jobs-per-device", "auto"], "expected a number of --jobs-per"),
+        (["--engine", "ray", "--devices-per-run", "2"], "no --devices-per-run"),
     ],
 )
 def test_calls_that_cannot_be_done(words, said, capsys):
