@@ -39,18 +39,22 @@ class Queue:
         self.waiting = deque(runs)
         self._unfinished = {run.id for run in runs}
         self._attempts: Counter[str] = Counter()
-        self._store, self._costs = Store(places.runs), costs or Costs()
+        self.costs = costs or Costs()
+        self._store = Store(places.runs)
         self._finished = finished
         self._end = None if max_seconds is None else time.monotonic() + max_seconds
 
-    def next(self) -> tuple[Run, bool] | None:
+    def next(self, delay: float = 0.0) -> tuple[Run, bool] | None:
         """The first run for which there is time and whose teachers are all done.
+
+        Args:
+            delay: Seconds before it will start.
 
         Returns:
             None if there is none now; else the run, which counts as being done from now on, and
             whether it is its last attempt.
         """
-        while run := self._ready():
+        while run := self._ready(delay):
             self.waiting.remove(run)
             if self._store.status(run) == "done":  # by another runner meanwhile
                 result = self._store.result(run)
@@ -78,20 +82,26 @@ class Queue:
         else:  # when others have ended, there may be more memory
             self.waiting.append(event.run)
 
-    def _ready(self) -> Run | None:
+    def back(self, run: Run) -> None:
+        """Take a run back that was given out and not begun."""
+        self._attempts[run.id] -= 1
+        self.waiting.appendleft(run)
+
+    def _ready(self, delay: float) -> Run | None:
         for run in self.waiting:
             taught = not any(teacher.id in self._unfinished for teacher in run.teachers)
-            if taught and self._in_time(run):
+            if taught and self._in_time(run, delay):
                 return run
         return None
 
-    def _in_time(self, run: Run) -> bool:
-        return self._end is None or time.monotonic() + (self._costs.seconds(run) or 0) < self._end
+    def _in_time(self, run: Run, delay: float) -> bool:
+        takes = delay + (self.costs.seconds(run) or 0.0)
+        return self._end is None or time.monotonic() + takes < self._end
 
     def _report(self, event: Finished) -> None:
         self._unfinished.discard(event.run.id)
         if event.status == "done":
-            self._costs.add(event.run, event.seconds)
+            self.costs.add(event.run, event.seconds)
         self._finished(event)
 
 

@@ -16,7 +16,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
@@ -24,23 +24,12 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from benchmark.parallel import Group, spreads
-from benchmark.results import DiskFullError, Store
-from benchmark.run import Result, Run
+from benchmark.queue import Queue
+from benchmark.run import Run
 from benchmark.schedule import Costs
-from benchmark.train import Places, commit
-from benchmark.worker import (
-    DISK_FULL,
-    GRACE,
-    LOST,
-    OUT_OF_MEMORY,
-    THREADS,
-    Finished,
-    told,
-    work,
-)
+from benchmark.train import Places
+from benchmark.worker import GRACE, LOST, OUT_OF_MEMORY, THREADS, Finished, work
 
-ATTEMPTS = 2
-"""A run whose worker died, hung or ran out of memory is tried so many times before it failed."""
 STARTS = 50
 """A worker is tried to be started so often, a tenth of a second apart."""
 SHORT = 1.0
@@ -125,27 +114,14 @@ def run_all(
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
-    waiting = deque(runs)
-    unfinished = {run.id for run in runs}
-    attempts: Counter[str] = Counter()
-    store, costs = Store(places.runs), costs or Costs()
-    end = None if max_seconds is None else time.monotonic() + max_seconds
+    queue = Queue(runs, places, finished, max_seconds, costs)
 
-    def fits(run: Run, before: float) -> bool:
-        return end is None or time.monotonic() + before + (costs.seconds(run) or 0.0) < end
-
-    def ready(worker: _Worker) -> Run | None:
+    def ready(worker: _Worker) -> tuple[Run, bool] | None:
         """What may be handed to a worker, which is busy at most with a short run."""
-        before = (costs.seconds(worker.run) if worker.run else 0.0) or 0.0
+        before = (queue.costs.seconds(worker.run) if worker.run else 0.0) or 0.0
         if worker.run and not (worker.alone and 0 < before <= SHORT):
             return None
-        return _next(waiting, unfinished, lambda run: fits(run, before))
-
-    def report(event: Finished) -> None:
-        unfinished.discard(event.run.id)
-        if event.status == "done":
-            costs.add(event.run, event.seconds)
-        finished(event)
+        return queue.next(before)
 
     def start(device: str, number: int) -> _Worker:
         return _start(context, device, places, alive, output, number)
@@ -155,20 +131,15 @@ def run_all(
         if watch:
             watch(worker.number, worker.device, worker.run)
 
-    many = max(1, len(waiting))
+    many = max(1, len(runs))
     workers = [start(device, number) for number, device in enumerate(devices[:many])]
     try:
         while True:
             for held in range(2):  # all workers have one before any is handed a second
                 for worker in workers:
-                    while len(worker.runs) == held and (run := ready(worker)):
-                        waiting.remove(run)
-                        if store.status(run) == "done":  # by another runner meanwhile
-                            report(told(_on_record(store, run)))
-                            continue
-                        attempts[run.id] += 1
-                        worker.runs.append(run)
-                        _send(worker, run, attempts[run.id] == ATTEMPTS)
+                    if len(worker.runs) == held and (job := ready(worker)):
+                        worker.runs.append(job[0])
+                        _send(worker, *job)
                         if not held:
                             tell(worker)
             busy = [worker for worker in workers if worker.run]
@@ -182,19 +153,12 @@ def run_all(
                 if event is None:
                     continue
                 worker.runs.popleft()
-                if event.status == DISK_FULL:
-                    raise DiskFullError(event.error)
                 replaced = event.status in (LOST, OUT_OF_MEMORY)
                 if not replaced:
-                    report(event)
-                elif event.status == LOST:
-                    waiting.appendleft(event.run)
-                else:  # when others have ended, there may be more memory
-                    waiting.append(event.run)
+                    queue.ended(event)
                 if replaced or (not worker.alone and spreads(event.run)):
                     for run in reversed(worker.runs):  # it had not begun them
-                        attempts[run.id] -= 1
-                        waiting.appendleft(run)
+                        queue.back(run)
                     worker.runs.clear()
                     _end(worker)
                     place = workers.index(worker)
@@ -204,16 +168,15 @@ def run_all(
                     else:
                         workers[place] = start(worker.device, worker.number)
                 tell(worker)
-                if replaced and attempts[event.run.id] == ATTEMPTS:
-                    waiting.remove(event.run)
-                    report(_given_up(event, places))
+                if replaced:  # now that no process of the worker can commit its result
+                    queue.ended(event)
     finally:
         for worker in workers:
             _terminate(worker)
         for worker in workers:
             _end(worker)
         lifeline.close()
-    return list(waiting)
+    return list(queue.waiting)
 
 
 def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
@@ -246,29 +209,6 @@ def _cause_of_death(exitcode: int | None) -> str:
     cause = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit status {exitcode}"
     hint = "; the machine may be out of memory" if exitcode == -signal.SIGKILL else ""
     return f"the worker died ({cause}){hint}"
-
-
-def _given_up(event: Finished, places: Places) -> Finished:
-    """Commit the failure of a run that no worker came to the end of."""
-    error = f"{event.error} ({ATTEMPTS} attempts)"
-    store = Store(places.runs)
-    store.save(Result(event.run, "failed", error=error, commit=commit()))
-    found = store.result(event.run)  # done, if it was lost after its last word to the disk
-    return told(found) if found else replace(event, status="failed", error=error)
-
-
-def _next(waiting: deque[Run], unfinished: set[str], fits: Callable[[Run], bool]) -> Run | None:
-    """The first run for which there is time and whose teachers are all done."""
-    for run in waiting:
-        if fits(run) and not any(teacher.id in unfinished for teacher in run.teachers):
-            return run
-    return None
-
-
-def _on_record(store: Store, run: Run) -> Result:
-    result = store.result(run)
-    assert result is not None
-    return result
 
 
 def _start(

@@ -109,9 +109,19 @@ def test_run_too_long_for_the_time_left_is_not_given_out(queue_of):
     costs.add(long, 1e6)
     costs.add(short, 1.0)
     queue = queue_of(long, short, max_seconds=1000.0, costs=costs)
+    assert queue.next(delay=1000.0) is None
     assert queue.next()[0] == short
     assert queue.next() is None
     assert list(queue.waiting) == [long]
+
+
+def test_run_that_was_not_begun_loses_no_attempt(queue_of):
+    first, second = run("cnn"), run("lda")
+    queue = queue_of(first, second)
+    assert queue.next() == (first, False)
+    assert queue.next() == (second, False)
+    queue.back(second)
+    assert queue.next() == (second, False)
 
 
 def test_full_disk_ends_it(queue_of, told):

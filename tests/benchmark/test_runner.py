@@ -3,18 +3,18 @@
 import multiprocessing
 import os
 import signal
-from collections import deque
 from multiprocessing import forkserver
 from typing import Any
 
 import pytest
 
 from benchmark import runner
+from benchmark.queue import ATTEMPTS
 from benchmark.results import Store
 from benchmark.run import Run
 from benchmark.runner import run_all, start_server
 from benchmark.suite import Distillation
-from benchmark.worker import LOST, Finished
+from benchmark.worker import Finished
 
 
 @pytest.fixture
@@ -122,13 +122,6 @@ def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
     assert "Traceback" in failed.traceback
 
 
-def test_run_whose_worker_died_after_its_last_word_is_done(workshop, finished, tmp_path):
-    (result, *_) = finished.results()
-    Store(tmp_path).save(result)
-    event = Finished(result.run, LOST, "the worker died", None, 0.0)
-    assert runner._given_up(event, workshop.places(tmp_path)).status == "done"
-
-
 def test_more_workers_than_runs(workshop, tmp_path):
     runs = workshop.plan(["majority"])[:2]
     told: list[Finished] = []
@@ -156,7 +149,7 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
     run_all(runs, workshop.places(tmp_path), ["cpu"], told.append)
     store = Store(tmp_path)
     assert [store.status(run) for run in runs] == ["done", "failed", "done", "done"]
-    assert len(killed) == len(set(killed)) == runner.ATTEMPTS
+    assert len(killed) == len(set(killed)) == ATTEMPTS
     (failed,) = [result for result in store.results() if result.status == "failed"]
     assert "signal 9" in failed.error
     assert "out of memory" in failed.error
@@ -164,38 +157,6 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
 
 
 # --- runs that wait for their teachers
-
-
-def run(model: str, *teachers: Run) -> Run:
-    return Run("d", "t", "s", 0, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
-
-
-def anytime(run: Run) -> bool:
-    return True
-
-
-def test_next_is_the_first_whose_teachers_are_all_done():
-    one, two, other = run("cnn"), run("lstm"), run("lda")
-    taught, by_both = run("dnn", one), run("dnn", one, two)
-    waiting = deque([by_both, taught, other, one, two])
-    unfinished = {waited.id for waited in waiting}
-    assert runner._next(waiting, unfinished, anytime) == other
-    waiting.remove(other)
-    assert runner._next(waiting, unfinished, anytime) == one
-    waiting.remove(one)  # it is being done
-    assert runner._next(waiting, unfinished, anytime) == two
-    waiting.remove(two)
-    assert runner._next(waiting, unfinished, anytime) is None
-    unfinished.remove(one.id)
-    assert runner._next(waiting, unfinished, anytime) == taught
-    unfinished.remove(two.id)
-    assert runner._next(waiting, unfinished, anytime) == by_both
-    assert runner._next(deque(), unfinished, anytime) is None
-
-
-def test_teachers_that_are_no_part_of_the_call_are_not_waited_for():
-    taught = run("dnn", run("cnn"))
-    assert runner._next(deque([taught]), {taught.id}, anytime) == taught
 
 
 def taught_runs(workshop: Any, **recipe: Any) -> dict[str, Run]:
