@@ -26,7 +26,7 @@ os.environ |= {
 
 from ray.cluster_utils import Cluster  # reads these
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds after which something that should have happened counts as stuck."""
 
 

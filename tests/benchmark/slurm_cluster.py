@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "benchmark" / "slurm" / "array.sbatch"
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds after which something that should have happened counts as stuck."""
 CONFIGURATION = """
 ClusterName=test

@@ -24,7 +24,7 @@ from benchmark.leaderboard import MEASURED
 from benchmark.results import Store
 
 HERE = Path(__file__).parent
-PATIENCE = 300
+PATIENCE = 600
 """Seconds after which a cluster counts as stuck."""
 PARTS = 3
 ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "bash", "-c"]
