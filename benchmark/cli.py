@@ -107,9 +107,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--jobs-per-device",
-        type=int,
+        type=_jobs,
         metavar="N",
-        help="workers on each device; default: 1 a GPU, 1 a core on the CPU",
+        help="workers on each device; auto: as many as its memory has room for; default: 1 a GPU, "
+        "1 a core on the CPU",
+    )
+    how.add_argument(
+        "--devices-per-run",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train each network on so many devices at once; default: 1",
+    )
+    how.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="who hands runs to workers: this process, or a Ray cluster; default: local",
+    )
+    how.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; default: a Ray of this machine alone, for this call",
     )
     how.add_argument(
         "--timeout",
@@ -203,6 +222,10 @@ def _positive(text: str) -> float:
     if not value > 0:
         raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
     return value
+
+
+def _jobs(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -181,6 +181,7 @@ class Result:
         peak_memory: Of the process or, on a GPU, of the device, in bytes.
         epochs: Epochs trained, and the one that counts, from 1; None for a probe.
         device: What it ran on.
+        devices: How many of them it was trained on; it was tested on one.
         threads: Threads that torch was allowed.
         versions: Of Python and the packages that numbers depend on.
         commit: Of this project, with ``+`` for uncommitted changes; empty outside a checkout.
@@ -202,6 +203,7 @@ class Result:
     peak_memory: int = 0
     epochs: tuple[int, int] | None = None
     device: str = ""
+    devices: int = 1
     threads: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""

@@ -2,67 +2,49 @@
 
 Workers are forked from a server process that has torch, lightning and this project imported, so a
 worker starts in hundredths of a second. Each is bound to one device and one torch thread and lives
-for many runs. A worker that dies, hangs or runs out of memory costs one attempt of one run; a
-worker whose runner dies ends. A full disk ends the call.
+for many runs; while it does a short one it is handed the next, so that it never waits. A worker
+that dies, hangs or runs out of memory costs one attempt of one run; a worker whose runner dies
+ends. A full disk ends the call.
+
+A worker of several devices is a process a device, which train one run together (see
+``benchmark.parallel``) and end with it; a new group does the next.
 """
 
 import multiprocessing
 import os
+import shutil
 import signal
-import sys
-import threading
+import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
 
-from benchmark.results import DiskFullError, Store
-from benchmark.run import Result, Run
+from benchmark.parallel import Group, spreads
+from benchmark.queue import Queue
+from benchmark.run import Run
 from benchmark.schedule import Costs
-from benchmark.train import Places, commit, execute, out_of_memory
+from benchmark.train import Places
+from benchmark.worker import GRACE, LOST, OUT_OF_MEMORY, THREADS, Finished, work
 
-ATTEMPTS = 2
-"""A run whose worker died, hung or ran out of memory is tried so many times before it failed."""
-GRACE = 10.0
-"""Seconds that a worker has to clean up after itself when it is told to end."""
 STARTS = 50
 """A worker is tried to be started so often, a tenth of a second apart."""
-LOST, OUT_OF_MEMORY, DISK_FULL = "lost", "out of memory", "disk full"
-"""How an attempt may end besides ``"done"`` and ``"failed"``; nothing is committed then."""
-THREADS = 1
-"""Torch threads of a worker: small models side by side lose time with more, and numbers change."""
+SHORT = 1.0
+"""Seconds; a worker is handed the next run while it does one that takes no longer than this."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Told of each run as it ends.
-
-    Args:
-        run: Which one.
-        status: ``"done"`` or ``"failed"``.
-        error: One line; empty if done.
-        score: Mean macro F1 of its test subjects; None if failed.
-        seconds: That preparing, training and predicting took.
-        busy: Seconds that the worker spent on it in all.
-    """
-
-    run: Run
-    status: str
-    error: str
-    score: float | None
-    seconds: float
-    busy: float = 0.0
 
 
 def start_server() -> ForkServerContext:
     """Start the process that workers are forked from; its imports go on in the background."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(THREADS)
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # else numbers mean what whoever set it meant
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers of nvidia-smi
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmark.train"])
+    context.set_forkserver_preload(["benchmark.worker"])
     from multiprocessing.forkserver import ensure_running
 
     ensure_running()
@@ -72,11 +54,28 @@ def start_server() -> ForkServerContext:
 @dataclass
 class _Worker:
     device: str
-    process: ForkServerProcess
-    connection: Connection
-    run: Run | None = None
-    last: bool = True
+    members: list[tuple[ForkServerProcess, Connection]]
+    number: int = 0
+    meeting: Path | None = None
+    runs: deque[Run] = field(default_factory=deque)
     started: float = 0.0
+
+    @property
+    def process(self) -> ForkServerProcess:
+        return self.members[0][0]
+
+    @property
+    def connection(self) -> Connection:
+        return self.members[0][1]
+
+    @property
+    def run(self) -> Run | None:
+        """What it does now; others that it was handed come behind."""
+        return self.runs[0] if self.runs else None
+
+    @property
+    def alone(self) -> bool:
+        return len(self.members) == 1
 
 
 def run_all(
@@ -87,6 +86,8 @@ def run_all(
     timeout: float | None = None,
     max_seconds: float | None = None,
     costs: Costs | None = None,
+    watch: Callable[[int, str, Run | None], None] | None = None,
+    output: Connection | None = None,
 ) -> list[Run]:
     """Do runs on workers, one a device named, and commit every result.
 
@@ -94,13 +95,16 @@ def run_all(
         runs: In the order in which they should start; one that has teachers among them waits for
             them.
         places: Where; its device is set by the worker.
-        devices: ``"cpu"`` or the number of a GPU; a name given twice makes two workers. After one
-            of them ran out of memory, the device has one worker less for the rest of the call.
+        devices: What CUDA_VISIBLE_DEVICES is set to in a worker, or ``"cpu"``; a name given twice
+            makes two workers, several names joined by commas one worker of so many devices. After
+            one of them ran out of memory, the device has one worker less for the rest of the call.
         finished: Called in this process after each run.
         timeout: Seconds after which the worker of a run is killed.
         max_seconds: No run is started that would end later than this, counted from now.
         costs: What is known of how long runs take; the runs of this call are added. A run of
             unknown cost is started while there is any time.
+        watch: Called in this process with the number of a worker, its device and what it does now.
+        output: Takes what workers say on stdout and stderr; None leaves these as they are.
 
     Returns:
         Runs that were not started.
@@ -110,69 +114,69 @@ def run_all(
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
-    waiting = deque(runs)
-    unfinished = {run.id for run in runs}
-    attempts: Counter[str] = Counter()
-    store, costs = Store(places.runs), costs or Costs()
-    end = None if max_seconds is None else time.monotonic() + max_seconds
+    queue = Queue(runs, places, finished, max_seconds, costs)
 
-    def fits(run: Run) -> bool:
-        return end is None or time.monotonic() + (costs.seconds(run) or 0.0) < end
+    def ready(worker: _Worker) -> tuple[Run, bool] | None:
+        """What may be handed to a worker, which is busy at most with a short run."""
+        before = (queue.costs.seconds(worker.run) if worker.run else 0.0) or 0.0
+        if worker.run and not (worker.alone and 0 < before <= SHORT):
+            return None
+        return queue.next(before)
 
-    def report(event: Finished) -> None:
-        unfinished.discard(event.run.id)
-        if event.status == "done":
-            costs.add(event.run, event.seconds)
-        finished(event)
+    def start(device: str, number: int) -> _Worker:
+        return _start(context, device, places, alive, output, number)
 
-    workers = [_start(context, device, places, alive) for device in devices[: max(1, len(waiting))]]
+    def tell(worker: _Worker) -> None:
+        worker.started = time.monotonic()
+        if watch:
+            watch(worker.number, worker.device, worker.run)
+
+    many = max(1, len(runs))
+    workers = [start(device, number) for number, device in enumerate(devices[:many])]
     try:
         while True:
-            for worker in workers:
-                while not worker.run and (ready := _next(waiting, unfinished, fits)):
-                    waiting.remove(ready)
-                    if store.status(ready) == "done":  # by another runner meanwhile
-                        report(_told(_on_record(store, ready)))
-                        continue
-                    attempts[ready.id] += 1
-                    worker.run, worker.last = ready, attempts[ready.id] == ATTEMPTS
-                    worker.started = time.monotonic()
-                    _send(worker)
+            for held in range(2):  # all workers have one before any is handed a second
+                for worker in workers:
+                    if len(worker.runs) == held and (job := ready(worker)):
+                        worker.runs.append(job[0])
+                        _send(worker, *job)
+                        if not held:
+                            tell(worker)
             busy = [worker for worker in workers if worker.run]
             if not busy:
                 break
-            pipes = [item for w in busy for item in (w.connection, w.process.sentinel)]
+            everyone = [member for worker in busy for member in worker.members]
+            pipes = [item for process, pipe in everyone for item in (pipe, process.sentinel)]
             wait(pipes, _patience(busy, timeout))
             for worker in busy:
                 event = _event(worker, timeout)
                 if event is None:
                     continue
-                worker.run = None
-                if event.status == DISK_FULL:
-                    raise DiskFullError(event.error)
-                if event.status not in (LOST, OUT_OF_MEMORY):
-                    report(event)
-                    continue
-                if event.status == LOST:
-                    waiting.appendleft(event.run)
-                else:  # when others have ended, there may be more memory
-                    waiting.append(event.run)
-                _end(worker)
-                place = workers.index(worker)
-                if event.status == LOST or [w.device for w in workers].count(worker.device) == 1:
-                    workers[place] = _start(context, worker.device, places, alive)
-                else:
-                    del workers[place]
-                if attempts[event.run.id] == ATTEMPTS:
-                    waiting.remove(event.run)
-                    report(_given_up(event, places))
+                worker.runs.popleft()
+                replaced = event.status in (LOST, OUT_OF_MEMORY)
+                if not replaced:
+                    queue.ended(event)
+                if replaced or (not worker.alone and spreads(event.run)):
+                    for run in reversed(worker.runs):  # it had not begun them
+                        queue.back(run)
+                    worker.runs.clear()
+                    _end(worker)
+                    place = workers.index(worker)
+                    same = [w.device for w in workers].count(worker.device)
+                    if event.status == OUT_OF_MEMORY and same > 1:
+                        del workers[place]
+                    else:
+                        workers[place] = start(worker.device, worker.number)
+                tell(worker)
+                if replaced:  # now that no process of the worker can commit its result
+                    queue.ended(event)
     finally:
         for worker in workers:
-            worker.process.terminate()
+            _terminate(worker)
         for worker in workers:
             _end(worker)
         lifeline.close()
-    return list(waiting)
+    return list(queue.waiting)
 
 
 def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
@@ -185,16 +189,18 @@ def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
 def _event(worker: _Worker, timeout: float | None) -> Finished | None:
     """How a worker's run ended; None while it goes on."""
     assert worker.run is not None
-    if worker.connection.poll():
-        answer = _received_from(worker)
-        if answer is not None:
-            return answer
+    for process, connection in worker.members:  # the first is asked first
+        if connection.poll():
+            answer = _received_from(process, connection)
+            if answer is not None:
+                return answer
     cause = ""
-    if not worker.process.is_alive():
-        cause = _cause_of_death(worker.process.exitcode)
+    dead = [process for process, _ in worker.members if not process.is_alive()]
+    if dead:
+        cause = _cause_of_death(dead[0].exitcode)
     elif timeout is not None and time.monotonic() - worker.started > timeout:
-        worker.process.kill()
-        worker.process.join()
+        for process, _ in worker.members:
+            process.kill()
         cause = f"the run had not ended after {timeout / 60:g} minutes; --timeout sets how long"
     return Finished(worker.run, LOST, cause, None, 0.0) if cause else None
 
@@ -205,39 +211,29 @@ def _cause_of_death(exitcode: int | None) -> str:
     return f"the worker died ({cause}){hint}"
 
 
-def _given_up(event: Finished, places: Places) -> Finished:
-    """Commit the failure of a run that no worker came to the end of."""
-    error = f"{event.error} ({ATTEMPTS} attempts)"
-    store = Store(places.runs)
-    store.save(Result(event.run, "failed", error=error, commit=commit()))
-    found = store.result(event.run)  # done, if it was lost after its last word to the disk
-    return _told(found) if found else replace(event, status="failed", error=error)
+def _start(
+    context: ForkServerContext,
+    device: str,
+    places: Places,
+    alive: Connection,
+    output: Connection | None = None,
+    number: int = 0,
+) -> _Worker:
+    size = len(device.split(","))
+    meeting = Path(tempfile.mkdtemp(prefix="affectbench-")) if size > 1 else None
+    members = []
+    for rank in range(size):
+        group = Group(rank, size, meeting) if meeting else None
+        here, there = context.Pipe()
+        words = (there, alive, device, replace(places, group=group), output)
+        process = context.Process(target=work, args=words, daemon=True)
+        _start_process(process)
+        there.close()
+        members.append((process, here))
+    return _Worker(device, members, number, meeting)
 
 
-def _told(result: Result) -> Finished:
-    values = [score["macro_f1"] for score in result.scores.values()]
-    score = sum(values) / len(values) if values else None
-    seconds = sum(result.seconds.values())
-    return Finished(result.run, result.status, result.error, score, seconds)
-
-
-def _next(waiting: deque[Run], unfinished: set[str], fits: Callable[[Run], bool]) -> Run | None:
-    """The first run for which there is time and whose teachers are all done."""
-    for run in waiting:
-        if fits(run) and not any(teacher.id in unfinished for teacher in run.teachers):
-            return run
-    return None
-
-
-def _on_record(store: Store, run: Run) -> Result:
-    result = store.result(run)
-    assert result is not None
-    return result
-
-
-def _start(context: ForkServerContext, device: str, places: Places, alive: Connection) -> _Worker:
-    here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, alive, device, places), daemon=True)
+def _start_process(process: ForkServerProcess) -> None:
     for left in reversed(range(STARTS)):
         try:
             process.start()
@@ -246,71 +242,38 @@ def _start(context: ForkServerContext, device: str, places: Places, alive: Conne
             if not left:
                 raise
             time.sleep(0.1)
-    there.close()
-    return _Worker(device, process, here)
+
+
+def _terminate(worker: _Worker) -> None:
+    for process, _ in worker.members:
+        process.terminate()
 
 
 def _end(worker: _Worker) -> None:
     """Let a worker clean up and end, and see to it that it does."""
-    worker.process.terminate()
-    worker.process.join(GRACE)
-    worker.process.kill()
-    worker.process.join()
-    worker.connection.close()
+    _terminate(worker)
+    for process, connection in worker.members:
+        process.join(GRACE)
+        process.kill()
+        process.join()
+        connection.close()
+    if worker.meeting:
+        shutil.rmtree(worker.meeting, ignore_errors=True)
 
 
-def _send(worker: _Worker) -> None:
-    try:
-        worker.connection.send((worker.run, worker.last))
-    except (BrokenPipeError, ConnectionResetError):
-        worker.process.join()  # it died while idle; the loop finds it dead and starts another
+def _send(worker: _Worker, run: Run, last: bool) -> None:
+    for process, connection in worker.members if spreads(run) else worker.members[:1]:
+        try:
+            connection.send((run, last))
+        except (BrokenPipeError, ConnectionResetError):
+            process.join()  # it died while idle; the loop finds it dead and starts another
 
 
-def _received_from(worker: _Worker) -> Finished | None:
+def _received_from(process: ForkServerProcess, connection: Connection) -> Finished | None:
     """What a worker says; None if it died instead, perhaps in the middle of a word."""
     try:
-        answer: Finished = worker.connection.recv()
+        answer: Finished = connection.recv()
     except (EOFError, OSError):  # a reset, if it died before it read what it was sent
-        worker.process.join()
+        process.join()
         return None
     return answer
-
-
-def _work(connection: Connection, alive: Connection, device: str, places: Places) -> None:
-    """Life of a worker: take a run, do it, say so, until the runner is gone."""
-    threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # temporary files go on the way out
-    os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
-    import torch
-
-    torch.set_num_threads(THREADS)
-    places = replace(places, device="cpu" if device == "cpu" else "cuda")
-    for run, last in _received(connection):
-        started = time.perf_counter()
-        try:
-            event = _told(execute(run, places, THREADS, last))
-        except DiskFullError as error:
-            event = Finished(run, DISK_FULL, str(error), None, 0.0)
-        except Exception as error:
-            if not out_of_memory(error):
-                raise
-            event = Finished(run, OUT_OF_MEMORY, str(error), None, 0.0)
-        connection.send(replace(event, busy=time.perf_counter() - started))
-
-
-def _received(connection: Connection) -> Iterator[tuple[Run, bool]]:
-    while True:
-        try:
-            yield connection.recv()
-        except EOFError:
-            return
-
-
-def _end_with_runner(alive: Connection) -> None:
-    """Wait for the runner's end of the pipe to close, which happens however it dies."""
-    try:
-        alive.recv_bytes()
-    except (EOFError, OSError):
-        sys.stderr.flush()
-        os._exit(1)

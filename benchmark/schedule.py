@@ -1,5 +1,6 @@
 """Schedule: in which order runs start, what they may cost, and which of them are this call's."""
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +30,12 @@ class Costs:
 
     def add(self, run: Run, seconds: float) -> None:
         """Learn from a run that is done."""
-        self._seconds[kind(run)].append(seconds)
+        insort(self._seconds[kind(run)], seconds)
 
     def seconds(self, run: Run) -> float | None:
         """Median of its kind; None if none of its kind is finished."""
         known = self._seconds.get(kind(run))
-        return median(known) if known else None
+        return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2 if known else None
 
 
 def kind(run: Run) -> Kind:

@@ -26,6 +26,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
+from benchmark.parallel import Group, Shares, spreads
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store, full_disk, is_full
 from benchmark.run import Result, Run
@@ -58,6 +59,7 @@ class Places:
         device: ``"cpu"`` or ``"cuda"``.
         logger: Tracker of learning curves.
         suite: Name of the suite, for trackers.
+        group: Who trains a run together with this process; None: it works alone.
     """
 
     data: Path
@@ -66,6 +68,11 @@ class Places:
     device: str = "cpu"
     logger: LoggerName = "csv"
     suite: str = "affectbench"
+    group: Group | None = None
+
+    def group_of(self, run: Run) -> Group | None:
+        """Who trains this run; None for one that is trained on one device."""
+        return self.group if spreads(run) else None
 
     def root(self, dataset: str) -> Path:
         """Folder of a dataset, in whatever case its name is written."""
@@ -120,6 +127,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
     common: dict[str, Any] = {
         "run": run,
         "device": _device_name(places.device),
+        "devices": group.size if (group := places.group_of(run)) else 1,
         "threads": threads,
         "versions": _versions(),
         "commit": commit(),
@@ -149,6 +157,13 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
     return result
 
 
+def follow(run: Run, places: Places) -> None:
+    """Train a run with the group's other processes; the first of them has the result."""
+    with tempfile.TemporaryDirectory(prefix="affectbench-") as name, _logged(Path(name) / "log"):
+        module = _ready(run, places)
+        _fit(run, places, Path(name), make_model(run, module), module)
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether there was too little memory, of the machine or of its GPU."""
     on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
@@ -161,15 +176,7 @@ def _compute(
     started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    module = make_datamodule(run, places)
-    module.prepare_data()
-    module.setup()
-    if module.archive.key != run.data:
-        raise DatasetCorruptedError(
-            f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
-            f"found others ({module.archive.key}). The files changed meanwhile; run again."
-        )
-    L.seed_everything(run.seed, workers=True, verbose=False)
+    module = _ready(run, places)
     prepared = time.perf_counter()
     if run.model in PROBES:
         probe = fit_probe(PROBES[run.model], module, run.seed)
@@ -179,7 +186,7 @@ def _compute(
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
-        trainer, best = _fit(run, places, scratch, *_taught(run, model, module, places))
+        trainer, epochs = _fit(run, places, scratch, *_taught(run, model, module, places))
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
@@ -193,7 +200,7 @@ def _compute(
                 "latency_ms": round(cost.latency_ms, 4),
                 "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
             },
-            "epochs": (trainer.current_epoch, best.epoch),
+            "epochs": epochs,
         }
     windows = module.windows("test")
     sessions = np.array([recording.session for recording in module.archive.recordings])
@@ -218,6 +225,20 @@ def _compute(
         "peak_memory": _peak_memory(places.device),
         "raw": digest(raw),
     }, predictions
+
+
+def _ready(run: Run, places: Places) -> EmotionDataModule:
+    """The datamodule of a run, set up, and all seeds set."""
+    module = make_datamodule(run, places)
+    module.prepare_data()
+    module.setup()
+    if module.archive.key != run.data:
+        raise DatasetCorruptedError(
+            f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
+            f"found others ({module.archive.key}). The files changed meanwhile; run again."
+        )
+    L.seed_everything(run.seed, workers=True, verbose=False)
+    return module
 
 
 def make_recipe(run: Run) -> Any:
@@ -303,32 +324,53 @@ def _cost(run: Run, module: EmotionDataModule, model: EmotionClassifier, device:
 
 def _fit(
     run: Run, places: Places, scratch: Path, model: EmotionClassifier, module: EmotionDataModule
-) -> tuple[L.Trainer, BestEpoch]:
+) -> tuple[L.Trainer, tuple[int, int]]:
+    """Train; a trainer of one device to test with, the epochs trained, and the one that counts."""
+    group = places.group_of(run)
     best = BestEpoch()
     callbacks: list[L.Callback] = [best]
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
-    logger = make_logger(places.logger, run, places.suite, scratch, places.runs)
+    first = group is None or not group.rank
+    tracker: LoggerName = places.logger if first else "none"
+    logger = make_logger(tracker, run, places.suite, scratch, places.runs)
+    common: dict[str, Any] = {
+        "accelerator": places.device,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "default_root_dir": scratch,
+    }
+    environment = LightningEnvironment()  # or variables of SLURM's would be believed
+    alone: dict[str, Any] = {
+        "devices": [torch.cuda.current_device()] if places.device == "cuda" else 1,
+        "plugins": [environment],
+    }
+    if group:
+        group.join(places.device)
+        callbacks.append(Shares(group.size))
+        torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not
+    else:
+        environment.set_global_rank(0)  # SLURM's rank was believed on import: loggers were silent
     trainer = L.Trainer(
-        accelerator=places.device,
-        devices=1,
+        **common,
+        **(group.trainer_arguments(places.device) if group else alone),
         max_epochs=model.recipe.max_epochs,
         logger=logger or False,
         callbacks=callbacks,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
-        plugins=[LightningEnvironment()],
-        default_root_dir=scratch,
     )
     try:
         trainer.fit(model, datamodule=module)
     finally:
-        close_logger(places.logger, logger)
+        close_logger(tracker, logger)
+    epochs = trainer.current_epoch, best.epoch
+    if group:
+        group.part()
+        return L.Trainer(**common, **alone, logger=False), epochs
     trainer.logger = None  # predicting would write into it
-    return trainer, best
+    return trainer, epochs
 
 
 def score_units(
@@ -381,6 +423,8 @@ def _logged(path: Path) -> Iterator[None]:
         logger.handlers, logger.propagate = [handler], False
     try:
         with warnings.catch_warnings():
+            # Lightning looks for SLURM's srun whatever environment it is given
+            warnings.filterwarnings("ignore", "The `srun` command is available")
             yield
     finally:
         logging.captureWarnings(False)

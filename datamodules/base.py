@@ -438,10 +438,13 @@ class EmotionDataModule(L.LightningDataModule):
         resident = device.type == "cuda" and self._fits(device)
         streams = device.type == "cuda" and not resident
         dataset = self.dataset(part, device if resident else None)
+        share = (0, 1)
+        if part == "train" and self.trainer:
+            share = self.trainer.global_rank, self.trainer.world_size
         return DataLoader(
             dataset,
             batch_size=None,
-            sampler=BatchRows(len(dataset), self.batch_size, generator),
+            sampler=BatchRows(len(dataset), self.batch_size, generator, share),
             num_workers=self.num_workers if streams else 0,
             pin_memory=streams,
         )

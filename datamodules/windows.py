@@ -334,12 +334,19 @@ class BatchRows(torch.utils.data.Sampler[Tensor]):
         batch_size: Windows in a batch.
         generator: Shuffles anew each epoch; None keeps the order, last batch included. A shuffled
             last batch of a single window is left out, since batch statistics need two.
+        share: Number of this process, from 0, and how many share each batch: each takes every
+            so-manieth row. A batch without two rows for each goes to all of them whole.
     """
 
     def __init__(
-        self, n_windows: int, batch_size: int, generator: torch.Generator | None = None
+        self,
+        n_windows: int,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.n_windows, self.batch_size, self.generator = n_windows, batch_size, generator
+        self.share = share
 
     def __len__(self) -> int:
         whole, rest = divmod(self.n_windows, self.batch_size)
@@ -350,4 +357,6 @@ class BatchRows(torch.utils.data.Sampler[Tensor]):
             order = torch.randperm(self.n_windows, generator=self.generator)
         else:
             order = torch.arange(self.n_windows)
-        yield from order.split(self.batch_size)[: len(self)]
+        rank, size = self.share
+        for rows in order.split(self.batch_size)[: len(self)]:
+            yield rows[rank::size] if len(rows) >= 2 * size else rows

@@ -270,7 +270,11 @@ class EmotionClassifier(L.LightningModule):
         }
 
     def _log_epoch(self, part: str) -> None:
-        """Log mean loss and macro F1 over the windows of an epoch, computed once."""
+        """Log mean loss and macro F1 over the windows of an epoch, computed once.
+
+        Where several processes train, each has its part of the training windows, and the mean over
+        processes is logged, so that all follow the same schedule.
+        """
         losses, logits, targets = zip(*self._epoch[part], strict=True)
         self._epoch[part].clear()
         sizes = torch.tensor([len(target) for target in targets], device=self.device)
@@ -278,7 +282,7 @@ class EmotionClassifier(L.LightningModule):
             torch.cat(logits), torch.cat(targets), self.n_classes, average="macro"
         )
         loss = (torch.stack(losses) * sizes).sum() / sizes.sum()
-        self.log_dict({f"{part}_loss": loss, f"{part}_macro_f1": macro_f1})
+        self.log_dict({f"{part}_loss": loss, f"{part}_macro_f1": macro_f1}, sync_dist=True)
 
 
 add_safe_globals([Recipe])

@@ -1,5 +1,6 @@
 """What only a CUDA device can show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 
 from benchmark.data import prepare
+from benchmark.devices import gpus, memory, phases
 from benchmark.plan import expand
 from benchmark.results import Store
+from benchmark.runner import run_all
 from benchmark.suite import Suite
 from benchmark.train import Places, execute, make_datamodule
 
@@ -53,3 +56,52 @@ def test_a_run_on_the_device_is_done_and_close_to_the_cpu(run, tmp_path):
         np.abs(predictions["cpu"]["probabilities"] - predictions["cuda"]["probabilities"]).max()
         < 0.1
     )
+
+
+def test_workers_packed_on_a_device_give_the_results_of_one(tmp_path):
+    prepared = {"synthetic": prepare("synthetic", Path(), tmp_path / "cache", {}, ())}
+    suite = Suite("gpu", ("synthetic",), models=("cnn",), recipes={"cnn": {"max_epochs": 2}})
+    runs = expand(suite, prepared).runs
+    stores = []
+    for name, count in (("one", 1), ("packed", 4)):
+        places = Places(tmp_path, tmp_path / "cache", tmp_path / name)
+        run_all(runs, places, gpus()[:1] * count, lambda event: None)
+        stores.append(Store(places.runs))
+    for asked in runs:
+        one, packed = (store.result(asked) for store in stores)
+        assert one.status == packed.status == "done", packed.traceback
+        assert not packed.device.startswith("cpu")
+        found, expected = (store.predictions(asked)["probabilities"] for store in stores)
+        np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+def test_memory_of_a_device_as_cuda_counts_it(run, tmp_path):
+    (name, *_) = gpus()
+    found = memory([name])[name]
+    assert abs(found.total - torch.cuda.mem_get_info()[1]) < 2**30
+    assert 0 < found.free < found.total
+
+
+def test_as_many_workers_as_the_measured_run_leaves_room_for(run, tmp_path):
+    places = Places(tmp_path, tmp_path / "cache", tmp_path / "runs")
+    other = replace(run, seed=1)
+    parts = phases([run, other], gpus()[:1], "auto", 1, Store(places.runs))
+    counts = []
+    for asked, there in parts:
+        counts.append(len(there))
+        run_all(asked, places, there, lambda event: None)
+    first, second = counts
+    assert first == 1 < second
+    assert {Store(places.runs).status(asked) for asked in (run, other)} == {"done"}
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device")
+def test_a_run_over_two_devices_is_scored_on_the_units_of_one(run, tmp_path):
+    results = []
+    for device in (gpus()[0], ",".join(gpus()[:2])):
+        places = Places(tmp_path, tmp_path / "cache", tmp_path / device)
+        run_all([run], places, [device], lambda event: None)
+        results.append(Store(places.runs).result(run))
+    assert [result.status for result in results] == ["done", "done"], results[1].traceback
+    assert [result.devices for result in results] == [1, 2]
+    assert results[0].units == results[1].units

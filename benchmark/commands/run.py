@@ -1,30 +1,41 @@
 """``affectbench run``: do the runs of a suite that are not done yet."""
 
 import argparse
-import os
 import sys
 import time
-from collections.abc import Sequence
-
-import torch
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
 
 from benchmark.commands.boards import print_board
 from benchmark.data import prepare
+from benchmark.devices import chosen, phases, workers
 from benchmark.leaderboard import write_leaderboards
+from benchmark.live import Progress, Shown
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
 from benchmark.results import Call, Store
 from benchmark.run import Run
-from benchmark.runner import Finished, run_all, start_server
+from benchmark.runner import run_all, start_server
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
 from benchmark.train import Places
 from datamodules import DATAMODULES
 
+Round = tuple[Sequence[Run], int, Callable[..., list[Run]]]
+"""Runs, the number of workers that do them at a time, and the function that has them done."""
+Rounds = Callable[[Sequence[Run], Store, Connection | None], Iterator[Round]]
+"""Parts of a call, one after another; takes its runs, the store, and what workers may write to."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the runs of a suite that are not done yet, and write the leaderboards."""
-    start_server()  # its imports go on while this process does its own
+    with _engine(arguments) as (slots, rounds):
+        return _run(arguments, slots, rounds)
+
+
+def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) -> int:
     suite = Suite.load(arguments.suite).narrowed(
         datasets=arguments.dataset,
         tasks=arguments.task,
@@ -43,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
     places = Places(
         arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
     )
-    devices = _devices(arguments.devices, arguments.jobs_per_device)
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
     store = Store(arguments.runs)
@@ -58,33 +68,35 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(asked) - len(todo)} of them finished before, {len(todo)} to do"
     )
     if arguments.dry_run:
-        _print_todo(todo, estimate(todo, store, len(devices)), len(devices))
+        _print_todo(todo, estimate(todo, store, len(slots)), len(slots))
         return DONE
     costs = Costs(store.results())
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
-    started, begun, count, busy = time.monotonic(), 0.0, 0, 0.0
-
-    def finished(event: Finished) -> None:
-        nonlocal begun, count, busy
-        begun = begun or time.time() - event.busy
-        count, busy = count + 1, busy + event.busy
-        left = (time.monotonic() - started) / count * (len(todo) - count)
-        outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
-        print(
-            f"[{count}/{len(todo)}] {event.run.label}: {event.status}, {outcome}, "
-            f"{event.seconds:.1f} s; {_duration(left)} left",
-            flush=True,
-        )
-
     if todo:
         timeout = arguments.timeout and arguments.timeout * 60
-        max_seconds = arguments.max_hours and arguments.max_hours * 3600
-        left = run_all(todo, places, devices, finished, timeout, max_seconds, costs)
-        workers = min(len(devices), len(todo))
+        end = arguments.max_hours and time.monotonic() + arguments.max_hours * 3600
+        progress = Progress(asked, todo, statuses, costs, len(slots))
+        shown, left, most = Shown(progress, slots), [], 1
+        with shown.shown() as output:
+            for part, size, do in rounds(todo, store, output):
+                progress.workers = min(size, len(part))
+                most = max(most, progress.workers)
+                left += do(
+                    part,
+                    places,
+                    finished=shown.finished,
+                    timeout=timeout,
+                    max_seconds=end and end - time.monotonic(),
+                    costs=costs,
+                    watch=progress.watch,
+                )
         now = time.time()
-        store.save_call(Call(arguments.called, begun or now, now, workers, count, busy))
+        call = Call(
+            arguments.called, progress.begun or now, now, most, progress.count, progress.busy
+        )
+        store.save_call(call)
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
@@ -107,6 +119,40 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.leaderboards}"
     )
     return _outcome(store, asked, n_left_out)
+
+
+@contextmanager
+def _engine(arguments: argparse.Namespace) -> Iterator[tuple[Sequence[str], Rounds]]:
+    """What each worker is bound to, and who does runs."""
+    names, jobs, per_run = arguments.devices, arguments.jobs_per_device, arguments.devices_per_run
+    address = arguments.ray_address
+    if arguments.engine == "local":
+        if address:
+            raise SuiteError("--ray-address is for --engine ray; ask for both, or neither")
+        start_server()  # its imports go on while this process does its own
+        devices = chosen(names)
+
+        def rounds(todo: Sequence[Run], store: Store, output: Connection | None) -> Iterator[Round]:
+            for part, there in phases(todo, devices, jobs, per_run, store):
+                yield part, len(there), partial(run_all, devices=there, output=output)
+
+        yield workers(devices, None if jobs == "auto" else jobs, per_run), rounds
+        return
+    if jobs == "auto" or per_run != 1:
+        raise SuiteError(
+            "--engine ray puts each run on one device: expected a number of --jobs-per-device, and "
+            "no --devices-per-run"
+        )
+    if address and names not in ("auto", "cpu"):
+        raise SuiteError(
+            f"Ray chooses the GPUs of a cluster: expected --devices auto or cpu, found {names}"
+        )
+    from benchmark.ray_engine import Cluster
+
+    own = [] if address else workers(chosen(names), jobs)
+    with Cluster(address, names, jobs, own) as cluster:
+        size = cluster.slots()
+        yield ["cpu"] * size, lambda todo, *_: iter([(todo, size, cluster.run_all)])
 
 
 def _print_todo(todo: Sequence[Run], cost: Estimate, workers: int) -> None:
@@ -154,23 +200,3 @@ def _prepared(suite: Suite, places: Places, strict: bool) -> dict[str, Prepared]
             )
         prepared[name] = found
     return prepared
-
-
-def _devices(names: str, jobs: int | None) -> list[str]:
-    """Names of devices, each as often as it takes workers."""
-    count = torch.cuda.device_count()
-    if jobs is not None and jobs < 1:
-        raise SuiteError(f"expected at least one job a device, found {jobs}")
-    if names == "cpu" or (names == "auto" and not count):
-        return ["cpu"] * (jobs or len(os.sched_getaffinity(0)))
-    chosen = list(map(str, range(count))) if names == "auto" else names.split(",")
-    for name in chosen:
-        if not name.isdecimal() or int(name) >= count:
-            raise SuiteError(
-                f"no device {name!r}: expected cpu, auto, or some of the {count} GPU(s) by number"
-            )
-    return [name for name in chosen for _ in range(jobs or 1)]
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -3,17 +3,18 @@
 import multiprocessing
 import os
 import signal
-from collections import deque
 from multiprocessing import forkserver
 from typing import Any
 
 import pytest
 
 from benchmark import runner
+from benchmark.queue import ATTEMPTS
 from benchmark.results import Store
 from benchmark.run import Run
-from benchmark.runner import Finished, run_all, start_server
+from benchmark.runner import run_all, start_server
 from benchmark.suite import Distillation
+from benchmark.worker import Finished
 
 
 @pytest.fixture
@@ -30,28 +31,25 @@ def worker(workshop, tmp_path):
 
 def test_worker_that_dies_before_it_reads_what_it_was_sent(worker, workshop):
     os.kill(worker.process.pid, signal.SIGSTOP)
-    worker.run = workshop.plan(["majority"])[0]
-    runner._send(worker)
+    runner._send(worker, workshop.plan(["majority"])[0], last=False)
     os.kill(worker.process.pid, signal.SIGKILL)
     worker.process.join()
     assert worker.connection.poll()
-    assert runner._received_from(worker) is None
+    assert runner._received_from(*worker.members[0]) is None
 
 
 def test_worker_that_dies_idle(worker, workshop):
     worker.process.kill()
     worker.process.join()
-    worker.run = workshop.plan(["majority"])[0]
-    runner._send(worker)
-    assert runner._received_from(worker) is None
+    runner._send(worker, workshop.plan(["majority"])[0], last=False)
+    assert runner._received_from(*worker.members[0]) is None
 
 
 def test_worker_that_answers(worker, workshop):
-    worker.run = workshop.plan(["majority"])[0]
-    runner._send(worker)
-    answer = runner._received_from(worker)
+    runner._send(worker, workshop.plan(["majority"])[0], last=False)
+    answer = runner._received_from(*worker.members[0])
     assert isinstance(answer, Finished)
-    assert (answer.run, answer.status) == (worker.run, "done")
+    assert (answer.run, answer.status) == (workshop.plan(["majority"])[0], "done")
 
 
 def test_worker_ends_in_the_middle_of_a_run_when_the_runner_is_gone(workshop, tmp_path):
@@ -59,8 +57,7 @@ def test_worker_ends_in_the_middle_of_a_run_when_the_runner_is_gone(workshop, tm
     alive, lifeline = context.Pipe(duplex=False)
     worker = runner._start(context, "cpu", workshop.places(tmp_path), alive)
     endless = {"cnn": {"max_epochs": 10**6, "patience": None, "stride": 30.0}}
-    worker.run = workshop.plan(["cnn"], recipes=endless)[0]
-    runner._send(worker)
+    runner._send(worker, workshop.plan(["cnn"], recipes=endless)[0], last=False)
     lifeline.close()
     worker.process.join(60)
     try:
@@ -104,10 +101,10 @@ def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
     sent, n_workers = [], []
     send = runner._send
 
-    def seen_send(worker):
+    def seen_send(worker, run, last):
         n_workers.append(len(multiprocessing.active_children()))
-        sent.append((worker.run, worker.last))
-        send(worker)
+        sent.append((run, last))
+        send(worker, run, last)
 
     monkeypatch.setattr(runner, "_send", seen_send)
     huge = workshop.plan(["mlstm_fcn"], arguments={"mlstm_fcn": {"cells": 10**8}})[0]
@@ -125,13 +122,6 @@ def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
     assert "Traceback" in failed.traceback
 
 
-def test_run_whose_worker_died_after_its_last_word_is_done(workshop, finished, tmp_path):
-    (result, *_) = finished.results()
-    Store(tmp_path).save(result)
-    event = Finished(result.run, runner.LOST, "the worker died", None, 0.0)
-    assert runner._given_up(event, workshop.places(tmp_path)).status == "done"
-
-
 def test_more_workers_than_runs(workshop, tmp_path):
     runs = workshop.plan(["majority"])[:2]
     told: list[Finished] = []
@@ -146,19 +136,20 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
     killed = []
     send = runner._send
 
-    def send_and_kill(worker):
-        send(worker)
-        if worker.run.fold == 1:
+    def send_and_kill(worker, run, last):
+        send(worker, run, last)
+        if run.fold == 1:
             killed.append(worker.process.pid)
             worker.process.kill()
 
     monkeypatch.setattr(runner, "_send", send_and_kill)
+    monkeypatch.setattr(runner, "SHORT", 0.0)  # no run dies in the stead of another
     runs = workshop.plan(["cnn"])
     told: list[Finished] = []
     run_all(runs, workshop.places(tmp_path), ["cpu"], told.append)
     store = Store(tmp_path)
     assert [store.status(run) for run in runs] == ["done", "failed", "done", "done"]
-    assert len(killed) == len(set(killed)) == runner.ATTEMPTS
+    assert len(killed) == len(set(killed)) == ATTEMPTS
     (failed,) = [result for result in store.results() if result.status == "failed"]
     assert "signal 9" in failed.error
     assert "out of memory" in failed.error
@@ -166,34 +157,6 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
 
 
 # --- runs that wait for their teachers
-
-
-def run(model: str, *teachers: Run) -> Run:
-    return Run("d", "t", "s", 0, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
-
-
-def test_next_is_the_first_whose_teachers_are_all_done():
-    one, two, other = run("cnn"), run("lstm"), run("lda")
-    taught, by_both = run("dnn", one), run("dnn", one, two)
-    waiting = deque([by_both, taught, other, one, two])
-    unfinished = {waited.id for waited in waiting}
-    assert runner._next(waiting, unfinished) == other
-    waiting.remove(other)
-    assert runner._next(waiting, unfinished) == one
-    waiting.remove(one)  # it is being done
-    assert runner._next(waiting, unfinished) == two
-    waiting.remove(two)
-    assert runner._next(waiting, unfinished) is None
-    unfinished.remove(one.id)
-    assert runner._next(waiting, unfinished) == taught
-    unfinished.remove(two.id)
-    assert runner._next(waiting, unfinished) == by_both
-    assert runner._next(deque(), unfinished) is None
-
-
-def test_teachers_that_are_no_part_of_the_call_are_not_waited_for():
-    taught = run("dnn", run("cnn"))
-    assert runner._next(deque([taught]), {taught.id}) == taught
 
 
 def taught_runs(workshop: Any, **recipe: Any) -> dict[str, Run]:
@@ -235,9 +198,9 @@ def test_teacher_whose_worker_dies_is_tried_again_before_its_student(
     killed = []
     send = runner._send
 
-    def send_and_kill_once(worker):
-        send(worker)
-        if worker.run == runs["one"] and not killed:
+    def send_and_kill_once(worker, run, last):
+        send(worker, run, last)
+        if run == runs["one"] and not killed:
             killed.append(worker.process.pid)
             worker.process.kill()
 

@@ -607,6 +607,21 @@ def test_every_row_once(n_windows: int, batch_size: int, shuffled: bool) -> None
         assert seen == list(range(n_windows))
 
 
+@given(st.integers(0, 60), st.integers(1, 12), st.integers(1, 4))
+def test_processes_share_every_batch(n_windows: int, batch_size: int, size: int) -> None:
+    def batches(share: tuple[int, int]) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(0)
+        return [rows.tolist() for rows in BatchRows(n_windows, batch_size, generator, share)]
+
+    parts = zip(*(batches((rank, size)) for rank in range(size)), strict=True)
+    for whole, shares in zip(batches((0, 1)), parts, strict=True):
+        if len(whole) < 2 * size:
+            assert all(share == whole for share in shares)
+        else:
+            assert sorted(row for share in shares for row in share) == sorted(whole)
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 def test_order_comes_from_the_seed() -> None:
     def order(seed: int, epochs: int = 2) -> list[list[int]]:
         rows = BatchRows(50, 8, torch.Generator().manual_seed(seed))
