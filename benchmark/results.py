@@ -37,6 +37,8 @@ from benchmark.run import BenchmarkError, Result, Run
 RESULT = "result.json"
 READABLE = 0o644
 """Mode of finished files; temporary ones are the owner's alone."""
+MANY = 8
+"""So many names are listed in a message."""
 ANEW = "Delete it; affectbench run writes it anew."
 
 
@@ -246,6 +248,32 @@ class Store:
             return [Path(name)]
         folders = sorted(path.parent for path in self.root.glob(f"*/*/*/{RESULT}"))
         return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
+
+    def find_one(self, name: str) -> Path:
+        """The one folder that ``find`` finds.
+
+        Raises:
+            StoreError: There is none, or there are several.
+        """
+        found = self.find(name)
+        if not found:
+            raise StoreError(
+                f"no run {name!r} has ended in {str(self.root)!r}: expected its id, the beginning "
+                "of it, or its folder; name where runs are with --runs"
+            )
+        if len(found) > 1:
+            names = ", ".join(path.name.rpartition("-")[2] for path in found[:MANY])
+            raise StoreError(
+                f"expected one run, found {len(found)} runs whose id begins with {name!r}: "
+                f"{names}{', ...' if len(found) > MANY else ''}. Give more of the id"
+            )
+        return found[0]
+
+    def load(self, folder: Path) -> Result:
+        """What is on record in a run's folder."""
+        path = folder / RESULT
+        with _understood(path):
+            return Result.from_dict(_read_json(path))
 
     def save_plan(self, runs: list[Run]) -> None:
         """Keep what the latest call asked for, for ``affectbench status``."""

@@ -10,7 +10,7 @@ import torch
 
 from benchmark.commands.boards import print_board
 from benchmark.data import prepare
-from benchmark.leaderboard import write_leaderboards
+from benchmark.leaderboard import left_behind, write_leaderboards
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
 from benchmark.results import Call, Store
@@ -41,7 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     places = Places(
-        arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
+        arguments.data,
+        arguments.cache,
+        arguments.runs,
+        logger=arguments.logger,
+        suite=suite.name,
+        deterministic=arguments.deterministic,
     )
     devices = _devices(arguments.devices, arguments.jobs_per_device)
     prepared = _prepared(suite, places, arguments.strict)
@@ -102,8 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
     for board in boards:
         if board.name in wanted:
             print_board(board)
+    for path in left_behind(arguments.leaderboards, boards):
+        print(f"{path} is of other runs; affectbench leaderboard removes it")
     print(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv and runs.csv are in "
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
         f"{arguments.leaderboards}"
     )
     return _outcome(store, asked, n_left_out)
