@@ -1,6 +1,7 @@
 """Results to leaderboards: pure functions of a store; delete the CSVs and they come back."""
 
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ COLUMNS = (
     "note",
 )
 """Of a board, whatever its rows are."""
+TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
+"""First line of a board's head, after its name."""
 MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
 
@@ -130,22 +133,25 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def left_behind(folder: Path, boards: Sequence[Board]) -> list[Path]:
-    """Boards in a folder that were written before and are not among those of today.
+def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Path]:
+    """Boards in a folder that calls with this store wrote and of which it has no runs any more.
 
-    A file is a board if its first line says so with the name of the file; any other is left alone.
+    That is a file whose first line says that it is the board of its name, if a call asked for the
+    board once. Any other file, boards of other stores among them, is left alone.
+
+    Args:
+        store: Of the runs.
+        folder: Of the leaderboards.
+        boards: Of today.
     """
-    names = {board.name for board in boards}
+    asked, today = store.boards(), {board.name for board in boards}
     return [
         path
         for path in sorted(folder.glob("*.csv"))
-        if path.stem not in names and _begins(path, f"# {_title(path.stem)}")
+        if path.stem not in today
+        and re.sub("(__protocol_[0-9]+)?(__data_[0-9a-f]+)?$", "", path.stem) in asked
+        and _begins(path, f"# {path.stem}: {TITLE}")
     ]
-
-
-def _title(name: str) -> str:
-    """First line of the head of a board."""
-    return f"{name}: macro F1 over score units, mean over subjects, seeds averaged within a subject"
 
 
 def _begins(path: Path, text: str) -> bool:
@@ -318,7 +324,7 @@ def _head(
         "test trials",
     }.get(run.split, "subjects disjoint, epoch chosen on validation subjects, test subjects")
     lines = [
-        _title(cohort.name),
+        f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol}, honest: {disjoint} read once",
         f"n = {n} subjects, {sum(units.values())} score units; intervals: Student t over "
         f"subjects, {CONFIDENCE:.0%}",

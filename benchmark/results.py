@@ -5,6 +5,7 @@
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
+    <root>/boards.json                           boards that any call asked for
     <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
@@ -276,8 +277,17 @@ class Store:
             return Result.from_dict(_read_json(path))
 
     def save_plan(self, runs: list[Run]) -> None:
-        """Keep what the latest call asked for, for ``affectbench status``."""
+        """Keep what the latest call asked for, and on which boards any call ever did."""
         write_json(self.root / "plan.json", [run.as_dict() for run in runs])
+        boards = {*self.boards(), *(run.board for run in runs)}
+        if boards != self.boards():
+            write_json(self.root / "boards.json", sorted(boards))
+
+    def boards(self) -> set[str]:
+        """Boards that calls with this store have asked for, whether their runs are still there."""
+        path = self.root / "boards.json"
+        with _understood(path, ANEW):
+            return set(_read_json(path)) if path.is_file() else set()
 
     def plan(self) -> list[Run]:
         """What the latest call asked for; empty if there was none."""

@@ -13,10 +13,11 @@ from benchmark.versus_plot import plot
 
 def leaderboard(arguments: argparse.Namespace) -> int:
     """Write the leaderboards anew, and remove boards of which there are no runs any more."""
-    boards = write_leaderboards(_with_results(arguments.runs), arguments.leaderboards)
+    store = _with_results(arguments.runs)
+    boards = write_leaderboards(store, arguments.leaderboards)
     for board in boards:
         print_board(board)
-    for path in left_behind(arguments.leaderboards, boards):
+    for path in left_behind(store, arguments.leaderboards, boards):
         path.unlink()
         print(f"removed {path}: {arguments.runs} has no run on this board")
     print(

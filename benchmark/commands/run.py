@@ -107,8 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     for board in boards:
         if board.name in wanted:
             print_board(board)
-    for path in left_behind(arguments.leaderboards, boards):
-        print(f"{path} is of other runs; affectbench leaderboard removes it")
+    for path in left_behind(store, arguments.leaderboards, boards):
+        print(f"{path} is of runs that are gone; affectbench leaderboard removes it")
     print(
         f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
         f"{arguments.leaderboards}"

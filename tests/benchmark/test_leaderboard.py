@@ -384,7 +384,9 @@ def test_boards_without_runs_go_and_nothing_else(tmp_path, capsys):
         done(dataclasses.replace(a, distiller="soft_targets", alone=a.id, teachers=(t.run,)), 0.7)
         for a, t in zip(alone, teachers, strict=True)
     ]
-    stored(runs, [*both, *teachers, *pupils])
+    store = stored(runs, [*both, *teachers, *pupils])
+    store.save_plan([result.run for result in both])
+    store.save_plan([])  # a later call asks for something else
     words = ["leaderboard", "--runs", str(runs), "--leaderboards", str(folder)]
     assert main(words) == 0
     gone = {f"{run(task='a').board}.csv", "distillation.csv"}
@@ -393,6 +395,8 @@ def test_boards_without_runs_go_and_nothing_else(tmp_path, capsys):
         "mine.csv": "model,score\n",
         "notes__of__mine.csv": "# a table of mine\n",
         "copy.csv": (folder / f"{run(task='b').board}.csv").read_text(),
+        "wesad__a__b.csv": "# wesad__a__b: macro F1 over score units, mean over subjects, seeds "
+        "averaged within a subject\nmodel\n",
         "bytes.csv": "\udcff".encode(errors="surrogateescape"),
     }
     for name, text in kept.items():
