@@ -159,11 +159,11 @@ def sides(found: Sequence[Match]) -> tuple[str, str]:
     return first, second
 
 
-def titles(found: Sequence[Match]) -> list[str]:
-    """Board of each match, with the model where several of a board are shown."""
+def titles(found: Sequence[Match]) -> list[tuple[str, ...]]:
+    """Board of each match, and the model of A where several of a board are shown."""
     counts = Counter(match.board for match in found)
     return [
-        f"{match.board} {match.first.label[0]}" if counts[match.board] > 1 else match.board
+        (match.board, *([match.first.label[0]] if counts[match.board] > 1 else []))
         for match in found
     ]
 
@@ -255,12 +255,12 @@ def _markdown(found: Sequence[Match]) -> str:
     for match, title, row in zip(found, titles(found), rows, strict=True):
         its = match.pair.found
         lines.append(
-            f"| {title} | {its.n} | {row['a_macro_f1']:.3f} | {row['b_macro_f1']:.3f} "
+            f"| {' '.join(title)} | {its.n} | {row['a_macro_f1']:.3f} | {row['b_macro_f1']:.3f} "
             f"| {its.difference:+.3f} | {its.low:+.3f} to {its.high:+.3f} | {its.p:.3g} "
             f"| {match.p_holm:.3g} | {match.pair.rank_biserial:+.2f} | {its.won} | {its.lost} |"
         )
     notes = [
-        f"- {title}: {note}"
+        f"- {' '.join(title)}: {note}"
         for match, title in zip(found, titles(found), strict=True)
         for note in match.notes
     ]

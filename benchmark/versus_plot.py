@@ -48,13 +48,16 @@ def plot(found: Sequence[Match]) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def _panel(match: Match, title: str) -> list[str]:
+def _panel(match: Match, title: Sequence[str]) -> list[str]:
     a, b = match.pair.first, match.pair.second
     its = match.pair.found
     subjects = sorted(a, key=lambda subject: (b[subject] - a[subject], subject))
     bottom = TOP + LINE * len(subjects)
     lines = [
-        f'<text x="{LEFT}" y="{TOP - 28}" font-weight="bold">{escape(title)}</text>',
+        f'<text x="{LEFT}" y="{TOP - 15 - 13 * above}" font-weight="bold">{escape(words)}</text>'
+        for above, words in zip(range(len(title), 0, -1), title, strict=True)
+    ]
+    lines += [
         f'<text x="{LEFT}" y="{TOP - 15}" fill="{GREY}">A - B {its.difference:+.3f} '
         f"({its.low:+.3f} to {its.high:+.3f}), p {its.p:.2g}, won {its.won}, lost {its.lost}, "
         f"n {its.n}</text>",
