@@ -137,8 +137,7 @@ def verify(folder: Path, places: Places, device: str, tolerance: float = TOLERAN
         if again is None:
             raise VerifyError(f"{first.run.label}: expected it to be done again, found no result")
         if again.status != "done":
-            found: list[Difference] = [Difference("status", first.status, again.error)]
-            return Verdict(first, again, tolerance, np.nan, tuple(found), changed(first, again))
+            return Verdict(first, again, tolerance, np.nan, (), changed(first, again))
         theirs, ours = store.predictions(first.run), there.predictions(first.run)
     found = [*_windows(theirs, ours), *_findings(first, again, tolerance)]
     sizes = [_distance(first.scores[s], again.scores[s]) for s in first.scores if s in again.scores]
@@ -200,6 +199,7 @@ def changed(first: Result, again: Result) -> tuple[Difference, ...]:
     pairs = [
         (name, str(getattr(first, name)), str(getattr(again, name)))
         for name in ("commit", "device", "threads", "deterministic", "raw")
+        if name != "raw" or again.status == "done"
     ]
     pairs += [
         (name, first.versions.get(name, "none"), again.versions.get(name, "none"))

@@ -60,6 +60,8 @@ def _report(found: Verdict) -> list[str]:
         )
     if any(result.commit.endswith("+") for result in (first, again)):
         lines.append("commit with uncommitted changes (+): what they were is not on record")
+    if again.status != "done":
+        return [*lines, f"FAILED now: {again.error}"]
     if found.equal:
         how = "equal bits" if found.largest == 0 else f"largest difference {found.largest:.2g}"
         return [

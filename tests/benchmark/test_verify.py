@@ -167,7 +167,7 @@ def test_run_that_fails_now_differs(kept, store, again, monkeypatch):
     monkeypatch.setattr(train, "fit_probe", broken)
     status, out, _ = again(kept[1]["lda"].id)
     assert status == 1
-    assert "| status | done | RuntimeError: no such kernel |" in out
+    assert out.splitlines()[-1] == "FAILED now: RuntimeError: no such kernel"
 
 
 def test_run_that_cannot_be_done_again_is_refused(kept, store, again):
