@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.set_defaults(command="data.synthesize")
     synthesize.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
     synthesize.add_argument("--seed", type=int, default=0)
-    synthesize.add_argument("--effect", type=_effect, default=1.0, help="0 plants none")
+    synthesize.add_argument("--effect", type=_not_negative, default=1.0, help="0 plants none")
     download = actions.add_parser(
         "download", help="fetch a dataset that may be fetched without an agreement"
     )
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=["published", "fast"], help="of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
-    choice.add_argument("--effect", type=_effect, help="effect planted in synthetic data")
+    choice.add_argument("--effect", type=_not_negative, help="effect planted in synthetic data")
     how = run.add_argument_group("how")
     how.add_argument(
         "--devices",
@@ -149,6 +149,11 @@ def _parser() -> argparse.ArgumentParser:
         help="only the I-th of N parts of the runs; write no leaderboards",
     )
     how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
+    how.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="use only algorithms that give the same bits each time, on a GPU too",
+    )
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
     how.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -189,11 +194,37 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(board)
     board.set_defaults(command="boards.leaderboard")
 
-    versus = commands.add_parser("compare", help="two models on every board that both are on")
+    verify = commands.add_parser("verify", help="do a finished run again and compare")
+    verify.set_defaults(command="verify.verify")
+    verify.add_argument("run", help="its id, the beginning of it, or its folder")
+    verify.add_argument("--data", type=Path, default=Path("data"), help="default: data")
+    verify.add_argument("--cache", type=Path, default=Path("cache"), help="default: cache")
+    verify.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
+    verify.add_argument(
+        "--device", metavar="D", help="cpu or the number of a GPU; default: as it was done"
+    )
+    verify.add_argument(
+        "--tolerance",
+        type=_not_negative,
+        metavar="T",
+        help="how far probabilities and scores may differ; default: 0.0001, 0 with --deterministic",
+    )
+    verify.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="use only algorithms that give the same bits each time, and expect equal bits",
+    )
+
+    versus = commands.add_parser(
+        "compare", help="two models, or two suites' results, on every board that both are on"
+    )
     versus.set_defaults(command="boards.compare")
     for name in ("a", "b"):
         versus.add_argument(
-            name, metavar=name.upper(), help="as on the rows: MODEL[@SIGNALS[@RECIPE]]"
+            name,
+            metavar=name.upper(),
+            help="as on the rows: MODEL[@SIGNALS[@RECIPE]]; or A and B are folders of runs, and "
+            "every row of one is compared with its counterpart in the other",
         )
     versus.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
     versus.add_argument("--runs-b", type=Path, metavar="RUNS", help="where B is; default: --runs")
@@ -235,7 +266,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(number), int(count)
 
 
-def _effect(text: str) -> float:
+def _not_negative(text: str) -> float:
     value = float(text)
     if not value >= 0:
         raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")

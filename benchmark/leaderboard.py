@@ -1,6 +1,7 @@
 """Results to leaderboards: pure functions of a store; delete the CSVs and they come back."""
 
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from benchmark.comparison import CONFIDENCE, POWER, detectable, interval
 from benchmark.gains import gains_table
 from benchmark.overall import overall_ranks
 from benchmark.paired import against_simple, comparisons_table, groups, median_spread
+from benchmark.published import of_row, published_table
 from benchmark.results import Store, write_text
 from benchmark.rows import (
     SCORES,
@@ -24,7 +26,7 @@ from benchmark.rows import (
     recipe_label,
     signals_label,
 )
-from benchmark.run import Result
+from benchmark.run import Result, Run
 
 DECIMALS = 4
 SMALL = "%.4g"
@@ -57,6 +59,8 @@ COLUMNS = (
     "latency_ms",
     "cpu_latency_ms",
     "train_seconds",
+    "published",
+    "comparable",
     "n_runs",
     "n_failed",
     "complete",
@@ -64,6 +68,8 @@ COLUMNS = (
     "note",
 )
 """Of a board, whatever its rows are."""
+TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
+"""First line of a board's head, after its name."""
 MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
 
@@ -97,29 +103,64 @@ def build_boards(store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
-    return [_build(cohort, store) for cohort in build_cohorts(by_board(store.results()))]
+    plan = store.plan()
+    return [_build(cohort, store, plan) for cohort in build_cohorts(by_board(store.results()))]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them.
 
-    These are ``comparisons.csv``, ``overall.csv``, ``runs.csv``, and ``distillation.csv`` if
-    anything was distilled.
+    These are ``comparisons.csv``, ``overall.csv``, ``published.csv``, ``runs.csv``, and
+    ``distillation.csv`` if anything was distilled; if nothing was, an earlier one goes.
     """
     results = list(store.results())
     named = by_board(results)
     cohorts = build_cohorts(named)
-    boards = [_build(cohort, store) for cohort in cohorts]
+    plan = store.plan()
+    boards = [_build(cohort, store, plan) for cohort in cohorts]
     gains = gains_table(named)
     head, ranks = overall_ranks(cohorts)
     for board in [*boards, Board("overall", head, ranks)]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     if len(gains):
         write_text(folder / "distillation.csv", _plain_csv(gains))
+    elif _begins(folder / "distillation.csv", ",".join(gains.columns[:2])):
+        (folder / "distillation.csv").unlink()
     comparisons = comparisons_table(cohorts, gains)
     write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
+    write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
     write_text(folder / "runs.csv", _plain_csv(runs_table(results)))
     return boards
+
+
+def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Path]:
+    """Boards in a folder that calls with this store wrote and of which it has no runs any more.
+
+    That is a file whose first line says that it is the board of its name, if a call asked for the
+    board once. Any other file, boards of other stores among them, is left alone.
+
+    Args:
+        store: Of the runs.
+        folder: Of the leaderboards.
+        boards: Of today.
+    """
+    asked, today = store.boards(), {board.name for board in boards}
+    return [
+        path
+        for path in sorted(folder.glob("*.csv"))
+        if path.stem not in today
+        and re.sub("(__protocol_[0-9]+)?(__data_[0-9a-f]+)?$", "", path.stem) in asked
+        and _begins(path, f"# {path.stem}: {TITLE}")
+    ]
+
+
+def _begins(path: Path, text: str) -> bool:
+    """Whether a file is there and begins so."""
+    try:
+        with path.open() as file:
+            return file.read(len(text)) == text
+    except (FileNotFoundError, UnicodeDecodeError):
+        return False
 
 
 def _plain_csv(table: pd.DataFrame, numbers: str = f"%.{DECIMALS}f") -> str:
@@ -156,7 +197,7 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _build(cohort: Cohort, store: Store) -> Board:
+def _build(cohort: Cohort, store: Store, plan: Iterable[Run]) -> Board:
     done = [result for result in cohort.results if result.status == "done"]
     n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
     majority, simple = cohort.best(("majority",)), cohort.simple
@@ -176,6 +217,7 @@ def _build(cohort: Cohort, store: Store) -> Board:
                 "delta_simple": _delta(row, simple),
                 "p_holm": p_holm.get(id(row), np.nan),
                 **_cost_columns(found),
+                **dict(zip(("published", "comparable"), of_row(row.run), strict=True)),
                 "n_runs": len(found),
                 "n_failed": sum(result.status == "failed" for result in found),
                 "complete": row.complete,
@@ -193,7 +235,7 @@ def _build(cohort: Cohort, store: Store) -> Board:
     whole = ["tie_group", "n_subjects", "n_seeds", "subjects_above_chance", "parameters", "macs"]
     whole += ["n_runs", "n_failed"]
     table[whole] = table[whole].astype("Int64")
-    head = _head(cohort, done, n_classes, majority)
+    head = [*_head(cohort, done, n_classes, majority), *_incomplete(cohort, plan)]
     notes = store.notes(cohort.board) if cohort.name == cohort.board else []
     if cohort.others:
         others = ", ".join(cohort.others)
@@ -282,8 +324,7 @@ def _head(
         "test trials",
     }.get(run.split, "subjects disjoint, epoch chosen on validation subjects, test subjects")
     lines = [
-        f"{cohort.name}: macro F1 over score units, mean over subjects, seeds averaged within a "
-        "subject",
+        f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol}, honest: {disjoint} read once",
         f"n = {n} subjects, {sum(units.values())} score units; intervals: Student t over "
         f"subjects, {CONFIDENCE:.0%}",
@@ -298,15 +339,36 @@ def _head(
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
     )
     lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
-    failed = sum(result.status == "failed" for result in results)
-    incomplete = [
+    return lines
+
+
+def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
+    """How much of the board is missing: failed, not done, or planned and never begun."""
+    first = cohort.results[0].run
+    failed = sum(result.status == "failed" for result in cohort.results)
+    there = {result.run.id for result in cohort.results}
+    waiting = [
+        run
+        for run in plan
+        if (run.board, run.protocol, run.data) == (first.board, first.protocol, first.data)
+        and not run.without
+        and run.id not in there
+    ]
+    reasons = [
         f"{row.run.name} lacks {row.missing} of {row.wanted}"
         for row in cohort.rows
         if not row.complete
     ]
-    if incomplete or failed:
-        lines.append(f"INCOMPLETE, {failed} failed run(s): {'; '.join(incomplete)}")
-    return lines
+    names = {row.run.name for row in cohort.rows}
+    reasons += [
+        f"{name} has not run"
+        for name in dict.fromkeys(run.name for run in waiting)
+        if name not in names
+    ]
+    if not (reasons or failed or waiting):
+        return []
+    planned = f", {len(waiting)} planned run(s) not done" if waiting else ""
+    return [f"INCOMPLETE, {failed} failed run(s){planned}: {'; '.join(reasons)}"]
 
 
 def _power(cohort: Cohort) -> list[str]:

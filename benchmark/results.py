@@ -5,6 +5,7 @@
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
+    <root>/boards.json                           boards that any call asked for
     <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
@@ -37,6 +38,8 @@ from benchmark.run import BenchmarkError, Result, Run
 RESULT = "result.json"
 READABLE = 0o644
 """Mode of finished files; temporary ones are the owner's alone."""
+MANY = 8
+"""So many names are listed in a message."""
 ANEW = "Delete it; affectbench run writes it anew."
 
 
@@ -247,9 +250,44 @@ class Store:
         folders = sorted(path.parent for path in self.root.glob(f"*/*/*/{RESULT}"))
         return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
 
+    def find_one(self, name: str) -> Path:
+        """The one folder that ``find`` finds.
+
+        Raises:
+            StoreError: There is none, or there are several.
+        """
+        found = self.find(name)
+        if not found:
+            raise StoreError(
+                f"no run {name!r} has ended in {str(self.root)!r}: expected its id, the beginning "
+                "of it, or its folder; name where runs are with --runs"
+            )
+        if len(found) > 1:
+            names = ", ".join(path.name.rpartition("-")[2] for path in found[:MANY])
+            raise StoreError(
+                f"expected one run, found {len(found)} runs whose id begins with {name!r}: "
+                f"{names}{', ...' if len(found) > MANY else ''}. Give more of the id"
+            )
+        return found[0]
+
+    def load(self, folder: Path) -> Result:
+        """What is on record in a run's folder."""
+        path = folder / RESULT
+        with _understood(path):
+            return Result.from_dict(_read_json(path))
+
     def save_plan(self, runs: list[Run]) -> None:
-        """Keep what the latest call asked for, for ``affectbench status``."""
+        """Keep what the latest call asked for, and on which boards any call ever did."""
         write_json(self.root / "plan.json", [run.as_dict() for run in runs])
+        boards = {*self.boards(), *(run.board for run in runs)}
+        if boards != self.boards():
+            write_json(self.root / "boards.json", sorted(boards))
+
+    def boards(self) -> set[str]:
+        """Boards that calls with this store have asked for, whether their runs are still there."""
+        path = self.root / "boards.json"
+        with _understood(path, ANEW):
+            return set(_read_json(path)) if path.is_file() else set()
 
     def plan(self) -> list[Run]:
         """What the latest call asked for; empty if there was none."""

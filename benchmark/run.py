@@ -186,6 +186,7 @@ class Result:
         versions: Of Python and the packages that numbers depend on.
         commit: Of this project, with ``+`` for uncommitted changes; empty outside a checkout.
         raw: Digest of the raw files of all subjects.
+        deterministic: Whether torch was held to algorithms that give the same bits each time.
         notes: What a reader of the board must know.
         error: One line; empty if done.
         traceback: Empty if done.
@@ -208,6 +209,7 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
     raw: str = ""
+    deterministic: bool = False
     notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""

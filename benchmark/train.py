@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import platform
 import resource
 import subprocess
@@ -59,6 +60,7 @@ class Places:
         device: ``"cpu"`` or ``"cuda"``.
         logger: Tracker of learning curves.
         suite: Name of the suite, for trackers.
+        deterministic: Whether torch may use only algorithms that give the same bits each time.
         group: Who trains a run together with this process; None: it works alone.
     """
 
@@ -68,6 +70,7 @@ class Places:
     device: str = "cpu"
     logger: LoggerName = "csv"
     suite: str = "affectbench"
+    deterministic: bool = False
     group: Group | None = None
 
     def group_of(self, run: Run) -> Group | None:
@@ -131,12 +134,13 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         "threads": threads,
         "versions": _versions(),
         "commit": commit(),
+        "deterministic": places.deterministic,
     }
     with tempfile.TemporaryDirectory(prefix="affectbench-") as name:
         scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
         scratch.mkdir()
         log, predictions = Path(name) / "log.txt", None
-        with _logged(log):
+        with _logged(log), _algorithms(places.deterministic):
             try:
                 found, predictions = _compute(run, places, scratch)
                 result = Result(status="done", **common, **found)
@@ -431,6 +435,19 @@ def _logged(path: Path) -> Iterator[None]:
         for logger, (handlers, propagate) in zip(loggers, before, strict=True):
             logger.handlers, logger.propagate = handlers, propagate
         handler.close()
+
+
+@contextmanager
+def _algorithms(deterministic: bool) -> Iterator[None]:
+    """Let torch use only deterministic algorithms in a block, if asked."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if deterministic:  # cuBLAS reads it when it is first used
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from xml.sax.saxutils import escape
 
-from benchmark.versus import Match
+from benchmark.versus import Match, sides, titles
 
 COLOURS = ("#0072B2", "#D55E00")
 """Blue and vermilion of Okabe and Ito, which all kinds of colour vision tell apart."""
@@ -18,7 +18,7 @@ COLUMNS = 3
 
 
 def plot(found: Sequence[Match]) -> str:
-    """An SVG: a panel a board, a line a subject, from B's score (square) to A's (dot).
+    """An SVG: a panel a match, a line a subject, from B's score (square) to A's (dot).
 
     Subjects are in order of A less B, the best for A on top; the line between has the colour of the
     better model. The axis is macro F1 from 0 to 1.
@@ -31,9 +31,7 @@ def plot(found: Sequence[Match]) -> str:
     ]
     tops = list(accumulate((TOP + BELOW + LINE * n for n in most), initial=KEY))
     width, height = across * step - GAP, tops[-1]
-    first, second = (
-        " / ".join(dict.fromkeys(label)) for label in zip(*map(_labels, found), strict=True)
-    )
+    first, second = sides(found)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="10">',
@@ -44,23 +42,22 @@ def plot(found: Sequence[Match]) -> str:
         _square(12, 27),
         f'<text x="22" y="30.5">B: {escape(second)}</text>',
     ]
-    for number, match in enumerate(found):
+    for number, (match, title) in enumerate(zip(found, titles(found), strict=True)):
         x, y = (number % COLUMNS) * step, tops[number // COLUMNS]
-        lines += [f'<g transform="translate({x} {y})">', *_panel(match), "</g>"]
+        lines += [f'<g transform="translate({x} {y})">', *_panel(match, title), "</g>"]
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def _labels(match: Match) -> tuple[str, str]:
-    return match.first.label[0], match.second.label[0]
-
-
-def _panel(match: Match) -> list[str]:
+def _panel(match: Match, title: Sequence[str]) -> list[str]:
     a, b = match.pair.first, match.pair.second
     its = match.pair.found
     subjects = sorted(a, key=lambda subject: (b[subject] - a[subject], subject))
     bottom = TOP + LINE * len(subjects)
     lines = [
-        f'<text x="{LEFT}" y="{TOP - 28}" font-weight="bold">{escape(match.board)}</text>',
+        f'<text x="{LEFT}" y="{TOP - 15 - 13 * above}" font-weight="bold">{escape(words)}</text>'
+        for above, words in zip(range(len(title), 0, -1), title, strict=True)
+    ]
+    lines += [
         f'<text x="{LEFT}" y="{TOP - 15}" fill="{GREY}">A - B {its.difference:+.3f} '
         f"({its.low:+.3f} to {its.high:+.3f}), p {its.p:.2g}, won {its.won}, lost {its.lost}, "
         f"n {its.n}</text>",

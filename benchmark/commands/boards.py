@@ -3,31 +3,38 @@
 import argparse
 from pathlib import Path
 
-from benchmark.leaderboard import Board, write_leaderboards
+from benchmark.leaderboard import Board, left_behind, write_leaderboards
 from benchmark.outcome import DONE
 from benchmark.results import Store, write_text
 from benchmark.rows import LeaderboardError
-from benchmark.versus import matches, render
+from benchmark.versus import matches, render, suite_matches
 from benchmark.versus_plot import plot
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Write the leaderboards anew."""
-    boards = write_leaderboards(_with_results(arguments.runs), arguments.leaderboards)
+    """Write the leaderboards anew, and remove boards of which there are no runs any more."""
+    store = _with_results(arguments.runs)
+    boards = write_leaderboards(store, arguments.leaderboards)
     for board in boards:
         print_board(board)
+    for path in left_behind(store, arguments.leaderboards, boards):
+        path.unlink()
+        print(f"removed {path}: {arguments.runs} has no run on this board")
     print(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv and runs.csv are in "
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
         f"{arguments.leaderboards}"
     )
     return DONE
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print two models on every board that both are on."""
-    store = _with_results(arguments.runs)
-    other = _with_results(arguments.runs_b) if arguments.runs_b else None
-    found = matches(arguments.a, arguments.b, store, other, arguments.board)
+    """Print two models, or two folders of results, on every board that both are on."""
+    if (first := Path(arguments.a)).is_dir() and (second := Path(arguments.b)).is_dir():
+        found = suite_matches(_with_results(first), _with_results(second), arguments.board)
+    else:
+        store = _with_results(arguments.runs)
+        other = _with_results(arguments.runs_b) if arguments.runs_b else None
+        found = matches(arguments.a, arguments.b, store, other, arguments.board)
     if arguments.plot:
         write_text(arguments.plot, plot(found))
     print(render(found, arguments.format), end="")

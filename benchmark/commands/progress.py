@@ -1,17 +1,13 @@
 """``affectbench status`` and ``affectbench logs``: how far a call is, and what its runs said."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 
 from benchmark.outcome import DONE, FAILED
 from benchmark.results import RESULT, Call, Store
-from benchmark.run import BenchmarkError, Result
-
-MANY = 8
-"""So many names are listed in a message."""
+from benchmark.run import BenchmarkError
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -38,20 +34,9 @@ def status(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """Print what a run said."""
-    found = Store(arguments.runs).find(arguments.run)
-    if not found:
-        raise BenchmarkError(
-            f"no run {arguments.run!r} has ended in {str(arguments.runs)!r}: expected its id, the "
-            "beginning of it, or its folder; name where runs are with --runs"
-        )
-    if len(found) > 1:
-        names = ", ".join(path.name.rpartition("-")[2] for path in found[:MANY])
-        raise BenchmarkError(
-            f"expected one run, found {len(found)} runs whose id begins with {arguments.run!r}: "
-            f"{names}{', ...' if len(found) > MANY else ''}. Give more of the id"
-        )
-    (folder,) = found
-    result = Result.from_dict(json.loads((folder / RESULT).read_text()))
+    store = Store(arguments.runs)
+    folder = store.find_one(arguments.run)
+    result = store.load(folder)
     print(f"{result.run.label}: {result.status}")
     log = folder / "log.txt"
     print(log.read_text().rstrip() if log.is_file() else "no log: it said nothing")

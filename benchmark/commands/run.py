@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from benchmark.commands.boards import print_board
 from benchmark.data import prepare
 from benchmark.devices import chosen, phases, workers
-from benchmark.leaderboard import write_leaderboards
+from benchmark.leaderboard import left_behind, write_leaderboards
 from benchmark.live import Progress, Shown
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
@@ -52,7 +52,12 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     places = Places(
-        arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
+        arguments.data,
+        arguments.cache,
+        arguments.runs,
+        logger=arguments.logger,
+        suite=suite.name,
+        deterministic=arguments.deterministic,
     )
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
@@ -114,8 +119,10 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
     for board in boards:
         if board.name in wanted:
             print_board(board)
+    for path in left_behind(store, arguments.leaderboards, boards):
+        print(f"{path} is of runs that are gone; affectbench leaderboard removes it")
     print(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv and runs.csv are in "
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
         f"{arguments.leaderboards}"
     )
     return _outcome(store, asked, n_left_out)

@@ -16,6 +16,7 @@ from sklearn.metrics import (
     matthews_corrcoef,
 )
 
+from benchmark.cli import main
 from benchmark.leaderboard import (
     build_boards,
     interval,
@@ -237,6 +238,18 @@ def test_failed_run_is_counted_and_not_imputed(tmp_path):
     assert np.isnan(failed["macro_f1"])
 
 
+def test_planned_runs_that_never_began_are_counted(tmp_path):
+    store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
+    asked = [run(model, fold) for model in ("lda", "cnn", "lstm") for fold in range(3)]
+    elsewhere = [run("dnn", data="b" * 16), run("dnn", task="other")]
+    teachers = [run("rtcan_1d", without=("S1",))]
+    store.save_plan([*asked, *elsewhere, *teachers])
+    (found,) = build_boards(store)
+    (line,) = [line for line in found.head if line.startswith("INCOMPLETE")]
+    expected = "0 failed run(s), 6 planned run(s) not done: cnn has not run; lstm has not run"
+    assert line == f"INCOMPLETE, {expected}"
+
+
 def test_complete_board_does_not_say_incomplete(tmp_path):
     store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
     (found,) = build_boards(store)
@@ -349,7 +362,8 @@ def test_files_come_back_byte_for_byte(finished, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_leaderboards(finished, first)
     names = {path.name for path in first.iterdir()}
-    assert names == {f"{BOARD}.csv", "comparisons.csv", "overall.csv", "runs.csv"}
+    others = {"comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    assert names == {f"{BOARD}.csv", *others}
     copy = Store(tmp_path / "elsewhere" / "copy")
     shutil.copytree(finished.root, copy.root)
     write_leaderboards(copy, second)
@@ -359,6 +373,53 @@ def test_files_come_back_byte_for_byte(finished, tmp_path):
     write_leaderboards(finished, first)
     for name in names:
         assert (second / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_boards_without_runs_go_and_nothing_else(tmp_path, capsys):
+    runs, folder = tmp_path / "runs", tmp_path / "boards"
+    both = [done(run("lda", fold, task=task), 0.6) for fold in range(3) for task in ("a", "b")]
+    teachers = [done(run("lstm", fold, task="a"), 0.5) for fold in range(3)]
+    alone = [run("lda", fold, task="a") for fold in range(3)]
+    pupils = [
+        done(dataclasses.replace(a, distiller="soft_targets", alone=a.id, teachers=(t.run,)), 0.7)
+        for a, t in zip(alone, teachers, strict=True)
+    ]
+    store = stored(runs, [*both, *teachers, *pupils])
+    store.save_plan([result.run for result in both])
+    store.save_plan([])  # a later call asks for something else
+    words = ["leaderboard", "--runs", str(runs), "--leaderboards", str(folder)]
+    assert main(words) == 0
+    gone = {f"{run(task='a').board}.csv", "distillation.csv"}
+    assert gone < {path.name for path in folder.iterdir()}
+    kept = {
+        "mine.csv": "model,score\n",
+        "notes__of__mine.csv": "# a table of mine\n",
+        "copy.csv": (folder / f"{run(task='b').board}.csv").read_text(),
+        "wesad__a__b.csv": "# wesad__a__b: macro F1 over score units, mean over subjects, seeds "
+        "averaged within a subject\nmodel\n",
+        "bytes.csv": "\udcff".encode(errors="surrogateescape"),
+    }
+    for name, text in kept.items():
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    shutil.rmtree(runs / run(task="a").board)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert f"removed {folder / run(task='a').board}.csv" in capsys.readouterr().out
+    left = {path.name for path in folder.iterdir()}
+    assert not left & gone
+    assert left >= {*kept, f"{run(task='b').board}.csv"}
+    fresh = tmp_path / "fresh"
+    assert main([*words[:-1], str(fresh)]) == 0
+    assert {path.name: path.read_bytes() for path in fresh.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.name not in kept
+    }
+
+
+def test_distillation_of_others_is_not_removed(tmp_path):
+    store = stored(tmp_path / "runs", [done(run("lda", fold), 0.6) for fold in range(3)])
+    (tmp_path / "distillation.csv").write_text("drop,volume\n")
+    write_leaderboards(store, tmp_path)
+    assert (tmp_path / "distillation.csv").read_text() == "drop,volume\n"
 
 
 def test_order_of_saving_does_not_matter(tmp_path):
@@ -491,7 +552,8 @@ def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
 def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
     results = [done(run(model, fold), 0.5) for fold in range(3) for model in ("cnn", "lstm")]
     write_leaderboards(stored(tmp_path / "plain", results), tmp_path / "one")
-    always = {f"{run().board}.csv", "comparisons.csv", "overall.csv", "runs.csv"}
+    tables = {"comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    always = {f"{run().board}.csv", *tables}
     assert {p.name for p in (tmp_path / "one").iterdir()} == always
     results += [done(taught(fold), 0.7) for fold in range(3)]
     write_leaderboards(stored(tmp_path / "taught", results), tmp_path / "other")

@@ -128,6 +128,42 @@ def test_results_of_two_suites(runs, scores, tmp_path):
     assert "data differ" in render([found], "md")
 
 
+def test_every_row_of_a_suite_with_its_counterpart(runs, scores, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    theirs = {key: rng.random(N) for key in scores}
+    for (dataset, model), values in theirs.items():
+        kind = {"kind": "fast"} if model == "lda" else {}
+        put(tmp_path, dataset, model, values, **kind)
+    put(tmp_path, "wesad", "lstm", np.full(N, 0.5))  # has no counterpart
+    words = ["compare", str(runs), str(tmp_path), "--plot", str(tmp_path / "both.svg")]
+    assert main([*words, "--format", "csv"]) == 0
+    lines = pd.read_csv(StringIO(capsys.readouterr().out))
+    keys = [(b.split("__")[0], a.split("@")[0]) for b, a in lines[["board", "a"]].to_numpy()]
+    assert sorted(keys) == sorted(scores)
+    assert lines["b"].str.endswith("@fast").tolist() == [model == "lda" for _, model in keys]
+    p = {key: stats.wilcoxon(scores[key] - theirs[key], method="exact").pvalue for key in keys}
+    reached, corrected = 0.0, {}
+    for step, key in enumerate(sorted(p, key=lambda key: p[key])):
+        reached = corrected[key] = max(reached, min(1.0, (4 - step) * p[key]))
+    for key, line in zip(keys, lines.to_dict("records"), strict=True):
+        assert line["difference"] == pytest.approx((scores[key] - theirs[key]).mean(), rel=1e-3)
+        assert line["won"] == (scores[key] > theirs[key]).sum()
+        assert line["p_holm"] == pytest.approx(corrected[key], rel=1e-3)
+    panels = ElementTree.parse(tmp_path / "both.svg").getroot().findall("{*}g")
+    heads = [[text.text for text in panel.findall("{*}text")][:2] for panel in panels]
+    assert heads == [[b, a.split("@")[0]] for b, a in lines[["board", "a"]].to_numpy()]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"A: {runs}, B: {tmp_path}.")
+    assert f"| {BOARDS[1]} lda |" in text
+
+
+def test_suites_without_a_common_row_are_refused(runs, tmp_path, capsys):
+    put(tmp_path, "wesad", "lstm", np.full(N, 0.5))
+    assert main(["compare", str(runs), str(tmp_path)]) == 2
+    assert "expected a board with scores of one model in both" in capsys.readouterr().err
+
+
 def test_rows_of_one_name_are_told_apart(tmp_path):
     put(tmp_path, "wesad", "cnn", np.full(N, 0.5))
     put(tmp_path, "wesad", "cnn", np.full(N, 0.7), signals=("eda", "bvp"))
