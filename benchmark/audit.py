@@ -83,7 +83,7 @@ def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
         table.loc[own.index, "p_holm"] = holm(own["p"].tolist())
     position = {flag: number for number, flag in enumerate(FLAGS)}
     table["order"] = [
-        [position[flag] for flag in known_flags(flaw.split("+"))] for flaw in table["flaw"]
+        tuple(position[flag] for flag in known_flags(flaw.split("+"))) for flaw in table["flaw"]
     ]
     by = ["board", "model", "signals", "recipe", "order", "besides"]
     return table.sort_values(by, ignore_index=True)[list(COLUMNS)]
