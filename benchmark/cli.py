@@ -170,6 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(board)
     board.set_defaults(command="boards.leaderboard")
 
+    test = commands.add_parser("selftest", help="whether the harness finds what is there only")
+    test.set_defaults(command="selftest.run")
+    test.add_argument(
+        "--leaderboards", type=Path, default=Path("leaderboards"), help="default: leaderboards"
+    )
+    test.add_argument("--jobs", type=int, metavar="N", help="workers; default: one a core")
+
     versus = commands.add_parser("compare", help="two models on every board that both are on")
     versus.set_defaults(command="boards.compare")
     for name in ("a", "b"):

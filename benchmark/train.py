@@ -161,7 +161,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         "run": run,
         "device": _device_name(places.device),
         "threads": threads,
-        "versions": _versions(),
+        "versions": versions(),
         "commit": commit(),
     }
     with tempfile.TemporaryDirectory(prefix="affectbench-") as name:
@@ -473,7 +473,8 @@ def commit() -> str:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers may depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 

@@ -16,7 +16,7 @@ from datamodules.tasks import ConditionTask, RatingTask, Task
 
 CHANNELS = tuple(f"noise {number}" for number in range(1, 21))
 SESSION = "1"
-"""Of SEED-V, whose films are all of different lengths."""
+"""Of SEED-V, whose films are of different lengths."""
 ROWS = tuple(
     (stop - start) // ROW_SECONDS
     for start, stop in zip(STARTS[SESSION], STOPS[SESSION], strict=True)
@@ -117,9 +117,9 @@ class NoiseDataModule(EmotionDataModule):
     """Noise: trials in which there is nothing, or exactly what was planted.
 
     Twenty channels of white noise in rows of 4 s stand where SEED-V has differential entropy, and a
-    trial is as long as a film of its first session: no two films are equally long, so that whoever
-    sees the length of a trial knows its emotion. Everybody saw the films in another order. What the
-    options plant shows that an honest protocol finds an effect, and how a flawed one finds what is
+    trial is as long as a film of its first session: only two of the fifteen have as many rows, so
+    that whoever sees the length of a trial knows its emotion. Everybody saw the films in another
+    order. What the options plant shows that an honest protocol finds an effect, and how a flawed one finds what is
     none (``affectbench selftest``).
     """
 
