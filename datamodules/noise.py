@@ -119,8 +119,8 @@ class NoiseDataModule(EmotionDataModule):
     Twenty channels of white noise in rows of 4 s stand where SEED-V has differential entropy, and a
     trial is as long as a film of its first session: only two of the fifteen have as many rows, so
     that whoever sees the length of a trial knows its emotion. Everybody saw the films in another
-    order. What the options plant shows that an honest protocol finds an effect, and how a flawed one finds what is
-    none (``affectbench selftest``).
+    order. What the options plant shows that an honest protocol finds an effect, and how a flawed
+    one finds what is none (``affectbench selftest``).
     """
 
     title = "Noise"
