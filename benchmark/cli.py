@@ -194,6 +194,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(board)
     board.set_defaults(command="boards.leaderboard")
 
+    test = commands.add_parser("selftest", help="whether the harness finds what is there only")
+    test.set_defaults(command="selftest.run")
+    test.add_argument(
+        "--leaderboards", type=Path, default=Path("leaderboards"), help="default: leaderboards"
+    )
+    test.add_argument("--jobs", type=int, metavar="N", help="workers; default: one a core")
+
     verify = commands.add_parser("verify", help="do a finished run again and compare")
     verify.set_defaults(command="verify.verify")
     verify.add_argument("run", help="its id, the beginning of it, or its folder")

@@ -1,5 +1,7 @@
 """A run that learns from other runs: its teachers, checked, and what passes between them."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from benchmark.run import BenchmarkError, Run
 from datamodules.base import EmotionDataModule
 from datamodules.batch import LENGTH
 from datamodules.errors import LeakError
+from datamodules.protocol import OF_TEACHERS, SHUFFLED, known_flags, teacher_flags
 from lightning_modules import DISTILLERS
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.distillation.base import Distiller, Teacher
@@ -70,9 +73,9 @@ def make_distiller(
 
 
 def check_teacher(asked: Run, loaded: Predictor, run: Run, module: EmotionDataModule) -> None:
-    """Refuse a teacher of another fold, or one that was trained on what the run tests.
+    """Refuse a teacher of another fold, or one that was trained or chosen on what the run tests.
 
-    Who it was trained on is read from its own checkpoint.
+    Who it was trained on, and who chose its epoch, is read from its own checkpoint.
 
     Raises:
         LeakError: Naming the subjects or trials.
@@ -83,13 +86,34 @@ def check_teacher(asked: Run, loaded: Predictor, run: Run, module: EmotionDataMo
                 f"leak: a teacher of another {what}: expected {getattr(run, what)!r}, found "
                 f"{getattr(asked, what)!r}."
             )
-    seen = set(loaded.subjects) & set(module.split.test)
-    if module.split.within and loaded.trials:
-        seen.clear()
+    wanted = teacher_flags(known_flags(run.flags))
+    if asked.flags != wanted:
+        raise LeakError(
+            f"leak: a teacher under other protocol flags: expected {wanted}, found {asked.flags}."
+        )
+    if set(SHUFFLED) & set(run.flags):
+        return  # the same fold of the same deal, as its flags are shared
+    trained = _tested(module, loaded.subjects, loaded.trials)
+    if trained:
+        raise LeakError(f"leak: the teacher was trained on {trained}, which this run tests.")
+    chosen = _tested(module, loaded.chosen_on, loaded.chosen_on_trials)
+    if chosen and OF_TEACHERS not in run.flags:
+        raise LeakError(
+            f"leak: the epoch of the teacher was chosen on {chosen}, which this run tests."
+        )
+
+
+def _tested(module: EmotionDataModule, subjects: Sequence[str], trials: Sequence[str]) -> list[str]:
+    """Those of some subjects, or of their trials where subjects are on all sides, that are tested.
+
+    No trials are all of them.
+    """
+    found = set(subjects) & set(module.split.test)
+    if module.split.within and trials:
+        found.clear()
     if module.split.trials is not None:
-        seen |= set(loaded.trials) & module.split.trials["test"]
-    if seen:
-        raise LeakError(f"leak: the teacher was trained on {sorted(seen)}, which this run tests.")
+        found |= set(trials) & module.split.trials["test"]
+    return sorted(found)
 
 
 def rescaling(

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.audit import audit_head, audit_table
 from benchmark.comparison import CONFIDENCE, POWER, detectable, interval
+from benchmark.flawed import flawed_boards
 from benchmark.gains import gains_table
 from benchmark.overall import overall_ranks
 from benchmark.paired import against_simple, comparisons_table, groups, median_spread
@@ -111,9 +113,13 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them.
 
     These are ``comparisons.csv``, ``overall.csv``, ``published.csv``, ``runs.csv``, and
-    ``distillation.csv`` if anything was distilled; if nothing was, an earlier one goes.
+    ``distillation.csv`` if anything was distilled; if nothing was, an earlier one goes. Runs under
+    protocol flags are in none of them, but in ``flawed/`` and, with what each flaw adds to an
+    honest run, in ``leak_audit.csv``.
     """
-    results = list(store.results())
+    everything = list(store.results())
+    results = [result for result in everything if not result.run.flags]
+    flawed = [result for result in everything if result.run.flags]
     named = by_board(results)
     cohorts = build_cohorts(named)
     plan = store.plan()
@@ -130,6 +136,13 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
     write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
     write_text(folder / "runs.csv", _plain_csv(runs_table(results)))
+    if flawed:
+        for name, head, table in flawed_boards(flawed, store):
+            write_text(folder / "flawed" / f"{name}.csv", Board(name, head, table).to_csv())
+        write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
+        how = "".join(f"# {line}\n" for line in audit_head())
+        audit = audit_table(everything, store)
+        write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
     return boards
 
 

@@ -4,12 +4,12 @@ import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from benchmark.probes import Probe
+from benchmark.probes import PROBES, Probe
 from benchmark.run import Run, Value
 from benchmark.suite import (
     ALL,
@@ -26,8 +26,15 @@ from benchmark.suite import (
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
+from datamodules.protocol import (
+    OF_EPOCHS,
+    OF_TEACHERS,
+    check_flags,
+    known_flags,
+    teacher_flags,
+)
 from datamodules.splits import SUBJECT_SPLITS, n_folds, split_subjects
-from datamodules.tasks import RatingTask
+from datamodules.tasks import LabelRule, RatingTask
 from lightning_modules import DISTILLERS, MODELS
 from lightning_modules.distillation.base import Teacher
 
@@ -87,30 +94,69 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     for dataset, found in prepared.items():
         module = DATAMODULES[dataset]
         module.check_signals(suite.signals)
-        for cell in _cells(suite, dataset, found):
-            notes[cell.board] = left_out(found.left_out)
-            models = suite.models
-            if ALL in models:
-                models = tuple(m for m in EVERY_MODEL if suite.padding or m != "length")
-            for model in models:
-                asked = _of_model(suite, cell, model)
-                try:
-                    whole = dataclasses.replace(asked, signals=_signals(suite, asked, module))
-                except IncompatibleRunError as error:
-                    reasons[f"{cell.board}/{model}"] = str(error)
-                    continue
-                runs += _folds(suite, whole)
-            for pair in suite.distillations:
-                try:
-                    student, teacher, arguments = _pair(suite, cell, pair, module)
-                except IncompatibleRunError as error:
-                    reasons[f"{cell.board}/{_named(pair)}"] = str(error)
-                    continue
-                for alone in _folds(suite, student):
-                    runs += _taught(pair, alone, teacher, arguments)
+        for arm in suite.arms():
+            for cell in _cells(arm, dataset, found):
+                notes[cell.board] = left_out(found.left_out)
+                runs += _of_cell(arm, cell, module, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
+
+
+def _of_cell(
+    suite: Suite, cell: Run, module: type[EmotionDataModule], reasons: dict[str, str]
+) -> list[Run]:
+    """All runs of a cell; why others are not goes to ``reasons``."""
+    runs: list[Run] = []
+    models = suite.models
+    if ALL in models:
+        models = tuple(m for m in EVERY_MODEL if suite.padded or m != "length")
+    for model in models:
+        asked = _of_model(suite, cell, model)
+        try:
+            whole = dataclasses.replace(asked, signals=_signals(suite, asked, module))
+            _check_flaws(whole, module)
+        except IncompatibleRunError as error:
+            reasons[f"{cell.board}/{model}"] = str(error)
+            continue
+        runs += _folds(suite, whole)
+    for pair in suite.distillations:
+        try:
+            student, teacher, arguments = _pair(suite, cell, pair, module)
+            _check_flaws(dataclasses.replace(student, flags=cell.flags), module, teacher)
+        except IncompatibleRunError as error:
+            reasons[f"{cell.board}/{_named(pair)}"] = str(error)
+            continue
+        for alone in _folds(suite, student):
+            runs += _taught(pair, alone, teacher, arguments, cell.flags)
+    return runs
+
+
+def _check_flaws(run: Run, module: type[EmotionDataModule], teacher: Run | None = None) -> None:
+    """Refuse a run in which none of its flags would do anything.
+
+    Raises:
+        IncompatibleRunError: With the reason.
+    """
+    split: Any = run.split
+    flags = known_flags(run.flags)
+    rule, padded = cast(LabelRule, run.rule), run.padding is not None
+    rated = isinstance(module.tasks[run.task], RatingTask)
+    if "labels_from_all_ratings" in flags and not rated:
+        raise IncompatibleRunError("labels_from_all_ratings: conditions have no threshold")
+    check_flags(flags, split=split, rule=rule, padded=padded, mask=run.mask)
+    recipe = dict(run.recipe)
+    if "oversample_before_split" in flags and recipe.get("balance", "oversample") != "oversample":
+        raise IncompatibleRunError(
+            "oversample_before_split: its recipe does not oversample; expected balance: oversample"
+        )
+    idle = {
+        **dict.fromkeys(OF_EPOCHS, "it has no epoch to choose" if run.model in PROBES else ""),
+        "scale_on_all": "" if recipe.get("scaling") == "standard" else "its signals are unscaled",
+        OF_TEACHERS: "" if teacher else "it has no teacher",
+    }
+    if flags and all(idle.get(flag) for flag in flags):
+        raise IncompatibleRunError("; ".join(f"{flag}: {idle[flag]}" for flag in flags))
 
 
 def _cells(suite: Suite, dataset: str, found: Prepared) -> Iterator[Run]:
@@ -137,8 +183,9 @@ def _cells(suite: Suite, dataset: str, found: Prepared) -> Iterator[Run]:
                 folds=found.sessions if split == "session_out" else folds,
                 options=options,
                 rule=suite.rule if rated else "midpoint",
-                padding=suite.padding,
+                padding=suite.padded,
                 mask=suite.mask,
+                flags=known_flags(suite.flags),
             )
 
 
@@ -176,15 +223,18 @@ def _pair(
     asked_for = (*pair.student_signals, *pair.teacher_signals)
     known_names(asked_for, dict.fromkeys(everywhere), f"{where}: signal for {_named(pair)}")
     arguments = _changed(kind, pair.arguments, f"{where}: argument of {pair.distiller}")
-    asked = _of_model(suite, cell, pair.student)
+    flags = known_flags(cell.flags)
+    alone = dataclasses.replace(cell, flags=tuple(f for f in flags if f != OF_TEACHERS))
+    asked = _of_model(suite, alone, pair.student)
     student = dataclasses.replace(
         asked, signals=_signals(suite, asked, module, pair.student_signals)
     )
     teacher = None
     if kind.teacher_is_student:
-        teacher = student
+        teacher = dataclasses.replace(student, flags=teacher_flags(flags))
     elif pair.teacher:
         asked = _on_windows_of(_of_model(suite, cell, pair.teacher), student)
+        asked = dataclasses.replace(asked, flags=teacher_flags(flags))
         teacher = dataclasses.replace(
             asked, signals=_signals(suite, asked, module, pair.teacher_signals)
         )
@@ -229,7 +279,13 @@ def _on_windows_of(teacher: Run, student: Run) -> Run:
     )
 
 
-def _taught(pair: Distillation, alone: Run, teacher: Run | None, arguments: Arguments) -> list[Run]:
+def _taught(
+    pair: Distillation,
+    alone: Run,
+    teacher: Run | None,
+    arguments: Arguments,
+    flags: tuple[str, ...] = (),
+) -> list[Run]:
     """A student alone, its teachers and the taught student, of one fold and seed."""
     kind = DISTILLERS[pair.distiller]
     recipe = dict(alone.recipe)
@@ -268,6 +324,7 @@ def _taught(pair: Distillation, alone: Run, teacher: Run | None, arguments: Argu
         distillation=arguments,
         teachers=tuple(teachers),
         alone=alone.id,
+        flags=flags,
     )
     return [alone, *teachers, taught]
 

@@ -49,6 +49,8 @@ class Predictor:
         std: Likewise.
         subjects: Who it was trained on.
         trials: Keys of the trials that it was trained on; empty for all of those subjects.
+        chosen_on: Subjects who chose its epoch.
+        chosen_on_trials: Keys of the trials that did; empty for all of those subjects.
     """
 
     model: EmotionClassifier
@@ -58,6 +60,8 @@ class Predictor:
     std: Mapping[str, Tensor]
     subjects: Sequence[str]
     trials: Sequence[str]
+    chosen_on: Sequence[str] = ()
+    chosen_on_trials: Sequence[str] = ()
 
     @property
     def window(self) -> float:
@@ -160,6 +164,8 @@ def load_predictor(checkpoint: Path) -> Predictor:
         state["std"],
         state["train"],
         state["trials"],
+        state.get("chosen_on", ()),
+        state.get("chosen_on_trials", ()),
     )
 
 

@@ -142,11 +142,13 @@ class FittedProbe:
         probe: What it is.
         classifier: Of scikit-learn.
         n_classes: K.
+        trained_on: Windows of each class that it was fitted on.
     """
 
     probe: Probe
     classifier: Any
     n_classes: int
+    trained_on: tuple[int, ...] = ()
 
     def predict(self, module: EmotionDataModule) -> npt.NDArray[np.float64]:
         """Probabilities of the test windows, shape (N, K)."""
@@ -172,7 +174,8 @@ def fit_probe(probe: Probe, module: EmotionDataModule, seed: int) -> FittedProbe
     columns = np.concatenate([_columns(probe, module, part) for part in parts])
     target = np.concatenate([_grid(module, part).target[_rows(module, part)] for part in parts])
     classifier = probe.make(seed, module.n_classes, columns.shape)
-    return FittedProbe(probe, classifier.fit(columns, target), module.n_classes)
+    counts = tuple(np.bincount(target, minlength=module.n_classes).tolist())
+    return FittedProbe(probe, classifier.fit(columns, target), module.n_classes, counts)
 
 
 def _grid(module: EmotionDataModule, part: str) -> WindowIndex:
@@ -181,7 +184,7 @@ def _grid(module: EmotionDataModule, part: str) -> WindowIndex:
 
 def _rows(module: EmotionDataModule, part: Part) -> npt.NDArray[np.int64]:
     """Rows of a part in its grid; validation subjects give training windows here."""
-    return np.flatnonzero(np.isin(_grid(module, part).segment, module.segments_of(part)))
+    return module.rows_of("units" if part == "test" else "segments", part)
 
 
 def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> npt.NDArray[np.float64]:

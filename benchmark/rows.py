@@ -119,10 +119,13 @@ def build_cohorts(named: Mapping[str, Sequence[Result]]) -> list[Cohort]:
 def by_board(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Results by the name of their board, those of out-of-fold teachers among them.
 
-    Runs on other recordings, or of another version of the protocol, have names of their own.
+    Runs on other recordings, or of another version of the protocol, have names of their own. Runs
+    with protocol flags are on no board: they are never ranked, see benchmark.flawed.
     """
     cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
+        if result.run.flags:
+            continue
         cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
     named = {}
     for name, groups in sorted(cohorts.items()):

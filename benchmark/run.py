@@ -51,6 +51,8 @@ class Run:
             answer each for the training subjects that it has not seen.
         without: Subjects that are not trained on.
         alone: Id of the run of the same student without a teacher.
+        flags: Flaws of a published protocol, in the order of datamodules.protocol; none: the honest
+            protocol, the only one that is ranked.
         protocol: Version of the protocol.
     """
 
@@ -77,6 +79,7 @@ class Run:
     teachers: tuple["Run", ...] = ()
     without: tuple[str, ...] = ()
     alone: str = ""
+    flags: tuple[str, ...] = ()
     protocol: int = PROTOCOL
 
     @property
@@ -100,16 +103,17 @@ class Run:
     def board(self) -> str:
         """Name of the leaderboard it belongs to.
 
-        Options of the dataset, the number of folds, another label rule and padded trials make
-        boards of their own; runs on other recordings or subjects under the same name are kept apart
-        when boards are built.
+        Options of the dataset, the number of folds, another label rule, padded trials and protocol
+        flags make boards of their own; runs on other recordings or subjects under the same name are
+        kept apart when boards are built.
         """
         dataset = [self.dataset, *(f"{name}_{_plain(value)}" for name, value in self.options)]
         task = [self.task, *([self.rule] if self.rule != "midpoint" else [])]
         if self.padding:
             task += [f"{self.padding}_padded", *(["masked"] if self.mask else [])]
         split = self.split.replace("_k_", f"_{self.folds}_")
-        return "__".join(["_".join(dataset), "_".join(task), split])
+        flawed = [f"with_{'_and_'.join(self.flags)}"] if self.flags else []
+        return "__".join(["_".join(dataset), "_".join(task), split, *flawed])
 
     @property
     def n_folds(self) -> int:
@@ -186,6 +190,7 @@ class Result:
         versions: Of Python and the packages that numbers depend on.
         commit: Of this project, with ``+`` for uncommitted changes; empty outside a checkout.
         raw: Digest of the raw files of all subjects.
+        trained_on: Windows of each class that the model was fitted on, copies included.
         deterministic: Whether torch was held to algorithms that give the same bits each time.
         notes: What a reader of the board must know.
         error: One line; empty if done.
@@ -209,6 +214,7 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
     raw: str = ""
+    trained_on: tuple[int, ...] = ()
     deterministic: bool = False
     notes: tuple[str, ...] = ()
     error: str = ""
@@ -233,5 +239,6 @@ class Result:
         known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
         known["run"] = Run.from_dict(values["run"])
         known["notes"] = tuple(known["notes"])
+        known["trained_on"] = tuple(known.get("trained_on", ()))
         known["epochs"] = tuple(known["epochs"]) if known["epochs"] else None
         return cls(**known)

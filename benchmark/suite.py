@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,8 @@ from benchmark.probes import PROBES, Probe
 from benchmark.run import BenchmarkError, Value
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
+from datamodules.errors import IncompatibleRunError
+from datamodules.protocol import FLAGS, OF_TEACHERS, SHUFFLED, check_flags, known_flags
 from datamodules.splits import SPLITS
 from datamodules.tasks import RULES, LabelRule
 from datamodules.windows import PADDINGS, Padding
@@ -102,9 +104,14 @@ class Suite:
         padding: Whole trials instead of windows, filled up with ``zero``, ``mean`` or ``edge``.
         mask: Tell models how much of a padded trial is recorded.
         distillations: Students and their teachers, besides the models.
+        flags: Flaws of a published protocol, see datamodules.protocol: no run of the suite is
+            ranked.
+        flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
+            more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
+            the suite has another than ``midpoint``.
 
     Raises:
-        SuiteError: A name that is in no catalogue.
+        SuiteError: A name that is in no catalogue, or what does not go together.
     """
 
     name: str
@@ -124,6 +131,8 @@ class Suite:
     padding: Padding | None = None
     mask: bool = False
     distillations: tuple[Distillation, ...] = ()
+    flags: tuple[str, ...] = ()
+    flaws: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         where = f"suite {self.name}"
@@ -140,6 +149,9 @@ class Suite:
         known_names([self.padding] if self.padding else [], PADDINGS, f"{where}: padding")
         if self.mask and not self.padding:
             raise SuiteError(f"{where}: expected padding where there is a mask, found none")
+        known_names([*self.flags, *(f for flaw in self.flaws for f in flaw)], FLAGS, where)
+        for suite in self.arms() if self.flaws else [self]:
+            suite._check_flags(where)
         for model, changes in self.recipes.items():
             values = [f.name for f in dataclasses.fields(catalogued(model).published)]
             known_names(changes, values, f"{where}: recipe of {model}:")
@@ -149,6 +161,52 @@ class Suite:
         for seed in self.seeds:
             if not 0 <= seed < SEEDS:
                 raise SuiteError(f"{where}: expected seeds from 0 to {SEEDS - 1}, found {seed}")
+
+    def _check_flags(self, where: str) -> None:
+        if OF_TEACHERS in self.flags and not any(
+            DISTILLERS[pair.distiller].n_teachers for pair in self.distillations
+        ):
+            raise SuiteError(f"{where}: {OF_TEACHERS}: expected distillations by a teacher")
+        if any(pair.out_of_fold for pair in self.distillations) and set(SHUFFLED) & {*self.flags}:
+            raise SuiteError(
+                f"{where}: out-of-fold teachers are dealt out by subject: expected none where "
+                f"{self.flags} deals out anew"
+            )
+        if self.padding and not self.mask and "pad_reveals_length" not in self.flags:
+            raise SuiteError(
+                f"{where}: padding without a mask tells how long a trial is: add mask: true, or "
+                "the protocol flag pad_reveals_length"
+            )
+        for split in self.splits:
+            try:
+                check_flags(
+                    known_flags(self.flags),
+                    split=None if split == DEFAULT else split,
+                    rule=self.rule,
+                    padded=self.padded is not None,
+                    mask=self.mask,
+                )
+            except IncompatibleRunError as error:
+                raise SuiteError(f"{where}: {error}") from error
+
+    @property
+    def padded(self) -> Padding | None:
+        """What whole trials are filled up with, if they are; zeros where a flag alone says so."""
+        return self.padding or ("zero" if "pad_reveals_length" in self.flags else None)
+
+    def arms(self) -> Iterator[Self]:
+        """The suite as it is, then with each of its flaws; before a flaw, what it needs beside."""
+        plain = dataclasses.replace(self, flaws=())
+        yield plain
+        for flaw in self.flaws:
+            arm = plain
+            if "labels_from_all_ratings" in flaw and self.rule == "midpoint":
+                arm = dataclasses.replace(plain, rule="median")
+                yield arm
+            flags = known_flags((*self.flags, *flaw))
+            if "pad_reveals_length" in flaw:
+                arm = dataclasses.replace(arm, mask=False)
+            yield dataclasses.replace(arm, flags=flags)
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -292,6 +350,11 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == "mask":
         expect(isinstance(value, bool), "true or false")
         return value
+    if key == "flaws":
+        expect(isinstance(value, list), "a list of flags, or of lists of flags")
+        flaws = [flaw if isinstance(flaw, list) else [flaw] for flaw in value]
+        expect(all(type(f) is str for flaw in flaws for f in flaw), "a list of flags")
+        return tuple(tuple(flaw) for flaw in flaws)
     if key == "distillations":
         whole = isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
         expect(whole, "a list of mappings with distiller, teacher and student")

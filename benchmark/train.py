@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +36,7 @@ from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import digest
 from datamodules.errors import DatasetCorruptedError
+from datamodules.protocol import OF_EPOCHS, REPORTED
 from datamodules.windows import WindowIndex
 from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier
@@ -113,6 +114,45 @@ class BestEpoch(L.Callback):
         pl_module.load_state_dict(self.state)
 
 
+class TestedEpochs(L.Callback):
+    """Tests a model after every epoch, for the protocol flags that report it.
+
+    Args:
+        model: Is tested; with a distiller, its student.
+        module: Of the model's own signals; its guard refuses without such a flag.
+    """
+
+    def __init__(self, model: EmotionClassifier, module: EmotionDataModule) -> None:
+        self.model, self.module = model, module
+        self.epochs: list[npt.NDArray[np.float64]] = []
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        device = trainer.strategy.root_device
+        windows = self.module.read_early(device)
+        was = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            parts = [
+                self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
+                for rows in torch.arange(len(windows)).split(self.module.batch_size)
+            ]
+        self.model.train(was)
+        self.epochs.append(torch.cat(parts).double().cpu().numpy())
+
+    def reported(self, flags: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Probabilities (N, K) of the epoch with the best macro F1, or of all epochs (E, N, K)."""
+        if "report_mean_over_epochs" in flags:
+            return np.stack(self.epochs)
+        windows = self.module.windows("test")
+        scored = [score_units(self.module, windows, epoch)["scores"] for epoch in self.epochs]
+        means = [np.mean([s["macro_f1"] for s in scores.values()]) for scores in scored]
+        return self.epochs[int(np.argmax(means))]
+
+
+def _moved(signals: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: signal.to(device) for name, signal in signals.items()}
+
+
 def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Result:
     """Do a run and commit its result; what goes wrong becomes a failed result.
 
@@ -132,7 +172,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         "device": _device_name(places.device),
         "devices": group.size if (group := places.group_of(run)) else 1,
         "threads": threads,
-        "versions": _versions(),
+        "versions": versions(),
         "commit": commit(),
         "deterministic": places.deterministic,
     }
@@ -184,16 +224,21 @@ def _compute(
     prepared = time.perf_counter()
     if run.model in PROBES:
         probe = fit_probe(PROBES[run.model], module, run.seed)
+        trained_on = probe.trained_on
         trained = time.perf_counter()
         probabilities = probe.predict(module)
         done = time.perf_counter()
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
-        trainer, epochs = _fit(run, places, scratch, *_taught(run, model, module, places))
+        trained_on = tuple(module.class_counts().tolist())
+        early = [TestedEpochs(model, module)] if set(REPORTED) & set(run.flags) else []
+        trainer, epochs = _fit(run, places, scratch, *_taught(run, model, module, places), early)
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
+        if early:
+            probabilities = early[0].reported(run.flags)
         done = time.perf_counter()
         trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
         cost = _cost(run, module, model, places.device)
@@ -215,12 +260,15 @@ def _compute(
         "unit": windows.unit,
         "start": windows.start,
         "label": windows.target,
-        "probabilities": probabilities,
+        "probabilities": probabilities[-1] if probabilities.ndim == 3 else probabilities,
     }
+    if probabilities.ndim == 3:
+        predictions["of_epochs"] = probabilities
     raw = {s.recordings[0].subject: dict(s.files) for s in module.archive.subjects}
     return {
         **found,
         **score_units(module, windows, probabilities),
+        "trained_on": trained_on,
         "seconds": {
             "prepare": round(prepared - started, 3),
             "train": round(trained - prepared, 3),
@@ -298,6 +346,7 @@ def make_datamodule(
         padding=run.padding,  # type: ignore[arg-type]
         mask=run.mask,
         without=run.without,
+        flags=[flag for flag in run.flags if run.model in MODELS or flag not in OF_EPOCHS],
         seed=run.seed,
         cache_dir=places.cache,
         options=dict(run.options),
@@ -327,12 +376,17 @@ def _cost(run: Run, module: EmotionDataModule, model: EmotionClassifier, device:
 
 
 def _fit(
-    run: Run, places: Places, scratch: Path, model: EmotionClassifier, module: EmotionDataModule
+    run: Run,
+    places: Places,
+    scratch: Path,
+    model: EmotionClassifier,
+    module: EmotionDataModule,
+    more: Sequence[L.Callback] = (),
 ) -> tuple[L.Trainer, tuple[int, int]]:
     """Train; a trainer of one device to test with, the epochs trained, and the one that counts."""
     group = places.group_of(run)
     best = BestEpoch()
-    callbacks: list[L.Callback] = [best]
+    callbacks: list[L.Callback] = [best, *more]
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     first = group is None or not group.rank
@@ -387,11 +441,22 @@ def score_units(
     Args:
         module: Says who the subjects are.
         windows: The test windows.
-        probabilities: Shape (N, K).
+        probabilities: Shape (N, K); of several epochs (E, N, K), whose scores are averaged, with
+            the confusion of the last.
 
     Returns:
         ``scores``, ``n_units``, ``units`` and ``confusion`` of a Result.
     """
+    if probabilities.ndim == 3:
+        epochs = [score_units(module, windows, epoch) for epoch in probabilities]
+        mean = {
+            subject: {
+                name: float(np.mean([epoch["scores"][subject][name] for epoch in epochs]))
+                for name in last
+            }
+            for subject, last in epochs[-1]["scores"].items()
+        }
+        return {**epochs[-1], "scores": mean}
     keys = np.column_stack([windows.recording, windows.trial, windows.unit])
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     sums = np.zeros((len(first), probabilities.shape[1]))
@@ -470,7 +535,8 @@ def commit() -> str:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that numbers may depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 

@@ -5,6 +5,7 @@ from datamodules.base import EmotionDataModule
 from datamodules.deap import DEAPDataModule
 from datamodules.empatica_e4 import EmpaticaE4DataModule
 from datamodules.mahnob_hci import MAHNOBHCIDataModule
+from datamodules.noise import NoiseDataModule
 from datamodules.pmemo import PMEmoDataModule
 from datamodules.seed_v import SEEDVDataModule
 from datamodules.stress_predict import StressPredictDataModule
@@ -21,4 +22,5 @@ DATAMODULES: dict[str, type[EmotionDataModule]] = {
     "seed_v": SEEDVDataModule,
     "empatica_e4": EmpaticaE4DataModule,
     "synthetic": SyntheticDataModule,
+    "noise": NoiseDataModule,
 }

@@ -10,18 +10,29 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batch import LENGTH, Batch, Inputs, SignalSpec
 from datamodules.cache import Archive, Derived, Preprocessing, Reader, StoredSubject, store_subject
 from datamodules.errors import AffectbenchError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.guard import check_no_leak
+from datamodules.guard import check_fitted, check_no_leak, check_padding, check_read
+from datamodules.protocol import SHUFFLED, Flag, check_flags, known_flags
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
 from datamodules.signals.recording import STATIC_RATE
-from datamodules.splits import SUBJECT_SPLITS, Split, SplitName, split_subjects, split_trials
+from datamodules.splits import (
+    SUBJECT_SPLITS,
+    Split,
+    SplitName,
+    n_folds,
+    random_parts,
+    split_subjects,
+    split_trials,
+)
 from datamodules.tasks import LabelRule, RatingTask, Task
 from datamodules.windows import (
+    EPSILON,
     BatchRows,
     Padding,
     Scaling,
@@ -81,9 +92,11 @@ class EmotionDataModule(L.LightningDataModule):
         seed: Chooses validation subjects and shuffles.
         cache_dir: Where prepared recordings are kept.
         options: Options of the dataset's reader.
+        flags: Flaws of a published protocol; none: the honest one.
 
     Raises:
-        IncompatibleRunError: A task, signal or subject that the dataset does not have.
+        IncompatibleRunError: A task, signal or subject that the dataset does not have, or flags
+            that do not go together.
     """
 
     title: ClassVar[str]
@@ -138,6 +151,7 @@ class EmotionDataModule(L.LightningDataModule):
         seed: int = 0,
         cache_dir: Path = Path("cache"),
         options: Mapping[str, Any] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
         super().__init__()
         task = task or next(iter(self.tasks))
@@ -166,9 +180,15 @@ class EmotionDataModule(L.LightningDataModule):
             self.split = replace(whole, train=kept)
         elif without:
             raise IncompatibleRunError(f"{split}: expected everybody to be trained on")
+        self.flags = known_flags(flags)
         if mask and padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
+        if set(SHUFFLED) & set(self.flags):
+            if without:
+                raise IncompatibleRunError(f"{self.flags}: expected everybody to be trained on")
+            self.split = Split(self.subjects, self.subjects, self.subjects, flawed=True)
         self.padding, self.mask = self.check_padding(padding), mask
+        check_flags(self.flags, split=split, rule=rule, padded=padding is not None, mask=mask)
         self.length = self.window_length(window, padding)
         self.stride = stride
         self.oversample = oversample
@@ -181,6 +201,9 @@ class EmotionDataModule(L.LightningDataModule):
         self.archive: Archive
         self.grids: dict[str, WindowIndex]
         self.rows: dict[Part, npt.NDArray[np.int64]]
+        self.dealt: dict[str, npt.NDArray[np.int64]] = {}
+        self.copies: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.fitted: dict[str, npt.NDArray[np.int64]] = {}
 
     @classmethod
     def key(cls) -> str:
@@ -310,14 +333,70 @@ class EmotionDataModule(L.LightningDataModule):
             return
         self.archive = open_archive(self.folder, self._open().subjects)
         self._split_trials()
-        members = {part: self.segments_of(part) for part in PARTS}
+        if "select_on_test" in self.flags:
+            trials = self.split.trials
+            self.split = replace(
+                self.split,
+                val=self.split.test,
+                trials={**trials, "val": trials["test"]} if trials else None,
+                flawed=True,
+            )
+        self._label()
+        self._deal_windows()
+        rows = {}
+        for part in PARTS:
+            rows[part] = self.rows_of("segments" if part == "train" else "units", part)
+            if not len(rows[part]):
+                raise IncompatibleRunError(
+                    f"{self.title}, {self.task.name}: no window of {self.length:g} s in {part} "
+                    f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window, "
+                    "more subjects or fewer folds."
+                )
+        if self.scaling_name == "standard":
+            moments = {s: cached_moments(self.archive, s) for s in self.chosen}
+            used = np.zeros(len(self.archive.segments), dtype=bool)
+            used[self._fit_on("scale_on_all")] = True
+            used &= self._labelled()
+            self.fitted["the scaling was"] = np.flatnonzero(used)
+            self.scaling = fit_scaling(moments, used)
+        if self.oversample and "oversample_before_split" not in self.flags:
+            rows["train"] = oversampled(rows["train"], self.grid("train").target, self.seed)
+        self.rows = rows
+        self.check(self.flags)
+
+    def check(self, flags: Sequence[Flag]) -> None:
+        """Look for leaks in what was set up.
+
+        Args:
+            flags: Flaws that are asked for, which may pass.
+
+        Raises:
+            LeakError: Any other flaw.
+        """
+        parts: dict[str, WindowIndex] = {part: self.windows(part) for part in PARTS}
+        check_no_leak(self.archive, self.split, parts, flags)
+        allowed: dict[str, Flag] = {
+            "the scaling was": "scale_on_all",
+            "label thresholds were": "labels_from_all_ratings",
+        }
+        for what, used in self.fitted.items():
+            trained = self.segments_of("train")
+            check_fitted(self.archive, what, used, trained, allowed[what], flags)
+        if self.padding is not None:
+            check_padding(self.grid("test"), self.mask, flags)
+
+    def _label(self) -> None:
+        """Fit the thresholds of the task, if it has any, and cut the windows."""
         if isinstance(self.task, RatingTask):
-            rated = [self.archive.segments[position] for position in members["train"]]
+            used = self._fit_on("labels_from_all_ratings")
+            rated = [self.archive.segments[position] for position in used]
             self.task = self.task.fitted(
                 self.rule,
                 [(self.archive.recordings[row].subject, segment) for row, segment in rated],
                 self.subjects,
             )
+            if self.rule != "midpoint":
+                self.fitted["label thresholds were"] = used
         self.grids = dict(
             zip(
                 ("segments", "units"),
@@ -327,32 +406,28 @@ class EmotionDataModule(L.LightningDataModule):
                 strict=True,
             )
         )
-        rows = {}
-        for part in PARTS:
-            rows[part] = np.flatnonzero(np.isin(self.grid(part).segment, members[part]))
-            if not len(rows[part]):
-                raise IncompatibleRunError(
-                    f"{self.title}, {self.task.name}: no window of {self.length:g} s in {part} "
-                    f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window, "
-                    "more subjects or fewer folds."
-                )
-        check_no_leak(
-            self.archive, self.split, {part: self.grid(part).take(rows[part]) for part in PARTS}
-        )
-        if self.scaling_name == "standard":
-            moments = {s: cached_moments(self.archive, s) for s in self.chosen}
-            trained = np.zeros(len(self.archive.segments), dtype=bool)
-            trained[members["train"]] = [
+
+    def _labelled(self) -> npt.NDArray[np.bool_]:
+        """Which segments are part of the task, shape (S,)."""
+        return np.array(
+            [
                 self.task.label(self.archive.recordings[row].subject, segment) is not None
-                for row, segment in (self.archive.segments[p] for p in members["train"])
+                for row, segment in self.archive.segments
             ]
-            self.scaling = fit_scaling(moments, trained)
-        if self.oversample:
-            rows["train"] = oversampled(rows["train"], self.grid("train").target, self.seed)
-        self.rows = rows
+        )
+
+    def _fit_on(self, flag: Flag) -> npt.NDArray[np.int64]:
+        """Positions of the segments that something is fitted on: of train, or under a flag all."""
+        if flag in self.flags:
+            return np.arange(len(self.archive.segments))
+        return self.segments_of("train")
 
     def _split_trials(self) -> None:
         split, fold, folds = self.fold
+        if "random_trials" in self.flags:
+            labelled = np.flatnonzero(self._labelled())
+            self.dealt["trials"] = np.full(len(self.archive.segments), -1)
+            self.dealt["trials"][labelled] = self._dealt(len(labelled))
         if split in SUBJECT_SPLITS:
             return
         trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in self.subjects}
@@ -364,13 +439,50 @@ class EmotionDataModule(L.LightningDataModule):
                 trials[recording.subject].append((recording.session, key))
         self.split = split_trials(split, trials, fold, self.seed, folds, self.trial_blocks)
 
+    def _dealt(self, count: int) -> npt.NDArray[np.int64]:
+        """Part of each of so many windows or trials, by position in PARTS."""
+        split, fold, folds = self.fold
+        return random_parts(count, fold, n_folds(split, len(self.subjects), folds), self.seed)
+
+    def _deal_windows(self) -> None:
+        """Deal out windows, and copies of windows, at random, where flags say so.
+
+        A window that is in both grids is one window and goes to one part. Copies are of training
+        windows; each goes to a part of its own, and those that are tested are left out, as their
+        originals are tested once anyway.
+        """
+        if "random_windows" not in self.flags:
+            return
+        whole = [
+            np.column_stack([grid.segment, np.rint(grid.start / EPSILON).astype(np.int64)])
+            for grid in self.grids.values()
+        ]
+        distinct, which = np.unique(np.concatenate(whole), axis=0, return_inverse=True)
+        parts = self._dealt(len(distinct))[which.ravel()]
+        self.dealt |= dict(zip(self.grids, np.split(parts, [len(whole[0])]), strict=True))
+        if "oversample_before_split" in self.flags:
+            every = np.arange(len(whole[0]))
+            self.copies = oversampled(every, self.grids["segments"].target, seed=0)[len(every) :]
+            self.dealt["copies"] = self._dealt(len(self.copies))
+
     def segments_of(self, part: Part) -> npt.NDArray[np.int64]:
         """Positions of the segments of a part's subjects and trials."""
+        if "trials" in self.dealt:
+            return np.flatnonzero(self.dealt["trials"] == PARTS.index(part))
         owners = [self.archive.recordings[row].subject for row, _ in self.archive.segments]
         inside = np.isin(owners, getattr(self.split, part))
         if self.split.trials is not None:
             inside &= np.isin(self.archive.trial_keys, list(self.split.trials[part]))
         return np.flatnonzero(inside)
+
+    def rows_of(self, grid: Literal["segments", "units"], part: Part) -> npt.NDArray[np.int64]:
+        """Rows of a grid that belong to a part, copies that a flag asks for behind the others."""
+        if grid not in self.dealt:
+            return np.flatnonzero(np.isin(self.grids[grid].segment, self.segments_of(part)))
+        rows = np.flatnonzero(self.dealt[grid] == PARTS.index(part))
+        if grid == "units" or not len(self.copies):
+            return rows
+        return np.concatenate([rows, self.copies[self.dealt["copies"] == PARTS.index(part)]])
 
     def class_counts(self) -> Tensor:
         """Training windows of each class, shape (K,)."""
@@ -380,15 +492,18 @@ class EmotionDataModule(L.LightningDataModule):
         """What a checkpoint keeps, so that its model can be used on new recordings.
 
         Returns:
-            ``classes``, ``train`` (subjects), ``trials`` (keys of those trained on, empty for all),
-            and ``mean`` and ``std`` of the scaling by signal, shape (C, 1) each, empty where
-            samples are taken as recorded.
+            ``classes``; ``train`` (subjects) and ``trials`` (keys of those trained on, empty for
+            all); ``chosen_on`` and ``chosen_on_trials`` (the same of what chose the epoch); and
+            ``mean`` and ``std`` of the scaling by signal, shape (C, 1) each, empty where samples
+            are taken as recorded.
         """
         trials = self.split.trials
         return {
             "classes": list(self.task.classes),
             "train": list(self.split.train),
             "trials": sorted(trials["train"]) if trials else [],
+            "chosen_on": list(self.split.val),
+            "chosen_on_trials": sorted(trials["val"]) if trials else [],
             "mean": dict(self.scaling.mean) if self.scaling else {},
             "std": dict(self.scaling.std) if self.scaling else {},
         }
@@ -414,6 +529,11 @@ class EmotionDataModule(L.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self._loader("test", None)
 
+    def read_early(self, device: torch.device) -> WindowDataset:
+        """The test windows while a model is fitted; raises LeakError unless a flag asks for it."""
+        check_read(self.flags)
+        return self.dataset("test", device if device.type == "cuda" else None)
+
     def dataset(self, part: Part, device: torch.device | None = None) -> WindowDataset:
         """Batches of a part; see WindowDataset.
 
@@ -434,6 +554,8 @@ class EmotionDataModule(L.LightningDataModule):
         )
 
     def _loader(self, part: Part, generator: torch.Generator | None) -> DataLoader[Batch]:
+        if part == "test" and self.trainer and self.trainer.state.fn == TrainerFn.FITTING:
+            check_read(self.flags)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         resident = device.type == "cuda" and self._fits(device)
         streams = device.type == "cuda" and not resident

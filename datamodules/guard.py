@@ -1,6 +1,9 @@
-"""The leak guard: asserts on the actual index of a run that nothing stands on two sides."""
+"""The leak guard: asserts on the actual index of a run that nothing stands on two sides.
 
-from collections.abc import Mapping
+What a protocol flag names may pass under that flag, and nothing else.
+"""
+
+from collections.abc import Collection, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -8,6 +11,7 @@ import numpy.typing as npt
 
 from datamodules.cache import Archive
 from datamodules.errors import LeakError
+from datamodules.protocol import REPORTED, Flag
 from datamodules.splits import Split
 from datamodules.windows import EPSILON, WindowIndex
 
@@ -15,7 +19,12 @@ SHOWN = 5
 """Offenders named in a message."""
 
 
-def check_no_leak(archive: Archive, split: Split, parts: Mapping[str, WindowIndex]) -> None:
+def check_no_leak(
+    archive: Archive,
+    split: Split,
+    parts: Mapping[str, WindowIndex],
+    flags: Collection[Flag] = (),
+) -> None:
     """Refuse a run in which a subject, a trial or a stretch of signal is on two sides.
 
     Who a window belongs to is taken from the recording that its samples come from, and which trial
@@ -26,6 +35,7 @@ def check_no_leak(archive: Archive, split: Split, parts: Mapping[str, WindowInde
         archive: The recordings that the windows are cut from.
         split: Who and what should be where.
         parts: Windows by part, under the names of the split's own fields.
+        flags: Flaws that are asked for.
 
     Raises:
         LeakError: Naming the offenders.
@@ -38,7 +48,15 @@ def check_no_leak(archive: Archive, split: Split, parts: Mapping[str, WindowInde
         if split.trials is not None:
             _check_members(keys[windows.segment], part, windows, split.trials[part], "trials")
     for one, other in combinations(parts, 2):
+        if (one, other) == ("val", "test") and "select_on_test" in flags:
+            continue
+        if "random_windows" in flags:
+            if "oversample_before_split" not in flags:
+                _check_copies(archive, (one, parts[one]), (other, parts[other]))
+            continue
         _check_overlap(archive, (one, parts[one]), (other, parts[other]))
+        if "random_trials" in flags:
+            continue
         for what, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
             if split.within if what == "subject" else split.trials is None:
                 continue
@@ -47,6 +65,63 @@ def check_no_leak(archive: Archive, split: Split, parts: Mapping[str, WindowInde
                 raise LeakError(
                     f"leak: {what}(s) {sorted(here & there)[:SHOWN]} are in both {one} and {other}."
                 )
+
+
+def check_fitted(
+    archive: Archive,
+    what: str,
+    used: npt.NDArray[np.int64],
+    trained: npt.NDArray[np.int64],
+    flag: Flag,
+    flags: Collection[Flag] = (),
+) -> None:
+    """Refuse scaling or label thresholds that were fitted on more than what is trained on.
+
+    Args:
+        archive: The recordings.
+        what: Was fitted, as in the message.
+        used: Positions of the segments that it was fitted on.
+        trained: Positions of the segments that are trained on.
+        flag: Lets it pass.
+        flags: Flaws that are asked for.
+
+    Raises:
+        LeakError: Naming subjects and trials.
+    """
+    strangers = np.setdiff1d(used, trained)
+    if not len(strangers) or flag in flags:
+        return
+    named = [archive.segments[position] for position in strangers[:SHOWN]]
+    listed = ", ".join(f"{archive.recordings[r].subject} trial {s.trial}" for r, s in named)
+    raise LeakError(
+        f"leak: {what} fitted on {len(strangers)} segment(s) that are not trained on: {listed}"
+        f"{', ...' if len(strangers) > SHOWN else ''}."
+    )
+
+
+def check_padding(windows: WindowIndex, mask: bool, flags: Collection[Flag] = ()) -> None:
+    """Refuse windows with unlike amounts of padding that models are not told of.
+
+    Raises:
+        LeakError: Saying how unlike they are.
+    """
+    shortest, longest = windows.seconds.min(), windows.seconds.max()
+    if mask or longest - shortest <= EPSILON or "pad_reveals_length" in flags:
+        return
+    raise LeakError(
+        f"leak: trials of {shortest:g} to {longest:g} s are filled up to {windows.length:g} s with "
+        "no mask, so that the amount of padding tells them apart."
+    )
+
+
+def check_read(flags: Collection[Flag] = ()) -> None:
+    """Refuse to read the test part while a model is fitted.
+
+    Raises:
+        LeakError: No flag says that it may be.
+    """
+    if not set(REPORTED) & set(flags):
+        raise LeakError("leak: the test part is read while the model is fitted.")
 
 
 def _check_columns(
@@ -91,6 +166,23 @@ def _check_members(
             f"leak: {len(strangers)} window(s) in {part} are of {what} that are not in it: {named}"
             f"{', ...' if len(strangers) > SHOWN else ''}. {part} has {sorted(allowed)[:SHOWN]}"
             f"{', ...' if len(allowed) > SHOWN else ''}."
+        )
+
+
+def _check_copies(
+    archive: Archive, one: tuple[str, WindowIndex], other: tuple[str, WindowIndex]
+) -> None:
+    """No window is on two sides as a whole."""
+    here, there = (
+        set(zip(part.segment.tolist(), np.rint(part.start / EPSILON).tolist(), strict=True))
+        for part in (one[1], other[1])
+    )
+    if both := sorted(here & there):
+        row, segment = archive.segments[both[0][0]]
+        raise LeakError(
+            f"leak: {len(both)} window(s) are in both {one[0]} and {other[0]}, the first of "
+            f"{archive.recordings[row].subject}, trial {segment.trial}, at "
+            f"{both[0][1] * EPSILON:g} s."
         )
 
 

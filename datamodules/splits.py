@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.model_selection import KFold, train_test_split
 
 from datamodules.errors import IncompatibleRunError
@@ -49,6 +50,7 @@ class Split:
         test: Subjects.
         trials: Keys of the trials of each part, shared by all who got the same stimulus; None: all
             trials of its subjects.
+        flawed: Whether a protocol flag lets parts share subjects or trials; the guard knows which.
 
     Raises:
         ValueError: An empty group, a trial in two groups, or a subject in two groups where trials
@@ -59,9 +61,12 @@ class Split:
     val: tuple[str, ...]
     test: tuple[str, ...]
     trials: Mapping[str, frozenset[str]] | None = None
+    flawed: bool = False
 
     def __post_init__(self) -> None:
         groups = {"train": self.train, "val": self.val, "test": self.test}
+        if self.flawed:
+            return
         _check_disjoint("subject", {} if self.within else groups)
         if self.trials is not None:
             _check_disjoint("trial", {name: self.trials.get(name, frozenset()) for name in groups})
@@ -221,6 +226,32 @@ def split_trials(
         (subject,),
         {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(tested)},
     )
+
+
+def random_parts(count: int, fold: int, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """Part of each of some windows or trials that are dealt out at random, whosever they are.
+
+    Every one is tested in one of the folds (one fold alone tests ``HOLD_OUT_SHARE`` of them). As in
+    the other splits, the seed chooses what validates, never what is tested.
+
+    Args:
+        count: N.
+        fold: Number of the fold, from 0.
+        folds: Number of folds.
+        seed: Seed of the run.
+
+    Returns:
+        0 for train, 1 for val, 2 for test, shape (N,).
+    """
+    dealt = np.random.default_rng(0).permutation(count)
+    share = max(1, round(HOLD_OUT_SHARE * count))
+    test = dealt[:share] if folds == 1 else np.array_split(dealt, folds)[fold]
+    rest = np.setdiff1d(dealt, test)
+    rng = np.random.default_rng([seed, fold])
+    parts = np.zeros(count, dtype=np.int64)
+    parts[test] = 2
+    parts[rng.permutation(rest)[: max(1, round(VALIDATION_SHARE * len(rest)))]] = 1
+    return parts
 
 
 def _blocks(

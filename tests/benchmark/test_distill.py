@@ -476,7 +476,7 @@ RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "dnn", ("eda",),
 
 
 def check(teacher: Run, fold: Split, seen: list[str], trials: Any = ()) -> None:
-    loaded: Any = SimpleNamespace(subjects=seen, trials=trials)
+    loaded: Any = SimpleNamespace(subjects=seen, trials=trials, chosen_on=(), chosen_on_trials=())
     module: Any = SimpleNamespace(split=fold)
     check_teacher(teacher, loaded, RUN, module)
 
@@ -493,6 +493,7 @@ def test_teacher_of_other_work_is_refused_by_name(name):
 def test_all_that_fixes_who_is_trained_on_and_what_is_shared():
     own = {"model", "signals", "recipe", "kind", "changed", "arguments"}
     taught = {"distiller", "distillation", "teachers", "without", "alone"}
+    taught |= {"flags"}  # a flag may be of the teachers, see test_flags_of_a_teacher
     assert set(SHARED) == {f.name for f in dataclasses.fields(Run)} - own - taught
 
 
@@ -608,3 +609,35 @@ def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
     loaded = load_predictor(Store(places.runs).folder(run) / "model.ckpt")
     assert set(loaded.inputs) == {"eda", LENGTH}
     assert isinstance(loaded.model, L.LightningModule)
+
+
+@pytest.mark.parametrize(
+    ("flags", "theirs"),
+    [
+        ((), ()),
+        (("scale_on_all",), ("scale_on_all",)),
+        (("teacher_selected_on_test",), ("select_on_test",)),
+        (("select_on_test", "report_best_epoch"), ()),
+        (("random_windows", "teacher_selected_on_test"), ("random_windows", "select_on_test")),
+    ],
+)
+def test_flags_of_a_teacher(flags, theirs):
+    fold = Split(("S2",), ("S1",), ("S1",), flawed=True)
+    module: Any = SimpleNamespace(split=fold)
+    honest: Any = SimpleNamespace(subjects=["S2"], trials=[], chosen_on=["S3"], chosen_on_trials=[])
+    run = dataclasses.replace(RUN, flags=flags)
+    check_teacher(dataclasses.replace(RUN, flags=theirs), honest, run, module)
+    for others in ((), ("select_on_test",), ("scale_on_all",)):
+        if others != theirs:
+            with pytest.raises(LeakError, match="a teacher under other protocol flags"):
+                check_teacher(dataclasses.replace(RUN, flags=others), honest, run, module)
+
+
+def test_teacher_whose_epoch_was_chosen_on_the_tested_is_refused():
+    module: Any = SimpleNamespace(split=Split(("S2",), ("S3",), ("S1",)))
+    chosen: Any = SimpleNamespace(subjects=["S2"], trials=[], chosen_on=["S1"], chosen_on_trials=[])
+    with pytest.raises(LeakError, match=r"epoch of the teacher was chosen on \['S1'\], which this"):
+        check_teacher(RUN, chosen, RUN, module)
+    flag = ("teacher_selected_on_test",)
+    teacher = dataclasses.replace(RUN, flags=("select_on_test",))
+    check_teacher(teacher, chosen, dataclasses.replace(RUN, flags=flag), module)

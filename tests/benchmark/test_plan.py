@@ -327,13 +327,16 @@ def test_rule_is_work_where_there_are_ratings_and_nowhere_else():
 
 
 def test_padded_trials():
-    found = on("seed_v", models=("dnn", "attention_lrcn", "lda", "length"), padding="zero")
-    board = "seed_v__emotion_zero_padded__leave_one_subject_out"
+    flag = {"flags": ("pad_reveals_length",)}
+    models = ("dnn", "attention_lrcn", "lda", "length")
+    found = on("seed_v", models=models, padding="zero", **flag)
+    assert on("seed_v", models=models, **flag) == found
+    board = "seed_v__emotion_zero_padded__leave_one_subject_out__with_pad_reveals_length"
     assert {run.board for run in found.runs} == {board}
     assert {run.model for run in found.runs} == {"dnn", "lda", "length"}
     assert {run.padding for run in found.runs} == {"zero"}
     assert set(found.not_applicable) == {f"{board}/attention_lrcn"}
-    every = on("seed_v", models=("all",), padding="zero")
+    every = on("seed_v", models=("all",), padding="zero", **flag)
     assert "length" in {run.model for run in every.runs}
 
 
@@ -347,7 +350,7 @@ def test_mask_for_models_that_take_one():
 
 
 def test_no_padding_where_trials_are_not_the_unit():
-    found = plan(models=("cnn", "lda"), padding="edge")
+    found = plan(models=("cnn", "lda"), padding="edge", flags=("pad_reveals_length",))
     assert found.runs == ()
     assert len(found.not_applicable) == 2
     assert all("no trial is padded" in reason for reason in found.not_applicable.values())

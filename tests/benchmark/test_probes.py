@@ -382,7 +382,9 @@ class UnevenDataModule(EmotionDataModule):
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
     cache = tmp_path_factory.mktemp("uneven")
-    module = UnevenDataModule(None, signals=(), padding="zero", cache_dir=cache)
+    module = UnevenDataModule(
+        None, signals=(), padding="zero", cache_dir=cache, flags=("pad_reveals_length",)
+    )
     module.prepare_data()
     module.setup()
     return module

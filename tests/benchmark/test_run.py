@@ -44,6 +44,7 @@ OTHERS = {
     "teachers": (RUN,),
     "without": ("S3",),
     "alone": "0123456789ab",
+    "flags": ("random_windows",),
     "protocol": PROTOCOL + 1,
 }
 FULL = dataclasses.replace(

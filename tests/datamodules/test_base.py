@@ -178,6 +178,8 @@ def clips(cache: Path) -> MakeClips:
             "batch_size": 8,
             "cache_dir": cache,
         }
+        if changes.get("padding") and not changes.get("mask"):
+            arguments["flags"] = ("pad_reveals_length",)
         found = kind(None, task, **{**arguments, **changes})
         found.prepare_data()
         found.setup()
