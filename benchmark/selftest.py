@@ -20,7 +20,7 @@ from benchmark.plan import Prepared, expand
 from benchmark.predict import load_predictor
 from benchmark.results import Store
 from benchmark.run import BenchmarkError, Result, Run, Value
-from benchmark.runner import Finished, run_all
+from benchmark.runner import run_all
 from benchmark.suite import Distillation, Suite
 from benchmark.train import Places, make_datamodule
 from datamodules.errors import LeakError

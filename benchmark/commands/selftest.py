@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchmark.outcome import DONE, FAILED
 from benchmark.results import write_json
-from benchmark.runner import Finished, start_server
+from benchmark.runner import start_server
 from benchmark.selftest import as_record, selftest, table_of
 from benchmark.train import commit, versions
+from benchmark.worker import Finished
 
 EVERY = 50
 """Runs after which a line says how far it is."""
