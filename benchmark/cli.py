@@ -170,6 +170,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(board)
     board.set_defaults(command="boards.leaderboard")
 
+    page = commands.add_parser("report", help="everything on one page that needs no network")
+    _add_places(page)
+    page.add_argument("--out", type=Path, default=Path("report.html"), help="default: report.html")
+    page.set_defaults(command="report.report")
+
     versus = commands.add_parser("compare", help="two models on every board that both are on")
     versus.set_defaults(command="boards.compare")
     for name in ("a", "b"):

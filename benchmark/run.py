@@ -175,6 +175,8 @@ class Result:
         n_units: Number of score units of each test subject.
         units: Digest of all test units and their labels, by subject; models of one board agree.
         confusion: Counts of units of each test subject, true class by predicted class.
+        classes: Names of the classes, in order of the confusion's rows and columns.
+        labels: Where the classes of units come from, as the task says.
         parameters: Learnable values; for a forest, its nodes; 0 where there are none.
         efficiency: ``macs`` of a window, and ``latency_ms`` of it alone, on the run's device, and
             ``cpu_latency_ms``; empty for a probe.
@@ -197,6 +199,8 @@ class Result:
     n_units: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     confusion: Mapping[str, list[list[int]]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    labels: str = ""
     parameters: int = 0
     efficiency: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -230,5 +234,6 @@ class Result:
         known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
         known["run"] = Run.from_dict(values["run"])
         known["notes"] = tuple(known["notes"])
+        known["classes"] = tuple(known.get("classes", ()))
         known["epochs"] = tuple(known["epochs"]) if known["epochs"] else None
         return cls(**known)

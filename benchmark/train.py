@@ -209,6 +209,8 @@ def _compute(
     return {
         **found,
         **score_units(module, windows, probabilities),
+        "classes": module.task.classes,
+        "labels": module.task.source,
         "seconds": {
             "prepare": round(prepared - started, 3),
             "train": round(trained - prepared, 3),
