@@ -97,7 +97,7 @@ def build_boards(store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
-    return [build_board(cohort, store) for cohort in build_cohorts(by_board(store.results()))]
+    return [_build(cohort, store) for cohort in build_cohorts(by_board(store.results()))]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
@@ -109,7 +109,7 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     results = list(store.results())
     named = by_board(results)
     cohorts = build_cohorts(named)
-    boards = [build_board(cohort, store) for cohort in cohorts]
+    boards = [_build(cohort, store) for cohort in cohorts]
     gains = gains_table(named)
     head, ranks = overall_ranks(cohorts)
     for board in [*boards, Board("overall", head, ranks)]:
@@ -156,8 +156,7 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def build_board(cohort: Cohort, store: Store) -> Board:
-    """The leaderboard of a cohort; its first rows are the cohort's, in order."""
+def _build(cohort: Cohort, store: Store) -> Board:
     done = [result for result in cohort.results if result.status == "done"]
     n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
     majority, simple = cohort.best(("majority",)), cohort.simple

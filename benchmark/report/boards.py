@@ -173,13 +173,19 @@ def _verdict(made: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _warnings(made: Sequence[Line], head: Sequence[str]) -> tuple[str, ...]:
-    found = [line for line in head if line.startswith(("INCOMPLETE", "with n ="))]
+    found = [line for line in head if line.startswith("with n =")]
+    lacking = sum(not line.complete and line.kind != "absent" for line in made)
+    if lacking:
+        found.append(
+            f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
+            "what it lacks."
+        )
     blind = [line.name for line in made if line.tie == TOP and line.name in BLIND]
     if blind:
-        sees = "; ".join(f"{name} {BLIND[name]}" for name in dict.fromkeys(blind))
+        sees = ", ".join(f"{name} ({BLIND[name]})" for name in dict.fromkeys(blind))
         found.append(
-            f"in the best tie group: {sees}. Where such a probe stands there, the board says more "
-            "about the experiment, or its size, than about emotion."
+            "The best tie group holds what knows no emotion; in brackets all that it sees: "
+            f"{sees}. Such a board says more about the experiment, or its size, than about emotion."
         )
     return tuple(found)
 
@@ -226,11 +232,11 @@ def _overview(
     failed = sum(result.status == "failed" for result in cohort.results)
     missing = any(row.missing for row in cohort.rows)
     return (
-        count(len(cohort.tested)),
         text(", ".join(tied)),
         score,
         number(simple.mean if simple else None),
         number(majority.mean if majority else None),
         Cell("none", None) if np.isinf(smallest) else number(smallest),
+        count(len(cohort.tested)),
         text(f"incomplete, {failed} failed" if missing or failed else "complete"),
     )

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark.comparison import critical_difference
 from benchmark.gains import gains_table
-from benchmark.leaderboard import build_board
+from benchmark.leaderboard import build_boards
 from benchmark.overall import FIRST, LEAST_DATASETS, overall_ranks
 from benchmark.paired import comparisons_table
 from benchmark.report.boards import BoardPage, board_page
@@ -19,9 +19,9 @@ from benchmark.report.differences import Gains, gains_page
 from benchmark.report.figures import Diagram, critical_diagram
 from benchmark.report.provenance import failures
 from benchmark.report.tables import (
+    Cell,
     Column,
     Table,
-    count,
     number,
     pairs,
     plain,
@@ -29,6 +29,7 @@ from benchmark.report.tables import (
 )
 from benchmark.results import Store
 from benchmark.rows import Cohort, LeaderboardError, build_cohorts, by_board
+from benchmark.run import Result
 
 LEAST_MODELS = 3
 """That a test over datasets takes, as in benchmark.overall."""
@@ -49,12 +50,12 @@ EXTRAS = {
 """Files of the leaderboards folder that do not follow from the store: title, and what they hold."""
 OVERVIEW = (
     Column("board", number=False),
-    Column("subjects"),
     Column("best tie group", "rows that cannot be told from the best", number=False),
     Column("best macro F1", "mean over subjects (95 % interval)"),
     Column("simple", "macro F1 of the better of lda, random_forest"),
     Column("majority", "macro F1"),
     Column("told apart from", "smallest difference of macro F1 that n shows with 80 % power"),
+    Column("subjects"),
     Column("runs", number=False),
 )
 
@@ -87,6 +88,7 @@ class Content:
         overview: A line a board, in order of ``boards``.
         boards: By name.
         ranks: Over all boards.
+        unranked: Models that are on some of them only, and why that is so.
         ranks_head: How to read them.
         diagram: None where no test over datasets may be made; ``ranks_head`` says why.
         gains: A board each.
@@ -98,6 +100,7 @@ class Content:
     overview: Table
     boards: tuple[BoardPage, ...]
     ranks: Table
+    unranked: tuple[tuple[str, str], ...]
     ranks_head: tuple[str, ...]
     diagram: Diagram | None
     gains: tuple[Gains, ...]
@@ -121,12 +124,14 @@ def collect(store: Store, leaderboards: Path) -> Content:
             f"no results in {str(store.root)!r}: expected the folder of an affectbench run; "
             "name it with --runs"
         )
+    read = _Read(store.root, results)
     named = by_board(results)
     cohorts = build_cohorts(named)
     taught = gains_table(named)
     comparisons = comparisons_table(cohorts, taught)
     boards = tuple(
-        board_page(cohort, build_board(cohort, store), comparisons) for cohort in cohorts
+        board_page(cohort, board, comparisons)
+        for cohort, board in zip(cohorts, build_boards(read), strict=True)
     )
     head, ranks = overall_ranks(cohorts)
     failed = failures(results)
@@ -141,7 +146,8 @@ def collect(store: Store, leaderboards: Path) -> Content:
         ),
         overview=Table(OVERVIEW, tuple((text(board.name), *board.overview) for board in boards)),
         boards=boards,
-        ranks=_ranks(ranks),
+        ranks=_ranks(ranks, titles),
+        unranked=_unranked(ranks),
         ranks_head=head,
         diagram=_diagram(ranks, cohorts),
         gains=tuple(
@@ -153,30 +159,47 @@ def collect(store: Store, leaderboards: Path) -> Content:
     )
 
 
-def _ranks(ranks: pd.DataFrame) -> Table:
+class _Read(Store):
+    """A store whose results have been read.
+
+    Args:
+        root: Its folder.
+        found: All of them.
+    """
+
+    def __init__(self, root: Path, found: Sequence[Result]) -> None:
+        super().__init__(root)
+        self.found = found
+
+    def results(self) -> Iterator[Result]:
+        return iter(self.found)
+
+
+def _ranks(ranks: pd.DataFrame, titles: Mapping[str, tuple[str, str]]) -> Table:
+    """The models that are ranked."""
     boards = [str(name) for name in ranks if name not in FIRST]
     columns = (
         Column("model", number=False),
-        Column("recipe", number=False),
         Column("average rank", "over datasets; 1 is best"),
-        Column("boards"),
-        *(Column(name.replace("__", " · ").replace("_", " ")) for name in boards),
-        Column("note", number=False),
+        *(Column(titles[name][0], titles[name][1]) for name in boards),
     )
     return Table(
         columns,
         tuple(
             (
-                text(line["model"]),
-                text(line["recipe"]),
+                Cell(line["model"], f"{line['model']} {line['recipe']}", line["recipe"]),
                 number(line["average_rank"], ".2f"),
-                count(line["n_boards"]),
                 *(number(line[name], "g") for name in boards),
-                text(line["note"]),
             )
-            for line in ranks.to_dict("records")
+            for line in ranks[ranks["average_rank"].notna()].to_dict("records")
         ),
     )
+
+
+def _unranked(ranks: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Models that are not, and why."""
+    left = ranks[ranks["average_rank"].isna()].to_dict("records")
+    return tuple((f"{line['model']} ({line['recipe']})", str(line["note"])) for line in left)
 
 
 def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:

@@ -165,14 +165,15 @@ def _gains_verdict(found: pd.DataFrame) -> str:
     if claims:
         told = [record["gain"] for record in claims if record["p_holm"] <= 1 - CONFIDENCE]
         gain = sum(value > 0 for value in told)
-        parts += [
-            f"{len(claims)} taught: {gain} gain and {len(told) - gain} lose beyond chance "
-            f"(corrected p at most {1 - CONFIDENCE:.2g}). The best is {_best(claims)}."
+        parts = [
+            f"Taught students: {len(claims)}; beyond chance (corrected p of at most "
+            f"{1 - CONFIDENCE:.2g}) {gain} gain and {len(told) - gain} lose.",
+            f"The largest gain: {_best(claims)}.",
         ]
     if controls:
-        parts.append(f"No teacher can take credit for what a control gains: {_best(controls)}.")
+        parts.append(f"The largest of a control, no merit of any teacher: {_best(controls)}.")
     if lacking:
-        parts.append(f"{lacking} not compared: runs of it, or of the student alone, are not done.")
+        parts.append(f"Not compared, for want of finished runs: {lacking}.")
     return " ".join(parts)
 
 

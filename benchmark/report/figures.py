@@ -13,7 +13,7 @@ PLOT = (520, 340)
 """Pixels of a scatter plot."""
 MARGIN = (14, 16, 44, 48)
 """Above, right of, below and left of its axes."""
-LETTER, LINE = 6.1, 13
+LETTER, LINE = 6.9, 13
 """Pixels: width of a letter of a label, and height of its line."""
 
 
@@ -157,7 +157,9 @@ def scatter(points: Sequence[Point]) -> Scatter | None:
         low, high = (y if math.isnan(end) else round(up(end), 1) for end in (p.low, p.high))
         marks.append(Mark(p, x, y, low, high, label))
     step = 1 if last - first <= 5 else 2
-    decades = [(round(across(10.0**n), 1), _power(n)) for n in range(first, last + 1, step)]
+    parts = (1, 2, 5) if last - first <= 2 else (1,)
+    values = [part * 10.0**n for n in range(first, last + 1, step) for part in parts]
+    decades = [(round(across(v), 1), _shown(v)) for v in values if v <= 10.0**last]
     tenths = range(round(floor * 10), round(ceiling * 10) + 1)
     return Scatter(
         tuple(marks),
@@ -167,9 +169,10 @@ def scatter(points: Sequence[Point]) -> Scatter | None:
     )
 
 
-def _power(exponent: int) -> str:
-    if -3 <= exponent <= 3:
-        return f"{10.0**exponent:,g}"
+def _shown(value: float) -> str:
+    exponent = round(math.log10(value))
+    if 1e-3 <= value < 1e4:
+        return f"{value:,g}"
     return f"10{str(exponent).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 

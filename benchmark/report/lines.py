@@ -12,15 +12,17 @@ from benchmark.report.tables import Cell, Column, between, count, number, p_valu
 from benchmark.rows import SIMPLE, Row
 
 BLIND = {
-    "time": "sees nothing but the seconds since the start of the session",
-    "motion": "sees nothing but acceleration",
-    "length": "sees nothing but how long a padded trial is",
-    "subject_mean": "sees who it is, not when",
-    "prior": "sees nothing",
-    "majority": "sees nothing",
+    "time": "the seconds since the start of the session",
+    "motion": "acceleration alone",
+    "length": "how long a padded trial is",
+    "subject_mean": "who it is, not when",
+    "prior": "nothing",
+    "majority": "nothing",
 }
 """Probes that know no emotion, and what they see."""
 PROBES = (*SIMPLE, *BLIND)
+LONG = 140
+"""Letters of a note; more of an error stands with the failed runs."""
 OWN = ("model", "signals", "recipe", "complete", "note")
 """Columns of a board that are shown in the head of a row."""
 HIDDEN = ("ci_low", "ci_high", "balanced_low", "balanced_high")
@@ -33,7 +35,6 @@ COLUMNS = {
     "balanced_accuracy": Column(
         "bal. acc.", "balanced accuracy, mean over subjects (95 % interval)"
     ),
-    "delta_majority": Column("over majority", "macro F1 less that of majority"),
     "delta_simple": Column("over simple", "macro F1 less that of the better of lda, random_forest"),
     "p_holm": Column("p (Holm)", "against that baseline, exact signed-rank test over subjects"),
     "subjects_above_chance": Column("above chance", "subjects with a balanced accuracy above 1/K"),
@@ -41,6 +42,7 @@ COLUMNS = {
     "parameters": Column("parameters", "learnable values; nodes of a forest"),
     "cpu_latency_ms": Column("ms, CPU", "time of one window alone on one CPU thread"),
     "n_failed": Column("failed", "failed runs"),
+    "delta_majority": Column("over majority", "macro F1 less that of majority", more=True),
     "n_subjects": Column("subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),
@@ -118,6 +120,8 @@ def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str])
     name, signals, recipe, note = (
         text(record[key]).text for key in ("model", "signals", "recipe", "note")
     )
+    if len(note) > LONG:
+        note = f"{note[:LONG]}\N{HORIZONTAL ELLIPSIS}"
     if row and row.missing:
         lacking = f"lacks {row.missing} of {row.wanted} scores"
         note = f"{lacking}; {note}" if note else lacking

@@ -64,7 +64,7 @@ def _json(value: object) -> Markup:
 def _breakable(text: str) -> Markup:
     """A name that may go on in the next line after the signs that join its parts."""
     escaped = str(escape(text))
-    return Markup(re.sub(r"(?<=\w)([-_+])(?=\w)", r"\1<wbr>", escaped))
+    return Markup(re.sub(r"(?<=\w)([-+])(?=\w)", r"\1<wbr>", escaped))
 
 
 def _digest(script: str) -> str:

@@ -1,6 +1,7 @@
 """Where a row comes from: what was asked, what computed it, and what each subject scored."""
 
 import dataclasses
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -164,19 +165,19 @@ def _joined(values: Iterable[object]) -> str:
 
 
 def failures(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Failed runs, those of one row with the same error together, in order of their folder."""
+    """Failed runs, by folder; those of a row whose errors differ in numbers at most are one."""
     found: dict[tuple[Run, str], list[Result]] = defaultdict(list)
     for result in results:
         if result.status == "failed":
-            found[across_folds(result.run), result.error].append(result)
+            found[across_folds(result.run), re.sub(r"\d+", "", result.error)].append(result)
     return [
         {
             "board": run.board,
             "name": run.name,
             "signals": signals_label(run),
-            "error": error,
+            "error": same[0].error,
             "runs": [(r.run.fold, r.run.seed, r.run.id[:SHORT]) for r in same],
             "traceback": same[0].traceback,
         }
-        for (run, error), same in found.items()
+        for (run, _), same in found.items()
     ]
