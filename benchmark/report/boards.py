@@ -28,6 +28,8 @@ from benchmark.rows import Cohort, Row
 
 TOP = 1
 """Number of the tie group of the best row."""
+SHOWN = 6
+"""Names of a group on the first tab; all of them stand on the board's own."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ def _overview(
     smallest: float,
 ) -> tuple[Cell, ...]:
     tied = [label(line, made) for line in made if line.tie == TOP]
+    more = len(tied) - SHOWN
     best = next((r for line, r in zip(made, records, strict=True) if line.tie), None)
     score = Cell(NOTHING, None)
     if best:
@@ -232,7 +235,7 @@ def _overview(
     failed = sum(result.status == "failed" for result in cohort.results)
     missing = any(row.missing for row in cohort.rows)
     return (
-        text(", ".join(tied)),
+        text(", ".join(tied[:SHOWN]) + (f" and {more} more" if more > 0 else "")),
         score,
         number(simple.mean if simple else None),
         number(majority.mean if majority else None),

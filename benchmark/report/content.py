@@ -1,6 +1,6 @@
 """What the page holds, from a store of results and the folder of leaderboards."""
 
-import io
+import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,7 +223,7 @@ def _extras(folder: Path) -> list[Extra]:
         if path.is_file():
             try:
                 head, table = _read(path)
-            except (ValueError, UnicodeError) as error:
+            except (ValueError, AttributeError, TypeError) as error:
                 raise LeaderboardError(
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
                     "delete it to have the page without it."
@@ -233,19 +233,19 @@ def _extras(folder: Path) -> list[Extra]:
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], Table]:
-    """Comment lines and rows of a CSV, or the rows, or names and values, of JSON."""
+    """Comment lines and rows of a CSV, or names and values, or rows, of JSON."""
     content = path.read_text()
     if path.suffix == ".json":
         values = json.loads(content)
         if isinstance(values, dict):
-            return (), pairs(
-                {
-                    name: json.dumps(v) if isinstance(v, dict | list) else v
-                    for name, v in values.items()
-                }
-            )
-        return (), plain(pd.DataFrame(values).astype(str))
-    head = [line[1:].strip() for line in content.splitlines() if line.startswith("#")]
-    body = "".join(f"{line}\n" for line in content.splitlines() if not line.startswith("#"))
-    frame = pd.read_csv(io.StringIO(body), dtype=str, keep_default_na=False)
-    return tuple(head), plain(frame)
+            return (), pairs({name: _shown(value) for name, value in values.items()})
+        names = list(dict.fromkeys(name for row in values for name in row))
+        return (), plain(names, [[_shown(row.get(name, "")) for name in names] for row in values])
+    lines = content.splitlines()
+    head = tuple(line[1:].strip() for line in lines if line.startswith("#"))
+    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    return head, plain(names, rows)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -212,6 +212,7 @@ class Diagram:
     Args:
         width: Pixels.
         height: Pixels.
+        side: Pixels left and right of the axis, for labels.
         ticks: Place and number of whole ranks.
         models: Place on the axis, height of the label, whether it is on the left, and the text.
         bars: Start, end and height of the lines that join models which do not differ.
@@ -220,6 +221,7 @@ class Diagram:
 
     width: int
     height: int
+    side: int
     ticks: tuple[tuple[float, int], ...]
     models: tuple[tuple[float, float, bool, str], ...]
     bars: tuple[tuple[float, float, float], ...]
@@ -228,8 +230,10 @@ class Diagram:
 
 def critical_diagram(ranks: Sequence[tuple[str, float]], difference: float) -> Diagram:
     """Critical-difference diagram (Demšar 2006) of names with average ranks, best first."""
-    width, side, line, axis = 920, 300, 20, 62
-    n = len(ranks)
+    line, axis, n = 20, 62, len(ranks)
+    labels = [f"{name} {rank:.2f}" for name, rank in ranks]
+    side = 40 + round(7.6 * max(map(len, labels)))
+    width = 420 + 2 * side
 
     def place(rank: float) -> float:
         return round(side + (width - 2 * side) * (rank - 1) / (n - 1), 1)
@@ -245,13 +249,13 @@ def critical_diagram(ranks: Sequence[tuple[str, float]], difference: float) -> D
             place(rank),
             top + line * (number if number < half else n - 1 - number),
             number < half,
-            f"{name} {rank:.2f}",
+            labels[number],
         )
-        for number, (name, rank) in enumerate(ranks)
+        for number, (_, rank) in enumerate(ranks)
     )
     length = round((width - 2 * side) * difference / (n - 1), 1)
-    ticks = tuple((place(rank), rank) for rank in range(1, n + 1))
-    return Diagram(width, top + line * half, ticks, models, bars, length)
+    ticks = tuple((place(rank), rank) for rank in range(1, n + 1, 1 + (n - 1) // 14))
+    return Diagram(width, top + line * half, side, ticks, models, bars, length)
 
 
 def cliques(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ def _protocol(row: Row, done: Iterable[Result]) -> Facts:
         ("epoch", f"chosen on validation {chosen}; what is tested is read once"),
         ("seeds", _joined(seeds)),
         ("task", f"{run.task}: {_joined(next((r.classes for r in done if r.classes), ()))}"),
-        ("label rule", run.rule),
+        ("threshold", f"{run.rule}, where a task cuts ratings"),
         ("labels from", _joined(sorted({r.labels for r in done if r.labels}))),
         ("whole trials", f"padding {run.padding}{', mask' if run.mask else ''}"),
         ("scores", f"{row.wanted - row.missing} of {row.wanted}, one a subject and seed"),

@@ -1,7 +1,7 @@
 """Tables as the page shows them: cells with a text to read and a value to sort by."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -95,28 +95,27 @@ def sentence(cell: Cell) -> str:
     return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
-def plain(frame: pd.DataFrame) -> Table:
+def plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Any table of texts: a column sorts as numbers if all that it holds are."""
-    numbers = {
-        name: pd.to_numeric(frame[name].replace("", None), errors="coerce") for name in frame
-    }
-    whole = {name: found.notna().eq(frame[name] != "").all() for name, found in numbers.items()}
-    empty = {name: (frame[name] == "").all() for name in frame}
-    columns = tuple(
-        Column(str(name), number=bool(whole[name] and not empty[name])) for name in frame
-    )
-    lines = tuple(
+    whole = [_are_numbers([row[place] for row in rows]) for place in range(len(names))]
+    columns = tuple(Column(name, number=is_it) for name, is_it in zip(names, whole, strict=True))
+    return Table(
+        columns,
         tuple(
-            Cell(str(value), float(numbers[name][row])) if whole[name] and value else text(value)
-            for name, value in _items(values)
-        )
-        for row, (_, values) in enumerate(frame.reset_index(drop=True).iterrows())
+            tuple(
+                Cell(value, float(value)) if is_it and value else text(value)
+                for value, is_it in zip(row, whole, strict=True)
+            )
+            for row in rows
+        ),
     )
-    return Table(columns, lines)
 
 
-def _items(values: "pd.Series[str]") -> list[tuple[Hashable, str]]:
-    return list(values.items())
+def _are_numbers(values: Sequence[str]) -> bool:
+    try:
+        return all(math.isfinite(float(value)) for value in values if value) and any(values)
+    except ValueError:
+        return False
 
 
 def scale(end: float) -> Column:
