@@ -54,7 +54,7 @@ OVERVIEW = (
     Column("best macro F1", "mean over subjects (95 % interval)"),
     Column("simple", "macro F1 of the better of lda, random_forest"),
     Column("majority", "macro F1"),
-    Column("told apart from", "smallest difference of macro F1 that n shows with 80 % power"),
+    Column("detectable", "smallest difference of macro F1 that n shows with 80 % power"),
     Column("subjects"),
     Column("runs", number=False),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.gains import across_folds
+from benchmark.report.lines import PROBES
 from benchmark.rows import Row, signals_label
 from benchmark.run import WITHIN_SUBJECT, Result, Run
 
@@ -64,11 +65,14 @@ def split_label(run: Run) -> str:
 def _protocol(row: Row, done: Iterable[Result]) -> Facts:
     run = row.run
     seeds = sorted({result.run.seed for result in row.results})
-    chosen = "trials" if run.split in WITHIN_SUBJECT else "subjects"
+    others = "trials" if run.split in WITHIN_SUBJECT else "subjects"
+    epoch = f"chosen on validation {others}"
+    if run.model in PROBES:
+        epoch = f"none to choose, so fitted on validation {others} too"
     facts = [
         ("version", str(run.protocol)),
         ("split", f"{split_label(run)}: {DISJOINT.get(run.split, '')}".rstrip(": ")),
-        ("epoch", f"chosen on validation {chosen}; what is tested is read once"),
+        ("epoch", f"{epoch}; what is tested is read once"),
         ("seeds", _joined(seeds)),
         ("task", f"{run.task}: {_joined(next((r.classes for r in done if r.classes), ()))}"),
         ("threshold", f"{run.rule}, where a task cuts ratings"),
@@ -78,11 +82,10 @@ def _protocol(row: Row, done: Iterable[Result]) -> Facts:
     ]
     if run.padding is None:
         facts = [fact for fact in facts if fact[0] != "whole trials"]
-    others = [f for f in dataclasses.fields(run) if f.name not in SHOWN]
     facts += [
         (f.name.replace("_", " "), _plain(getattr(run, f.name)))
-        for f in others
-        if getattr(run, f.name) != f.default
+        for f in dataclasses.fields(run)
+        if f.name not in SHOWN and getattr(run, f.name) != f.default
     ]
     return [(name, value) for name, value in facts if value.rstrip(": ")]
 
