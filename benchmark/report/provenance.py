@@ -49,10 +49,11 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
         "Data": _data(row.run, done),
         "Computed": _execution(row.results, done),
     }
+    scored = row.macro_f1
     return {
         "title": row.run.name,
         "sections": {name: facts for name, facts in sections.items() if facts},
-        "scores": [round(row.macro_f1[s], 4) if s in row.macro_f1 else None for s in tested],
+        "scores": [round(scored[s], 4) if s in scored else None for s in tested],
         "runs": _ids(row.results),
     }
 
