@@ -194,6 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_places(board)
     board.set_defaults(command="boards.leaderboard")
 
+    page = commands.add_parser("report", help="everything on one page that needs no network")
+    _add_places(page)
+    page.add_argument("--out", type=Path, default=Path("report.html"), help="default: report.html")
+    page.set_defaults(command="report.report")
+
     test = commands.add_parser("selftest", help="whether the harness finds what is there only")
     test.set_defaults(command="selftest.run")
     test.add_argument(

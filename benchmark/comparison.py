@@ -78,12 +78,16 @@ def signed_rank_p(differences: npt.NDArray[np.float64]) -> float:
         differences: Shape (n,), none of them 0; 1 is returned for none at all.
     """
     doubled = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)  # whole where ranks tie
-    chances = np.zeros(doubled.sum() + 1)
-    chances[0] = 1.0
-    for rank in doubled:
-        chances = (chances + np.roll(chances, rank)) / 2
-    found = doubled[differences > 0].sum()
-    return float(min(1.0, 2 * min(chances[: found + 1].sum(), chances[found:].sum())))
+    total, found = int(doubled.sum()), int(doubled[differences > 0].sum())
+    tail = min(found, total - found)  # sums mirror each other: larger ones need not be built up
+    chances = np.zeros(tail + 1)
+    chances[0], reach = 1.0, 0
+    for rank in np.sort(doubled):
+        half = chances[: reach + 1] / 2
+        chances[: len(half)] = half
+        reach = min(reach + int(rank), tail)
+        chances[rank : reach + 1] += half[: max(reach + 1 - int(rank), 0)]
+    return float(min(1.0, 2 * chances.sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

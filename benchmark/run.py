@@ -178,6 +178,8 @@ class Result:
         n_units: Number of score units of each test subject.
         units: Digest of all test units and their labels, by subject; models of one board agree.
         confusion: Counts of units of each test subject, true class by predicted class.
+        classes: Names of the classes, in order of the confusion's rows and columns.
+        labels: Where the classes of units come from, as the task says.
         parameters: Learnable values; for a forest, its nodes; 0 where there are none.
         efficiency: ``macs`` of a window, and ``latency_ms`` of it alone, on the run's device, and
             ``cpu_latency_ms``; empty for a probe.
@@ -203,6 +205,8 @@ class Result:
     n_units: Mapping[str, int] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     confusion: Mapping[str, list[list[int]]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    labels: str = ""
     parameters: int = 0
     efficiency: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -240,5 +244,6 @@ class Result:
         known["run"] = Run.from_dict(values["run"])
         known["notes"] = tuple(known["notes"])
         known["trained_on"] = tuple(known.get("trained_on", ()))
+        known["classes"] = tuple(known.get("classes", ()))
         known["epochs"] = tuple(known["epochs"]) if known["epochs"] else None
         return cls(**known)

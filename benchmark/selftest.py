@@ -23,6 +23,7 @@ from benchmark.run import BenchmarkError, Result, Run, Value
 from benchmark.runner import run_all
 from benchmark.suite import Distillation, Suite
 from benchmark.train import Places, make_datamodule
+from benchmark.worker import Finished
 from datamodules.errors import LeakError
 from datamodules.guard import check_read
 from datamodules.noise import NoiseDataModule

@@ -269,6 +269,8 @@ def _compute(
         **found,
         **score_units(module, windows, probabilities),
         "trained_on": trained_on,
+        "classes": module.task.classes,
+        "labels": module.task.source,
         "seconds": {
             "prepare": round(prepared - started, 3),
             "train": round(trained - prepared, 3),

@@ -1,0 +1,1 @@
+"""Boards to one HTML page that needs neither a network nor this package."""

@@ -1,0 +1,251 @@
+"""What the page holds, from a store of results and the folder of leaderboards."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.comparison import critical_difference
+from benchmark.gains import gains_table
+from benchmark.leaderboard import build_boards
+from benchmark.overall import FIRST, LEAST_DATASETS, overall_ranks
+from benchmark.paired import comparisons_table
+from benchmark.report.boards import BoardPage, board_page
+from benchmark.report.differences import Gains, gains_page
+from benchmark.report.figures import Diagram, critical_diagram
+from benchmark.report.provenance import failures
+from benchmark.report.tables import (
+    Cell,
+    Column,
+    Table,
+    number,
+    pairs,
+    plain,
+    text,
+)
+from benchmark.results import Store
+from benchmark.rows import Cohort, LeaderboardError, build_cohorts, by_board
+from benchmark.run import Result
+
+LEAST_MODELS = 3
+"""That a test over datasets takes, as in benchmark.overall."""
+EXTRAS = {
+    "leak_audit.csv": (
+        "Leak audit",
+        "The same models under protocols that leak, beside the honest one: what a flaw adds.",
+    ),
+    "published.csv": (
+        "Published",
+        "What papers report. Only what was measured under the same protocol can be compared.",
+    ),
+    "selftest.json": (
+        "Self-test",
+        "Data with no effect and with a planted one, put through the same code.",
+    ),
+}
+"""Files of the leaderboards folder that do not follow from the store: title, and what they hold."""
+OVERVIEW = (
+    Column("board", number=False),
+    Column("best tie group", "rows that cannot be told from the best", number=False),
+    Column("best macro F1", "mean over subjects (95 % interval)"),
+    Column("simple", "macro F1 of the better of lda, random_forest"),
+    Column("majority", "macro F1"),
+    Column("detectable", "smallest difference of macro F1 that n shows with 80 % power"),
+    Column("subjects"),
+    Column("runs", number=False),
+)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A file that is shown as it is.
+
+    Args:
+        key: For the address of its tab.
+        title: Of the tab.
+        about: What it holds.
+        head: Its comment lines.
+        table: Its rows.
+    """
+
+    key: str
+    title: str
+    about: str
+    head: tuple[str, ...]
+    table: Table
+
+
+@dataclass(frozen=True)
+class Content:
+    """The whole page.
+
+    Args:
+        summary: Counts of what was run.
+        overview: A line a board, in order of ``boards``.
+        boards: By name.
+        ranks: Over all boards.
+        unranked: Models that are on some of them only, and why that is so.
+        ranks_head: How to read them.
+        diagram: None where no test over datasets may be made; ``ranks_head`` says why.
+        gains: A board each.
+        extras: Other tables.
+        failures: As from benchmark.report.provenance.
+    """
+
+    summary: tuple[tuple[str, str], ...]
+    overview: Table
+    boards: tuple[BoardPage, ...]
+    ranks: Table
+    unranked: tuple[tuple[str, str], ...]
+    ranks_head: tuple[str, ...]
+    diagram: Diagram | None
+    gains: tuple[Gains, ...]
+    extras: tuple[Extra, ...]
+    failures: list[dict[str, Any]]
+
+
+def collect(store: Store, leaderboards: Path) -> Content:
+    """All that the page shows; the same results give the same content.
+
+    Args:
+        store: Boards, comparisons, ranks and gains follow from it.
+        leaderboards: Folder with the tables that do not, as in EXTRAS, if they are there.
+
+    Raises:
+        LeaderboardError: There are no results, or a table that cannot be read.
+    """
+    results = list(store.results())
+    if not results:
+        raise LeaderboardError(
+            f"no results in {str(store.root)!r}: expected the folder of an affectbench run; "
+            "name it with --runs"
+        )
+    read = _Read(store.root, results)
+    named = by_board(results)
+    cohorts = build_cohorts(named)
+    taught = gains_table(named)
+    comparisons = comparisons_table(cohorts, taught)
+    boards = tuple(
+        board_page(cohort, board, comparisons)
+        for cohort, board in zip(cohorts, build_boards(read), strict=True)
+    )
+    head, ranks = overall_ranks(cohorts)
+    failed = failures(results)
+    titles = {board.name: (board.title, board.subtitle) for board in boards}
+    return Content(
+        summary=(
+            ("boards", f"{len(boards)}"),
+            ("datasets", f"{len({r.run.dataset for r in results})}"),
+            ("models", f"{len({r.run.name for r in results})}"),
+            ("runs done", f"{sum(r.status == 'done' for r in results):,}"),
+            ("runs failed", f"{sum(len(f['runs']) for f in failed):,}"),
+        ),
+        overview=Table(OVERVIEW, tuple((text(board.name), *board.overview) for board in boards)),
+        boards=boards,
+        ranks=_ranks(ranks, titles),
+        unranked=_unranked(ranks),
+        ranks_head=head,
+        diagram=_diagram(ranks, cohorts),
+        gains=tuple(
+            gains_page(str(name), titles.get(str(name), (str(name), "")), found)
+            for name, found in taught.groupby("board", sort=True)
+        ),
+        extras=tuple(_extras(leaderboards)),
+        failures=failed,
+    )
+
+
+class _Read(Store):
+    """A store whose results have been read.
+
+    Args:
+        root: Its folder.
+        found: All of them.
+    """
+
+    def __init__(self, root: Path, found: Sequence[Result]) -> None:
+        super().__init__(root)
+        self.found = found
+
+    def results(self) -> Iterator[Result]:
+        return iter(self.found)
+
+
+def _ranks(ranks: pd.DataFrame, titles: Mapping[str, tuple[str, str]]) -> Table:
+    """The models that are ranked."""
+    boards = [str(name) for name in ranks if name not in FIRST]
+    columns = (
+        Column("model", number=False),
+        Column("average rank", "over datasets; 1 is best"),
+        *(Column(titles[name][0], titles[name][1]) for name in boards),
+    )
+    return Table(
+        columns,
+        tuple(
+            (
+                Cell(line["model"], f"{line['model']} {line['recipe']}", line["recipe"]),
+                number(line["average_rank"], ".2f"),
+                *(number(line[name], "g") for name in boards),
+            )
+            for line in ranks[ranks["average_rank"].notna()].to_dict("records")
+        ),
+    )
+
+
+def _unranked(ranks: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Models that are not, and why."""
+    left = ranks[ranks["average_rank"].isna()].to_dict("records")
+    return tuple((f"{line['model']} ({line['recipe']})", str(line["note"])) for line in left)
+
+
+def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
+    """From as many datasets on as benchmark.overall asks for."""
+    boards = {name for name in ranks if name not in FIRST}
+    datasets = {c.results[0].run.dataset for c in cohorts if c.name in boards}
+    ranked = ranks[ranks["average_rank"].notna()]
+    if len(datasets) < LEAST_DATASETS or len(ranked) < LEAST_MODELS:
+        return None
+    names = ranked["model"].where(
+        ~ranked["model"].duplicated(keep=False), ranked["model"] + " (" + ranked["recipe"] + ")"
+    )
+    pairs_of = list(zip(names, ranked["average_rank"], strict=True))
+    return critical_diagram(pairs_of, critical_difference(len(ranked), len(datasets)))
+
+
+def _extras(folder: Path) -> list[Extra]:
+    found = []
+    for name, (title, about) in EXTRAS.items():
+        path = folder / name
+        if path.is_file():
+            try:
+                head, table = _read(path)
+            except (ValueError, AttributeError, TypeError) as error:
+                raise LeaderboardError(
+                    f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
+                    "delete it to have the page without it."
+                ) from error
+            found.append(Extra(path.stem, title, about, head, table))
+    return found
+
+
+def _read(path: Path) -> tuple[tuple[str, ...], Table]:
+    """Comment lines and rows of a CSV, or names and values, or rows, of JSON."""
+    content = path.read_text()
+    if path.suffix == ".json":
+        values = json.loads(content)
+        if isinstance(values, dict):
+            return (), pairs({name: _shown(value) for name, value in values.items()})
+        names = list(dict.fromkeys(name for row in values for name in row))
+        return (), plain(names, [[_shown(row.get(name, "")) for name in names] for row in values])
+    lines = content.splitlines()
+    head = tuple(line[1:].strip() for line in lines if line.startswith("#"))
+    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    return head, plain(names, rows)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

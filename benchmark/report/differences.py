@@ -1,0 +1,184 @@
+"""Paired differences as the page shows them: against the simple baseline, and by distillation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.comparison import CONFIDENCE
+from benchmark.report.figures import reach, strip
+from benchmark.report.tables import (
+    Cell,
+    Column,
+    Table,
+    between,
+    count,
+    number,
+    p_value,
+    scale,
+    sentence,
+    text,
+)
+
+PAIRED = (
+    Column("model", number=False),
+    Column("difference", "mean macro F1 over subjects, less that of the baseline (95 % interval)"),
+    Column("p", "exact Wilcoxon signed-rank"),
+    Column("p (Holm)", "corrected over the complete rows of the board"),
+    Column("rank-biserial", "matched pairs: 1 if better on everybody, -1 if on nobody"),
+    Column("won", "subjects on whom the model is better"),
+    Column("lost", "subjects on whom the baseline is better"),
+)
+
+
+GAINS = (
+    Column("student", number=False),
+    Column("taught by", number=False),
+    Column("gain", "macro F1 of the taught student less that of the same student alone"),
+    Column("p (Holm)", "corrected over the distillers of a board; a control is no claim"),
+    Column("alone", "macro F1"),
+    Column("taught", "macro F1"),
+    Column("teacher", "macro F1"),
+    Column("p", "exact Wilcoxon signed-rank over subjects"),
+    Column("won", "subjects who gain"),
+    Column("lost", "subjects who lose"),
+    Column("subjects"),
+    Column("parameters", "of the student"),
+    Column("teacher's", "parameters of the teacher"),
+    Column("missing", "taught runs without a finished counterpart"),
+)
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What distillation gains on one board.
+
+    Args:
+        board: Its name.
+        title: Dataset and task.
+        subtitle: Split.
+        verdict: In a sentence.
+        table: A line a pair, controls last.
+        controls: Numbers of the lines that are controls.
+    """
+
+    board: str
+    title: str
+    subtitle: str
+    verdict: str
+    table: Table
+    controls: frozenset[int]
+
+
+def paired_table(comparisons: pd.DataFrame, name: str) -> Table | None:
+    """Every row of a board against the better simple baseline; None if there is none.
+
+    Args:
+        comparisons: As from benchmark.paired, of all boards.
+        name: Of the board.
+    """
+    chosen = comparisons[
+        (comparisons["board"] == name) & (comparisons["family"] == "against_simple")
+    ]
+    if chosen.empty:
+        return None
+    records = chosen.to_dict("records")
+    end = reach([record[key] for record in records for key in ("low", "high")])
+    columns = (PAIRED[0], scale(end), *PAIRED[1:])
+    return Table(
+        columns, tuple((_who(record), *_difference_cells(record, end)) for record in records)
+    )
+
+
+def _who(record: Mapping[Any, Any]) -> Cell:
+    detail = f"{record['signals']} · {record['recipe']}"
+    return Cell(record["model"], f"{record['model']} {detail}", detail)
+
+
+def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]:
+    return (
+        *_drawn(record["difference"], record["low"], record["high"], end),
+        p_value(record["p"]),
+        p_value(record["p_holm"]),
+        number(record["rank_biserial"], "+.2f"),
+        count(record["won"]),
+        count(record["lost"]),
+    )
+
+
+def _drawn(middle: float, low: float, high: float, end: float) -> tuple[Cell, Cell]:
+    """A difference as a strip from -end to end, and as a number."""
+    shown = between(middle, low, high, "+.3f")
+    kind = "up" if low > 0 else "down" if high < 0 else ""
+    drawn = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
+    return Cell("", shown.value, strip=drawn), shown
+
+
+def gains_page(name: str, titles: tuple[str, str], found: pd.DataFrame) -> Gains:
+    """The distillation board of a board.
+
+    Args:
+        name: Of the board.
+        titles: Of its tab.
+        found: Its lines, as from benchmark.gains.
+    """
+    records = found.to_dict("records")
+    end = reach([float(r[key]) for r in records for key in ("gain_low", "gain_high")])
+    columns = (*GAINS[:2], scale(end), *GAINS[2:])
+    table = Table(columns, tuple(_gain(record, end) for record in records))
+    controls = frozenset(i for i, record in enumerate(records) if record["control"])
+    return Gains(name, *titles, _gains_verdict(found), table, controls)
+
+
+def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
+    ends = record["gain_low"], record["gain_high"]
+    student = f"{record['student_signals']} · {record['recipe']}"
+    teacher = f" of {record['teacher']} ({record['teacher_signals']})"
+    taught = record["distiller"] + (teacher if record["teacher"] != "none" else "")
+    return (
+        Cell(record["student"], f"{record['student']} {student}", student),
+        text(f"{taught} · control" if record["control"] else taught),
+        *_drawn(record["gain"], *ends, end),
+        p_value(record["p_holm"]),
+        number(record["alone"]),
+        number(record["distilled"]),
+        number(record["teacher_macro_f1"]),
+        p_value(record["p"]),
+        count(record["won"]),
+        count(record["lost"]),
+        count(record["n_subjects"]),
+        count(record["student_parameters"]),
+        count(record["teacher_parameters"]),
+        count(record["n_missing"]),
+    )
+
+
+def _gains_verdict(found: pd.DataFrame) -> str:
+    """How large the gain is, and whether chance would do."""
+    done = [record for record in found.to_dict("records") if not np.isnan(record["gain"])]
+    claims = [record for record in done if not record["control"]]
+    controls = [record for record in done if record["control"]]
+    lacking = len(found) - len(done)
+    parts = []
+    if claims:
+        told = [record["gain"] for record in claims if record["p_holm"] <= 1 - CONFIDENCE]
+        gain = sum(value > 0 for value in told)
+        parts = [
+            f"Taught students: {len(claims)}; beyond chance (corrected p of at most "
+            f"{1 - CONFIDENCE:.2g}) {gain} gain and {len(told) - gain} lose.",
+            f"The largest gain: {_best(claims)}.",
+        ]
+    if controls:
+        parts.append(f"The largest of a control, no merit of any teacher: {_best(controls)}.")
+    if lacking:
+        parts.append(f"Not compared, for want of finished runs: {lacking}.")
+    return " ".join(parts)
+
+
+def _best(records: Sequence[Mapping[Any, Any]]) -> str:
+    best = max(records, key=lambda record: float(record["gain"]))
+    size = sentence(between(best["gain"], best["gain_low"], best["gain_high"], "+.3f"))
+    teacher = f" of {best['teacher']}" if best["teacher"] != "none" else ""
+    return f"{best['student']} by {best['distiller']}{teacher}, {size} macro F1"

@@ -1,0 +1,188 @@
+"""Rows of a board as the page shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.report.figures import Strip, strip
+from benchmark.report.tables import Cell, Column, between, count, number, p_value, sentence, text
+from benchmark.rows import SIMPLE, Row
+
+BLIND = {
+    "time": "the seconds since the start of the session",
+    "motion": "acceleration alone",
+    "length": "how long a padded trial is",
+    "subject_mean": "who it is, not when",
+    "prior": "nothing",
+    "majority": "nothing",
+}
+"""Probes that know no emotion, and what they see."""
+PROBES = (*SIMPLE, *BLIND)
+LONG = 140
+"""Letters of a note; more of an error stands with the failed runs."""
+OWN = ("model", "signals", "recipe", "complete", "note")
+"""Columns of a board that are shown in the head of a row."""
+HIDDEN = ("ci_low", "ci_high", "balanced_low", "balanced_high")
+"""Columns that are shown with another."""
+COLUMNS = {
+    "tie_group": Column(
+        "tie", "rows that cannot be told from the best of a group share its number"
+    ),
+    "macro_f1": Column("macro F1", "mean over subjects (95 % interval, Student t)"),
+    "balanced_accuracy": Column(
+        "bal. acc.", "balanced accuracy, mean over subjects (95 % interval)"
+    ),
+    "delta_simple": Column("over simple", "macro F1 less that of the better of lda, random_forest"),
+    "p_holm": Column("p (Holm)", "against that baseline, exact signed-rank test over subjects"),
+    "subjects_above_chance": Column("above chance", "subjects with a balanced accuracy above 1/K"),
+    "worst_decile": Column("worst decile", "tenth percentile of macro F1 over subjects"),
+    "parameters": Column("parameters", "learnable values; nodes of a forest"),
+    "cpu_latency_ms": Column("ms, CPU", "time of one window alone on one CPU thread"),
+    "n_failed": Column("failed", "failed runs"),
+    "delta_majority": Column("over majority", "macro F1 less that of majority", more=True),
+    "n_subjects": Column("subjects", more=True),
+    "n_seeds": Column("seeds", "averaged within a subject first", more=True),
+    "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),
+    "accuracy": Column("accuracy", "mean over subjects", more=True),
+    "pooled_macro_f1": Column("pooled F1", "macro F1 of all subjects' units together", more=True),
+    "brier": Column("Brier", "over all classes, 0 to 2, less is better", more=True),
+    "ece": Column("ECE", "expected calibration error in ten bins, less is better", more=True),
+    "macs": Column("MACs", "multiply-accumulates of one window", more=True),
+    "latency_ms": Column("ms, device", "time of one window alone on the run's device", more=True),
+    "train_seconds": Column("train s", "median wall time of a training", more=True),
+    "n_runs": Column("runs", more=True),
+    "commit": Column("commit", "+: with uncommitted changes", number=False, more=True),
+}
+"""In order; columns that are not named here come after these, on demand."""
+FORMS = {
+    **dict.fromkeys(("delta_majority", "delta_simple"), "+.3f"),
+    **dict.fromkeys(("latency_ms", "cpu_latency_ms"), ".2f"),
+    "train_seconds": ".1f",
+}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Units of all subjects and seeds, true class by predicted class.
+
+    Args:
+        counts: Units.
+        shares: Of the units of a true class; NaN for a class without any.
+    """
+
+    counts: tuple[tuple[int, ...], ...]
+    shares: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a board.
+
+    Args:
+        name: Of the model, and what taught it.
+        signals: It sees.
+        recipe: It was trained by.
+        note: Error, why it does not apply, or empty.
+        kind: ``probe``, ``network``, ``taught``, or ``absent`` if it does not apply.
+        tie: Number of its group; 0 for a row that is not ranked.
+        complete: Whether every subject was tested with every seed.
+        cells: One a column.
+        subjects: Scores of subjects; None if there are none.
+        confusion: None if there is none.
+    """
+
+    name: str
+    signals: str
+    recipe: str
+    note: str
+    kind: str
+    tie: int
+    complete: bool
+    cells: tuple[Cell, ...]
+    subjects: Strip | None
+    confusion: Confusion | None
+
+
+def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str]) -> Line:
+    """A row of a board.
+
+    Args:
+        record: Of its table.
+        row: Its results; None if the model does not apply.
+        shown: Columns.
+    """
+    kind = "absent"
+    if row:
+        kind = "probe" if row.run.model in PROBES else "taught" if row.run.distiller else "network"
+    name, signals, recipe, note = (
+        text(record[key]).text for key in ("model", "signals", "recipe", "note")
+    )
+    if len(note) > LONG:
+        note = f"{note[:LONG]}\N{HORIZONTAL ELLIPSIS}"
+    if row and row.missing:
+        lacking = f"lacks {row.missing} of {row.wanted} scores"
+        note = f"{lacking}; {note}" if note else lacking
+    return Line(
+        name=name,
+        signals=signals,
+        recipe=recipe,
+        note=note,
+        kind=kind,
+        tie=0 if pd.isna(record["tie_group"]) else int(record["tie_group"]),
+        complete=bool(record["complete"]),
+        cells=tuple(_cell(record, key) for key in shown),
+        subjects=_subjects(row, record) if row and row.scores else None,
+        confusion=_confusion(row) if row and row.scores else None,
+    )
+
+
+def _cell(record: Mapping[Any, Any], key: str) -> Cell:
+    value = record[key]
+    intervals = {
+        "macro_f1": ("ci_low", "ci_high"),
+        "balanced_accuracy": ("balanced_low", "balanced_high"),
+    }
+    if key in intervals:
+        return between(value, *(record[end] for end in intervals[key]))
+    if key == "p_holm":
+        return p_value(value)
+    if key not in COLUMNS or not COLUMNS[key].number:
+        return text(value)
+    whole = key.startswith("n_") or key in ("tie_group", "subjects_above_chance", "macs")
+    if whole or key == "parameters":
+        return count(value)
+    return number(value, FORMS.get(key, ".3f"))
+
+
+def _subjects(row: Row, record: Mapping[Any, Any]) -> Strip:
+    values = list(row.macro_f1.values())
+    ends = (record["macro_f1"], record["ci_low"], record["ci_high"])
+    said = (
+        f"macro F1 of {len(values)} subjects, {min(values):.3f} to {max(values):.3f}, "
+        f"mean {sentence(between(*ends))}"
+    )
+    return strip(values, *ends, said=said)
+
+
+def _confusion(row: Row) -> Confusion:
+    found = [np.array(c) for r in row.results for c in r.confusion.values()]
+    counts = np.sum(found, axis=0)
+    with np.errstate(invalid="ignore"):  # a class that nobody has
+        shares = counts / counts.sum(axis=1, keepdims=True)
+    return Confusion(
+        tuple(tuple(map(int, line)) for line in counts),
+        tuple(tuple(map(float, line)) for line in shares),
+    )
+
+
+def label(line: Line, made: Sequence[Line]) -> str:
+    """Name of a row, with what else it takes to tell it from others of the board."""
+    same = [other for other in made if other.name == line.name]
+    if len(same) == 1:
+        return line.name
+    if len({other.signals for other in same}) == len(same):
+        return f"{line.name} ({line.signals})"
+    return f"{line.name} ({line.signals}, {line.recipe})"

@@ -1,0 +1,72 @@
+"""Content to one HTML file: styles, scripts and figures are in it, and it asks nobody for more."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from benchmark.report import figures
+from benchmark.report.content import Content, collect
+from benchmark.results import Store
+
+HERE = Path(__file__).parent
+
+
+def render(store: Store, leaderboards: Path) -> str:
+    """The page of a store; the same results give the same bytes.
+
+    Args:
+        store: Of results.
+        leaderboards: Folder with tables that do not follow from it, see benchmark.report.content.
+
+    Raises:
+        LeaderboardError: There are no results, or a table that cannot be read.
+    """
+    content = collect(store, leaderboards)
+    script = (HERE / "page.js").read_text()
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html").render(
+        content=content,
+        figures=figures,
+        grid=figures.lines([0, 0.2, 0.4, 0.6, 0.8, 1]),
+        style=Markup((HERE / "page.css").read_text()),
+        script=Markup(script),
+        script_hash=_digest(script),
+        rows=_json(_rows(content)),
+    )
+
+
+def _rows(content: Content) -> dict[str, Any]:
+    """What opens on a click, by board."""
+    return {
+        board.name: {"subjects": board.tested, "rows": board.provenance} for board in content.boards
+    }
+
+
+def _json(value: object) -> Markup:
+    """As the content of a script element, which a closing tag inside would end."""
+    text = json.dumps(value, sort_keys=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may go on in the next line after the signs that join its parts."""
+    escaped = str(escape(text))
+    return Markup(re.sub(r"(?<=\w)([-+])(?=\w)", r"\1<wbr>", escaped))
+
+
+def _digest(script: str) -> str:
+    """What the page's own policy knows its one script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,187 @@
+"""Where a row comes from: what was asked, what computed it, and what each subject scored."""
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmark.gains import across_folds
+from benchmark.report.lines import PROBES
+from benchmark.rows import Row, signals_label
+from benchmark.run import WITHIN_SUBJECT, Result, Run
+
+Facts = list[tuple[str, str]]
+"""Names and what they are, in order."""
+SHORT = 8
+"""Letters of a run's id, which `affectbench logs` takes for the whole."""
+DISJOINT = {
+    "leave_one_subject_out": "each subject is tested by a model that has never seen them",
+    "subject_k_fold": "subjects disjoint",
+    "subject_hold_out": "subjects disjoint, one part of them tested",
+    "subject_stimulus_k_fold": "subjects and stimuli disjoint",
+    "trial_k_fold": "one model a subject, trials disjoint",
+    "session_out": "one model a subject, sessions disjoint",
+}
+"""What is on two sides of a split."""
+SHOWN = {
+    *("dataset", "task", "split", "fold", "seed", "model", "signals", "subjects", "data", "folds"),
+    *("options", "recipe", "kind", "changed", "arguments", "rule", "padding", "mask", "distiller"),
+    *("distillation", "teachers", "without", "alone", "protocol"),
+}
+"""Fields of a run that have a line of their own, or none."""
+
+
+def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
+    """All that is known of a row, as plain values.
+
+    Args:
+        row: Of a board.
+        tested: Subjects of the board; scores are in their order, None where there is none.
+    """
+    done = [result for result in row.results if result.status == "done"]
+    sections = {
+        "Protocol": _protocol(row, done),
+        "Model": _model(row.run),
+        "Taught by": _teaching(row.run),
+        "Data": _data(row.run, done),
+        "Computed": _execution(row.results, done),
+    }
+    scored = row.macro_f1
+    return {
+        "title": row.run.name,
+        "sections": {name: facts for name, facts in sections.items() if facts},
+        "scores": [round(scored[s], 4) if s in scored else None for s in tested],
+        "runs": _ids(row.results),
+    }
+
+
+def split_label(run: Run) -> str:
+    """A split in words."""
+    return run.split.replace("_k_", f"_{run.folds}_").replace("_", " ")
+
+
+def _protocol(row: Row, done: Iterable[Result]) -> Facts:
+    run = row.run
+    seeds = sorted({result.run.seed for result in row.results})
+    others = "trials" if run.split in WITHIN_SUBJECT else "subjects"
+    epoch = f"chosen on validation {others}"
+    if run.model in PROBES:
+        epoch = f"none to choose, so fitted on validation {others} too"
+    facts = [
+        ("version", str(run.protocol)),
+        ("split", f"{split_label(run)}: {DISJOINT.get(run.split, '')}".rstrip(": ")),
+        ("epoch", f"{epoch}; what is tested is read once"),
+        ("seeds", _joined(seeds)),
+        ("task", f"{run.task}: {_joined(next((r.classes for r in done if r.classes), ()))}"),
+        ("threshold", f"{run.rule}, where a task cuts ratings"),
+        ("labels from", _joined(sorted({r.labels for r in done if r.labels}))),
+        ("whole trials", f"padding {run.padding}{', mask' if run.mask else ''}"),
+        ("scores", f"{row.wanted - row.missing} of {row.wanted}, one a subject and seed"),
+    ]
+    if run.padding is None:
+        facts = [fact for fact in facts if fact[0] != "whole trials"]
+    facts += [
+        (f.name.replace("_", " "), _plain(getattr(run, f.name)))
+        for f in dataclasses.fields(run)
+        if f.name not in SHOWN and getattr(run, f.name) != f.default
+    ]
+    return [(name, value) for name, value in facts if value.rstrip(": ")]
+
+
+def _model(run: Run) -> Facts:
+    return [
+        ("sees", signals_label(run)),
+        ("recipe", run.recipe_label),
+        *((name, _plain(value)) for name, value in (*run.arguments, *run.recipe)),
+    ]
+
+
+def _teaching(run: Run) -> Facts:
+    if not run.distiller:
+        return []
+    facts = [("distiller", run.distiller)]
+    facts += [(name, _plain(value)) for name, value in run.distillation]
+    for teacher in run.teachers[:1]:
+        facts += [
+            ("teacher", teacher.name),
+            ("teacher sees", signals_label(teacher)),
+            ("teacher's recipe", teacher.recipe_label),
+            *((f"teacher's {name}", _plain(value)) for name, value in teacher.recipe),
+        ]
+    if len(run.teachers) > 1:
+        facts.append(("out of fold", f"{len(run.teachers)} teachers"))
+    return facts
+
+
+def _data(run: Run, done: Iterable[Result]) -> Facts:
+    options = ", ".join(f"{name} {_plain(value)}" for name, value in run.options)
+    raw = _joined(sorted({result.raw for result in done if result.raw}))
+    facts = [
+        ("dataset", f"{run.dataset} ({options})" if options else run.dataset),
+        ("subjects", f"{len(run.subjects)} took part"),
+        ("prepared recordings", run.data),
+        ("raw files", raw),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _execution(results: Sequence[Result], done: Sequence[Result]) -> Facts:
+    versions = {f"{name} {value}" for r in results for name, value in r.versions.items()}
+    trained = [r.epochs for r in done if r.epochs]
+    facts = [
+        ("commit", _joined(sorted({r.commit for r in results if r.commit}))),
+        ("versions", _joined(sorted(versions))),
+        ("device", _joined(sorted({r.device for r in results if r.device}))),
+        ("threads", _joined(sorted({r.threads for r in results}))),
+        ("runs", f"{len(done)} done, {len(results) - len(done)} failed"),
+    ]
+    if trained:
+        epochs, best = (np.median(values) for values in zip(*trained, strict=True))
+        facts.append(("epochs", f"{epochs:g} trained, {best:g} counts (medians)"))
+    for name in ("prepare", "train", "predict"):
+        seconds = [r.seconds[name] for r in done if name in r.seconds]
+        if seconds:
+            facts.append((f"{name}, seconds", f"{np.median(seconds):.2f} a run (median)"))
+    if done:
+        facts.append(("peak memory", f"{max(r.peak_memory for r in done) / 2**20:,.0f} MiB"))
+    notes = list(dict.fromkeys(note for r in results for note in r.notes))
+    facts += [("note", note) for note in notes]
+    return [(name, value) for name, value in facts if value]
+
+
+def _ids(results: Iterable[Result]) -> dict[str, str]:
+    """Ids of the runs of each seed, in order of fold."""
+    found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for result in results:
+        found[result.run.seed].append((result.run.fold, result.run.id[:SHORT]))
+    return {str(seed): " ".join(i for _, i in sorted(ids)) for seed, ids in sorted(found.items())}
+
+
+def _plain(value: object) -> str:
+    return _joined(value) if isinstance(value, tuple | list) else str(value)
+
+
+def _joined(values: Iterable[object]) -> str:
+    return ", ".join(_plain(value) for value in values)
+
+
+def failures(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Failed runs, by folder; those of a row whose errors differ in numbers at most are one."""
+    found: dict[tuple[Run, str], list[Result]] = defaultdict(list)
+    for result in results:
+        if result.status == "failed":
+            found[across_folds(result.run), re.sub(r"\d+", "", result.error)].append(result)
+    return [
+        {
+            "board": run.board,
+            "name": run.name,
+            "signals": signals_label(run),
+            "error": same[0].error,
+            "runs": [(r.run.fold, r.run.seed, r.run.id[:SHORT]) for r in same],
+            "traceback": same[0].traceback,
+        }
+        for (run, _), same in found.items()
+    ]

@@ -1,0 +1,325 @@
+"""What the page says, against plain loops over the results; and that it cannot be made to act."""
+
+import json
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmark.probes import PROBES as CATALOGUE
+from benchmark.report.content import collect
+from benchmark.report.figures import WIDE, cliques, scatter, strip
+from benchmark.report.lines import PROBES
+from benchmark.report.page import render
+from benchmark.report.tables import Cell, between, number, p_value
+from benchmark.results import Store
+from benchmark.rows import LeaderboardError
+from benchmark.run import Result, Run
+
+NAMES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
+DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, text of the first board's table, and of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.scripts, self.rows, self.text = [], [], [], []
+        self.inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.inside = tag
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.inside == "script":
+            self.scripts.append(data)
+        elif self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    return Reader(page.read_text())
+
+
+@pytest.fixture(scope="module")
+def content(store, leaderboards):
+    return collect(store, leaderboards)
+
+
+@pytest.fixture(scope="module")
+def stress(content):
+    return next(board for board in content.boards if board.title == "wesad · stress")
+
+
+def scores(store, task="stress", **fields):
+    """Macro F1 of the subjects of a row, in order, by a plain loop."""
+    found = {}
+    for result in store.results():
+        run = result.run
+        if run.task == task and all(getattr(run, k) == v for k, v in fields.items()):
+            found |= {subject: values["macro_f1"] for subject, values in result.scores.items()}
+    return [found[subject] for subject in sorted(found)]
+
+
+def cell(board, name, title):
+    place = [column.title for column in board.columns].index(title)
+    return next(line for line in board.lines if line.name == name).cells[place]
+
+
+def test_table_has_means_and_students_intervals(store, stress, read):
+    for model in ("cnn", "lda", "majority"):
+        values = scores(store, model=model, distiller="")
+        low, high = stats.t.interval(0.95, 11, np.mean(values), stats.sem(values))
+        found = cell(stress, model, "macro F1")
+        assert found.value == pytest.approx(np.mean(values))
+        assert found.text == f"{np.mean(values):.3f}"
+        assert found.detail == f"{low:.3f} to {high:.3f}"
+        assert any(found.text in c and found.detail in c for row in read.rows for c in row)
+
+
+def test_dots_are_the_subjects(store, stress):
+    values = scores(store, model="cnn", distiller="")
+    line = next(line for line in stress.lines if line.name == "cnn")
+    places = [float(dot.partition(" ")[0]) for dot in line.subjects.dots.split("M")[1:]]
+    assert places == pytest.approx(sorted(1000 * v for v in values), abs=0.5)
+    assert stress.provenance[str(stress.lines.index(line))]["scores"] == pytest.approx(
+        values, abs=1e-4
+    )
+
+
+def test_dots_that_lie_together_are_apart():
+    dots = strip([0.5] * 5 + [0.9], 0.5, 0.4, 0.6, said="").dots.split("M")[1:]
+    assert len(set(dots)) == 6
+
+
+def test_strips_are_cut_off_at_their_ends():
+    drawn = strip([], 0.1, -3.0, 7.0, said="", ends=(-0.2, 0.2))
+    assert drawn.bar.startswith("M0.0 ")
+    assert drawn.bar.endswith(f"H{WIDE:.1f}")
+    assert drawn.mean.startswith("M750.0 ")
+
+
+def test_confusion_is_normalised_a_row(store, stress):
+    line = next(line for line in stress.lines if line.name == "lda")
+    total = np.zeros((2, 2))
+    for result in store.results():
+        if result.run.model == "lda" and result.run.task == "stress":
+            for matrix in result.confusion.values():
+                total += matrix
+    assert np.array_equal(line.confusion.counts, total)
+    assert np.allclose(line.confusion.shares, [row / row.sum() for row in total])
+    assert stress.classes == ("calm", "stress")
+
+
+def test_says_who_ties(stress, content):
+    tied = [line.name for line in stress.lines if line.tie == 1]
+    assert "cnn-by_soft_targets-of_lstm" in tied
+    assert "majority" not in tied
+    assert len(tied) > 1 or tied[0] in stress.verdict[0]
+    assert len(tied) == 1 or stress.verdict[0].endswith(f"{', '.join(tied)}.")
+    (overview,) = [o for o in content.overview.lines if o[0].text == stress.name]
+    assert overview[1].text == ", ".join(tied)
+
+
+def test_incomplete_and_absent_rows_are_last_and_say_why(stress, evil):
+    assert [line.name for line in stress.lines][-2:] == ["dnn", "rtcan_1d"]
+    dnn, rtcan = stress.lines[-2:]
+    assert dnn.tie == rtcan.tie == 0
+    assert "lacks 6 of 12 scores" in dnn.note
+    assert rtcan.kind == "absent"
+    assert "no music" in rtcan.note
+    assert any("1 row(s) lack scores" in warning for warning in stress.warnings)
+
+
+def test_a_probe_in_the_best_group_is_pointed_out(store, tmp_path, content):
+    assert not any("no emotion" in w for board in content.boards for w in board.warnings)
+    copy = Store(tmp_path)
+    for result in store.results():
+        if result.run.model in ("time", "majority") and result.run.task == "stress":
+            copy.save(result)
+    (board,) = collect(copy, tmp_path).boards
+    assert any("time (the seconds since the start" in warning for warning in board.warnings)
+
+
+def test_every_probe_is_known():
+    assert set(PROBES) == set(CATALOGUE)
+
+
+def test_gains_are_paired_and_controls_apart(store, content):
+    (gains,) = content.gains
+    alone = scores(store, model="cnn", distiller="")
+    by_teacher = scores(store, model="cnn", distiller="soft_targets")
+    differences = np.subtract(by_teacher, alone)
+    low, high = stats.t.interval(0.95, 11, differences.mean(), stats.sem(differences))
+    shown = gains.table.lines[0][3]
+    assert shown == between(differences.mean(), low, high, "+.3f")
+    assert f"{shown.text} ({shown.detail})" in gains.verdict
+    assert "1 gain and 0 lose" in gains.verdict
+    assert gains.controls == {1}
+    assert "control" in gains.table.lines[1][1].text
+
+
+def test_provenance_says_under_which_protocol(stress):
+    number = next(i for i, line in enumerate(stress.lines) if line.name.endswith("of_lstm"))
+    sections = {k: dict(v) for k, v in stress.provenance[str(number)]["sections"].items()}
+    assert sections["Protocol"]["split"].startswith("leave one subject out")
+    assert sections["Protocol"]["threshold"] == "midpoint, where a task cuts ratings"
+    assert sections["Protocol"]["labels from"] == "the publisher's own conditions"
+    assert sections["Model"]["max_epochs"] == "20"
+    assert sections["Taught by"]["teacher"] == "lstm"
+    assert sections["Data"]["prepared recordings"] == "d" * 16
+    assert sections["Data"]["raw files"] == "r" * 16
+    assert sections["Computed"]["commit"] == "0123456789"
+    assert "torch 2.13.0" in sections["Computed"]["versions"]
+    assert sections["Computed"]["device"] == "cpu (x86_64)"
+
+
+def test_failures_of_one_kind_are_one(content, evil):
+    (failure,) = content.failures
+    assert failure["error"] == f"RuntimeError: fold 0 of {evil}"
+    assert [run[:2] for run in failure["runs"]] == [(0, 0), (1, 0)]
+
+
+def test_other_tables_are_there_with_their_heads(content, tmp_path, store):
+    audit, selftest = content.extras
+    assert (audit.title, audit.head) == ("Leak audit", ("what a flaw adds",))
+    gain = [line[2] for line in audit.table.lines]
+    assert [c.value for c in gain] == [0.0625, None, -0.5]
+    assert selftest.table.lines[1] == (Cell("passed", "passed"), Cell("true", "true"))
+    assert collect(store, tmp_path).extras == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("leak_audit.csv", "a,b\n1,2,3\n"),
+        ("leak_audit.csv", ""),
+        ("selftest.json", "{"),
+        ("selftest.json", "[1]"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(LeaderboardError, match=name):
+        render(store, tmp_path)
+
+
+def test_no_results(tmp_path):
+    with pytest.raises(LeaderboardError, match="--runs"):
+        render(Store(tmp_path), tmp_path)
+
+
+def test_nothing_from_data_becomes_markup(read, evil):
+    tags = [tag for tag, _ in read.tags]
+    assert "img" not in tags
+    assert tags.count("script") == 2
+    assert not [a for _, attributes in read.tags for a in attributes if a.startswith("on")]
+    assert "".join(read.text).count(evil) >= 4
+    rows = json.loads(read.scripts[0])
+    notes = [v for v in rows["wesad__stress__leave_one_subject_out"]["rows"].values()]
+    assert all(["note", evil] in row["sections"]["Computed"] for row in notes[:5])
+
+
+def test_nothing_is_asked_of_the_network(read, page):
+    links = [v for _, a in read.tags for k, v in a.items() if k in ("src", "href", "action")]
+    assert links
+    assert all(link.startswith(("#", "data:,")) for link in links)
+    assert "url(" not in page.read_text()
+    assert "@import" not in page.read_text()
+    (policy,) = [a["content"] for _, a in read.tags if "http-equiv" in a]
+    assert "default-src 'none'" in policy
+
+
+def test_tabs_and_panels_name_each_other(read):
+    tabs = {a["id"]: a["aria-controls"] for _, a in read.tags if a.get("role") == "tab"}
+    panels = {a["id"]: a["aria-labelledby"] for _, a in read.tags if a.get("role") == "tabpanel"}
+    assert panels == {panel: tab for tab, panel in tabs.items()}
+    assert len(tabs) == 8
+    ids = [a["id"] for _, a in read.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_same_runs_same_page(store, leaderboards, page, tmp_path):
+    shutil.copytree(store.root, tmp_path / "elsewhere")
+    assert render(Store(tmp_path / "elsewhere"), leaderboards) == page.read_text()
+
+
+def many(datasets, store):
+    for position, dataset in enumerate(datasets):
+        for model, score in {"a": 0.9, "b": 0.8, "c": 0.3 + 0.15 * position, "d": 0.1}.items():
+            for fold, subject in enumerate(("S1", "S2")):
+                run = Run(
+                    dataset, "stress", "leave_one_subject_out", fold, 0, model, ("eda",),
+                    ("S1", "S2"), "a" * 16,
+                )  # fmt: skip
+                values = {
+                    "scores": {subject: dict.fromkeys(NAMES, score)},
+                    "seconds": {"train": 1.0},
+                }
+                store.save(Result(run, "done", confusion={subject: [[1, 0], [0, 1]]}, **values))
+    return store
+
+
+def test_critical_differences_from_five_datasets_on(tmp_path):
+    few = collect(many(DATASETS[:4], Store(tmp_path / "few")), tmp_path)
+    assert few.diagram is None
+    assert any("no test over datasets: 4 of the 5" in line for line in few.ranks_head)
+    enough = collect(many(DATASETS, Store(tmp_path / "enough")), tmp_path)
+    names = [text for *_, text in enough.diagram.models]
+    assert names[0].startswith("a 1.")
+    assert names[-1] == "d 4.00"
+    # Demšar 2006, table 5: q of 4 models is 2.569
+    difference = 2.569 * np.sqrt(4 * 5 / (6 * 5))
+    start, end = (x for x, rank in enough.diagram.ticks if rank in (1, 4))
+    assert enough.diagram.difference == pytest.approx((end - start) / 3 * difference, rel=1e-3)
+
+
+def test_bars_join_what_no_longer_bar_joins():
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        ranks = sorted(rng.uniform(1, 8, 8))
+        joined = {(i, j) for i, j in combinations(range(8), 2) if ranks[j] - ranks[i] < 1.5}
+        longest = {
+            (i, j)
+            for i, j in joined
+            if not any((a, b) != (i, j) and a <= i and j <= b for a, b in joined)
+        }
+        assert set(cliques(ranks, 1.5)) == longest
+
+
+def test_free_models_have_a_place_on_a_logarithmic_axis(stress):
+    (_, unit, size), (_, _, latency) = stress.costs
+    assert unit == "parameters"
+    places = {mark.point.name: mark for mark in size.marks}
+    assert places["majority"].x == places["time"].x == size.zero
+    assert places["cnn"].x > size.zero
+    assert {m.point.name for m in latency.marks} >= {"cnn", "lstm"}
+    assert "lda" not in {m.point.name for m in latency.marks}
+    assert scatter([]) is None
+
+
+def test_numbers_read_as_they_are():
+    assert number(-0.0001).text == "0.000"
+    assert number(-0.25).text == "\N{MINUS SIGN}0.250"
+    assert number(float("nan")) == Cell("\N{EN DASH}", None)
+    assert p_value(2.5e-7) == Cell("< 0.0001", 2.5e-7)
+    assert p_value(0.0042).text == "0.0042"
+
+
+def test_the_command_needs_no_torch():
+    told = "import benchmark.commands.report, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
