@@ -109,10 +109,10 @@ def test_run_that_another_runner_finished_meanwhile_is_not_done_again(
     sent = []
     send = runner._send
 
-    def send_while_another_finishes(worker):
-        sent.append(worker.run)
+    def send_while_another_finishes(worker, run, last):
+        sent.append(run)
         Store(tmp_path).save(Result(second, "done", {"P": {"macro_f1": 0.5}}))
-        send(worker)
+        send(worker, run, last)
 
     monkeypatch.setattr(runner, "_send", send_while_another_finishes)
     told: list[Finished] = []
