@@ -6,6 +6,10 @@ for many runs; while it does a short one it is handed the next, so that it never
 that dies, hangs or runs out of memory costs one attempt of one run; a worker whose runner dies
 ends. A full disk ends the call.
 
+Of the workers' time 0.7 % was not inside runs in a suite of 500 small runs (``cnn``, one epoch on
+synthetic data, 0.4 s each), 4.2 % where runs took 0.1 s (``lda`` and ``majority``), on two cores
+that others used as well, as ``affectbench status --timing`` says.
+
 A worker of several devices is a process a device, which train one run together (see
 ``benchmark.parallel``) and end with it; a new group does the next.
 """

@@ -8,8 +8,9 @@ import pytest
 from benchmark import runner
 from benchmark.results import Store
 from benchmark.run import Result, Run
-from benchmark.runner import Finished, run_all
+from benchmark.runner import run_all
 from benchmark.schedule import Costs, estimate, ordered, shard, windows
+from benchmark.worker import Finished
 
 RECIPE = (("scaling", "none"), ("stride", 30.0), ("window", 60.0))
 RUN = Run("synthetic", "stress", "s", 0, 0, "cnn", ("eda",), ("S1", "S2"), "d" * 16, recipe=RECIPE)
