@@ -23,13 +23,14 @@ import numpy.typing as npt
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import CSVLogger
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store, full_disk, is_full
 from benchmark.run import Result, Run
-from benchmark.tracking import LoggerName, close_logger, make_logger
+from benchmark.tracking import LoggerName
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import digest
@@ -56,8 +57,7 @@ class Places:
         cache: Prepared recordings.
         runs: Results.
         device: ``"cpu"`` or ``"cuda"``.
-        logger: Tracker of learning curves.
-        suite: Name of the suite, for trackers.
+        logger: ``"none"`` keeps no ``metrics.csv``; trackers read it once a run is committed.
     """
 
     data: Path
@@ -65,7 +65,6 @@ class Places:
     runs: Path
     device: str = "cpu"
     logger: LoggerName = "csv"
-    suite: str = "affectbench"
 
     def root(self, dataset: str) -> Path:
         """Folder of a dataset, in whatever case its name is written."""
@@ -307,12 +306,11 @@ def _fit(
     callbacks: list[L.Callback] = [best]
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
-    logger = make_logger(places.logger, run, places.suite, scratch, places.runs)
     trainer = L.Trainer(
         accelerator=places.device,
         devices=1,
         max_epochs=model.recipe.max_epochs,
-        logger=logger or False,
+        logger=False if places.logger == "none" else CSVLogger(scratch, name="", version=""),
         callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -322,10 +320,7 @@ def _fit(
         plugins=[LightningEnvironment()],
         default_root_dir=scratch,
     )
-    try:
-        trainer.fit(model, datamodule=module)
-    finally:
-        close_logger(places.logger, logger)
+    trainer.fit(model, datamodule=module)
     trainer.logger = None  # predicting would write into it
     return trainer, best
 

@@ -18,6 +18,7 @@ from benchmark.run import Run
 from benchmark.runner import Finished, run_all, start_server
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
+from benchmark.tracking import Tracker, make_tracker
 from benchmark.train import Places
 from datamodules import DATAMODULES
 
@@ -40,13 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
         suite = suite.with_recipe(arguments.recipe)
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
-    places = Places(
-        arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
-    )
+    store = Store(arguments.runs)
+    with make_tracker(arguments.logger, arguments.wandb_mode, suite.name, store, _warn) as tracker:
+        return _run(arguments, suite, store, tracker)
+
+
+def _run(arguments: argparse.Namespace, suite: Suite, store: Store, tracker: Tracker) -> int:
+    places = Places(arguments.data, arguments.cache, arguments.runs, logger=arguments.logger)
     devices = _devices(arguments.devices, arguments.jobs_per_device)
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
-    store = Store(arguments.runs)
     asked = shard(plan.runs, *arguments.shard) if arguments.shard else list(plan.runs)
     statuses = {run.id: store.status(run) for run in asked}
     again = ("failed",) if arguments.retry_failed else ()
@@ -64,6 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
+    for run in asked:
+        if statuses[run.id] not in (None, *again):
+            tracker.add(run)
     started, begun, count, busy = time.monotonic(), 0.0, 0, 0.0
 
     def finished(event: Finished) -> None:
@@ -77,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{event.seconds:.1f} s; {_duration(left)} left",
             flush=True,
         )
+        tracker.add(event.run, anew=True)
 
     if todo:
         timeout = arguments.timeout and arguments.timeout * 60
@@ -98,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("when every part is done, affectbench leaderboard writes the leaderboards")
         return _outcome(store, asked, n_left_out)
     boards = write_leaderboards(store, arguments.leaderboards)
+    tracker.add_boards(arguments.leaderboards)
     wanted = {run.board for run in plan.runs}
     for board in boards:
         if board.name in wanted:
@@ -107,6 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.leaderboards}"
     )
     return _outcome(store, asked, n_left_out)
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _print_todo(todo: Sequence[Run], cost: Estimate, workers: int) -> None:
