@@ -68,8 +68,6 @@ class WandbWriter:
         self.project = re.sub(r"[/\\#?%:]", "-", suite)
         self.folder = root / "wandb"
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Files of artifacts that wait to be sent would go to the user's home.
-        os.environ.setdefault("WANDB_DATA_DIR", str(self.folder.absolute() / "data"))
         self._written = {
             path.parent.name.rpartition("-")[2] for path in self.folder.glob(f"*/{TRACKED}")
         }
@@ -102,14 +100,15 @@ class WandbWriter:
                 last["confusion_matrix"] = wandb.Image(draw_confusion(result))
             if last:
                 tracked.log(last, step=max(curves, default=0))
-            tracked.summary.update(found)
+            # The server forgets what is null.
+            tracked.summary.update({n: "null" if v is None else v for n, v in found.items()})
 
         self._write(about, log, exit_code=0 if result.status == "done" else 1)
 
     def write_boards(self, folder: Path) -> None:
-        """Write every table as a table, and all of them with the report as an artifact.
+        """Write every table as a table, and all of them with the report as files.
 
-        Equal leaderboards are written once.
+        Online they are an artifact, too. Equal leaderboards are written once.
         """
         tables, report = sorted(folder.glob("*.csv")), folder / "report.html"
         files = [*tables, *([report] if report.is_file() else [])]
@@ -130,13 +129,18 @@ class WandbWriter:
                 cells = table.astype(object).where(table.notna(), None).to_numpy().tolist()
                 columns = list(table.columns)
                 made = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+                # Otherwise the client makes an artifact of it, with the path of a local file.
+                made.bind_to_run(tracked, f"leaderboards/{name}", 0)
                 tracked.log({f"leaderboards/{name}": made}, step=0)
             if report in files:
                 tracked.log({"report": wandb.Html(report.read_text(), inject=False)}, step=0)
-            artifact = wandb.Artifact("leaderboards", "leaderboards")
+            kept = Path(tracked.dir) / "leaderboards"
+            kept.mkdir()
             for path in files:
-                artifact.add_file(str(path), skip_cache=True)
-            tracked.log_artifact(artifact)
+                shutil.copyfile(path, kept / path.name)
+            tracked.save(f"{kept}/*", base_path=tracked.dir, policy="now")
+            if not tracked.offline:
+                _log_artifact(tracked, kept)
 
         self._write(about, log)
 
@@ -154,6 +158,7 @@ class WandbWriter:
                 return
             except Exception as error:  # whatever the client raises where the server is gone
                 self.mode = "offline"
+                wandb.teardown()  # it would go on trying, and hold the run
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self._warn(
                     f"Weights & Biases: {reason[:200]}. Runs are kept offline from now on; "
@@ -199,6 +204,21 @@ class WandbWriter:
             tracked.finish(exit_code=exit_code)
         (Path(tracked.dir).parent / TRACKED).touch()
         self._written.add(about["id"])
+
+
+def _log_artifact(tracked: wandb.Run, folder: Path) -> None:
+    """Send the files of a folder as an artifact.
+
+    The client sends the local path of each file along; one that leads out of the current folder
+    says too much, then there is no artifact.
+    """
+    local = Path(os.path.relpath(folder))
+    if ".." in local.parts:
+        return
+    artifact = wandb.Artifact("leaderboards", "leaderboards")
+    for path in sorted(local.iterdir()):
+        artifact.add_file(str(path), skip_cache=True, policy="immutable")
+    tracked.log_artifact(artifact)
 
 
 def read_table(text: str) -> tuple[list[str], pd.DataFrame]:

@@ -1,136 +1,519 @@
-"""Trackers: curves are kept where they should be, offline, and nothing private goes along."""
+"""Trackers: what finished runs found arrives whole, whatever the server does, and nothing private."""
 
-import getpass
-import importlib.util
+import ast
+import gzip
 import json
+import re
+import shutil
 import socket
+import struct
+import subprocess
 import sys
+import threading
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-import yaml
+import wandb
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb.proto import wandb_internal_pb2
 
+from benchmark import tracking, wandb_writer
+from benchmark.cli import main
+from benchmark.leaderboard import write_leaderboards
 from benchmark.results import Store
-from benchmark.tracking import LOGGERS, make_logger
+from benchmark.run import Result
+from benchmark.tracking import draw_confusion, make_tracker, mean_scores, read_curves
 from benchmark.train import execute
-from lightning_modules.cnn import CNN
+from benchmark.wandb_writer import read_table, without_folders
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of wandb and tensorboard
+KEY = "0123456789" * 4
+CURVES = {"train_loss", "train_macro_f1", "val_loss", "val_macro_f1"}
+MAIL = "someone@example.org"
 
 
-def one(workshop, tmp_path, logger):
+class Stub:
+    """A server on loopback that speaks as much of W&B's protocol as its client needs.
+
+    Args:
+        lives: Requests that it answers before it closes connections instead; None: all.
+    """
+
+    def __init__(self, lives: int | None = None) -> None:
+        self.lives, self.headers, self.errors = lives, [], []
+        self.queries, self.uploads = [], {}
+        self.streams = defaultdict(dict)
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *given):
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                if stub.lives is not None:
+                    stub.lives -= 1
+                    if stub.lives < 0:
+                        self.close_connection = True
+                        return
+                stub.headers.append(str(self.headers))
+                answer = json.dumps(stub.answer(self.path, body)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_PUT = do_POST
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: self.errors.append(sys.exc_info()[1])
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, path, body):
+        if path == "/graphql":
+            asked = json.loads(body)
+            name = re.search(r"(?:query|mutation) (\w+)", asked["query"])[1]
+            given = asked.get("variables") or {}
+            self.queries.append((name, given))
+            return {"data": getattr(self, name, lambda _: {})(given)}
+        if path.endswith("/file_stream"):
+            run = self.streams[path.split("/")[-2]]
+            sent = json.loads(body)
+            for name, chunk in (sent.get("files") or {}).items():
+                lines = run.setdefault(name, {})
+                for place, line in enumerate(chunk["content"], chunk["offset"]):
+                    lines[place] = json.loads(line)
+            run.update({name: sent[name] for name in ("complete", "exitcode") if name in sent})
+            return {}
+        self.uploads[path] = body
+        return {}
+
+    def everything(self):
+        return json.dumps([self.headers, self.queries, self.streams]).encode() + b"".join(
+            path.encode() + body for path, body in self.uploads.items()
+        )
+
+    def history(self, run_id):
+        return list(self.streams[run_id]["wandb-history.jsonl"].values())
+
+    def summary(self, run_id):
+        return self.streams[run_id]["wandb-summary.json"][0]
+
+    def bucket(self, run_id):
+        """The first word about a run."""
+        return next(v for name, v in self.queries if name == "UpsertBucket" and v["name"] == run_id)
+
+    def config(self, run_id):
+        values = json.loads(self.bucket(run_id)["config"])
+        return {name: part["value"] for name, part in values.items() if name != "_wandb"}
+
+    def Viewer(self, given):
+        viewer = {"id": "u", "entity": "me", "username": "me", "email": "", "flags": "{}"}
+        return {"viewer": {**viewer, "teams": {"edges": []}}}
+
+    def ServerFeaturesQuery(self, given):
+        return {"serverInfo": {"features": []}}
+
+    def UpsertBucket(self, given):
+        project = {"id": "p", "name": given["project"], "entity": {"id": "e", "name": "me"}}
+        empty = {"displayName": None, "description": "", "config": "{}", "sweepName": None}
+        bucket = {"id": given["name"], "name": given["name"], "project": project, **empty}
+        return {"upsertBucket": {"bucket": {**bucket, "historyLineCount": 0}, "inserted": True}}
+
+    def CreateRunFiles(self, given):
+        files = [{"name": n, "uploadUrl": f"{self.url}/{given['run']}/{n}"} for n in given["files"]]
+        return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}
+
+    def ArtifactType(self, given):
+        return {"project": None}
+
+    def CreateArtifact(self, given):
+        name = given["input"]["artifactCollectionName"]
+        artifact = {"id": name, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def CreateArtifactManifest(self, given):
+        file = {"id": "f", "uploadUrl": f"{self.url}/manifests/{given['artifactID']}"}
+        manifest = {"id": "m", "file": {**file, "uploadHeaders": []}}
+        return {"createArtifactManifest": {"artifactManifest": manifest}}
+
+    def CreateArtifactFiles(self, given):
+        nodes = [
+            {
+                "storagePath": file["name"],
+                "uploadUrl": f"{self.url}/artifacts/{file['artifactID']}/{file['name']}",
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": file["artifactID"]},
+            }
+            for file in given["input"]["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def CommitArtifact(self, given):
+        return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "d"}}}
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Starts a stub and points the client to it; the user has a name, a mail and a home."""
+    started = []
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "")  # set by what is tested: so it is put back
+    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "2")
+    monkeypatch.setenv("WANDB_EMAIL", MAIL)
+    monkeypatch.setenv("WANDB_USER_EMAIL", MAIL)
+    monkeypatch.setenv("WANDB_USERNAME", "someone")
+    monkeypatch.setenv("WANDB_PROGRAM", "/secret/program.py")
+    monkeypatch.setenv("WANDB_HOST", "someones-computer")
+
+    def start(lives=None):
+        stub = Stub(lives)
+        started.append(stub)
+        monkeypatch.setenv("WANDB_BASE_URL", stub.url)
+        return stub
+
+    yield start
+    wandb.teardown()
+    for stub in started:
+        stub.close()
+        assert [error for error in stub.errors if not isinstance(error, ConnectionError)] == []
+
+
+@pytest.fixture
+def store(finished, tmp_path):
+    """Real runs: three models, two seeds, four folds."""
+    shutil.copytree(finished.root, tmp_path / "runs")
+    return Store(tmp_path / "runs")
+
+
+def some(store):
+    """Of each model the first run."""
+    return list({result.run.model: result for result in store.results()}.values())
+
+
+def track(store, results, name="wandb", mode="offline", boards=None):
+    """Give results to a tracker; what it warned of."""
+    said = []
+    with make_tracker(name, mode, "small", store, said.append) as tracker:
+        for result in results:
+            tracker.add(result.run)
+        if boards:
+            tracker.add_boards(boards)
+    return said
+
+
+def records(path):
+    """Every record of a ``.wandb`` file: LevelDB's log format, with a header of its own."""
+    data, place, part = path.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while place + 7 <= len(data):
+        room = 2**15 - place % 2**15
+        _, size, kind = struct.unpack("<IHB", data[place : place + 7]) if room >= 7 else (0, 0, 0)
+        if kind == 0:
+            place += room
+            continue
+        part += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # whole, or its last part
+            yield wandb_internal_pb2.Record.FromString(part)
+            part = b""
+
+
+def told(items):
+    """Name and value of each; the client's own, which begin with ``_``, are left out."""
+    named = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
+    return {name: value for name, value in named.items() if not name.startswith("_")}
+
+
+def private(tmp_path):
+    """What must not be found in what is kept or sent."""
+    here = (str(tmp_path), str(Path.cwd()), str(Path.home()), sys.prefix, sys.executable)
+    return (*here, socket.gethostname(), "someones-computer", MAIL, "someone", "/secret", "pytest")
+
+
+def expected_history(store, result):
+    """Rows by epoch, from the CSV by a plain loop; the scores on the last of them."""
+    rows = defaultdict(dict)
+    path = store.folder(result.run) / "metrics.csv"
+    for line in pd.read_csv(path).to_dict("records") if path.is_file() else ():
+        known = {name: line[name] for name in CURVES if not np.isnan(line[name])}
+        rows[int(line["epoch"]) + 1].update({"epoch": int(line["epoch"]) + 1, **known})
+    scores = list(result.scores.values())
+    for name in scores[0]:
+        rows[max(rows, default=0)][f"test_{name}"] = np.mean([score[name] for score in scores])
+    return rows
+
+
+def assert_history(found, store, result):
+    """Rows of numbers by step are those of the run, each once."""
+    wanted = expected_history(store, result)
+    assert [row["_step"] for row in found] == sorted(wanted)
+    for row in found:
+        numbers = {n: v for n, v in row.items() if isinstance(v, int | float) and n[0] != "_"}
+        assert numbers == pytest.approx(wanted[row["_step"]])
+    assert found[-1]["confusion_matrix"]["_type"] == "image-file"
+
+
+def kept(stub, name):
+    """Content of the one file of a run that has this name."""
+    (found,) = [body for path, body in stub.uploads.items() if re.match(f"/\\w{{12}}/{name}$", path)]
+    return found
+
+
+def sent_table(stub, name):
+    """Rows of a table."""
+    return len(json.loads(kept(stub, f"media/table/leaderboards/{name}_.*.json"))["data"])
+
+
+def expected_summary(store, run):
+    """What is in ``result.json``; W&B has no null."""
+    found = json.loads((store.folder(run) / "result.json").read_text())
+    return {name: "null" if value is None else value for name, value in found.items()}
+
+
+def test_curves(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "epoch,step,train_loss,val_loss\n0,3,,0.5\n0,3,0.75,\n1,7,,0.25\n1,7,0.5,\n2,11,,0.125\n"
+    )
+    assert read_curves(path) == {
+        1: {"train_loss": 0.75, "val_loss": 0.5},
+        2: {"train_loss": 0.5, "val_loss": 0.25},
+        3: {"val_loss": 0.125},
+    }
+    assert read_curves(tmp_path / "none.csv") == {}
+
+
+def test_messages_without_folders(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/some one")
+    text = 'File "/opt/a b/x.py", line 3: no /data/secret/S1.pkl, data/deap or https://a.org/b/c'
+    assert without_folders(text).startswith('File "')
+    for word in ("secret", "opt"):
+        assert word not in without_folders(text)
+    assert "S1.pkl, data/deap or https://a.org/b/c" in without_folders(text)
+    assert without_folders("no '/home/some one/data/x.csv'") == "no 'x.csv'"
+
+
+def test_tables_are_read_without_their_head():
+    head, table = read_table("# n = 4\n# a #1\nmodel,score\ncnn #2,\nlda,0.5\n")
+    assert head == ["n = 4", "a #1"]
+    assert table.columns.tolist() == ["model", "score"]
+    assert table.model.tolist() == ["cnn #2", "lda"]
+
+
+@pytest.mark.parametrize("name", ["csv", "none"])
+def test_no_tracker(workshop, tmp_path, name):
     run = workshop.plan(["cnn"], recipes={"cnn": {"max_epochs": 2, "stride": 60.0}})[0]
-    result = execute(run, workshop.places(tmp_path / "runs", logger=logger))
-    assert result.status == "done", result.traceback
-    return run, Store(tmp_path / "runs")
+    assert execute(run, workshop.places(tmp_path / "runs", logger=name)).status == "done"
+    store = Store(tmp_path / "runs")
+    assert track(store, store.results(), name) == []
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {run.board}
+    path = store.folder(run) / "metrics.csv"
+    assert path.is_file() == (name == "csv")
+    if name == "csv":
+        table = pd.read_csv(path)
+        for column in CURVES:  # once an epoch
+            assert table.dropna(subset=column).epoch.tolist() == [0, 1]
 
 
-def test_names():
-    assert LOGGERS == ("csv", "wandb", "tensorboard", "none")
+def test_nothing_is_imported_that_was_not_chosen():
+    writers = {"benchmark.wandb_writer", "benchmark.tensorboard_writer"}
+    for path in Path(tracking.__file__).parent.rglob("*.py"):
+        body = ast.parse(path.read_text()).body
+        names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in body if isinstance(node, ast.ImportFrom)}
+        assert not names & writers, path
+        if f"benchmark.{path.stem}" not in writers:
+            assert not any(re.match(r"wandb|tensorboard|torch.utils.tensorboard", n) for n in names)
 
 
-def test_csv(workshop, tmp_path):
-    run, store = one(workshop, tmp_path, "csv")
-    table = pd.read_csv(store.folder(run) / "metrics.csv")
-    names = {"train_loss", "train_macro_f1", "val_loss", "val_macro_f1"}
-    assert names <= set(table.columns)
-    for name in names:
-        by_epoch = table.dropna(subset=name).set_index("epoch")[name]
-        assert by_epoch.index.tolist() == [0, 1]
-    assert {p.name for p in (tmp_path / "runs").iterdir()} == {run.board}
+def test_confusion_matrix(store):
+    result = next(result for result in store.results() if result.run.model == "lda")
+    counts = np.sum(list(result.confusion.values()), axis=0)
+    picture = draw_confusion(result)
+    n, side = len(counts), picture.shape[0] // (len(counts) + 1)
+    assert picture.shape == ((n + 1) * side, (n + 1) * side, 3)
+    for row in range(n):
+        for column in range(n):
+            red = picture[(row + 1) * side + 3, (column + 1) * side + 3, 0]
+            share = counts[row, column] / counts[row].sum()
+            assert red == pytest.approx(255 - share * (255 - 33), abs=1)
 
 
-def test_none(workshop, tmp_path):
-    run, store = one(workshop, tmp_path, "none")
-    assert not (store.folder(run) / "metrics.csv").exists()
-    assert {p.name for p in (tmp_path / "runs").iterdir()} == {run.board}
+def test_tensorboard(store):
+    assert track(store, some(store), "tensorboard") == []
+    for result in some(store):
+        folder = store.root / "tensorboard" / result.run.folder
+        (path,) = folder.iterdir()
+        assert socket.gethostname() not in path.name
+        found = EventAccumulator(str(folder)).Reload()
+        for name in found.Tags()["scalars"]:
+            wanted = expected_history(store, result)
+            for event in found.Scalars(name):
+                assert event.value == pytest.approx(wanted[event.step].pop(name))
+            for row in wanted.values():
+                assert name not in row or name == "epoch"
+        assert set(mean_scores(result)) <= set(found.Tags()["scalars"])
+        assert CURVES <= set(found.Tags()["scalars"]) or result.run.model != "cnn"
+        (image,) = found.Images("confusion_matrix")
+        assert (image.width, image.height) == draw_confusion(result).shape[:2]
 
 
-def test_none_makes_no_logger(workshop, tmp_path):
-    run = workshop.plan(["cnn"])[0]
-    assert make_logger("none", run, "s", tmp_path, tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
+def test_offline(store, tmp_path, serve):
+    stub = serve()
+    failed = Result(some(store)[0].run, "failed", error=f"no {tmp_path}/data/x", traceback="/a/b")
+    shutil.rmtree(store.folder(failed.run))
+    store.save(failed)
+    assert track(store, some(store)) == []
+    assert stub.headers == [], "the network was touched"
+    for result in some(store):
+        run = result.run
+        (folder,) = (store.root / "wandb").glob(f"offline-run-*-{run.id}")
+        (path,) = folder.glob("*.wandb")
+        found = list(records(path))
+        (asked,) = [record.run for record in found if record.HasField("run")]
+        assert (asked.run_id, asked.project) == (run.id, "small")
+        assert asked.run_group == f"{run.board}/{run.name}"
+        assert {run.dataset, run.task, run.split, run.model, run.kind} == set(asked.tags)
+        assert told(asked.config.update) == json.loads(json.dumps(run.as_dict()))
+        summary = {}
+        for record in found:
+            summary |= told(record.summary.update)
+        wanted = expected_summary(store, run)
+        assert summary.keys() == wanted.keys()
+        if result.status == "failed":
+            assert (summary["error"], summary["traceback"]) == ("no x", "b")
+        else:
+            assert summary == wanted
+        assert found[-1].exit.exit_code == (result.status == "failed")
+        for word in private(tmp_path):
+            assert word.encode() not in path.read_bytes(), word
+        assert {p.suffix for p in (folder / "files").rglob("*") if p.is_file()} <= {".png"}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # tensorboard's own, of protobuf
-def test_tensorboard(workshop, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def test_what_was_kept_offline_can_be_sent(store, tmp_path, serve, monkeypatch):
+    stub = serve()
+    boards = tmp_path / "leaderboards"
+    write_leaderboards(store, boards)
+    (boards / "report.html").write_text("<p>report</p>")
+    results = some(store)
+    assert track(store, results, boards=boards) == []
+    assert stub.headers == []
+    folders = sorted((store.root / "wandb").glob("offline-run-*"))
+    assert len(folders) == len(results) + 1
+    for name in ("EMAIL", "USER_EMAIL", "USERNAME", "PROGRAM", "HOST"):
+        monkeypatch.delenv(f"WANDB_{name}")  # what the user says of himself when he sends them
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    for result in results:
+        assert_history(stub.history(result.run.id), store, result)
+    for path in boards.iterdir():
+        assert kept(stub, f"leaderboards/{path.name}") == path.read_bytes()
+        assert path.suffix == ".html" or sent_table(stub, path.stem) == len(read_table(path.read_text())[1])
+    for word in private(tmp_path):
+        assert word.encode() not in stub.everything(), word
 
-    run, store = one(workshop, tmp_path, "tensorboard")
-    (folder,) = (tmp_path / "runs" / "tensorboard").rglob(run.id.join("**"))
-    assert folder.as_posix().endswith(run.folder)
-    found = EventAccumulator(str(folder)).Reload()
-    assert len(found.Scalars("val_macro_f1")) == 2
-    assert [result.run for result in store.results()] == [run]
 
-
-@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs wandb")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb's own
-def test_wandb_offline(workshop, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr(socket, "gethostname", lambda: "someones-computer")
+def test_a_suite_online(tmp_path, serve, write_suite, monkeypatch, capfd):
+    stub = serve()
+    recipes = {"cnn": {"max_epochs": 1, "stride": 60.0}}
+    suite = write_suite(
+        models=["majority", "cnn"], splits=["subject_k_fold"], folds=2, recipes=recipes
+    )
     monkeypatch.chdir(tmp_path)
-    run, _ = one(workshop, tmp_path, "wandb")
-    (folder,) = (tmp_path / "runs" / "wandb").glob("offline-run-*")
-    assert folder.name.endswith(run.id)
-    (record,) = folder.glob("*.wandb")
-    content = record.read_bytes()
-    assert b"val_macro_f1" in content
-    assert run.data.encode() in content
-    for name in ("dataset", "task", "split", "signals", "subjects", "recipe"):
-        assert f'"{name}"'.encode() in content or name.encode() in content
-    assert not (tmp_path / "wandb").exists()
-    assert sorted(path.name for path in (folder / "files").iterdir()) == []
-    for private in (str(tmp_path), sys.executable, "pytest", "someones-computer"):
-        assert private.encode() not in content, private
+    words = ["run", str(suite), "--logger", "wandb", "--wandb-mode", "online"]
+    assert main(words) == 0
+    assert "wandb" not in capfd.readouterr().err
+    store = Store(tmp_path / "runs")
+    results = list(store.results())
+    assert len(results) == 4
+    for result in results:
+        run = result.run
+        assert_history(stub.history(run.id), store, result)
+        summary = {n: v for n, v in stub.summary(run.id).items() if not n.startswith("_")}
+        assert summary == expected_summary(store, run)
+        assert stub.config(run.id) == json.loads(json.dumps(run.as_dict()))
+        assert stub.bucket(run.id)["groupName"] == f"{run.board}/{run.name}"
+        assert stub.streams[run.id]["exitcode"] == 0
+        (name,) = [n for n in stub.uploads if n.startswith(f"/{run.id}/") and n.endswith(".png")]
+        (tmp_path / "sent.png").write_bytes(stub.uploads[name])
+        with Image.open(tmp_path / "sent.png") as sent:
+            assert np.array_equal(np.asarray(sent), draw_confusion(result))
+    for path in (tmp_path / "leaderboards").iterdir():
+        assert stub.uploads[f"/artifacts/leaderboards/{path.name}"] == path.read_bytes()
+        assert kept(stub, f"leaderboards/{path.name}") == path.read_bytes()
+        assert sent_table(stub, path.stem) == len(read_table(path.read_text())[1])
+    for word in private(tmp_path):
+        assert word.encode() not in stub.everything(), word
+    before = len(stub.headers)
+    assert main(words) == 0  # nothing is new
+    assert len(stub.headers) - before <= 1, "written again"  # the key is checked
 
 
-@pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="needs wandb")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb's own
-def test_runs_of_one_process_are_runs_of_their_own_in_wandb(workshop, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.chdir(tmp_path)
-    runs = workshop.plan(["cnn"], recipes={"cnn": {"max_epochs": 1, "stride": 60.0}})[:3]
-    places = workshop.places(tmp_path / "runs", logger="wandb")
-    with monkeypatch.context() as patch:
-        patch.setattr(CNN, "validation_step", lambda self, batch, batch_idx: 1 / 0)
-        assert execute(runs[0], places).status == "failed"
-    for run in runs[1:]:
-        result = execute(run, places)
-        assert result.status == "done", result.traceback
-    for run in runs:
-        (folder,) = (tmp_path / "runs" / "wandb").glob(f"offline-run-*-{run.id}")
-        content = b"".join(path.read_bytes() for path in folder.glob("*.wandb"))
-        assert run.id.encode() in content
-        assert (b"val_macro_f1" in content) == (run is not runs[0])
+@pytest.mark.parametrize("lives", [0, 1, 4, 12, 16, 20])
+def test_a_server_that_dies(store, serve, monkeypatch, lives, capfd):
+    stub = serve(lives)
+    monkeypatch.setattr(wandb_writer, "INIT_TIMEOUT", 1.0)
+    monkeypatch.setattr(wandb_writer, "FINISH_TIMEOUT", 1.0)
+    before = {path: path.read_bytes() for path in store.root.glob("*/*/*/*")}
+    results = some(store)
+    (warning,) = track(store, results, mode="online")
+    assert "offline" in warning
+    assert "wandb" not in capfd.readouterr().err
+    assert before == {path: path.read_bytes() for path in before}
+    for result in results:
+        offline = list((store.root / "wandb").glob(f"offline-run-*-{result.run.id}"))
+        if offline:
+            assert (offline[0] / "tracked").is_file()
+        else:
+            assert_history(stub.history(result.run.id), store, result)
 
 
-def test_config_is_the_run_and_nothing_else(workshop, tmp_path, monkeypatch):
-    wandb = pytest.importorskip("lightning.pytorch.loggers")
-    seen = {}
-    monkeypatch.setattr(wandb, "WandbLogger", lambda **given: seen.update(given))
-    run = workshop.plan(["cnn"], seeds=(3,))[1]
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    make_logger("wandb", run, "small", tmp_path / "scratch", tmp_path / "kept")
-    import os
-
-    assert os.environ["WANDB_MODE"] == "offline"
-    monkeypatch.delenv("WANDB_MODE")
-    assert seen["config"] == run.as_dict()
-    assert seen["id"] == run.id
-    assert seen["project"] == "affectbench-small"
-    assert seen["name"] == "cnn-1-3"
-    assert seen["save_dir"] == tmp_path / "kept"
-    text = json.dumps(seen["config"]) + yaml.safe_dump(seen["settings"])
-    for private in (str(tmp_path), str(Path.home()), socket.gethostname()):
-        assert private not in text
-    assert getpass.getuser() not in json.dumps(seen["config"])
+def test_no_server(store, serve, monkeypatch):
+    serve().close()
+    monkeypatch.setattr(wandb_writer, "INIT_TIMEOUT", 1.0)
+    (warning,) = track(store, some(store), mode="online")
+    assert "offline" in warning
+    assert len(list((store.root / "wandb").glob("offline-run-*/tracked"))) == 3
 
 
-def test_online_when_the_user_says_so(workshop, tmp_path, monkeypatch):
-    import os
+def test_no_key(store, serve, monkeypatch):
+    stub = serve()
+    monkeypatch.delenv("WANDB_API_KEY")
+    (warning,) = track(store, some(store), mode="online")
+    assert "wandb login" in warning
+    assert stub.headers == []
 
-    wandb = pytest.importorskip("lightning.pytorch.loggers")
-    monkeypatch.setattr(wandb, "WandbLogger", lambda **given: None)
-    monkeypatch.setenv("WANDB_MODE", "online")
-    make_logger("wandb", workshop.plan(["cnn"])[0], "s", tmp_path, tmp_path)
-    assert os.environ["WANDB_MODE"] == "online"
+
+def test_a_run_is_written_once_and_anew_if_it_was_done_again(store, serve):
+    serve()
+    result = some(store)[0]
+    track(store, [result])
+    (first,) = (store.root / "wandb").glob("offline-run-*")
+    (first / "mine").touch()
+    track(store, [result])
+    assert (first / "mine").is_file()
+    with make_tracker("wandb", "offline", "small", store, pytest.fail) as tracker:
+        tracker.add(result.run, anew=True)
+    (second,) = (store.root / "wandb").glob("offline-run-*")
+    assert not (second / "mine").is_file()
+    assert (second / "tracked").is_file()
