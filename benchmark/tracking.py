@@ -145,7 +145,6 @@ def make_tracker(
         warn: Told at most once of what goes wrong, once that it is offline.
     """
 
-
     def make_wandb() -> Writer:
         # Read when wandb is imported: reports on itself go to its makers only if one asks for it.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -167,12 +166,11 @@ def read_curves(path: Path) -> dict[int, dict[str, float]]:
     """What Lightning's CSV logger wrote: values by name, by epoch from 1; empty without a file."""
     if not path.is_file():
         return {}
-    table = pd.read_csv(path).drop(columns="step").groupby("epoch").last()
-    rows = table.to_dict("index")
-    return {
-        int(epoch) + 1: {name: value for name, value in row.items() if not pd.isna(value)}
-        for epoch, row in rows.items()
-    }
+    curves: dict[int, dict[str, float]] = {}
+    for row in pd.read_csv(path).drop(columns="step").to_dict("records"):
+        values = {str(name): float(value) for name, value in row.items() if not pd.isna(value)}
+        curves.setdefault(int(values.pop("epoch")) + 1, {}).update(values)
+    return curves
 
 
 def mean_scores(result: Result) -> dict[str, float]:

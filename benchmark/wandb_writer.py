@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import wandb
 
+import wandb
 from benchmark.run import Result, Run
 from benchmark.tracking import WandbMode, draw_confusion, mean_scores, plain
 
@@ -48,6 +48,24 @@ FOLDERS = re.compile(r"(?<![\w:./])(?:/[^/\s\"'<>:,;()\[\]]+)+/")
 """The folders of an absolute path."""
 
 
+class _Listener:
+    """Hears what the client would write on the terminal.
+
+    That the server refuses data for good is told there and nowhere else.
+    """
+
+    def __init__(self) -> None:
+        self.refused = False
+
+    def info(self, msg: str) -> None:
+        """Not of interest."""
+
+    def warning(self, msg: str) -> None:
+        self.refused |= "Fatal error while uploading" in msg
+
+    error = warning
+
+
 class WandbWriter:
     """Writes runs with the client of Weights & Biases.
 
@@ -71,6 +89,7 @@ class WandbWriter:
         self._written = {
             path.parent.name.rpartition("-")[2] for path in self.folder.glob(f"*/{TRACKED}")
         }
+        self._client = _Listener()
         self._ready = False
 
     def has(self, run: Run) -> bool:
@@ -126,9 +145,11 @@ class WandbWriter:
 
         def log(tracked: wandb.Run) -> None:
             for name, (_, table) in read.items():
-                cells = table.astype(object).where(table.notna(), None).to_numpy().tolist()
-                columns = list(table.columns)
-                made = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+                cells: list[Any] = (
+                    table.astype(object).where(table.notna(), None).to_numpy().tolist()
+                )
+                columns: list[str | int] = list(table.columns)
+                made: Any = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
                 # Otherwise the client makes an artifact of it, with the path of a local file.
                 made.bind_to_run(tracked, f"leaderboards/{name}", 0)
                 tracked.log({f"leaderboards/{name}": made}, step=0)
@@ -159,9 +180,9 @@ class WandbWriter:
             except Exception as error:  # whatever the client raises where the server is gone
                 self.mode = "offline"
                 wandb.teardown()  # it would go on trying, and hold the run
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
                 self._warn(
-                    f"Weights & Biases: {reason[:200]}. Runs are kept offline from now on; "
+                    f"Weights & Biases: {reason}. Runs are kept offline from now on; "
                     f"wandb sync {self.folder}/offline-run-* sends them"
                 )
         self._write_in("offline", about, log, exit_code)
@@ -170,7 +191,9 @@ class WandbWriter:
         """Find the user's key without asking, and have the server check it."""
         if self._ready:
             return
-        wandb.setup(settings=wandb.Settings(mode="online", **QUIET, **PRIVATE))
+        settings = wandb.Settings(mode="online", **QUIET, **PRIVATE)
+        wandb.setup(settings=settings)
+        wandb.termsetup(settings, self._client)
         if not wandb.login(prompt=False, verify=True):
             raise ConnectionError("no key of the user was found; wandb login asks for one")
         self._ready = True
@@ -202,6 +225,8 @@ class WandbWriter:
             log(tracked)
         finally:
             tracked.finish(exit_code=exit_code)
+        if mode == "online" and self._client.refused:
+            raise ConnectionError("the server refused what it was sent")
         (Path(tracked.dir).parent / TRACKED).touch()
         self._written.add(about["id"])
 
