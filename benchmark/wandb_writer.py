@@ -183,7 +183,7 @@ class WandbWriter:
                 reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
                 self._warn(
                     f"Weights & Biases: {reason}. Runs are kept offline from now on; "
-                    f"wandb sync {self.folder}/offline-run-* sends them"
+                    f"WANDB_PROGRAM=affectbench wandb sync {self.folder}/offline-run-* sends them"
                 )
         self._write_in("offline", about, log, exit_code)
 
