@@ -148,7 +148,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="I/N",
         help="only the I-th of N parts of the runs; write no leaderboards",
     )
-    how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
+    how.add_argument(
+        "--logger",
+        choices=["csv", "wandb", "tensorboard", "none"],
+        default="csv",
+        help="where learning curves and results are tracked besides runs; default: csv",
+    )
+    how.add_argument(
+        "--wandb-mode",
+        choices=["offline", "online", "disabled"],
+        default="offline",
+        help="of --logger wandb; online sends to the server of WANDB_BASE_URL; default: offline",
+    )
     how.add_argument(
         "--deterministic",
         action="store_true",

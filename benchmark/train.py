@@ -24,6 +24,7 @@ import numpy.typing as npt
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import CSVLogger
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
@@ -31,7 +32,7 @@ from benchmark.parallel import Group, Shares, spreads
 from benchmark.probes import PROBES, fit_probe
 from benchmark.results import Store, full_disk, is_full
 from benchmark.run import Result, Run
-from benchmark.tracking import LoggerName, close_logger, make_logger
+from benchmark.tracking import LoggerName
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import digest
@@ -59,8 +60,7 @@ class Places:
         cache: Prepared recordings.
         runs: Results.
         device: ``"cpu"`` or ``"cuda"``.
-        logger: Tracker of learning curves.
-        suite: Name of the suite, for trackers.
+        logger: ``"none"`` keeps no ``metrics.csv``; trackers read it once a run is committed.
         deterministic: Whether torch may use only algorithms that give the same bits each time.
         group: Who trains a run together with this process; None: it works alone.
     """
@@ -70,7 +70,6 @@ class Places:
     runs: Path
     device: str = "cpu"
     logger: LoggerName = "csv"
-    suite: str = "affectbench"
     deterministic: bool = False
     group: Group | None = None
 
@@ -392,8 +391,7 @@ def _fit(
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     first = group is None or not group.rank
-    tracker: LoggerName = places.logger if first else "none"
-    logger = make_logger(tracker, run, places.suite, scratch, places.runs)
+    curves = first and places.logger != "none"
     common: dict[str, Any] = {
         "accelerator": places.device,
         "enable_checkpointing": False,
@@ -416,15 +414,12 @@ def _fit(
         **common,
         **(group.trainer_arguments(places.device) if group else alone),
         max_epochs=model.recipe.max_epochs,
-        logger=logger or False,
+        logger=CSVLogger(scratch, name="", version="") if curves else False,
         callbacks=callbacks,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-    try:
-        trainer.fit(model, datamodule=module)
-    finally:
-        close_logger(tracker, logger)
+    trainer.fit(model, datamodule=module)
     epochs = trainer.current_epoch, best.epoch
     if group:
         group.part()

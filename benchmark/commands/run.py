@@ -20,7 +20,9 @@ from benchmark.run import Run
 from benchmark.runner import run_all, start_server
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
+from benchmark.tracking import Tracker, make_tracker
 from benchmark.train import Places
+from benchmark.worker import Finished
 from datamodules import DATAMODULES
 
 Round = tuple[Sequence[Run], int, Callable[..., list[Run]]]
@@ -31,11 +33,17 @@ Rounds = Callable[[Sequence[Run], Store, Connection | None], Iterator[Round]]
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the runs of a suite that are not done yet, and write the leaderboards."""
-    with _engine(arguments) as (slots, rounds):
-        return _run(arguments, slots, rounds)
+    suite = _suite(arguments)
+    store = Store(arguments.runs)
+    with (
+        _engine(arguments) as (slots, rounds),
+        make_tracker(arguments.logger, arguments.wandb_mode, suite.name, store, _warn) as tracker,
+    ):
+        return _run(arguments, suite, store, tracker, slots, rounds)
 
 
-def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) -> int:
+def _suite(arguments: argparse.Namespace) -> Suite:
+    """What was asked for."""
     suite = Suite.load(arguments.suite).narrowed(
         datasets=arguments.dataset,
         tasks=arguments.task,
@@ -51,17 +59,26 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
         suite = suite.with_recipe(arguments.recipe)
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
+    return suite
+
+
+def _run(
+    arguments: argparse.Namespace,
+    suite: Suite,
+    store: Store,
+    tracker: Tracker,
+    slots: Sequence[str],
+    rounds: Rounds,
+) -> int:
     places = Places(
         arguments.data,
         arguments.cache,
         arguments.runs,
         logger=arguments.logger,
-        suite=suite.name,
         deterministic=arguments.deterministic,
     )
     prepared = _prepared(suite, places, arguments.strict)
     plan = expand(suite, prepared)
-    store = Store(arguments.runs)
     asked = shard(plan.runs, *arguments.shard) if arguments.shard else list(plan.runs)
     statuses = {run.id: store.status(run) for run in asked}
     again = ("failed",) if arguments.retry_failed else ()
@@ -79,11 +96,19 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
     todo = ordered(todo, costs)
     store.save_plan(list(plan.runs))
     store.note_cells(plan.notes, plan.not_applicable)
+    for run in asked:
+        if statuses[run.id] not in (None, *again):
+            tracker.add(run)
     if todo:
         timeout = arguments.timeout and arguments.timeout * 60
         end = arguments.max_hours and time.monotonic() + arguments.max_hours * 3600
         progress = Progress(asked, todo, statuses, costs, len(slots))
         shown, left, most = Shown(progress, slots), [], 1
+
+        def finished(event: Finished) -> None:
+            shown.finished(event)
+            tracker.add(event.run, anew=True)
+
         with shown.shown() as output:
             for part, size, do in rounds(todo, store, output):
                 progress.workers = min(size, len(part))
@@ -91,7 +116,7 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
                 left += do(
                     part,
                     places,
-                    finished=shown.finished,
+                    finished=finished,
                     timeout=timeout,
                     max_seconds=end and end - time.monotonic(),
                     costs=costs,
@@ -115,6 +140,7 @@ def _run(arguments: argparse.Namespace, slots: Sequence[str], rounds: Rounds) ->
         print("when every part is done, affectbench leaderboard writes the leaderboards")
         return _outcome(store, asked, n_left_out)
     boards = write_leaderboards(store, arguments.leaderboards)
+    tracker.add_boards(arguments.leaderboards)
     wanted = {run.board for run in plan.runs}
     for board in boards:
         if board.name in wanted:
@@ -160,6 +186,10 @@ def _engine(arguments: argparse.Namespace) -> Iterator[tuple[Sequence[str], Roun
     with Cluster(address, names, jobs, own) as cluster:
         size = cluster.slots()
         yield ["cpu"] * size, lambda todo, *_: iter([(todo, size, cluster.run_all)])
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _print_todo(todo: Sequence[Run], cost: Estimate, workers: int) -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from datamodules.batch import LENGTH, Batch, Inputs
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output
+from lightning_modules.distillation.losses import divergence
 
 CACHED_FLOATS = 2**26
 """Embeddings of all training windows are kept up to this size, 256 MiB; beyond it they are computed
@@ -142,6 +143,7 @@ class Distiller(EmotionClassifier):
         self.teacher_logits: Tensor
         """What the teachers say of each training window, shape (N, K)."""
         self._embeddings: Tensor | None = None
+        self._taught: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
     @property
     def student(self) -> EmotionClassifier:
@@ -213,7 +215,12 @@ class Distiller(EmotionClassifier):
         output = self(batch.signals)
         if not self.training:
             return F.cross_entropy(output.logits, batch.target), output.logits
+        self._taught.append((output.logits.detach(), batch.target, batch.row))
         return self.distillation_loss(batch, output) + self.penalty(), output.logits
+
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+        self._log_terms()
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -287,6 +294,21 @@ class Distiller(EmotionClassifier):
         if self._embeddings is not None:
             return self._embeddings[rows]
         return self.ask(batch.signals, rows).embedding
+
+    def _log_terms(self) -> None:
+        """Log how far the student is from the labels and from its teachers, once an epoch.
+
+        These are the two terms that all losses here are made of, without a method's own factors
+        and temperature, so that the curves of distillers can be compared: mean cross-entropy, and
+        mean Kullback-Leibler divergence from the teachers where what they say stays the same.
+        """
+        logits, targets, rows = zip(*self._taught, strict=True)
+        self._taught.clear()
+        said = torch.cat(logits)
+        self.log("train_cross_entropy", F.cross_entropy(said, torch.cat(targets)))
+        if hasattr(self, "teacher_logits"):
+            taught = self.teacher_logits[torch.cat(rows)]
+            self.log("train_divergence", divergence(said, taught).mean())
 
     def _owners(self) -> Tensor:
         """Position of the teacher that answers for each training window, shape (N,)."""

@@ -1,10 +1,15 @@
 """Small synthetic worlds: four people, eight phases of one score unit each."""
 
 import dataclasses
+import shutil
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -14,6 +19,7 @@ from benchmark.plan import expand
 from benchmark.results import Store
 from benchmark.run import Run
 from benchmark.suite import Suite
+from benchmark.tracking import make_tracker
 from benchmark.train import Places, execute
 
 OPTIONS = {"n_subjects": 4, "phase": 60.0}
@@ -80,3 +86,48 @@ def write_suite(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def store(finished: Store, tmp_path: Path) -> Store:
+    """A copy of the finished runs that may be written to."""
+    shutil.copytree(finished.root, tmp_path / "runs")
+    return Store(tmp_path / "runs")
+
+
+CURVES = {"train_loss", "train_macro_f1", "val_loss", "val_macro_f1"}
+
+
+def some(store):
+    """Of each model the first run."""
+    return list({result.run.model: result for result in store.results()}.values())
+
+
+def track(store, results, name="wandb", mode="offline", boards=None, anew=False):
+    """Give results to a tracker; what it warned of."""
+    said = []
+    with make_tracker(name, mode, "small", store, said.append) as tracker:
+        for result in results:
+            tracker.add(result.run, anew)
+        if boards:
+            tracker.add_boards(boards)
+    return said
+
+
+def expected_history(store, result):
+    """Rows by epoch, from the CSV by a plain loop; the scores on the last of them."""
+    rows = defaultdict(dict)
+    path = store.folder(result.run) / "metrics.csv"
+    for line in pd.read_csv(path).to_dict("records") if path.is_file() else ():
+        known = {name: line[name] for name in CURVES if not np.isnan(line[name])}
+        rows[int(line["epoch"]) + 1].update({"epoch": int(line["epoch"]) + 1, **known})
+    scores = list(result.scores.values())
+    for name in scores[0]:
+        rows[max(rows, default=0)][f"test_{name}"] = np.mean([score[name] for score in scores])
+    return rows
+
+
+@pytest.fixture
+def tracked() -> SimpleNamespace:
+    """What tests of trackers share."""
+    return SimpleNamespace(CURVES=CURVES, some=some, track=track, expected_history=expected_history)

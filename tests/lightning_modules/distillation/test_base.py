@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import rel_entr
+from sklearn.metrics import log_loss
 from torch.nn import functional as F
 
 from datamodules.batch import LENGTH, SignalSpec
@@ -52,6 +54,25 @@ def test_it_trains_the_students_own_network_and_leaves_teachers_as_they_are(name
     assert trainer.current_epoch == 2
     for metric in ("train_loss", "train_macro_f1", "val_loss", "val_macro_f1"):
         assert torch.isfinite(trainer.callback_metrics[metric])
+
+
+@pytest.mark.parametrize("name", ["soft_targets", "label_smoothing"])
+def test_the_curves_have_the_terms_of_the_loss(name, distilling):
+    student, teacher = distilling.pair(recipe=replace(distilling.RECIPE, batch_size=64))
+    module = distilling.made_up(batch_size=64)  # one step, so all is said with the first weights
+    batch = module.train_dataloader().dataset[torch.arange(64)]
+    with torch.no_grad():
+        said = student.train()(batch.signals).logits.double().softmax(dim=1).numpy()
+        taught = teacher.model.eval()(batch.signals).logits.double().softmax(dim=1).numpy()
+    trainer = distilling.fit(built(name, student, teacher), module, 1)
+    found = {n: float(value) for n, value in trainer.callback_metrics.items()}
+    target = batch.target.numpy()
+    assert found["train_cross_entropy"] == pytest.approx(log_loss(target, said), rel=1e-5)
+    if DISTILLERS[name].n_teachers:
+        wanted = rel_entr(taught, said).sum(axis=1).mean()
+        assert found["train_divergence"] == pytest.approx(wanted, rel=1e-4)
+    else:
+        assert "train_divergence" not in found
 
 
 @pytest.mark.parametrize("name", TAUGHT)
