@@ -43,6 +43,8 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-lear
 """Packages whose versions numbers may depend on."""
 SIDE_FILES = ("metrics.csv", "model.ckpt")
 """What is kept of a run besides its predictions, its log and its result."""
+CHUNK = 20
+"""Batches in a step of the Trainer, whose own work a step is half that of a small network."""
 SELECTION = "val_macro_f1"
 """What chooses the epoch."""
 
@@ -257,6 +259,7 @@ def make_datamodule(
             "scaling": recipe.scaling,
             "batch_size": recipe.batch_size,
             "oversample": recipe.balance == "oversample",
+            "chunk": 1 if run.distiller else CHUNK,  # a distiller may step as it likes
         }
     return DATAMODULES[run.dataset](
         places.root(run.dataset),

@@ -23,6 +23,8 @@ from datamodules.splits import SUBJECT_SPLITS, Split, SplitName, split_subjects,
 from datamodules.tasks import LabelRule, RatingTask, Task
 from datamodules.windows import (
     BatchRows,
+    ChunkDataset,
+    ChunkRows,
     Padding,
     Scaling,
     WindowDataset,
@@ -77,6 +79,8 @@ class EmotionDataModule(L.LightningDataModule):
         oversample: Repeat training windows of rarer classes, drawn at random, until all classes
             have as many as the most frequent one.
         batch_size: Windows in a batch.
+        chunk: Batches that a training or validation step is given at once, as a Chunk, unless they
+            are streamed; 1: a Batch each, as any LightningModule expects.
         num_workers: Processes that gather batches when the recordings do not fit on the device.
         seed: Chooses validation subjects and shuffles.
         cache_dir: Where prepared recordings are kept.
@@ -134,6 +138,7 @@ class EmotionDataModule(L.LightningDataModule):
         without: Sequence[str] = (),
         oversample: bool = False,
         batch_size: int = 64,
+        chunk: int = 1,
         num_workers: int = 0,
         seed: int = 0,
         cache_dir: Path = Path("cache"),
@@ -174,6 +179,7 @@ class EmotionDataModule(L.LightningDataModule):
         self.oversample = oversample
         self.scaling_name = scaling
         self.batch_size = batch_size
+        self.chunk = chunk
         self.num_workers = num_workers
         self.seed = seed
         self.folder = cache_dir / self.key()
@@ -401,12 +407,12 @@ class EmotionDataModule(L.LightningDataModule):
         """Windows of a part, in order of subject, session and time."""
         return self.grid(part).take(self.rows[part])
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         generator = torch.Generator().manual_seed(self.seed)
-        return self._loader("train", generator)
+        return self._loader("train", generator, self.chunk)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader("val", None)
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader("val", None, self.chunk)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._loader("test", None)
@@ -433,15 +439,22 @@ class EmotionDataModule(L.LightningDataModule):
             self.mask,
         )
 
-    def _loader(self, part: Part, generator: torch.Generator | None) -> DataLoader[Batch]:
+    def _loader(
+        self, part: Part, generator: torch.Generator | None, chunk: int = 1
+    ) -> DataLoader[Any]:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         resident = device.type == "cuda" and self._fits(device)
         streams = device.type == "cuda" and not resident
         dataset = self.dataset(part, device if resident else None)
+        rows = BatchRows(len(dataset), self.batch_size, generator)
+        if chunk > 1 and not streams:
+            return DataLoader(
+                ChunkDataset(dataset), batch_size=None, sampler=ChunkRows(rows, chunk)
+            )
         return DataLoader(
             dataset,
             batch_size=None,
-            sampler=BatchRows(len(dataset), self.batch_size, generator),
+            sampler=rows,
             num_workers=self.num_workers if streams else 0,
             pin_memory=streams,
         )
