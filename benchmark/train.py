@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
@@ -311,10 +312,31 @@ def _fit(
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     logger = make_logger(places.logger, run, places.suite, scratch, places.runs)
-    trainer = L.Trainer(
-        accelerator=places.device,
+    trainer = lean_trainer(places.device, model.recipe.max_epochs, logger, callbacks, scratch)
+    try:
+        trainer.fit(model, datamodule=module)
+    finally:
+        close_logger(places.logger, logger)
+    trainer.logger = None  # predicting would write into it
+    return trainer, best
+
+
+def lean_trainer(
+    device: str, max_epochs: int, logger: Logger | None, callbacks: list[L.Callback], folder: Path
+) -> L.Trainer:
+    """A Trainer without whatever costs time and changes no number.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+        max_epochs: At most.
+        logger: Told once an epoch; None: none is.
+        callbacks: And no others.
+        folder: For what a Trainer may write.
+    """
+    return L.Trainer(
+        accelerator=device,
         devices=1,
-        max_epochs=model.recipe.max_epochs,
+        max_epochs=max_epochs,
         logger=logger or False,
         callbacks=callbacks,
         enable_checkpointing=False,
@@ -323,14 +345,8 @@ def _fit(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         plugins=[LightningEnvironment()],
-        default_root_dir=scratch,
+        default_root_dir=folder,
     )
-    try:
-        trainer.fit(model, datamodule=module)
-    finally:
-        close_logger(places.logger, logger)
-    trainer.logger = None  # predicting would write into it
-    return trainer, best
 
 
 def score_units(

@@ -1,0 +1,85 @@
+"""Rows of the table, and how things are timed."""
+
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Args:
+        what: Is measured.
+        against: What it is compared with.
+        ours: Seconds, bytes or whatever ``unit`` says.
+        theirs: The same of the other.
+        reach: The aim, in words.
+        reached: Whether it is.
+        ratio: Theirs by ours for what should be sooner, ours by theirs for what may cost more.
+    """
+
+    what: str
+    against: str
+    ours: str
+    theirs: str
+    ratio: str
+    reach: str
+    reached: bool
+
+
+HEAD = Row("what", "against", "ours", "theirs", "ratio", "reach", True)
+
+
+def show(row: Row) -> str:
+    verdict = "" if row is HEAD else ("reached" if row.reached else "MISSED")
+    return (
+        f"{row.what:<46}{row.against:<42}{row.ours:>14}{row.theirs:>14}{row.ratio:>9}  "
+        f"{row.reach:<10}{verdict}"
+    )
+
+
+def machine() -> str:
+    """Processor, cores, load of others, versions."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    load = os.getloadavg()[0]
+    return (
+        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
+        f"load {load:.1f}; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"lightning {lightning.__version__}"
+    )
+
+
+def side_by_side(
+    ours: Callable[[], float], theirs: Callable[[], float], repeats: int
+) -> tuple[float, float, float]:
+    """Medians of both in turn, and the median of the ratios of neighbours."""
+    pairs = [(ours(), theirs()) for _ in range(repeats)]
+    first, second = zip(*pairs, strict=True)
+    ratio = statistics.median(a / b for a, b in pairs)
+    return statistics.median(first), statistics.median(second), ratio
+
+
+def call(words: Sequence[str], **environment: str) -> tuple[float, float]:
+    """Seconds by the clock and CPU seconds of a process."""
+    start, before = time.perf_counter(), _children()
+    subprocess.run(
+        words, check=True, capture_output=True, env={**os.environ, **environment}, text=True
+    )
+    return time.perf_counter() - start, _children() - before
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
