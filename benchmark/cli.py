@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
         help="only the I-th of N parts of the runs; write no leaderboards",
     )
     how.add_argument("--logger", choices=["csv", "wandb", "tensorboard", "none"], default="csv")
+    how.add_argument("--profile", action="store_true", help="say where the time of runs goes")
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
     how.add_argument("--dry-run", action="store_true", help="say what would be done")

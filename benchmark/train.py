@@ -24,11 +24,13 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
 from benchmark.probes import PROBES, fit_probe
-from benchmark.results import Store, full_disk, is_full
+from benchmark.profiling import PROFILE, REST, Stopwatch
+from benchmark.results import Store, full_disk, is_full, write_text
 from benchmark.run import Result, Run
 from benchmark.tracking import LoggerName, close_logger, make_logger
 from datamodules import DATAMODULES
@@ -61,6 +63,7 @@ class Places:
         device: ``"cpu"`` or ``"cuda"``.
         logger: Tracker of learning curves.
         suite: Name of the suite, for trackers.
+        profile: Whether each run leaves a file of where its time went.
     """
 
     data: Path
@@ -69,6 +72,7 @@ class Places:
     device: str = "cpu"
     logger: LoggerName = "csv"
     suite: str = "affectbench"
+    profile: bool = False
 
     def root(self, dataset: str) -> Path:
         """Folder of a dataset, in whatever case its name is written."""
@@ -120,6 +124,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         DiskFullError: A file could not be written, which is no fault of the run.
     """
     store = Store(places.runs)
+    watch = Stopwatch(places.device == "cuda") if places.profile else PassThroughProfiler()
     common: dict[str, Any] = {
         "run": run,
         "device": _device_name(places.device),
@@ -127,13 +132,13 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         "versions": _versions(),
         "commit": commit(),
     }
-    with tempfile.TemporaryDirectory(prefix="affectbench-") as name:
+    with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
         scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
         scratch.mkdir()
         log, predictions = Path(name) / "log.txt", None
         with _logged(log):
             try:
-                found, predictions = _compute(run, places, scratch)
+                found, predictions = _compute(run, places, scratch, watch)
                 result = Result(status="done", **common, **found)
             except Exception as error:  # whatever it is becomes the run's result
                 if is_full(error):
@@ -148,7 +153,10 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
                     **common,
                 )
         files = (log, *(scratch / name for name in SIDE_FILES))
-        store.save(result, predictions, {path.name: path for path in files if path.is_file()})
+        with watch.profile("store"):
+            store.save(result, predictions, {path.name: path for path in files if path.is_file()})
+    if isinstance(watch, Stopwatch):
+        write_text(store.folder(run) / PROFILE, watch.as_text())
     return result
 
 
@@ -159,14 +167,15 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def _compute(
-    run: Run, places: Places, scratch: Path
+    run: Run, places: Places, scratch: Path, watch: Profiler
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    module = make_datamodule(run, places)
-    module.prepare_data()
-    module.setup()
+    with watch.profile("setup"):
+        module = make_datamodule(run, places)
+        module.prepare_data()
+        module.setup()
     if module.archive.key != run.data:
         raise DatasetCorruptedError(
             f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
@@ -175,18 +184,21 @@ def _compute(
     L.seed_everything(run.seed, workers=True, verbose=False)
     prepared = time.perf_counter()
     if run.model in PROBES:
-        probe = fit_probe(PROBES[run.model], module, run.seed)
-        trained = time.perf_counter()
-        probabilities = probe.predict(module)
+        with watch.profile("probe"):
+            probe = fit_probe(PROBES[run.model], module, run.seed)
+            trained = time.perf_counter()
+            probabilities = probe.predict(module)
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
-        trainer, best = _fit(run, places, scratch, *_taught(run, model, module, places))
+        trainer, best = _fit(run, places, scratch, watch, *_taught(run, model, module, places))
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
-        trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
-        cost = _cost(run, module, model, places.device)
+        with watch.profile("store"):
+            trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
+        with watch.profile("cost of a window"):
+            cost = _cost(run, module, model, places.device)
         found = {
             "parameters": cost.parameters,
             "efficiency": {
@@ -305,14 +317,23 @@ def _cost(run: Run, module: EmotionDataModule, model: EmotionClassifier, device:
 
 
 def _fit(
-    run: Run, places: Places, scratch: Path, model: EmotionClassifier, module: EmotionDataModule
+    run: Run,
+    places: Places,
+    scratch: Path,
+    watch: Profiler,
+    model: EmotionClassifier,
+    module: EmotionDataModule,
 ) -> tuple[L.Trainer, BestEpoch]:
     best = BestEpoch()
     callbacks: list[L.Callback] = [best]
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     logger = make_logger(places.logger, run, places.suite, scratch, places.runs)
-    trainer = lean_trainer(places.device, model.recipe.max_epochs, logger, callbacks, scratch)
+    if isinstance(watch, Stopwatch) and logger:
+        watch.count(logger, "logging", "log_metrics", "save")
+    trainer = lean_trainer(
+        places.device, model.recipe.max_epochs, logger, callbacks, scratch, watch
+    )
     try:
         trainer.fit(model, datamodule=module)
     finally:
@@ -322,7 +343,12 @@ def _fit(
 
 
 def lean_trainer(
-    device: str, max_epochs: int, logger: Logger | None, callbacks: list[L.Callback], folder: Path
+    device: str,
+    max_epochs: int,
+    logger: Logger | None,
+    callbacks: list[L.Callback],
+    folder: Path,
+    profiler: Profiler | None = None,
 ) -> L.Trainer:
     """A Trainer without whatever costs time and changes no number.
 
@@ -332,6 +358,7 @@ def lean_trainer(
         logger: Told once an epoch; None: none is.
         callbacks: And no others.
         folder: For what a Trainer may write.
+        profiler: Told what begins and ends.
     """
     return L.Trainer(
         accelerator=device,
@@ -346,6 +373,7 @@ def lean_trainer(
         log_every_n_steps=1,
         plugins=[LightningEnvironment()],
         default_root_dir=folder,
+        profiler=profiler,
     )
 
 

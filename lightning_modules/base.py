@@ -231,7 +231,7 @@ class EmotionClassifier(L.LightningModule):
         profile = cast(Any, self.trainer).profiler.profile
         optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
         for number, rows in enumerate(batch.rows, start=1):
-            with profile("gather"):
+            with profile("gathering"):
                 one = batch.gather(rows)
             with profile("forward"):
                 loss = self._training_loss(one)

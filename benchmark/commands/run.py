@@ -13,6 +13,7 @@ from benchmark.data import prepare
 from benchmark.leaderboard import write_leaderboards
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
+from benchmark.profiling import summary
 from benchmark.results import Call, Store
 from benchmark.run import Run
 from benchmark.runner import Finished, run_all, start_server
@@ -41,10 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     places = Places(
-        arguments.data, arguments.cache, arguments.runs, logger=arguments.logger, suite=suite.name
+        arguments.data,
+        arguments.cache,
+        arguments.runs,
+        logger=arguments.logger,
+        suite=suite.name,
+        profile=arguments.profile,
     )
     devices = _devices(arguments.devices, arguments.jobs_per_device)
+    before = time.perf_counter()
     prepared = _prepared(suite, places, arguments.strict)
+    preparing = time.perf_counter() - before
     plan = expand(suite, prepared)
     store = Store(arguments.runs)
     asked = shard(plan.runs, *arguments.shard) if arguments.shard else list(plan.runs)
@@ -85,6 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         workers = min(len(devices), len(todo))
         now = time.time()
         store.save_call(Call(arguments.called, begun or now, now, workers, count, busy))
+        if arguments.profile:
+            print(summary(store, todo, preparing))
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "
