@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -306,7 +306,7 @@ class EmotionDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fill the cache."""
-        archive = self._open()
+        archive = self._stored
         for signal in self.chosen:
             archive.join(signal)
 
@@ -314,7 +314,7 @@ class EmotionDataModule(L.LightningDataModule):
         """Split, label and cut windows; check them for leaks; fit the scaling on train."""
         if hasattr(self, "rows"):
             return
-        self.archive = open_archive(self.folder, self._open().subjects)
+        self.archive = open_archive(self.folder, self._stored.subjects)
         self._split_trials()
         members = {part: self.segments_of(part) for part in PARTS}
         if isinstance(self.task, RatingTask):
@@ -467,7 +467,9 @@ class EmotionDataModule(L.LightningDataModule):
         )
         return needed <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
-    def _open(self) -> Archive:
+    @cached_property
+    def _stored(self) -> Archive:
+        """The recordings in the cache; Lightning asks for them before every loop."""
         return Archive(
             self.folder,
             tuple(

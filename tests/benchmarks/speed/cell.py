@@ -21,29 +21,36 @@ SUITE = {
     "models": ["mlp"],
     "seeds": [0],
 }
+CLOCKS = {"wall": 8, "CPU": 4}
+"""How often ours must fit into theirs; two workers halve what the clock says."""
 WORKERS = 2
+MEASURED = 3
+"""Folds that are done their way; the rest would take as long each."""
 
 
 def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         n_folds = _write(folder)
-        theirs, starts = 0.0, []
+        folds, starts = [], []
         script = [sys.executable, defaults.__file__, str(folder)]
-        for fold in range(n_folds):
+        for fold in range(MEASURED):
             began = time.time()
-            theirs += call([*script, str(fold)])[0]
+            folds.append(call([*script, str(fold)]))
             starts.append(float((folder / f"fold {fold}" / "started").read_text()) - began)
-        ours, own_starts = _ours(folder)
-    yield Row(
-        f"cell of {n_folds} folds, mlp, 20 epochs, {WORKERS} workers",
-        "fresh process a fold, Lightning's defaults",
-        f"{ours:.1f} s",
-        f"{theirs:.1f} s",
-        f"{theirs / ours:.1f}x",
-        ">= 8x",
-        theirs >= 8 * ours,
-    )
+        *both, own_starts = _ours(folder)
+    for ours, each, clock in zip(both, zip(*folds, strict=True), CLOCKS, strict=True):
+        theirs = n_folds * median(each)
+        reach = CLOCKS[clock]
+        yield Row(
+            f"cell of {n_folds} folds, mlp, {WORKERS} workers, {clock}",
+            f"process a fold, defaults, {MEASURED} measured",
+            f"{ours:.1f} s",
+            f"{theirs:.1f} s",
+            f"{theirs / ours:.1f}x",
+            f">= {reach}x",
+            theirs >= reach * ours,
+        )
     mine, other = median(own_starts), median(starts)
     yield Row(
         "start of a run in a worker, until it trains",
@@ -82,15 +89,16 @@ def _write(folder: Path) -> int:
     return len(module.subjects)
 
 
-def _ours(folder: Path) -> tuple[float, list[float]]:
-    """Seconds of ``affectbench run``, from an empty cache to the board, and of each run's start."""
+def _ours(folder: Path) -> tuple[float, float, list[float]]:
+    """Of ``affectbench run``, from an empty cache to the board: seconds by the clock, CPU seconds;
+    and seconds of the start of each run but a worker's first."""
     suite, clock = folder / "cell.yaml", folder / "clock"
     suite.write_text(yaml.safe_dump(SUITE))
     words = ["run", str(suite), "--devices", "cpu", "--jobs-per-device", str(WORKERS)]
     for name in ("data", "cache", "runs", "leaderboards"):
         words += [f"--{name}", str(folder / name)]
     command = [sys.executable, "-m", "tests.benchmarks.speed.affectbench", *words]
-    seconds, _ = call(command, **{CLOCK: str(clock)})
+    seconds, computing = call(command, **{CLOCK: str(clock)})
     begun: dict[str, float] = {}
     starts: dict[str, list[float]] = {}
     for line in clock.read_text().splitlines():
@@ -99,4 +107,4 @@ def _ours(folder: Path) -> tuple[float, list[float]]:
             begun[process] = float(moment)
         else:
             starts.setdefault(process, []).append(float(moment) - begun[process])
-    return seconds, [start for own in starts.values() for start in own]
+    return seconds, computing, [start for own in starts.values() for start in own[1:]]
