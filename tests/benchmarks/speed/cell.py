@@ -13,7 +13,7 @@ import yaml
 
 from tests.benchmarks.speed import defaults
 from tests.benchmarks.speed.made_up import CLOCK, RECIPES, MadeUpDataModule
-from tests.benchmarks.speed.table import Row, call
+from tests.benchmarks.speed.table import NO_AIM, Row, call
 
 SUITE = {
     "datasets": ["made_up"],
@@ -21,8 +21,9 @@ SUITE = {
     "models": ["mlp"],
     "seeds": [0],
 }
-CLOCKS = {"wall": 8, "CPU": 4}
-"""How often ours must fit into theirs; two workers halve what the clock says."""
+CLOCKS = ("wall", "CPU")
+REACH = 8
+"""How often ours must fit into theirs by the clock; CPU time has no aim of its own."""
 WORKERS = 2
 MEASURED = 3
 """Folds that are done their way; the rest would take as long each."""
@@ -41,15 +42,14 @@ def rows() -> Iterator[Row]:
         *both, own_starts = _ours(folder)
     for ours, each, clock in zip(both, zip(*folds, strict=True), CLOCKS, strict=True):
         theirs = n_folds * median(each)
-        reach = CLOCKS[clock]
         yield Row(
             f"cell of {n_folds} folds, mlp, {WORKERS} workers, {clock}",
             f"process a fold, defaults, {MEASURED} measured",
             f"{ours:.1f} s",
             f"{theirs:.1f} s",
             f"{theirs / ours:.1f}x",
-            f">= {reach}x",
-            theirs >= reach * ours,
+            f">= {REACH}x" if clock == "wall" else NO_AIM,
+            clock != "wall" or theirs >= REACH * ours,
         )
     mine, other = median(own_starts), median(starts)
     yield Row(

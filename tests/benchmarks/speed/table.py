@@ -16,6 +16,8 @@ from pathlib import Path
 import lightning
 import torch
 
+NO_AIM = "-"
+"""What ``reach`` says of a figure that is only there to be read."""
 PR_SET_CHILD_SUBREAPER = 36
 """Of Linux's prctl.h."""
 
@@ -47,9 +49,11 @@ HEAD = Row("what", "against", "ours", "theirs", "ratio", "reach", True)
 
 
 def show(row: Row) -> str:
-    verdict = "" if row is HEAD else ("reached" if row.reached else "MISSED")
+    verdict = "reached" if row.reached else "MISSED"
+    if row is HEAD or row.reach == NO_AIM:
+        verdict = ""
     return (
-        f"{row.what:<46}{row.against:<42}{row.ours:>14}{row.theirs:>14}{row.ratio:>9}  "
+        f"{row.what:<50}{row.against:<44}{row.ours:>14}{row.theirs:>14}{row.ratio:>9}  "
         f"{row.reach:<10}{verdict}"
     )
 
