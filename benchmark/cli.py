@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="use only algorithms that give the same bits each time, on a GPU too",
     )
+    how.add_argument("--profile", action="store_true", help="say where the time of runs goes")
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
     how.add_argument("--dry-run", action="store_true", help="say what would be done")

@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,33 +22,33 @@ import lightning as L
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
 from benchmark.distill import make_distiller, taught_signals
 from benchmark.efficiency import Efficiency, measure
-from benchmark.parallel import Group, Shares, spreads
+from benchmark.fit import TestedEpochs, fit
+from benchmark.parallel import Group, spreads
 from benchmark.probes import PROBES, fit_probe
-from benchmark.results import Store, full_disk, is_full
+from benchmark.profiling import PROFILE, REST, Stopwatch
+from benchmark.results import Store, full_disk, is_full, write_text
 from benchmark.run import Result, Run
+from benchmark.scoring import score_units
 from benchmark.tracking import LoggerName
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.cache import digest
 from datamodules.errors import DatasetCorruptedError
 from datamodules.protocol import OF_EPOCHS, REPORTED
-from datamodules.windows import WindowIndex
 from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier
-from lightning_modules.metrics import scores
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "affectbench")
 """Packages whose versions numbers may depend on."""
 SIDE_FILES = ("metrics.csv", "model.ckpt")
 """What is kept of a run besides its predictions, its log and its result."""
-SELECTION = "val_macro_f1"
-"""What chooses the epoch."""
+CHUNK = 20
+"""Batches in a step of the Trainer, whose own work a step is half that of a small network."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Places:
         logger: ``"none"`` keeps no ``metrics.csv``; trackers read it once a run is committed.
         deterministic: Whether torch may use only algorithms that give the same bits each time.
         group: Who trains a run together with this process; None: it works alone.
+        profile: Whether each run leaves a file of where its time went.
     """
 
     data: Path
@@ -72,6 +73,7 @@ class Places:
     logger: LoggerName = "csv"
     deterministic: bool = False
     group: Group | None = None
+    profile: bool = False
 
     def group_of(self, run: Run) -> Group | None:
         """Who trains this run; None for one that is trained on one device."""
@@ -84,72 +86,6 @@ class Places:
                 if folder.is_dir() and folder.name.casefold() == dataset.casefold():
                     return folder
         return self.data / dataset
-
-
-class BestEpoch(L.Callback):
-    """Keeps the weights of the epoch with the best score on the validation subjects, in memory.
-
-    The first of equal epochs counts. The weights are put back when fitting ends.
-    """
-
-    def __init__(self) -> None:
-        self.best = -1.0
-        self.epoch = 0
-        self.state: dict[str, torch.Tensor] = {}
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        loss = float(trainer.callback_metrics["val_loss"])
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"expected a finite loss, found {loss} in epoch {trainer.current_epoch + 1}: "
-                "training diverged. Take a lower learning rate."
-            )
-        score = float(trainer.callback_metrics[SELECTION])
-        if score > self.best:
-            self.best, self.epoch = score, trainer.current_epoch + 1
-            self.state = {k: v.detach().clone() for k, v in pl_module.state_dict().items()}
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.load_state_dict(self.state)
-
-
-class TestedEpochs(L.Callback):
-    """Tests a model after every epoch, for the protocol flags that report it.
-
-    Args:
-        model: Is tested; with a distiller, its student.
-        module: Of the model's own signals; its guard refuses without such a flag.
-    """
-
-    def __init__(self, model: EmotionClassifier, module: EmotionDataModule) -> None:
-        self.model, self.module = model, module
-        self.epochs: list[npt.NDArray[np.float64]] = []
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        device = trainer.strategy.root_device
-        windows = self.module.read_early(device)
-        was = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            parts = [
-                self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
-                for rows in torch.arange(len(windows)).split(self.module.batch_size)
-            ]
-        self.model.train(was)
-        self.epochs.append(torch.cat(parts).double().cpu().numpy())
-
-    def reported(self, flags: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Probabilities (N, K) of the epoch with the best macro F1, or of all epochs (E, N, K)."""
-        if "report_mean_over_epochs" in flags:
-            return np.stack(self.epochs)
-        windows = self.module.windows("test")
-        scored = [score_units(self.module, windows, epoch)["scores"] for epoch in self.epochs]
-        means = [np.mean([s["macro_f1"] for s in scores.values()]) for scores in scored]
-        return self.epochs[int(np.argmax(means))]
-
-
-def _moved(signals: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    return {name: signal.to(device) for name, signal in signals.items()}
 
 
 def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Result:
@@ -166,6 +102,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         DiskFullError: A file could not be written, which is no fault of the run.
     """
     store = Store(places.runs)
+    watch = Stopwatch(places.device == "cuda") if places.profile else PassThroughProfiler()
     common: dict[str, Any] = {
         "run": run,
         "device": _device_name(places.device),
@@ -175,13 +112,13 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
         "commit": commit(),
         "deterministic": places.deterministic,
     }
-    with tempfile.TemporaryDirectory(prefix="affectbench-") as name:
+    with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
         scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
         scratch.mkdir()
         log, predictions = Path(name) / "log.txt", None
         with _logged(log), _algorithms(places.deterministic):
             try:
-                found, predictions = _compute(run, places, scratch)
+                found, predictions = _compute(run, places, scratch, watch)
                 result = Result(status="done", **common, **found)
             except Exception as error:  # whatever it is becomes the run's result
                 if is_full(error):
@@ -196,7 +133,10 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Re
                     **common,
                 )
         files = (log, *(scratch / name for name in SIDE_FILES))
-        store.save(result, predictions, {path.name: path for path in files if path.is_file()})
+        with watch.profile("store"):
+            store.save(result, predictions, {path.name: path for path in files if path.is_file()})
+    if isinstance(watch, Stopwatch):
+        write_text(store.folder(run) / PROFILE, watch.as_text())
     return result
 
 
@@ -214,33 +154,38 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def _compute(
-    run: Run, places: Places, scratch: Path
+    run: Run, places: Places, scratch: Path, watch: Profiler
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    module = _ready(run, places)
+    with watch.profile("setup"):
+        module = _ready(run, places)
     prepared = time.perf_counter()
     if run.model in PROBES:
-        probe = fit_probe(PROBES[run.model], module, run.seed)
+        with watch.profile("probe"):
+            probe = fit_probe(PROBES[run.model], module, run.seed)
+            trained = time.perf_counter()
+            probabilities = probe.predict(module)
         trained_on = probe.trained_on
-        trained = time.perf_counter()
-        probabilities = probe.predict(module)
         done = time.perf_counter()
         found: dict[str, Any] = {"parameters": probe.size}
     else:
         model = make_model(run, module)
         trained_on = tuple(module.class_counts().tolist())
         early = [TestedEpochs(model, module)] if set(REPORTED) & set(run.flags) else []
-        trainer, epochs = _fit(run, places, scratch, *_taught(run, model, module, places), early)
+        fitted = _taught(run, model, module, places)
+        trainer, epochs = _fit(run, places, scratch, *fitted, early, watch)
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
         if early:
             probabilities = early[0].reported(run.flags)
         done = time.perf_counter()
-        trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
-        cost = _cost(run, module, model, places.device)
+        with watch.profile("store"):
+            trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
+        with watch.profile("cost of a window"):
+            cost = _cost(run, module, model, places.device)
         found = {
             "parameters": cost.parameters,
             "efficiency": {
@@ -332,6 +277,7 @@ def make_datamodule(
             "scaling": recipe.scaling,
             "batch_size": recipe.batch_size,
             "oversample": recipe.balance == "oversample",
+            "chunk": 1 if run.distiller or places.group_of(run) else CHUNK,  # steps of their own
         }
     return DATAMODULES[run.dataset](
         places.root(run.dataset),
@@ -383,98 +329,17 @@ def _fit(
     model: EmotionClassifier,
     module: EmotionDataModule,
     more: Sequence[L.Callback] = (),
+    watch: Profiler | None = None,
 ) -> tuple[L.Trainer, tuple[int, int]]:
-    """Train; a trainer of one device to test with, the epochs trained, and the one that counts."""
     group = places.group_of(run)
-    best = BestEpoch()
-    callbacks: list[L.Callback] = [best, *more]
-    if model.recipe.patience is not None:
-        callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
-    first = group is None or not group.rank
-    curves = first and places.logger != "none"
-    common: dict[str, Any] = {
-        "accelerator": places.device,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "default_root_dir": scratch,
-    }
-    environment = LightningEnvironment()  # or variables of SLURM's would be believed
-    alone: dict[str, Any] = {
-        "devices": [torch.cuda.current_device()] if places.device == "cuda" else 1,
-        "plugins": [environment],
-    }
+    curves = places.logger != "none" and not (group and group.rank)
+    logger = CSVLogger(scratch, name="", version="") if curves else None
+    if isinstance(watch, Stopwatch) and logger:
+        watch.count(logger, "logging", "log_metrics", "save")
     if group:
         group.join(places.device)
-        callbacks.append(Shares(group.size))
         torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not
-    else:
-        environment.set_global_rank(0)  # SLURM's rank was believed on import: loggers were silent
-    trainer = L.Trainer(
-        **common,
-        **(group.trainer_arguments(places.device) if group else alone),
-        max_epochs=model.recipe.max_epochs,
-        logger=CSVLogger(scratch, name="", version="") if curves else False,
-        callbacks=callbacks,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-    trainer.fit(model, datamodule=module)
-    epochs = trainer.current_epoch, best.epoch
-    if group:
-        group.part()
-        return L.Trainer(**common, **alone, logger=False), epochs
-    trainer.logger = None  # predicting would write into it
-    return trainer, epochs
-
-
-def score_units(
-    module: EmotionDataModule, windows: WindowIndex, probabilities: npt.NDArray[np.float64]
-) -> dict[str, Any]:
-    """Scores of each test subject over score units.
-
-    A unit's probabilities are the mean of its windows'.
-
-    Args:
-        module: Says who the subjects are.
-        windows: The test windows.
-        probabilities: Shape (N, K); of several epochs (E, N, K), whose scores are averaged, with
-            the confusion of the last.
-
-    Returns:
-        ``scores``, ``n_units``, ``units`` and ``confusion`` of a Result.
-    """
-    if probabilities.ndim == 3:
-        epochs = [score_units(module, windows, epoch) for epoch in probabilities]
-        mean = {
-            subject: {
-                name: float(np.mean([epoch["scores"][subject][name] for epoch in epochs]))
-                for name in last
-            }
-            for subject, last in epochs[-1]["scores"].items()
-        }
-        return {**epochs[-1], "scores": mean}
-    keys = np.column_stack([windows.recording, windows.trial, windows.unit])
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), probabilities.shape[1]))
-    np.add.at(sums, inverse.ravel(), probabilities)
-    means = sums / np.bincount(inverse.ravel())[:, None]
-    unit = windows.take(first)
-    found: dict[str, Any] = {"scores": {}, "n_units": {}, "units": {}, "confusion": {}}
-    for subject in np.unique(unit.subject):
-        rows = np.flatnonzero(unit.subject == subject)
-        name = module.subjects[subject]
-        sessions = [module.archive.recordings[row].session for row in unit.recording[rows]]
-        listed = np.column_stack([unit.trial, unit.unit, unit.target])[rows].tolist()
-        confusion = np.zeros((probabilities.shape[1],) * 2, dtype=int)
-        np.add.at(confusion, (unit.target[rows], means[rows].argmax(axis=1)), 1)
-        found["scores"][name] = scores(
-            torch.from_numpy(means[rows]), torch.from_numpy(unit.target[rows])
-        )
-        found["n_units"][name] = len(rows)
-        found["units"][name] = digest([sessions, listed])
-        found["confusion"][name] = confusion.tolist()
-    return found
+    return fit(model, module, places.device, scratch, logger, more, watch, group)
 
 
 @contextmanager

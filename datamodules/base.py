@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -34,6 +34,8 @@ from datamodules.tasks import LabelRule, RatingTask, Task
 from datamodules.windows import (
     EPSILON,
     BatchRows,
+    ChunkDataset,
+    ChunkRows,
     Padding,
     Scaling,
     WindowDataset,
@@ -88,6 +90,8 @@ class EmotionDataModule(L.LightningDataModule):
         oversample: Repeat training windows of rarer classes, drawn at random, until all classes
             have as many as the most frequent one.
         batch_size: Windows in a batch.
+        chunk: Batches that a training or validation step is given at once, as a Chunk, unless they
+            are streamed; 1: a Batch each, as any LightningModule expects.
         num_workers: Processes that gather batches when the recordings do not fit on the device.
         seed: Chooses validation subjects and shuffles.
         cache_dir: Where prepared recordings are kept.
@@ -147,6 +151,7 @@ class EmotionDataModule(L.LightningDataModule):
         without: Sequence[str] = (),
         oversample: bool = False,
         batch_size: int = 64,
+        chunk: int = 1,
         num_workers: int = 0,
         seed: int = 0,
         cache_dir: Path = Path("cache"),
@@ -194,6 +199,7 @@ class EmotionDataModule(L.LightningDataModule):
         self.oversample = oversample
         self.scaling_name = scaling
         self.batch_size = batch_size
+        self.chunk = chunk
         self.num_workers = num_workers
         self.seed = seed
         self.folder = cache_dir / self.key()
@@ -323,7 +329,7 @@ class EmotionDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Fill the cache."""
-        archive = self._open()
+        archive = self._stored
         for signal in self.chosen:
             archive.join(signal)
 
@@ -331,7 +337,7 @@ class EmotionDataModule(L.LightningDataModule):
         """Split, label and cut windows; check them for leaks; fit the scaling on train."""
         if hasattr(self, "rows"):
             return
-        self.archive = open_archive(self.folder, self._open().subjects)
+        self.archive = open_archive(self.folder, self._stored.subjects)
         self._split_trials()
         if "select_on_test" in self.flags:
             trials = self.split.trials
@@ -516,12 +522,12 @@ class EmotionDataModule(L.LightningDataModule):
         """Windows of a part, in order of subject, session and time."""
         return self.grid(part).take(self.rows[part])
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         generator = torch.Generator().manual_seed(self.seed)
-        return self._loader("train", generator)
+        return self._loader("train", generator, self.chunk)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return self._loader("val", None)
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader("val", None, self.chunk)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         return self._loader("test", None)
@@ -553,7 +559,9 @@ class EmotionDataModule(L.LightningDataModule):
             self.mask,
         )
 
-    def _loader(self, part: Part, generator: torch.Generator | None) -> DataLoader[Batch]:
+    def _loader(
+        self, part: Part, generator: torch.Generator | None, chunk: int = 1
+    ) -> DataLoader[Any]:
         if part == "test" and self.trainer and self.trainer.state.fn == TrainerFn.FITTING:
             check_read(self.flags)
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -563,10 +571,15 @@ class EmotionDataModule(L.LightningDataModule):
         share = (0, 1)
         if part == "train" and self.trainer:
             share = self.trainer.global_rank, self.trainer.world_size
+        rows = BatchRows(len(dataset), self.batch_size, generator, share)
+        if chunk > 1 and not streams:
+            return DataLoader(
+                ChunkDataset(dataset), batch_size=None, sampler=ChunkRows(rows, chunk)
+            )
         return DataLoader(
             dataset,
             batch_size=None,
-            sampler=BatchRows(len(dataset), self.batch_size, generator, share),
+            sampler=rows,
             num_workers=self.num_workers if streams else 0,
             pin_memory=streams,
         )
@@ -579,7 +592,9 @@ class EmotionDataModule(L.LightningDataModule):
         )
         return needed <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
-    def _open(self) -> Archive:
+    @cached_property
+    def _stored(self) -> Archive:
+        """The recordings in the cache; Lightning asks for them before every loop."""
         return Archive(
             self.folder,
             tuple(

@@ -1,6 +1,6 @@
 """SignalSpec and Batch: all that a model ever sees of a dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +48,24 @@ class Batch(NamedTuple):
     subject: Tensor
     trial: Tensor
     row: Tensor | None = None
+
+
+class Chunk:
+    """Batches for several training steps in a row, each gathered when its turn comes.
+
+    Args:
+        gather: Makes a batch of rows.
+        rows: Of each batch.
+    """
+
+    def __init__(self, gather: Callable[[Tensor], Batch], rows: Sequence[Tensor]) -> None:
+        self.gather, self.rows = gather, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.gather, self.rows)
 
 
 add_safe_globals([SignalSpec])

@@ -1,6 +1,6 @@
 """Windows as rows of an index; the samples stay where they are until a batch asks for them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from datamodules.batch import LENGTH, Batch
+from datamodules.batch import LENGTH, Batch, Chunk
 from datamodules.cache import Archive
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.recording import Segment
@@ -360,3 +360,40 @@ class BatchRows(torch.utils.data.Sampler[Tensor]):
         rank, size = self.share
         for rows in order.split(self.batch_size)[: len(self)]:
             yield rows[rank::size] if len(rows) >= 2 * size else rows
+
+
+class ChunkDataset(torch.utils.data.Dataset[Chunk]):
+    """Batches of windows, several at a time; an item is a Chunk.
+
+    Args:
+        batches: What they are gathered from.
+    """
+
+    def __init__(self, batches: WindowDataset) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, rows: Sequence[Tensor]) -> Chunk:
+        return Chunk(self.batches.__getitem__, rows)
+
+
+class ChunkRows(torch.utils.data.Sampler[Sequence[Tensor]]):
+    """Rows of each chunk of an epoch: those of its batches.
+
+    Args:
+        batches: Rows of each batch.
+        size: Batches in a chunk; the last may have fewer.
+    """
+
+    def __init__(self, batches: BatchRows, size: int) -> None:
+        self.batches, self.size = batches, size
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.size)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Sampler's own is untyped
+        rows = list(self.batches)
+        for first in range(0, len(rows), self.size):
+            yield rows[first : first + self.size]

@@ -15,6 +15,7 @@ from benchmark.leaderboard import left_behind, write_leaderboards
 from benchmark.live import Progress, Shown
 from benchmark.outcome import DONE, FAILED
 from benchmark.plan import Prepared, expand, left_out
+from benchmark.profiling import summary
 from benchmark.results import Call, Store
 from benchmark.run import Run
 from benchmark.runner import run_all, start_server
@@ -76,8 +77,11 @@ def _run(
         arguments.runs,
         logger=arguments.logger,
         deterministic=arguments.deterministic,
+        profile=arguments.profile,
     )
+    before = time.perf_counter()
     prepared = _prepared(suite, places, arguments.strict)
+    preparing = time.perf_counter() - before
     plan = expand(suite, prepared)
     asked = shard(plan.runs, *arguments.shard) if arguments.shard else list(plan.runs)
     statuses = {run.id: store.status(run) for run in asked}
@@ -127,6 +131,8 @@ def _run(
             arguments.called, progress.begun or now, now, most, progress.count, progress.busy
         )
         store.save_call(call)
+        if arguments.profile:
+            print(summary(store, todo, preparing))
         if left:
             print(
                 f"{len(left)} run(s) left, as {arguments.max_hours:g} hours are over or too short "

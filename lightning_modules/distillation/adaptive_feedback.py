@@ -237,7 +237,7 @@ class AdaptiveFeedback(Distiller):
         self._examined = held_out.nonzero().flatten()
         self._gather = self.gather
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
         """A teaching step, and where it is due a feedback step; the loss of the first."""
         optimizers: Any = self.optimizers()
         student, *teachers = optimizers if isinstance(optimizers, list) else [optimizers]

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from benchmark import train
 from benchmark.efficiency import Efficiency, measure
+from benchmark.fit import BestEpoch
 from benchmark.results import Store
 from benchmark.run import Result, Run
-from benchmark.train import BestEpoch, execute, make_datamodule, make_model, score_units
+from benchmark.scoring import score_units
+from benchmark.train import execute, make_datamodule, make_model
 from datamodules.errors import DatasetCorruptedError
 from datamodules.signals.recording import Recording, Signal
 from datamodules.splits import split_subjects

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,19 @@ SUBJECTS = tuple(f"S{number:02d}" for number in range(25))
 MODELS = ("majority", "lda", "random_forest", *(f"model_{number:02d}" for number in range(37)))
 
 
-def write(root: Path) -> int:
+def write(
+    root: Path,
+    datasets: Sequence[str] = DATASETS,
+    tasks: Sequence[str] = TASKS,
+    models: Sequence[str] = MODELS,
+) -> int:
     """Made-up results; returns how many."""
     rng = np.random.default_rng(0)
     count = 0
-    for dataset in DATASETS:
-        for task in TASKS:
+    for dataset in datasets:
+        for task in tasks:
             hard = rng.normal(0.6, 0.08, len(SUBJECTS))
-            for model in MODELS:
+            for model in models:
                 good = rng.normal(0.0, 0.03)
                 for fold, subject in enumerate(SUBJECTS):
                     run = Run(

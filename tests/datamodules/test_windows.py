@@ -24,6 +24,7 @@ from datamodules.tasks import ConditionTask
 from datamodules.windows import (
     PADDINGS,
     BatchRows,
+    ChunkRows,
     Padding,
     WindowDataset,
     WindowIndex,
@@ -632,3 +633,16 @@ def test_order_comes_from_the_seed() -> None:
     assert first != order(2)
     assert first[0] != first[1]
     assert first[0] != sorted(first[0])
+
+
+@given(st.integers(0, 60), st.integers(1, 12), st.integers(1, 5))
+def test_chunks_hold_the_same_batches_in_the_same_order(
+    n_windows: int, batch_size: int, size: int
+) -> None:
+    def rows() -> BatchRows:
+        return BatchRows(n_windows, batch_size, torch.Generator().manual_seed(0))
+
+    chunks = list(found := ChunkRows(rows(), size))
+    assert len(chunks) == len(found)
+    assert [batch.tolist() for chunk in chunks for batch in chunk] == [b.tolist() for b in rows()]
+    assert all(len(chunk) == size for chunk in chunks[:-1])

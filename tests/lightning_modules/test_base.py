@@ -304,3 +304,39 @@ def test_a_mask_is_refused_unless_the_model_says_that_it_takes_one() -> None:
     Tiny.check_inputs({"eda": inputs["eda"]})
     with pytest.raises(IncompatibleRunError, match=r"Tiny takes no mask: .* found eda, length"):
         Tiny.check_inputs(inputs)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_steps_in_chunks_change_no_bit(tmp_path: Path, optimizer: str) -> None:
+    class Dropping(EmotionClassifier):
+        def __init__(self) -> None:
+            recipe = replace(RECIPE, optimizer=optimizer, momentum=0.5, max_epochs=3)  # type: ignore[arg-type]
+            super().__init__(nn.Module(), 2, recipe)
+            self.layers = nn.Sequential(nn.Dropout(0.5), nn.Linear(120, 4), nn.BatchNorm1d(4))
+            self.last = nn.Linear(4, 2)
+
+        def forward(self, signals: Mapping[str, Tensor]) -> Output:
+            embedding = self.layers(signals["temp"].flatten(1))
+            return Output(self.last(embedding), embedding)
+
+    def trained(chunk: int) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+        module = SyntheticDataModule(
+            signals=["temp"],
+            window=30.0,
+            stride=5.0,
+            batch_size=8,
+            chunk=chunk,
+            cache_dir=tmp_path,
+            options={"n_subjects": 4, "phase": 60.0},
+        )
+        torch.manual_seed(3)
+        model, trainer = Dropping(), make_trainer(3)
+        trainer.fit(model, datamodule=module)
+        return model.state_dict(), dict(trainer.callback_metrics), trainer.global_step
+
+    weights, logged, steps = trained(1)
+    for chunk in (4, 1000):
+        same, as_logged, fewer = trained(chunk)
+        assert 0 < fewer < steps
+        assert all(torch.equal(weights[name], same[name]) for name in weights)
+        assert logged == as_logged
