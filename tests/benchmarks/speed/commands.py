@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmark.results import Store
 from tests.benchmarks import boards
-from tests.benchmarks.speed.table import Row, call
+from tests.benchmarks.speed.table import NO_AIM, Row, call
 
 REPEATS = 3
 LIGHT, LEADERBOARD, REPORT = 0.5, 20.0, 10.0
@@ -40,7 +40,9 @@ def board_rows() -> Iterator[Row]:
         seconds = _cpu(["leaderboard", *places])
         yield _row("leaderboard", f"{count} results", seconds, None, LEADERBOARD)
     if subprocess.run(_command(["report", "--help"]), capture_output=True).returncode:
-        yield Row("affectbench report", "12 boards", "-", "-", "-", "no such command yet", False)
+        yield Row(
+            "affectbench report", "12 boards; no such command yet", "-", "-", "-", NO_AIM, True
+        )
         return
     with tempfile.TemporaryDirectory() as name:
         runs = Path(name) / "runs"
