@@ -172,7 +172,7 @@ def test_yaml_runs_no_code(path, tmp_path):
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.yaml", "../quick"])
 def test_no_such_suite(name):
-    with pytest.raises(SuiteError, match=r"expected one of distillation, full, quick"):
+    with pytest.raises(SuiteError, match=r"expected one of distillation, full, leak_audit, "):
         Suite.load(name)
 
 
@@ -297,7 +297,8 @@ def test_no_dataset_is_found(tmp_path, folder):
 
 
 def test_suites():
-    assert suite_names() == ["distillation", "full", "quick"]
+    audits = ["leak_audit", "leak_audit_padding", "leak_audit_teachers"]
+    assert suite_names() == ["distillation", "full", *audits, "quick"]
 
 
 @pytest.mark.parametrize("name", ["full", "quick"])
@@ -332,9 +333,56 @@ def test_distillation_on_every_dataset(dataset):
     pairs = {(run.board, run.name) for run in plan.runs if run.distiller}
     assert len(pairs) + len(plan.not_applicable) == tasks * len(suite.distillations)
     without_ppg = {"uncertainty_weighted"} if dataset == "seed_v" else set()
-    assert {run.distiller for run in plan.runs} - {""} == set(DISTILLERS) - without_ppg
+    wanted = set(DISTILLERS) - without_ppg
+    if dataset == "noise":  # one signal: no teacher that sees more, and no pulse or skin
+        wanted = {"soft_targets"}
+    assert {run.distiller for run in plan.runs} - {""} == wanted
 
 
 def test_probes_and_models_share_no_name():
     assert not set(PROBES) & set(MODELS)
     assert all(isinstance(probe, Probe) for probe in PROBES.values())
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"flags": ["random_window"]}, ["'random_window'", "did you mean random_windows?"]),
+        ({"flaws": ["random_window"]}, ["did you mean random_windows?"]),
+        ({"flaws": "random_windows"}, ["flaws", "a list of flags"]),
+        ({"flaws": [[1]]}, ["flaws", "a list of flags"]),
+        ({"flags": ["random_windows", "random_trials"]}, ["exclude each other"]),
+        ({"flags": ["oversample_before_split"]}, ["add random_windows"]),
+        ({"flags": ["labels_from_all_ratings"]}, ["rule: median or kmeans"]),
+        ({"flags": ["random_trials"], "splits": ["session_out"]}, ["found session_out"]),
+        ({"flags": ["teacher_selected_on_test"]}, ["expected distillations by a teacher"]),
+        ({"padding": "zero"}, ["add mask: true", "pad_reveals_length"]),
+        (
+            {"padding": "zero", "mask": True, "flags": ["pad_reveals_length"]},
+            ["expected padding without a mask"],
+        ),
+        (
+            {"flags": ["random_trials"], "distillations": [{**PAIR, "out_of_fold": 2}]},
+            ["out-of-fold teachers"],
+        ),
+    ],
+    ids=repr,
+)
+def test_flags_that_cannot_be_meant(path, keys, expected):
+    with pytest.raises(SuiteError) as caught:
+        load(path, **{"models": ["lda"], **keys})
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_arms_of_a_suite(path):
+    keys = {"flags": ["select_on_test"], "flaws": ["random_trials", ["labels_from_all_ratings"]]}
+    arms = [(arm.flags, arm.rule) for arm in load(path, models=["cnn"], **keys).arms()]
+    assert arms == [
+        (("select_on_test",), "midpoint"),
+        (("random_trials", "select_on_test"), "midpoint"),
+        (("select_on_test",), "median"),
+        (("labels_from_all_ratings", "select_on_test"), "median"),
+    ]
+    padded = list(load(path, models=["cnn"], flaws=["pad_reveals_length"]).arms())
+    assert [(arm.padded, arm.mask) for arm in padded] == [(None, False), ("zero", False)]
