@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         suite = suite.with_folds(arguments.folds)
     if arguments.recipe is not None:
         suite = suite.with_recipe(arguments.recipe)
+    if arguments.max_epochs is not None:
+        suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     places = Places(
