@@ -261,7 +261,7 @@ class Suite:
             SuiteError: Something that the suite does not have.
         """
         changes: dict[str, Any] = {}
-        parts = list(self.parts)
+        parts = self.parts
         for what, values in chosen.items():
             if values is None:
                 continue
@@ -269,16 +269,11 @@ class Suite:
             if what not in OPEN and not {ALL, FOUND} & set(has) and (has or what != "tasks"):
                 known_names(map(str, values), list(map(str, has)), f"suite {self.name}: {what}")
             changes[what] = tuple(values)
-            for part in list(parts):
-                parts.remove(part)
-                own = tuple(value for value in values if value in part.get(what, values))
-                if what in OPEN or ALL in part.get(what, ()):
-                    own = tuple(values)
-                if own:
-                    parts.append({**part, what: own} if what in part else part)
+            narrowed = (_narrowed_part(part, what, tuple(values)) for part in parts)
+            parts = tuple(part for part in narrowed if part is not None)
         if self.parts and not parts:
             raise SuiteError(f"suite {self.name}: none of its parts has all of what was asked for")
-        return dataclasses.replace(self, **changes, parts=tuple(parts))
+        return dataclasses.replace(self, **changes, parts=parts)
 
     def with_folds(self, folds: int) -> Self:
         """The suite with another number of folds of ``subject_k_fold``."""
@@ -322,6 +317,18 @@ class Suite:
                 "none."
             )
         return found
+
+
+def _narrowed_part(
+    part: Mapping[str, Any], what: str, values: tuple[Any, ...]
+) -> Mapping[str, Any] | None:
+    """A part of a suite with some values of a field; None if it has none of them."""
+    if what not in part:
+        return part
+    own = values
+    if what not in OPEN and ALL not in part[what]:
+        own = tuple(value for value in values if value in part[what])
+    return {**part, what: own} if own else None
 
 
 def catalogued(model: str) -> Probe | type[EmotionClassifier]:

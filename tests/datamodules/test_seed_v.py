@@ -827,7 +827,11 @@ def test_declarations() -> None:
         *("leave_one_subject_out", "subject_k_fold", "subject_hold_out"),
         *("trial_k_fold", "session_out"),
     }
-    assert SEEDVDataModule.optional == {"eeg": "raw"}
+    assert SEEDVDataModule.optional == {
+        "eeg": "raw",
+        "eeg_study": "study",
+        "eeg_study_pooled": "study",
+    }
     assert replace(SEEDVReader(Path()), raw=True).raw
 
 
