@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     synthesize.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
     synthesize.add_argument("--seed", type=int, default=0)
     synthesize.add_argument("--effect", type=_not_negative, default=1.0, help="0 plants none")
+    synthesize.add_argument(
+        "--option",
+        nargs="+",
+        type=_option,
+        default=[],
+        metavar="NAME=VALUE",
+        help="options of the dataset's writer, as raw=true for seed_v",
+    )
     download = actions.add_parser(
         "download", help="fetch a dataset that may be fetched without an agreement"
     )
@@ -97,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=["published", "fast"], help="of every model")
+    choice.add_argument("--max-epochs", type=_count, metavar="N", help="of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
     choice.add_argument("--effect", type=_not_negative, help="effect planted in synthetic data")
     how = run.add_argument_group("how")
@@ -270,6 +279,12 @@ def _option(text: str) -> tuple[str, str]:
     if not separator:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
     return name, value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text}")
+    return int(text)
 
 
 def _positive(text: str) -> float:

@@ -1,11 +1,12 @@
 """Recordings before they are used: read them into the cache, make them up."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.plan import Prepared
-from benchmark.run import BenchmarkError
+from benchmark.run import BenchmarkError, Value
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule, store_subjects
 from datamodules.cache import Archive
@@ -74,19 +75,46 @@ def reason_without_place(
     return re.sub(places, "<subject>", text)
 
 
-def synthesize(dataset: str, root: Path, n_subjects: int, seed: int, effect: float) -> int:
+def synthesize(
+    dataset: str,
+    root: Path,
+    n_subjects: int,
+    seed: int,
+    effect: float,
+    options: Mapping[str, Value] | None = None,
+) -> int:
     """Write made-up recordings in the publisher's files and folders.
+
+    Args:
+        dataset: Catalogue key.
+        root: Where they go.
+        n_subjects: How many are made up.
+        seed: Of everything.
+        effect: How strongly labels show in the signals.
+        options: Other arguments of the dataset's writer.
 
     Returns:
         Number of subjects written.
 
     Raises:
-        BenchmarkError: No writer for this dataset.
+        BenchmarkError: No writer for this dataset, or an option that it has not.
     """
     if dataset not in SYNTHESIZERS:
         raise BenchmarkError(
             f"{dataset} cannot be synthesized: expected one of {', '.join(SYNTHESIZERS)}. The "
             "dataset synthetic needs no files at all."
         )
-    SYNTHESIZERS[dataset](root, n_subjects=n_subjects, seed=seed, effect=effect)
+    write = SYNTHESIZERS[dataset]
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(write).parameters.items()
+        if name not in ("root", "n_subjects", "seed", "effect")
+    }
+    for name, value in (options or {}).items():
+        if name not in known or type(value) is not type(known[name]):
+            listed = ", ".join(f"{name}={default}" for name, default in known.items())
+            raise BenchmarkError(
+                f"{dataset}: expected options as in {listed or 'none'}, found {name}={value}"
+            )
+    write(root, **(options or {}), n_subjects=n_subjects, seed=seed, effect=effect)
     return n_subjects

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from benchmark.probes import PROBES, Probe
-from benchmark.run import Run, Value
+from benchmark.run import TEST_SHARE, Run, Value
 from benchmark.suite import (
     ALL,
     DEFAULT,
     EVERY_MODEL,
+    FOUND,
     Distillation,
     Suite,
     SuiteError,
@@ -29,6 +30,7 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import (
     OF_EPOCHS,
     OF_TEACHERS,
+    SHUFFLED,
     check_flags,
     known_flags,
     teacher_flags,
@@ -95,6 +97,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
         module = DATAMODULES[dataset]
         module.check_signals(suite.signals)
         for arm in suite.arms():
+            if not {dataset, FOUND} & {*arm.datasets}:
+                continue
             for cell in _cells(arm, dataset, found):
                 notes[cell.board] = left_out(found.left_out)
                 runs += _of_cell(arm, cell, module, reasons)
@@ -141,7 +145,7 @@ def _check_flaws(run: Run, module: type[EmotionDataModule], teacher: Run | None 
     split: Any = run.split
     flags = known_flags(run.flags)
     rule, padded = cast(LabelRule, run.rule), run.padding is not None
-    rated = isinstance(module.tasks[run.task], RatingTask)
+    rated = isinstance(module.every_task()[run.task], RatingTask)
     if "labels_from_all_ratings" in flags and not rated:
         raise IncompatibleRunError("labels_from_all_ratings: conditions have no threshold")
     check_flags(flags, split=split, rule=rule, padded=padded, mask=run.mask)
@@ -152,7 +156,9 @@ def _check_flaws(run: Run, module: type[EmotionDataModule], teacher: Run | None 
         )
     idle = {
         **dict.fromkeys(OF_EPOCHS, "it has no epoch to choose" if run.model in PROBES else ""),
-        "scale_on_all": "" if recipe.get("scaling") == "standard" else "its signals are unscaled",
+        "scale_on_all": ""
+        if recipe.get("scaling", "none") != "none"
+        else "its signals are unscaled",
         OF_TEACHERS: "" if teacher else "it has no teacher",
     }
     if flags and all(idle.get(flag) for flag in flags):
@@ -164,7 +170,7 @@ def _cells(suite: Suite, dataset: str, found: Prepared) -> Iterator[Run]:
     module = DATAMODULES[dataset]
     options = reader_options(module, suite.options.get(dataset, {}))
     for task in _tasks(suite, module):
-        rated = isinstance(module.tasks[task], RatingTask)
+        rated = isinstance(module.every_task()[task], RatingTask)
         for named in suite.splits:
             split = module.splits[0] if named == DEFAULT else named
             folds = suite.folds if split.endswith("_k_fold") else 5
@@ -186,6 +192,9 @@ def _cells(suite: Suite, dataset: str, found: Prepared) -> Iterator[Run]:
                 padding=suite.padded,
                 mask=suite.mask,
                 flags=known_flags(suite.flags),
+                test_share=suite.test_share if split == "subject_hold_out" else TEST_SHARE,
+                validation=suite.validation,
+                score_windows=suite.score_windows,
             )
 
 
@@ -201,7 +210,8 @@ def _of_model(suite: Suite, cell: Run, model: str) -> Run:
 def _folds(suite: Suite, whole: Run) -> list[Run]:
     """Every fold of every seed."""
     split: Any = whole.split
-    count = n_folds(split, len(whole.subjects), whole.folds)
+    shuffled = bool({*SHUFFLED} & {*whole.flags})
+    count = n_folds(split, len(whole.subjects), whole.folds, shuffled)
     return [
         dataclasses.replace(whole, fold=fold, seed=seed)
         for seed in suite.seeds
@@ -242,7 +252,13 @@ def _pair(
         raise IncompatibleRunError(f"out-of-fold teachers need a split over subjects: {cell.split}")
     both = [student, *([teacher] if teacher else [])]
     shapes = [
-        module.window_inputs(run.signals, dict(run.recipe)["window"], run.padding, run.mask)  # type: ignore[arg-type]
+        module.window_inputs(
+            run.signals,
+            dict(run.recipe)["window"],  # type: ignore[arg-type]
+            run.padding,  # type: ignore[arg-type]
+            run.mask,
+            run.score_windows,
+        )
         for run in both
     ]
     kind.check_pair(
@@ -256,7 +272,7 @@ def _pair(
         teachers = []
         for run, inputs in zip(both, shapes, strict=True):
             build: Any = MODELS[run.model]
-            model = build(inputs, len(module.tasks[cell.task].classes))
+            model = build(inputs, len(module.every_task()[cell.task].classes))
             teachers.append(Teacher(model, run.signals))
         several = tuple(teachers[1:] * max(1, pair.out_of_fold))
         build = kind
@@ -308,6 +324,7 @@ def _taught(
                 alone.fold,
                 alone.seed,
                 alone.folds,
+                alone.test_share,
             )
             parts = np.array_split(np.array(whole.train), pair.out_of_fold)
             if any(not len(part) for part in parts) or len(whole.train) <= len(parts[0]):
@@ -387,13 +404,13 @@ def _signals(
         return model.choose_signals(module.recorded(available))
     signals = model.choose_signals(available)
     values: dict[str, Any] = dict(run.recipe)
-    inputs = module.window_inputs(signals, values["window"], padding, run.mask)
+    inputs = module.window_inputs(signals, values["window"], padding, run.mask, run.score_windows)
     model.check_inputs(inputs)
     if run.arguments:
         build: Any = model
         try:
             with torch.device("meta"):
-                build(inputs, len(module.tasks[run.task].classes), **dict(run.arguments))
+                build(inputs, len(module.every_task()[run.task].classes), **dict(run.arguments))
         except (TypeError, ValueError) as error:
             raise SuiteError(f"suite {suite.name}: arguments of {run.model}: {error}") from error
     return signals
@@ -404,4 +421,4 @@ def _tasks(suite: Suite, module: type[EmotionDataModule]) -> tuple[str, ...]:
         return tuple(module.tasks)
     if not suite.tasks:
         return (next(iter(module.tasks)),)
-    return tuple(task for task in module.tasks if task in suite.tasks)
+    return tuple(task for task in module.every_task() if task in suite.tasks)

@@ -13,6 +13,9 @@ PROTOCOL = 1
 WITHIN_SUBJECT = ("trial_k_fold", "session_out")
 """Splits that train and test on the same subject, one subject a fold, as in datamodules.splits."""
 
+TEST_SHARE = 0.2
+"""Share that a hold-out tests on unless a suite says otherwise, as in datamodules.splits."""
+
 Value = str | int | float | bool | None
 
 
@@ -53,6 +56,9 @@ class Run:
         alone: Id of the run of the same student without a teacher.
         flags: Flaws of a published protocol, in the order of datamodules.protocol; none: the honest
             protocol, the only one that is ranked.
+        test_share: Share that ``subject_hold_out`` tests on.
+        validation: Whether somebody is kept apart to choose the epoch.
+        score_windows: Whether each window is scored by itself, and not the mean over a score unit.
         protocol: Version of the protocol.
     """
 
@@ -80,6 +86,9 @@ class Run:
     without: tuple[str, ...] = ()
     alone: str = ""
     flags: tuple[str, ...] = ()
+    test_share: float = TEST_SHARE
+    validation: bool = True
+    score_windows: bool = False
     protocol: int = PROTOCOL
 
     @property
@@ -103,15 +112,19 @@ class Run:
     def board(self) -> str:
         """Name of the leaderboard it belongs to.
 
-        Options of the dataset, the number of folds, another label rule, padded trials and protocol
-        flags make boards of their own; runs on other recordings or subjects under the same name are
-        kept apart when boards are built.
+        Options of the dataset, the number of folds, another label rule, padded trials, protocol
+        flags and the other switches of published protocols make boards of their own; runs on other
+        recordings or subjects under the same name are kept apart when boards are built.
         """
         dataset = [self.dataset, *(f"{name}_{_plain(value)}" for name, value in self.options)]
         task = [self.task, *([self.rule] if self.rule != "midpoint" else [])]
         if self.padding:
             task += [f"{self.padding}_padded", *(["masked"] if self.mask else [])]
         split = self.split.replace("_k_", f"_{self.folds}_")
+        if self.test_share != TEST_SHARE:
+            split += f"_of_{_plain(self.test_share)}"
+        split += "" if self.validation else "_without_validation"
+        split += "_by_window" if self.score_windows else ""
         flawed = [f"with_{'_and_'.join(self.flags)}"] if self.flags else []
         return "__".join(["_".join(dataset), "_".join(task), split, *flawed])
 

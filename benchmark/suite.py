@@ -10,7 +10,7 @@ from typing import Any, Self
 import yaml
 
 from benchmark.probes import PROBES, Probe
-from benchmark.run import BenchmarkError, Value
+from benchmark.run import TEST_SHARE, BenchmarkError, Value
 from datamodules import DATAMODULES
 from datamodules.base import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
@@ -29,6 +29,8 @@ SEEDS = 2**32
 RECIPES = ("published", "fast")
 OPEN = ("subjects", "signals", "seeds", "splits")
 """Fields that the command line may set to what the suite does not name."""
+WHOLE = ("name", "subjects", "options", "flaws", "parts")
+"""Fields that a part of a suite cannot have: recordings are read once for all of it."""
 
 
 class SuiteError(BenchmarkError):
@@ -109,6 +111,11 @@ class Suite:
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
+        test_share: Share that ``subject_hold_out`` tests on.
+        validation: Whether somebody is kept apart to choose the epoch; see EmotionDataModule.
+        score_windows: Score each window by itself; never ranked, as models of a board share units.
+        parts: The suite falls into several, in each of which some fields have other values; the
+            others are those of the suite.
 
     Raises:
         SuiteError: A name that is in no catalogue, or what does not go together.
@@ -133,10 +140,14 @@ class Suite:
     distillations: tuple[Distillation, ...] = ()
     flags: tuple[str, ...] = ()
     flaws: tuple[tuple[str, ...], ...] = ()
+    test_share: float = TEST_SHARE
+    validation: bool = True
+    score_windows: bool = False
+    parts: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         where = f"suite {self.name}"
-        tasks = {name for module in DATAMODULES.values() for name in module.tasks}
+        tasks = {name for module in DATAMODULES.values() for name in module.every_task()}
         known_names(self.datasets, [*DATAMODULES, FOUND], f"{where}: dataset")
         known_names(self.tasks, [*sorted(tasks), ALL], f"{where}: task")
         known_names(self.splits, [*SPLITS, DEFAULT], f"{where}: split")
@@ -150,7 +161,11 @@ class Suite:
         if self.mask and not self.padding:
             raise SuiteError(f"{where}: expected padding where there is a mask, found none")
         known_names([*self.flags, *(f for flaw in self.flaws for f in flaw)], FLAGS, where)
-        for suite in self.arms() if self.flaws else [self]:
+        if not 0 < self.test_share < 1:
+            raise SuiteError(
+                f"{where}: expected test_share between 0 and 1, found {self.test_share:g}"
+            )
+        for suite in self.arms() if self.flaws or self.parts else [self]:
             suite._check_flags(where)
         for model, changes in self.recipes.items():
             values = [f.name for f in dataclasses.fields(catalogued(model).published)]
@@ -177,6 +192,11 @@ class Suite:
                 f"{where}: padding without a mask tells how long a trial is: add mask: true, or "
                 "the protocol flag pad_reveals_length"
             )
+        if self.score_windows and not self.flags:
+            raise SuiteError(
+                f"{where}: score_windows: models of a ranked board share their units; expected "
+                "protocol flags beside it, found none"
+            )
         for split in self.splits:
             try:
                 check_flags(
@@ -195,7 +215,14 @@ class Suite:
         return self.padding or ("zero" if "pad_reveals_length" in self.flags else None)
 
     def arms(self) -> Iterator[Self]:
-        """The suite as it is, then with each of its flaws; before a flaw, what it needs beside."""
+        """The suite as it is, then with each of its flaws; before a flaw, what it needs beside.
+
+        Where it has parts, each of them in turn.
+        """
+        for part in self.parts or [{}]:
+            yield from dataclasses.replace(self, **{"parts": (), **part})._arms()
+
+    def _arms(self) -> Iterator[Self]:
         plain = dataclasses.replace(self, flaws=())
         yield plain
         for flaw in self.flaws:
@@ -236,23 +263,53 @@ class Suite:
             SuiteError: Something that the suite does not have.
         """
         changes: dict[str, Any] = {}
+        parts = self.parts
         for what, values in chosen.items():
             if values is None:
                 continue
-            has = getattr(self, what)
             if what == "models":
-                students = [pair.student for pair in self.distillations]
-                own = EVERY_MODEL if ALL in has else has
-                known_names(values, dict.fromkeys((*own, *students)), f"suite {self.name}: models")
-                changes["models"] = tuple(name for name in values if name in own)
-                changes["distillations"] = tuple(
-                    pair for pair in self.distillations if pair.student in values
-                )
+                own, parts = self._of_models(values)
+                changes |= own
                 continue
+            has = (*getattr(self, what), *(v for part in self.parts for v in part.get(what, ())))
             if what not in OPEN and not {ALL, FOUND} & set(has) and (has or what != "tasks"):
                 known_names(map(str, values), list(map(str, has)), f"suite {self.name}: {what}")
             changes[what] = tuple(values)
-        return dataclasses.replace(self, **changes)
+            narrowed = (_narrowed_part(part, what, tuple(values)) for part in parts)
+            parts = tuple(part for part in narrowed if part is not None)
+        if self.parts and not parts:
+            raise SuiteError(f"suite {self.name}: none of its parts has all of what was asked for")
+        return dataclasses.replace(self, **changes, parts=parts)
+
+    def _of_models(
+        self, names: Sequence[str]
+    ) -> tuple[dict[str, Any], tuple[Mapping[str, Any], ...]]:
+        """Fields and parts with some models only, trained alone or as students."""
+        both = ("models", "distillations")
+        whole = {what: getattr(self, what) for what in both}
+        parts = [{**whole, **part} for part in self.parts]
+        has = [
+            name
+            for part in parts or [whole]
+            for name in (
+                *(EVERY_MODEL if ALL in part["models"] else part["models"]),
+                *(pair.student for pair in part["distillations"]),
+            )
+        ]
+        known_names(names, dict.fromkeys(has), f"suite {self.name}: models")
+
+        def narrowed(part: Mapping[str, Any]) -> dict[str, Any]:
+            everything = ALL in part["models"]
+            return {
+                **part,
+                "models": tuple(n for n in names if everything or n in part["models"]),
+                "distillations": tuple(p for p in part["distillations"] if p.student in names),
+            }
+
+        if not self.parts:
+            return narrowed(whole), ()
+        found = (narrowed(part) for part in parts)
+        return {}, tuple(part for part in found if any(part[what] for what in both))
 
     def with_folds(self, folds: int) -> Self:
         """The suite with another number of folds of ``subject_k_fold``."""
@@ -263,6 +320,19 @@ class Suite:
     def with_recipe(self, recipe: str) -> Self:
         """The suite with another of the models' own recipes."""
         return dataclasses.replace(self, recipe=recipe)
+
+    def with_max_epochs(self, epochs: int) -> Self:
+        """The suite with so many epochs for every model, as a change to its recipe."""
+
+        def limited(recipes: Mapping[str, Mapping[str, Value]]) -> dict[str, Any]:
+            few = {model: {**recipes.get(model, {}), "max_epochs": epochs} for model in MODELS}
+            return {**recipes, **few}
+
+        parts = tuple(
+            {**part, "recipes": limited(part["recipes"])} if "recipes" in part else part
+            for part in self.parts
+        )
+        return dataclasses.replace(self, recipes=limited(self.recipes), parts=parts)
 
     def with_option(self, dataset: str, option: str, value: Value) -> Self:
         """The suite with one option of a dataset's reader changed."""
@@ -283,6 +353,18 @@ class Suite:
                 "none."
             )
         return found
+
+
+def _narrowed_part(
+    part: Mapping[str, Any], what: str, values: tuple[Any, ...]
+) -> Mapping[str, Any] | None:
+    """A part of a suite with some values of a field; None if it has none of them."""
+    if what not in part:
+        return part
+    own = values
+    if what not in OPEN and ALL not in part[what]:
+        own = tuple(value for value in values if value in part[what])
+    return {**part, what: own} if own else None
 
 
 def catalogued(model: str) -> Probe | type[EmotionClassifier]:
@@ -347,9 +429,19 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key in ("recipe", "rule", "padding"):
         expect(isinstance(value, str), "a name")
         return value
-    if key == "mask":
+    if key in ("mask", "validation", "score_windows"):
         expect(isinstance(value, bool), "true or false")
         return value
+    if key == "test_share":
+        expect(isinstance(value, float), "a share, as 0.3")
+        return value
+    if key == "parts":
+        whole = isinstance(value, list) and all(isinstance(part, dict) for part in value)
+        expect(whole, "a list of mappings from keys to values")
+        kinds = [f.name for f in dataclasses.fields(Suite) if f.name not in WHOLE]
+        for part in value:
+            known_names(part, kinds, f"{path}: key of a part")
+        return tuple({k: _parsed(path, k, v) for k, v in part.items()} for part in value)
     if key == "flaws":
         expect(isinstance(value, list), "a list of flags, or of lists of flags")
         flaws = [flaw if isinstance(flaw, list) else [flaw] for flaw in value]

@@ -293,6 +293,9 @@ def make_datamodule(
         padding=run.padding,  # type: ignore[arg-type]
         mask=run.mask,
         without=run.without,
+        test_share=run.test_share,
+        validation=run.validation or run.model in PROBES,  # a probe is fitted on that part as well
+        score_windows=run.score_windows,
         flags=[flag for flag in run.flags if run.model in MODELS or flag not in OF_EPOCHS],
         seed=run.seed,
         cache_dir=places.cache,

@@ -22,6 +22,7 @@ from datamodules.protocol import SHUFFLED, Flag, check_flags, known_flags
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
 from datamodules.signals.recording import STATIC_RATE
 from datamodules.splits import (
+    HOLD_OUT_SHARE,
     SUBJECT_SPLITS,
     Split,
     SplitName,
@@ -41,6 +42,7 @@ from datamodules.windows import (
     WindowDataset,
     WindowIndex,
     first_samples,
+    fit_range,
     fit_scaling,
     index_trials,
     index_windows,
@@ -81,7 +83,8 @@ class EmotionDataModule(L.LightningDataModule):
             means that length.
         stride: From one training window's start to the next, in seconds.
         scaling: ``"standard"`` for zero mean and unit variance a channel over the training
-            segments; ``"none"`` for the samples as recorded.
+            segments; ``"min_max"`` for their range to be 0 to 1; ``"none"`` for the samples as
+            recorded.
         rule: Where the threshold between low and high ratings is; see RatingTask.
         padding: None cuts windows; else every trial is one window, as long as the longest trial,
             filled up with this; see WindowDataset.
@@ -97,6 +100,12 @@ class EmotionDataModule(L.LightningDataModule):
         cache_dir: Where prepared recordings are kept.
         options: Options of the dataset's reader.
         flags: Flaws of a published protocol; none: the honest one.
+        test_share: Share that ``subject_hold_out`` tests on: of the subjects or, where flags deal
+            them out, of windows or trials.
+        validation: False: nobody is kept apart to choose the epoch. All that is not tested is
+            trained on, and the epoch is chosen there, or under ``select_on_test`` on the test part.
+        score_windows: Score each window by itself, wherever in a trial it begins, not the mean over
+            a score unit; units do not cap the length of windows then.
 
     Raises:
         IncompatibleRunError: A task, signal or subject that the dataset does not have, or flags
@@ -109,6 +118,8 @@ class EmotionDataModule(L.LightningDataModule):
     """Called with ``root`` (unless it is None) and the options."""
     tasks: ClassVar[Mapping[str, Task]]
     """The first is the default."""
+    published_tasks: ClassVar[Mapping[str, Task]] = {}
+    """Tasks of published protocols, there for those who name them: ``all`` leaves them out."""
     signals: ClassVar[Mapping[str, tuple[int, float]]]
     """Number of channels and rate in Hz of every signal, after its steps, derived ones last."""
     optional: ClassVar[Mapping[str, str]] = {}
@@ -144,7 +155,7 @@ class EmotionDataModule(L.LightningDataModule):
         subjects: Sequence[str] | None = None,
         window: float = 60.0,
         stride: float = 30.0,
-        scaling: Literal["standard", "none"] = "standard",
+        scaling: Literal["standard", "min_max", "none"] = "standard",
         rule: LabelRule = "midpoint",
         padding: Padding | None = None,
         mask: bool = False,
@@ -157,14 +168,17 @@ class EmotionDataModule(L.LightningDataModule):
         cache_dir: Path = Path("cache"),
         options: Mapping[str, Any] | None = None,
         flags: Sequence[str] = (),
+        test_share: float = HOLD_OUT_SHARE,
+        validation: bool = True,
+        score_windows: bool = False,
     ) -> None:
         super().__init__()
         task = task or next(iter(self.tasks))
-        if task not in self.tasks:
+        if task not in self.every_task():
             raise IncompatibleRunError(
-                f"{self.title}: expected a task among {list(self.tasks)}, found {task!r}"
+                f"{self.title}: expected a task among {list(self.every_task())}, found {task!r}"
             )
-        self.task: Task = self.tasks[task]
+        self.task: Task = self.every_task()[task]
         self.rule = self.check_rule(task, rule)
         given = self.available(options or {})
         self.chosen = self.check_signals(given if signals is None else signals)
@@ -179,22 +193,23 @@ class EmotionDataModule(L.LightningDataModule):
         self.check_split(split)
         self.fold: tuple[SplitName, int, int] = split, fold, folds
         self.split: Split
-        if split in SUBJECT_SPLITS:
-            whole = split_subjects(split, self.subjects, fold, seed, folds)
+        self.flags = known_flags(flags)
+        self.test_share, self.validation = test_share, validation
+        self.score_windows = score_windows
+        shuffled = bool(set(SHUFFLED) & set(self.flags))
+        if without and (shuffled or split not in SUBJECT_SPLITS):
+            raise IncompatibleRunError(f"{split}: expected everybody to be trained on")
+        if shuffled:
+            self.split = Split(self.subjects, self.subjects, self.subjects, flawed=True)
+        elif split in SUBJECT_SPLITS:
+            whole = split_subjects(split, self.subjects, fold, seed, folds, test_share)
             kept = tuple(subject for subject in whole.train if subject not in without)
             self.split = replace(whole, train=kept)
-        elif without:
-            raise IncompatibleRunError(f"{split}: expected everybody to be trained on")
-        self.flags = known_flags(flags)
         if mask and padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
-        if set(SHUFFLED) & set(self.flags):
-            if without:
-                raise IncompatibleRunError(f"{self.flags}: expected everybody to be trained on")
-            self.split = Split(self.subjects, self.subjects, self.subjects, flawed=True)
         self.padding, self.mask = self.check_padding(padding), mask
         check_flags(self.flags, split=split, rule=rule, padded=padding is not None, mask=mask)
-        self.length = self.window_length(window, padding)
+        self.length = self.window_length(window, padding, score_windows)
         self.stride = stride
         self.oversample = oversample
         self.scaling_name = scaling
@@ -215,6 +230,11 @@ class EmotionDataModule(L.LightningDataModule):
     def key(cls) -> str:
         """Catalogue key: the name of the file that defines the dataset."""
         return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def every_task(cls) -> dict[str, Task]:
+        """All tasks by name, those of published protocols last."""
+        return {**cls.tasks, **cls.published_tasks}
 
     @classmethod
     def make_reader(cls, root: Path | None, **options: Any) -> Reader:
@@ -278,7 +298,7 @@ class EmotionDataModule(L.LightningDataModule):
     @classmethod
     def check_rule(cls, task: str, rule: LabelRule) -> LabelRule:
         """The rule; raises IncompatibleRunError where a task has no ratings for it."""
-        if rule != "midpoint" and not isinstance(cls.tasks[task], RatingTask):
+        if rule != "midpoint" and not isinstance(cls.every_task()[task], RatingTask):
             raise IncompatibleRunError(
                 f"{cls.title}, {task}: expected ratings for the label rule {rule}, found conditions"
             )
@@ -294,10 +314,12 @@ class EmotionDataModule(L.LightningDataModule):
         return padding
 
     @classmethod
-    def window_length(cls, window: float, padding: Padding | None = None) -> float:
+    def window_length(
+        cls, window: float, padding: Padding | None = None, score_windows: bool = False
+    ) -> float:
         """Length in seconds of the windows that are cut where so many are asked for."""
         if cls.trial_seconds is None:
-            return window if cls.unit is None else min(window, cls.unit)
+            return window if cls.unit is None or score_windows else min(window, cls.unit)
         shortest, longest = cls.trial_seconds
         return longest if padding else min(window, shortest)
 
@@ -308,9 +330,10 @@ class EmotionDataModule(L.LightningDataModule):
         window: float,
         padding: Padding | None = None,
         mask: bool = False,
+        score_windows: bool = False,
     ) -> dict[str, SignalSpec]:
         """Shape of the signals in a window where so many seconds are asked for."""
-        length = cls.window_length(window, padding)
+        length = cls.window_length(window, padding, score_windows)
         inputs = {
             name: SignalSpec(channels, n_samples(length, sfreq), sfreq)
             for name, (channels, sfreq) in ((name, cls.signals[name]) for name in signals)
@@ -320,7 +343,9 @@ class EmotionDataModule(L.LightningDataModule):
     @property
     def inputs(self) -> Inputs:
         """Signals in a window; known before a file is read."""
-        return self.window_inputs(self.chosen, self.length, self.padding, self.mask)
+        return self.window_inputs(
+            self.chosen, self.length, self.padding, self.mask, self.score_windows
+        )
 
     @property
     def n_classes(self) -> int:
@@ -339,14 +364,7 @@ class EmotionDataModule(L.LightningDataModule):
             return
         self.archive = open_archive(self.folder, self._stored.subjects)
         self._split_trials()
-        if "select_on_test" in self.flags:
-            trials = self.split.trials
-            self.split = replace(
-                self.split,
-                val=self.split.test,
-                trials={**trials, "val": trials["test"]} if trials else None,
-                flawed=True,
-            )
+        self._choose_elsewhere()
         self._label()
         self._deal_windows()
         rows = {}
@@ -358,13 +376,16 @@ class EmotionDataModule(L.LightningDataModule):
                     f"(subjects {', '.join(getattr(self.split, part))}). Take a shorter window, "
                     "more subjects or fewer folds."
                 )
-        if self.scaling_name == "standard":
-            moments = {s: cached_moments(self.archive, s) for s in self.chosen}
+        if self.scaling_name != "none":
             used = np.zeros(len(self.archive.segments), dtype=bool)
             used[self._fit_on("scale_on_all")] = True
             used &= self._labelled()
             self.fitted["the scaling was"] = np.flatnonzero(used)
-            self.scaling = fit_scaling(moments, used)
+            if self.scaling_name == "standard":
+                moments = {s: cached_moments(self.archive, s) for s in self.chosen}
+                self.scaling = fit_scaling(moments, used)
+            else:
+                self.scaling = fit_range(self.archive, self.chosen, used)
         if self.oversample and "oversample_before_split" not in self.flags:
             rows["train"] = oversampled(rows["train"], self.grid("train").target, self.seed)
         self.rows = rows
@@ -379,7 +400,9 @@ class EmotionDataModule(L.LightningDataModule):
         Raises:
             LeakError: Any other flaw.
         """
-        parts: dict[str, WindowIndex] = {part: self.windows(part) for part in PARTS}
+        parts: dict[str, WindowIndex] = {
+            part: self.windows(part) for part in PARTS if self._read_as(part) == part
+        }
         check_no_leak(self.archive, self.split, parts, flags)
         allowed: dict[str, Flag] = {
             "the scaling was": "scale_on_all",
@@ -407,7 +430,13 @@ class EmotionDataModule(L.LightningDataModule):
             zip(
                 ("segments", "units"),
                 window_grids(
-                    self.archive, self.task, self.length, self.stride, self.unit, self.padding
+                    self.archive,
+                    self.task,
+                    self.length,
+                    self.stride,
+                    self.unit,
+                    self.padding,
+                    self.score_windows,
                 ),
                 strict=True,
             )
@@ -448,7 +477,34 @@ class EmotionDataModule(L.LightningDataModule):
     def _dealt(self, count: int) -> npt.NDArray[np.int64]:
         """Part of each of so many windows or trials, by position in PARTS."""
         split, fold, folds = self.fold
-        return random_parts(count, fold, n_folds(split, len(self.subjects), folds), self.seed)
+        wanted = n_folds(split, len(self.subjects), folds, shuffled=True)
+        parts = random_parts(count, fold, wanted, self.seed, self.test_share)
+        if not self.validation:
+            parts[parts == PARTS.index("val")] = PARTS.index("train")
+        return parts
+
+    def _read_as(self, part: Part) -> Part:
+        """The part whose windows a part has: its own, but for the choice of the epoch."""
+        if part == "val" and "select_on_test" in self.flags:
+            return "test"
+        return "train" if part == "val" and not self.validation else part
+
+    def _choose_elsewhere(self) -> None:
+        """Let the epoch be chosen on test or on train, where flags or the lack of others say so."""
+        split, chosen_on = self.split, self._read_as("val")
+        if chosen_on == "val":
+            return
+        trials = dict(split.trials) if split.trials else None
+        if not self.validation and not split.flawed:
+            everybody = {*split.train, *split.val}
+            split = replace(
+                split, train=tuple(s for s in self.subjects if s in everybody), flawed=True
+            )
+            if trials:
+                trials["train"] |= trials["val"]
+        if trials:
+            trials["val"] = trials[chosen_on]
+        self.split = replace(split, val=getattr(split, chosen_on), trials=trials, flawed=True)
 
     def _deal_windows(self) -> None:
         """Deal out windows, and copies of windows, at random, where flags say so.
@@ -473,6 +529,7 @@ class EmotionDataModule(L.LightningDataModule):
 
     def segments_of(self, part: Part) -> npt.NDArray[np.int64]:
         """Positions of the segments of a part's subjects and trials."""
+        part = self._read_as(part)
         if "trials" in self.dealt:
             return np.flatnonzero(self.dealt["trials"] == PARTS.index(part))
         owners = [self.archive.recordings[row].subject for row, _ in self.archive.segments]
@@ -485,6 +542,7 @@ class EmotionDataModule(L.LightningDataModule):
         """Rows of a grid that belong to a part, copies that a flag asks for behind the others."""
         if grid not in self.dealt:
             return np.flatnonzero(np.isin(self.grids[grid].segment, self.segments_of(part)))
+        part = self._read_as(part)
         rows = np.flatnonzero(self.dealt[grid] == PARTS.index(part))
         if grid == "units" or not len(self.copies):
             return rows
@@ -645,13 +703,15 @@ def window_grids(
     stride: float,
     unit: float | None,
     padding: Padding | None,
+    score_windows: bool = False,
 ) -> tuple[WindowIndex, WindowIndex]:
     """Windows of all subjects, cut in segments and cut in score units; shared by all folds."""
     if padding is not None:
         trials = index_trials(archive, task, length)
         return trials, trials
     segments = index_windows(archive, task, length, stride, unit, in_units=False)
-    units = index_windows(archive, task, length, stride, unit, in_units=True)
+    within = None if score_windows else unit
+    units = index_windows(archive, task, length, stride, within, True, score_windows)
     return segments, units
 
 

@@ -17,7 +17,7 @@ from datamodules.signals.pickles import load_arrays
 from datamodules.signals.recording import Fault, Recording
 from datamodules.signals.trials import Channels, TrialTable
 from datamodules.splits import SUBJECT_SPLITS, SplitName
-from datamodules.tasks import RatingTask, Task
+from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask, Task
 
 SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 33))
 Container = Literal["python", "matlab"]
@@ -72,6 +72,8 @@ class DEAPReader:
         container: Which of the two folders is read: ``"python"`` or ``"matlab"``.
         subtract_baseline: Take each channel's mean over the 3 s before the video away.
         n_videos: Rows of each file; 40 but in made-up files that are to be small.
+        keep_baseline: Cut windows from the 3 s before the video too, with the video's label, as a
+            published study does.
 
     Raises:
         IncompatibleRunError: A container or a number of videos that cannot be.
@@ -81,6 +83,7 @@ class DEAPReader:
     container: Container = "python"
     subtract_baseline: bool = False
     n_videos: int = N_VIDEOS
+    keep_baseline: bool = False
 
     def __post_init__(self) -> None:
         if self.container not in FILES or not 1 <= self.n_videos <= N_VIDEOS:
@@ -130,7 +133,14 @@ class DEAPReader:
         labels = _array(path, content, "labels", (self.n_videos, len(ANSWERS)))
         for row, ratings in enumerate(labels.tolist()):
             annotations = dict(zip(ANSWERS, map(float, ratings), strict=True))
-            yield from TABLE.read(subject, row + 1, data[row], annotations, self.subtract_baseline)
+            yield from TABLE.read(
+                subject,
+                row + 1,
+                data[row],
+                annotations,
+                self.subtract_baseline,
+                self.keep_baseline,
+            )
 
     def _path(self, subject: str) -> Path:
         folder, ending = FILES[self.container]
@@ -193,6 +203,13 @@ class DEAPDataModule(EmotionDataModule):
     tasks: ClassVar[Mapping[str, Task]] = {
         name: RatingTask(name, MIDPOINT, source="Koelstra et al. 2012: low or high, threshold 5")
         for name in ("valence", "arousal")
+    }
+    published_tasks: ClassVar[Mapping[str, Task]] = {
+        **{
+            f"{name}_9": RoundedTask(f"{name}_9", name, (1, 9), source="a study with MLSTM-FCN")
+            for name in ("valence", "arousal")
+        },
+        "quadrant": QuadrantTask("quadrant", 5, source="a study with MLSTM-FCN"),
     }
     signals: ClassVar[Mapping[str, tuple[int, float]]] = {
         **{name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()},

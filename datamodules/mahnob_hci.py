@@ -504,7 +504,11 @@ class MAHNOBHCIDataModule(EmotionDataModule):
         "eda_tonic": Derived("eda", (TonicEDA(),)),
         "eda_phasic": Derived("eda", (PhasicEDA(),)),
     }
-    splits: ClassVar[tuple[SplitName, ...]] = (*SUBJECT_SPLITS, "subject_stimulus_k_fold")
+    splits: ClassVar[tuple[SplitName, ...]] = (
+        *SUBJECT_SPLITS,
+        "subject_stimulus_k_fold",
+        "trial_k_fold",
+    )
     access = (
         "Sign the agreement at mahnob-db.eu/hci-tagging and fetch all sessions of the emotion "
         "elicitation experiment. To try things out: affectbench data synthesize mahnob_hci."

@@ -12,11 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.base import EmotionDataModule
-from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.cache import Derived, Preprocessing
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.signals.features import EEG_BANDS
 from datamodules.signals.neuroscan import NeuroscanFile
 from datamodules.signals.pickles import loads_arrays
-from datamodules.signals.preprocessing import BandPass, Resample
+from datamodules.signals.preprocessing import (
+    AveragePool,
+    BandPass,
+    Resample,
+    ZScoreOverChannels,
+)
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import ConditionTask, Task
@@ -77,6 +83,8 @@ LARGEST_GAP = 0.5
 is inferred, and the share is this project's choice."""
 RAW_RATE = 1000.0
 """Of the raw recordings, in Hz; two sources."""
+POOL = 3
+"""Channels, and samples, of which a study takes the mean: what it calls average padding."""
 
 BROKEN = (
     ValueError,
@@ -97,10 +105,29 @@ class SEEDVReader:
     Args:
         root: The publisher's folder, with ``EEG_DE_features`` and ``Eye_movement_features`` in it.
         raw: Also read ``EEG_raw``: 2.4 GB a subject, some 10 s each.
+        study: Read it as a published study has it, filtered to 0.5 to 30 Hz: the signals
+            ``eeg_study`` and ``eeg_study_pooled``.
+        session: Read this session alone; 0: all three.
+
+    Raises:
+        IncompatibleRunError: A session that there is not.
     """
 
     root: Path
     raw: bool = False
+    study: bool = False
+    session: int = 0
+
+    def __post_init__(self) -> None:
+        if self.session and str(self.session) not in SESSIONS:
+            raise IncompatibleRunError(
+                f"SEED-V: expected session 1, 2 or 3, or 0 for all, found {self.session}"
+            )
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Those that are read."""
+        return (str(self.session),) if self.session else SESSIONS
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -119,7 +146,8 @@ class SEEDVReader:
                 f"SEED-V has no subject {subject!r}: expected one of {', '.join(SUBJECTS)}"
             )
         features = tuple(self._features(folder, subject) for folder in (EEG_FOLDER, EYE_FOLDER))
-        return features + tuple(self._recorded(subject, s) for s in SESSIONS if self.raw)
+        recorded = self.sessions if self.raw or self.study else ()
+        return features + tuple(self._recorded(subject, session) for session in recorded)
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
         """One recording a trial, its segment all of it.
@@ -131,10 +159,10 @@ class SEEDVReader:
         eeg_path, eye_path, *recorded = self.files(subject)
         eeg = _read_features(eeg_path, len(EEG_FEATURES))
         eye = _read_features(eye_path, len(EYE_FEATURES))
-        for session in SESSIONS:
+        for number, session in enumerate(self.sessions):
             continuous = None
-            if self.raw:
-                path = recorded[SESSIONS.index(session)]
+            if recorded:
+                path = recorded[number]
                 continuous = NeuroscanFile(path, CHANNELS, RAW_RATE)
             for trial in range(1, N_TRIALS + 1):
                 place = session, trial
@@ -149,7 +177,9 @@ class SEEDVReader:
                     "eye": _signal(rows["eye"], EYE_FEATURES, "a.u."),
                 }
                 if continuous:
-                    signals["eeg"] = continuous.read(start, start + seconds)
+                    heard = continuous.read(start, start + seconds)
+                    signals |= {"eeg": heard} if self.raw else {}
+                    signals |= {"eeg_study": heard} if self.study else {}
                 annotations = {
                     "condition": EMOTIONS[LABELS[session][trial - 1]],
                     "stimulus": f"{session}/{trial}",
@@ -309,7 +339,9 @@ class SEEDVDataModule(EmotionDataModule):
     * eye: 33 features of eye movements, in rows like those of eeg_de.
     * eeg, only with the option ``raw``: 62 channels, published at 1000 Hz in microvolts; the clip
       alone is band-passed to 1 to 75 Hz and resampled to 200 Hz. The mastoids and the two
-      electrodes at the eyes (M1, M2, VEO, HEO) are left out.
+      electrodes at the eyes (M1, M2, VEO, HEO) are left out. With the option ``study``, eeg_study:
+      the same channels and rate as a published study has them, 0.5 to 30 Hz, each sample
+      standardised over channels; eeg_study_pooled: means of 3 x 3 channels and samples of these.
     * Labels: one emotion a clip. Whoever knows how long a clip is knows the clip and so the
       emotion: windows of 10 rows (40 s) fit into each, and what pads whole clips needs a model of
       the length alone beside it.
@@ -344,11 +376,17 @@ class SEEDVDataModule(EmotionDataModule):
         "eeg_de": (len(EEG_FEATURES), 1 / ROW_SECONDS),
         "eye": (len(EYE_FEATURES), 1 / ROW_SECONDS),
         "eeg": (len(CHANNELS), 200.0),
+        "eeg_study": (len(CHANNELS), 200.0),
+        "eeg_study_pooled": (len(CHANNELS) // POOL, 200.0 / POOL),
     }
-    optional = {"eeg": "raw"}
+    optional = {"eeg": "raw", "eeg_study": "study", "eeg_study_pooled": "study"}
     unit = None
     trial_seconds = (float(SHORTEST_ROWS * ROW_SECONDS), float(LONGEST_ROWS * ROW_SECONDS))
-    preprocessing = {"eeg": (BandPass(1.0, 75.0), Resample(200.0))}
+    preprocessing: ClassVar[Preprocessing] = {
+        "eeg": (BandPass(1.0, 75.0), Resample(200.0)),
+        "eeg_study": (BandPass(0.5, 30.0), Resample(200.0), ZScoreOverChannels()),
+        "eeg_study_pooled": Derived("eeg_study", (AveragePool(POOL),)),
+    }
     splits = (*SUBJECT_SPLITS, "trial_k_fold", "session_out")
     trial_blocks = 3
     access = (

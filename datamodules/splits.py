@@ -87,13 +87,15 @@ def _check_disjoint(what: str, groups: Mapping[str, Sequence[str] | frozenset[st
         raise ValueError(f"expected disjoint groups of {what}s, found {twice} in two of them")
 
 
-def n_folds(split: SplitName, n_subjects: int, folds: int = 5) -> int:
+def n_folds(split: SplitName, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
     """Number of folds that test every subject once (one for the hold-out).
 
     Args:
         split: Name of the split.
         n_subjects: Number of subjects there are.
         folds: Folds of a k-fold; sessions of ``session_out``; the others do not read it.
+        shuffled: Whether windows or trials are dealt out whosever they are, for which any number of
+            subjects will do.
 
     Raises:
         IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
@@ -106,7 +108,7 @@ def n_folds(split: SplitName, n_subjects: int, folds: int = 5) -> int:
         return n_subjects * folds
     wanted = {"subject_hold_out": 1, "leave_one_subject_out": n_subjects}.get(split, folds)
     least = _least(wanted) if split.endswith("k_fold") else max(3, wanted)
-    if n_subjects < least:
+    if n_subjects < least and not shuffled:
         raise IncompatibleRunError(
             f"{split}: expected at least {least} subjects (each fold needs one to train on, one to "
             f"choose the epoch and one to test on), found {n_subjects}. Add subjects or take fewer "
@@ -126,7 +128,12 @@ def _check_fold(split: SplitName, fold: int, count: int) -> None:
 
 
 def split_subjects(
-    split: SplitName, subjects: Sequence[str], fold: int, seed: int, folds: int = 5
+    split: SplitName,
+    subjects: Sequence[str],
+    fold: int,
+    seed: int,
+    folds: int = 5,
+    test_share: float = HOLD_OUT_SHARE,
 ) -> Split:
     """Subjects of one fold.
 
@@ -139,6 +146,7 @@ def split_subjects(
         fold: Number of the fold, from 0.
         seed: Seed of the run.
         folds: Folds of ``subject_k_fold``.
+        test_share: Share of the subjects that ``subject_hold_out`` tests on.
 
     Raises:
         IncompatibleRunError: Fewer subjects than the split needs, or a fold it does not have.
@@ -146,7 +154,7 @@ def split_subjects(
     count = n_folds(split, len(subjects), folds)
     _check_fold(split, fold, count)
     if split == "subject_hold_out":
-        rest, test = train_test_split(list(subjects), test_size=HOLD_OUT_SHARE, random_state=0)
+        rest, test = train_test_split(list(subjects), test_size=test_share, random_state=0)
     else:
         rest, test = _fold(subjects, fold, count, shuffle=split != "leave_one_subject_out")
     val = _validation(rest, np.random.default_rng([seed, fold]))
@@ -228,23 +236,26 @@ def split_trials(
     )
 
 
-def random_parts(count: int, fold: int, folds: int, seed: int) -> npt.NDArray[np.int64]:
+def random_parts(
+    count: int, fold: int, folds: int, seed: int, test_share: float = HOLD_OUT_SHARE
+) -> npt.NDArray[np.int64]:
     """Part of each of some windows or trials that are dealt out at random, whosever they are.
 
-    Every one is tested in one of the folds (one fold alone tests ``HOLD_OUT_SHARE`` of them). As in
-    the other splits, the seed chooses what validates, never what is tested.
+    Every one is tested in one of the folds (one fold alone tests ``test_share`` of them). As in the
+    other splits, the seed chooses what validates, never what is tested.
 
     Args:
         count: N.
         fold: Number of the fold, from 0.
         folds: Number of folds.
         seed: Seed of the run.
+        test_share: Of one fold alone.
 
     Returns:
         0 for train, 1 for val, 2 for test, shape (N,).
     """
     dealt = np.random.default_rng(0).permutation(count)
-    share = max(1, round(HOLD_OUT_SHARE * count))
+    share = max(1, round(test_share * count))
     test = dealt[:share] if folds == 1 else np.array_split(dealt, folds)[fold]
     rest = np.setdiff1d(dealt, test)
     rng = np.random.default_rng([seed, fold])

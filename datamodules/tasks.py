@@ -151,6 +151,63 @@ class RatingTask:
         return replace(self, thresholds=found)
 
 
+@dataclass(frozen=True)
+class RoundedTask:
+    """A class for each whole number of a rating scale; ratings in the middle go to the even one.
+
+    Args:
+        name: Catalogue key.
+        rating: Key of the rating among a segment's annotations.
+        scale: Lowest and highest class.
+        source: Who set the task.
+    """
+
+    name: str
+    rating: str
+    scale: tuple[int, int]
+    source: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The whole numbers of the scale."""
+        lowest, highest = self.scale
+        return tuple(map(str, range(lowest, highest + 1)))
+
+    def label(self, subject: str, segment: Segment) -> int | None:
+        """Position of the rounded rating on the scale; None for a segment without one."""
+        rating = segment.annotations.get(self.rating)
+        return None if rating is None else round(float(rating)) - self.scale[0]
+
+
+@dataclass(frozen=True)
+class QuadrantTask:
+    """Low or high valence and arousal at once, of ratings rounded to whole numbers.
+
+    Args:
+        name: Catalogue key.
+        high: Rounded ratings from here on are high.
+        source: Who set the task.
+    """
+
+    name: str
+    high: int
+    source: str
+    classes: tuple[str, ...] = (
+        "low_valence_low_arousal",
+        "low_valence_high_arousal",
+        "high_valence_low_arousal",
+        "high_valence_high_arousal",
+    )
+
+    def label(self, subject: str, segment: Segment) -> int | None:
+        """Position of the quadrant among the classes; None for a segment without both ratings."""
+        ratings = [segment.annotations.get(name) for name in ("valence", "arousal")]
+        if any(rating is None for rating in ratings):
+            return None
+        valence, arousal = (round(float(rating)) >= self.high for rating in ratings)  # type: ignore[arg-type]
+        return 2 * valence + arousal
+
+
 def _median(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Median of each column of (n, d) ratings."""
     return np.asarray(np.median(points, axis=0))

@@ -1,6 +1,6 @@
 """Windows as rows of an index; the samples stay where they are until a batch asks for them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -64,7 +64,13 @@ class WindowIndex:
 
 
 def index_windows(
-    archive: Archive, task: Task, length: float, stride: float, unit: float | None, in_units: bool
+    archive: Archive,
+    task: Task,
+    length: float,
+    stride: float,
+    unit: float | None,
+    in_units: bool,
+    each: bool = False,
 ) -> WindowIndex:
     """Every complete window of a task, in order of subject, session and time.
 
@@ -78,6 +84,7 @@ def index_windows(
         unit: Length of a score unit in seconds; a segment is cut into as many whole units as it
             holds, from its start, and what is left over is not scored. None: the whole segment.
         in_units: Cut inside score units (for validation and test) or inside segments (training).
+        each: Every window is a score unit by itself.
     """
     spans: list[tuple[int, int, int, float, float]] = []
     for position, (_, segment), target in _labelled(archive, task):
@@ -100,7 +107,7 @@ def index_windows(
         archive,
         segment=columns[:, 0],
         target=columns[:, 1],
-        unit=columns[:, 2],
+        unit=within if each else columns[:, 2],
         start=start[owner] + within * stride,
         seconds=np.full(len(owner), length),
         length=length,
@@ -191,11 +198,11 @@ def n_samples(seconds: float, sfreq: float) -> int:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Per-channel mean and standard deviation, fitted on the training subjects alone.
+    """What is taken from each channel, and what it is divided by; fitted on training segments.
 
     Attributes:
-        mean: By signal, shape (C, 1).
-        std: By signal, shape (C, 1); 1 for a channel that never changes.
+        mean: By signal, shape (C, 1); the lowest value where the range is scaled to 0 ... 1.
+        std: By signal, shape (C, 1); the range, there; 1 for a channel that never changes.
     """
 
     mean: Mapping[str, Tensor]
@@ -208,19 +215,24 @@ Moments = tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np
 
 def segment_moments(archive: Archive, signal: str) -> Moments:
     """Moments of a signal in every segment of an archive, whatever its label."""
-    samples, offsets = archive.samples(signal), archive.offsets(signal)
-    shape = (len(archive.segments), len(samples))
+    shape = (len(archive.segments), len(archive.samples(signal)))
     count = np.zeros((len(archive.segments), 1))
     mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for position, (row, segment) in enumerate(archive.segments):
-        stored = archive.recordings[row].signals[signal]
-        sfreq = stored.sfreq
-        first = min(round(segment.start * sfreq), stored.n_times - 1)
-        stop = max(first + 1, round(segment.stop * sfreq))
-        piece = samples[:, offsets[row] + first : offsets[row] + stop].astype(np.float64)
+    for position, found in enumerate(_pieces(archive, signal)):
+        piece = found.astype(np.float64)
         count[position] = piece.shape[1]
         mean[position], variance[position] = piece.mean(axis=1), piece.var(axis=1)
     return count, mean, variance
+
+
+def _pieces(archive: Archive, signal: str) -> Iterator[npt.NDArray[np.float32]]:
+    """Samples of a signal in every segment, at least one, shape (C, T) each."""
+    samples, offsets = archive.samples(signal), archive.offsets(signal)
+    for row, segment in archive.segments:
+        stored = archive.recordings[row].signals[signal]
+        first = min(round(segment.start * stored.sfreq), stored.n_times - 1)
+        stop = max(first + 1, round(segment.stop * stored.sfreq))
+        yield samples[:, offsets[row] + first : offsets[row] + stop]
 
 
 def fit_scaling(moments: Mapping[str, Moments], segments: npt.NDArray[np.bool_]) -> Scaling:
@@ -239,6 +251,29 @@ def fit_scaling(moments: Mapping[str, Moments], segments: npt.NDArray[np.bool_])
         means[signal] = torch.tensor(centre, dtype=torch.float32)[:, None]
         stds[signal] = torch.tensor(std, dtype=torch.float32)[:, None]
     return Scaling(means, stds)
+
+
+def fit_range(archive: Archive, signals: Iterable[str], segments: npt.NDArray[np.bool_]) -> Scaling:
+    """Scaling of each channel's range over some segments to 0 ... 1.
+
+    Args:
+        archive: The recordings.
+        signals: Their signals.
+        segments: Which segments are looked at, shape (S,).
+    """
+    lowest, ranges = {}, {}
+    for signal in signals:
+        extrema = np.array(
+            [
+                (piece.min(axis=1), piece.max(axis=1))
+                for position, piece in enumerate(_pieces(archive, signal))
+                if segments[position]
+            ]
+        )
+        low, high = extrema[:, 0].min(axis=0), extrema[:, 1].max(axis=0)
+        lowest[signal] = torch.from_numpy(low)[:, None]
+        ranges[signal] = torch.from_numpy(np.where(high > low, high - low, 1))[:, None]
+    return Scaling(lowest, ranges)
 
 
 class WindowDataset(torch.utils.data.Dataset[Batch]):

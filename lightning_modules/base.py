@@ -35,7 +35,7 @@ class Recipe:
         source: Where the values are from.
         window: Length of a window in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
-        scaling: ``"standard"`` or ``"none"``; see EmotionDataModule.
+        scaling: ``"standard"``, ``"min_max"`` or ``"none"``; see EmotionDataModule.
         balance: ``"oversample"`` repeats training windows of rarer classes (done by the
             datamodule); ``"class_weights"`` weighs the training loss by N / (K n_c) over training
             windows; ``"none"`` does neither.
@@ -62,7 +62,7 @@ class Recipe:
     source: str
     window: float = 60.0
     stride: float = 10.0
-    scaling: Literal["standard", "none"] = "standard"
+    scaling: Literal["standard", "min_max", "none"] = "standard"
     balance: Literal["none", "oversample", "class_weights"] = "none"
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-3
@@ -88,7 +88,7 @@ class Recipe:
         if self.patience is not None:
             _expect("patience", self.patience, (int,), above=0)
         choices = {
-            "scaling": ("standard", "none"),
+            "scaling": ("standard", "min_max", "none"),
             "balance": ("none", "oversample", "class_weights"),
             "optimizer": ("adam", "adamw", "sgd"),
             "plateau_on": ("train_loss", "val_loss"),

@@ -79,6 +79,8 @@ class RowClassifier(EmotionClassifier):
         ("eda", "bvp", "temp", "resp", "ecg"),
         ("eye",),
         ("chest_eda", "chest_temp", "emg", "eog"),
+        ("eeg_study",),
+        ("eeg_study_pooled",),
     )
     published: ClassVar[Recipe] = PUBLISHED
     fast: ClassVar[Recipe] = FAST

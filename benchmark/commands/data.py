@@ -38,7 +38,12 @@ def synthesize(arguments: argparse.Namespace) -> int:
     """Write made-up recordings."""
     known_names([arguments.dataset], DATAMODULES, "dataset")
     written = write_recordings(
-        arguments.dataset, arguments.root, arguments.subjects, arguments.seed, arguments.effect
+        arguments.dataset,
+        arguments.root,
+        arguments.subjects,
+        arguments.seed,
+        arguments.effect,
+        {name: yaml.safe_load(value) for name, value in arguments.option},
     )
     print(f"wrote {written} made-up subjects of {arguments.dataset} to {arguments.root}")
     return DONE

@@ -58,6 +58,8 @@ def _suite(arguments: argparse.Namespace) -> Suite:
         suite = suite.with_folds(arguments.folds)
     if arguments.recipe is not None:
         suite = suite.with_recipe(arguments.recipe)
+    if arguments.max_epochs is not None:
+        suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
         suite = suite.with_option("synthetic", "effect", arguments.effect)
     return suite

@@ -252,6 +252,53 @@ class CommonAverage(Step):
 
 
 @dataclass(frozen=True)
+class ZScoreOverChannels(Step):
+    """Each sample to mean 0 and standard deviation 1 over channels; equal channels to 0.
+
+    What all channels share is gone after it, as by a common average.
+    """
+
+    def __call__(self, signal: Signal) -> Signal:
+        x = signal.samples.astype(np.float64)
+        std = x.std(axis=0)
+        std[np.ptp(x, axis=0) == 0] = 1.0
+        return replace(signal, samples=((x - x.mean(axis=0)) / std).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class AveragePool(Step):
+    """Means of squares of neighbouring channels and samples, side by side; what is left over drops.
+
+    Args:
+        size: Channels, and samples, of a square.
+
+    Raises:
+        ValueError: Fewer channels or samples than that.
+    """
+
+    size: int
+
+    def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
+        return n_channels // self.size, sfreq / self.size
+
+    def __call__(self, signal: Signal) -> Signal:
+        n_channels, n_times = (count // self.size for count in signal.samples.shape)
+        if self.size < 1 or not n_channels or not n_times:
+            raise ValueError(
+                f"expected at least {self.size} channels and samples, found {signal.samples.shape}"
+            )
+        kept = signal.samples[: n_channels * self.size, : n_times * self.size]
+        squares = kept.reshape(n_channels, self.size, n_times, self.size)
+        first = signal.channels[:: self.size][:n_channels]
+        return replace(
+            signal,
+            samples=squares.mean(axis=(1, 3), dtype=np.float64).astype(np.float32),
+            sfreq=signal.sfreq / self.size,
+            channels=tuple(f"{name} and {self.size - 1} more" for name in first),
+        )
+
+
+@dataclass(frozen=True)
 class DifferentialEntropy(Step):
     """EEG to feature rows: differential entropy of its five bands, one row a window.
 
@@ -336,6 +383,8 @@ STEPS: dict[str, type[Step]] = {
     "z_score": ZScore,
     "min_max": MinMax,
     "common_average": CommonAverage,
+    "z_score_over_channels": ZScoreOverChannels,
+    "average_pool": AveragePool,
     "differential_entropy": DifferentialEntropy,
 }
 """Every step by name."""

@@ -64,6 +64,7 @@ class TrialTable:
         samples: npt.NDArray[Any] | None,
         annotations: Mapping[str, str | float] | None,
         subtract_baseline: bool,
+        keep_baseline: bool = False,
     ) -> Iterator[Recording | Fault]:
         """One trial: a recording, what was repaired in it, or what is wrong with it.
 
@@ -73,6 +74,7 @@ class TrialTable:
             samples: Numbers, shape (C, T), baseline first; None where there are none.
             annotations: Of the trial, those that are NaN are left out; None where there are none.
             subtract_baseline: Take each channel's mean over the baseline away.
+            keep_baseline: Begin the trial's segment with the baseline, not after it.
         """
         reasons: list[str] = []
         known = {  # NaN is unequal to itself
@@ -96,7 +98,8 @@ class TrialTable:
         if subtract_baseline:
             remove = BaselineRemoval(self.baseline)
             signals = {name: remove(signal) for name, signal in signals.items()}
-        segment = Segment(self.baseline, samples.shape[1] / self.sfreq, trial, known)
+        start = 0.0 if keep_baseline else self.baseline
+        segment = Segment(start, samples.shape[1] / self.sfreq, trial, known)
         yield Recording(subject, SESSION, signals, (segment,))
 
     def _signal(self, name: str, samples: npt.NDArray[Any]) -> tuple[Signal, str | None]:

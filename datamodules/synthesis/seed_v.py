@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.errors import AffectbenchError
 from datamodules.seed_v import (
     CHANNELS,
     EEG_FEATURES,
@@ -113,7 +114,12 @@ RAW_CHANNELS = _raw_channels()
 
 
 def write(
-    root: Path, n_subjects: int = 6, seed: int = 0, effect: float = 1.0, raw: bool = False
+    root: Path,
+    n_subjects: int = 6,
+    seed: int = 0,
+    effect: float = 1.0,
+    raw: bool = False,
+    session: int = 0,
 ) -> None:
     """Write the first subjects of a made-up SEED-V.
 
@@ -123,11 +129,14 @@ def write(
         seed: Of everything.
         effect: How strongly the emotions show in the signals; 0 for not at all.
         raw: Write raw recordings too: 2.4 GB and a minute a subject.
+        session: The only one of which raw recordings are written; 0: all three.
 
     Raises:
-        AffectbenchError: A number of subjects or an effect that cannot be, or a folder that is
-            there already; nothing is written then.
+        AffectbenchError: A number of subjects, an effect or a session that cannot be, or a folder
+            that is there already; nothing is written then.
     """
+    if session and str(session) not in SESSIONS:
+        raise AffectbenchError(f"expected session 1, 2 or 3, or 0 for all, found {session}")
     names = [f"{EEG_FOLDER}/{subject}_123.npz" for subject in SUBJECTS]
     check_request(root, names, n_subjects, effect)
     check_free(root, [EEG_FOLDER, EYE_FOLDER, TIMES_FILE, *([RAW_FOLDER] if raw else [])])
@@ -142,7 +151,7 @@ def write(
     if raw:
         with new_folder(root / RAW_FOLDER) as folder:
             for subject in chosen:
-                _write_raw(folder, seed, int(subject), effect)
+                _write_raw(folder, seed, int(subject), effect, str(session) if session else "")
             write_new(folder / NOTEBOOK, '{"cells": [], "metadata": {}, "nbformat": 4}\n')
     write_new(root / TIMES_FILE, _times())
 
@@ -231,14 +240,17 @@ def _pickled(table: Trials) -> bytes:
     return pickle.dumps(table, protocol=2).replace(b"cnumpy._core.", b"cnumpy.core.")
 
 
-def _write_raw(folder: Path, seed: int, number: int, effect: float) -> None:
-    """The three raw recordings of a subject."""
+def _write_raw(folder: Path, seed: int, number: int, effect: float, only: str = "") -> None:
+    """The three raw recordings of a subject, or one of them."""
     rng = np.random.default_rng([seed, number, 1])
     head = draw_head(rng, len(RAW_CHANNELS))
     scale = np.where(np.isin(RAW_CHANNELS, EYE_CHANNELS), EYE_SCALE, 1.0)[:, None]
-    for session, date in zip(SESSIONS, DATES[number - 1], strict=True):
+    streams = rng.spawn(len(SESSIONS))
+    for session, date, own in zip(SESSIONS, DATES[number - 1], streams, strict=True):
+        if only not in ("", session):
+            continue
         scaled = (
-            scale * eeg(rng, head, seconds, RAW_RATE, *felt, effect=effect)
+            scale * eeg(own, head, seconds, RAW_RATE, *felt, effect=effect)
             for seconds, felt in _pieces(session)
         )
         n_times = (STOPS[session][-1] + TAIL) * round(RAW_RATE)

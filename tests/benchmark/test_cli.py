@@ -17,6 +17,7 @@ from benchmark.leaderboard import MEASURED
 from benchmark.probes import PROBES
 from benchmark.results import Call, Store
 from benchmark.run import Result, Run
+from benchmark.suite import suite_names
 from datamodules import DATAMODULES
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
@@ -112,7 +113,7 @@ def assert_refused(
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
-        ("suites", ["distillation", "full", "quick"]),
+        ("suites", suite_names()),
     ],
 )
 def test_list_names_all(capsys, what, names):

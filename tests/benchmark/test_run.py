@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmark.run import PROTOCOL, Result, Run
-from datamodules.splits import SPLITS, n_folds
+from datamodules.splits import HOLD_OUT_SHARE, SPLITS, n_folds
 
 RUN = Run(
     dataset="wesad",
@@ -45,6 +45,9 @@ OTHERS = {
     "without": ("S3",),
     "alone": "0123456789ab",
     "flags": ("random_windows",),
+    "test_share": 0.3,
+    "validation": False,
+    "score_windows": True,
     "protocol": PROTOCOL + 1,
 }
 FULL = dataclasses.replace(
@@ -216,6 +219,14 @@ def test_every_field_of_a_result_comes_back():
         ({"split": "subject_stimulus_k_fold"}, "wesad__stress__subject_stimulus_5_fold"),
         ({"split": "session_out", "folds": 3}, "wesad__stress__session_out"),
         (
+            {"split": "subject_hold_out", "test_share": 0.3, "validation": False},
+            "wesad__stress__subject_hold_out_of_0.3_without_validation",
+        ),
+        (
+            {"score_windows": True, "flags": ("select_on_test",)},
+            "wesad__stress__leave_one_subject_out_by_window__with_select_on_test",
+        ),
+        (
             {"distiller": "features", "teachers": (TEACHER,), "without": ("S2",), "alone": "x"},
             "wesad__stress__leave_one_subject_out",
         ),
@@ -267,6 +278,10 @@ def test_recipe_label_is_what_was_changed(run, label):
 def test_run_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         RUN.fold = 3  # type: ignore[misc]
+
+
+def test_a_hold_out_tests_what_the_splits_say():
+    assert RUN.test_share == HOLD_OUT_SHARE
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -99,12 +99,14 @@ def test_a_dataset_declares_what_it_is_and_adds_nothing(dataset: str) -> None:
         "has_files",
         "optional",
         "preprocessing",
+        "published_tasks",
         "splits",
         "trial_blocks",
         "trial_seconds",
     }
     assert DATAMODULES[dataset].__doc__
-    for name, task in DATAMODULES[dataset].tasks.items():
+    assert not set(DATAMODULES[dataset].tasks) & set(DATAMODULES[dataset].published_tasks)
+    for name, task in DATAMODULES[dataset].every_task().items():
         assert task.name == name
         assert task.source
         assert len(task.classes) == len(set(task.classes)) >= 2

@@ -5,10 +5,14 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from scipy.integrate import quad
+from scipy.stats import zscore
+from torch.nn.functional import avg_pool2d
 
 from datamodules.signals.preprocessing import (
     STEPS,
+    AveragePool,
     BandPass,
     BaselineRemoval,
     CommonAverage,
@@ -19,6 +23,7 @@ from datamodules.signals.preprocessing import (
     Resample,
     Step,
     ZScore,
+    ZScoreOverChannels,
 )
 from datamodules.signals.recording import Signal
 
@@ -37,8 +42,11 @@ EXAMPLES = [
     ZScore(),
     MinMax(),
     CommonAverage(),
+    ZScoreOverChannels(),
+    AveragePool(3),
     DifferentialEntropy(0.05),
 ]
+OVER_CHANNELS = (CommonAverage, ZScoreOverChannels, AveragePool)
 SEED_BANDS = [
     ("delta", 1, 4),
     ("theta", 4, 8),
@@ -82,14 +90,16 @@ def test_of_every_step(step: Step, n_times: int):
     assert (len(found.channels), found.sfreq) == step.shape(3, SFREQ)
     assert isinstance(found.sfreq, float)
     assert abs(found.duration - signal.duration) <= 1 / found.sfreq
-    if not isinstance(step, DifferentialEntropy):
+    if not isinstance(step, DifferentialEntropy | AveragePool):
         assert (found.channels, found.unit) == (signal.channels, signal.unit)
     np.testing.assert_array_equal(signal.samples, before)
     np.testing.assert_array_equal(step(signal).samples, found.samples)
     assert pickle.loads(pickle.dumps(step)) == step
 
 
-@pytest.mark.parametrize("step", [step for step in EXAMPLES if step != CommonAverage()], ids=repr)
+@pytest.mark.parametrize(
+    "step", [step for step in EXAMPLES if not isinstance(step, OVER_CHANNELS)], ids=repr
+)
 def test_a_channel_does_not_depend_on_the_others(step: Step):
     signal = noise(100)
     alone = step(make(signal.samples[1])).samples
@@ -100,6 +110,29 @@ def test_a_channel_does_not_depend_on_the_others(step: Step):
 @pytest.mark.parametrize("step", [BandPass(1, 9), Notch(50), Resample(256), Detrend(), ZScore()])
 def test_a_single_sample(step: Step):
     assert np.isfinite(step(make([5.0])).samples).all()
+
+
+def test_each_sample_is_standardised_over_channels():
+    signal = noise(50, n_channels=5)
+    found = ZScoreOverChannels()(signal).samples
+    np.testing.assert_allclose(found, zscore(signal.samples.astype(float), axis=0), atol=1e-5)
+    assert not ZScoreOverChannels()(make([2.0, 7.0], [2.0, 7.0])).samples.any()
+
+
+@pytest.mark.parametrize(("n_channels", "n_times"), [(3, 3), (8, 100), (62, 31)])
+def test_average_pool_is_that_of_torch(n_channels: int, n_times: int):
+    signal = noise(n_times, n_channels)
+    expected = avg_pool2d(torch.from_numpy(signal.samples)[None], 3)[0]
+    found = AveragePool(3)(signal)
+    np.testing.assert_allclose(found.samples, expected, rtol=1e-6)
+    assert len(found.channels) == n_channels // 3
+    assert found.sfreq == pytest.approx(SFREQ / 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 9), (9, 2)])
+def test_nothing_to_pool(shape: tuple[int, int]):
+    with pytest.raises(ValueError, match="at least 3 channels and samples"):
+        AveragePool(3)(make(*np.zeros(shape)))
 
 
 def test_steps_that_do_different_things_print_differently():

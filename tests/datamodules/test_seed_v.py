@@ -13,7 +13,12 @@ import torch
 
 from datamodules import seed_v
 from datamodules.cache import store_subject
-from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
+from datamodules.errors import (
+    AffectbenchError,
+    DatasetCorruptedError,
+    DatasetNotFoundError,
+    IncompatibleRunError,
+)
 from datamodules.seed_v import (
     CHANNELS,
     EEG_FEATURES,
@@ -687,7 +692,8 @@ def test_raw_eeg_is_filtered_and_resampled_trial_by_trial(short_root: Path, tmp_
     reader = SEEDVReader(short_root, raw=True)
     stored = store_subject(tmp_path, reader, SEEDVDataModule.preprocessing, "1")
     found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
-    assert found == dict(SEEDVDataModule.signals)
+    studied = ("eeg_study", "eeg_study_pooled")
+    assert found == {k: v for k, v in SEEDVDataModule.signals.items() if k not in studied}
     assert {one.signals["eeg"].n_times for one in stored.recordings} == {800}
     samples = np.load(stored.folder / "7.eeg.npy")
     spectrum = np.abs(np.fft.rfft(samples, axis=1)).mean(axis=0)
@@ -713,6 +719,33 @@ def test_the_effect_on_raw_recordings(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(LABELS, "1", LABELS["2"])  # type: ignore[arg-type]
     np.testing.assert_array_equal(made(0.0), silent)
     assert not np.array_equal(made(1.0), shown)
+
+
+@pytest.mark.usefixtures("short_films")
+def test_raw_eeg_as_a_study_has_it(short_root: Path, tmp_path: Path) -> None:
+    reader = SEEDVReader(short_root, study=True, session=2)
+    stored = store_subject(tmp_path, reader, SEEDVDataModule.preprocessing, "1")
+    assert [one.session for one in stored.recordings] == ["2"] * 15
+    found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
+    assert found == {k: v for k, v in SEEDVDataModule.signals.items() if k != "eeg"}
+    samples, pooled = (np.load(stored.folder / f"7.{name}.npy") for name in list(found)[2:])
+    np.testing.assert_allclose(samples.std(axis=0), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(samples.mean(axis=0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(pooled[1, 5], samples[3:6, 15:18].mean(), atol=1e-6)
+
+
+def test_a_session_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(IncompatibleRunError, match="session 1, 2 or 3, or 0 for all, found 4"):
+        SEEDVReader(tmp_path, session=4)
+    with pytest.raises(AffectbenchError, match="session 1, 2 or 3"):
+        synthesis.write(tmp_path / "new", 1, raw=True, session=4)
+
+
+@pytest.mark.usefixtures("short_films")
+def test_one_raw_session_alone_is_as_among_all(short_root: Path, tmp_path: Path) -> None:
+    synthesis.write(tmp_path, 1, raw=True, session=2)
+    (path,) = (tmp_path / RAW).glob("*.cnt")
+    assert path.read_bytes() == (short_root / RAW / path.name).read_bytes()
 
 
 def test_raw_recordings_are_not_asked_for_by_default(root: Path) -> None:
@@ -794,7 +827,11 @@ def test_declarations() -> None:
         *("leave_one_subject_out", "subject_k_fold", "subject_hold_out"),
         *("trial_k_fold", "session_out"),
     }
-    assert SEEDVDataModule.optional == {"eeg": "raw"}
+    assert SEEDVDataModule.optional == {
+        "eeg": "raw",
+        "eeg_study": "study",
+        "eeg_study_pooled": "study",
+    }
     assert replace(SEEDVReader(Path()), raw=True).raw
 
 

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.recording import Segment
-from datamodules.tasks import RULES, ConditionTask, RatingTask, Task
+from datamodules.tasks import (
+    RULES,
+    ConditionTask,
+    QuadrantTask,
+    RatingTask,
+    RoundedTask,
+    Task,
+)
 
 VALENCE = RatingTask("valence", 5.0, source="test")
 AROUSAL = replace(VALENCE, name="arousal")
@@ -65,6 +72,33 @@ def clumps(seed: int, n: int = 9, apart: float = 3.0) -> Points:
 )
 def test_above_the_midpoint_is_high_and_ties_are_low(rating: float | str, label: int) -> None:
     assert VALENCE.label("S1", Segment(0.0, 1.0, 1, {"valence": rating, "arousal": 5.5})) == label
+
+
+@pytest.mark.parametrize("rating", [1.0, 1.5, 2.5, 4.49, 4.5, 5.5, 6.04, 8.5, 9.0])
+def test_a_class_for_each_rounded_rating(rating: float) -> None:
+    task = RoundedTask("valence_9", "valence", (1, 9), source="test")
+    assert task.classes == tuple("123456789")
+    label = task.label("S1", rated(valence=rating))
+    assert label is not None
+    assert int(task.classes[label]) == np.rint(rating)
+    assert task.label("S1", rated(arousal=rating)) is None
+
+
+@pytest.mark.parametrize(
+    ("valence", "arousal", "name"),
+    [
+        (4.5, 4.4, "low_valence_low_arousal"),  # 4.5 rounds to 4
+        (4.6, 1.0, "high_valence_low_arousal"),
+        (1.0, 5.0, "low_valence_high_arousal"),
+        (9.0, 5.5, "high_valence_high_arousal"),
+    ],
+)
+def test_quadrants_of_rounded_ratings(valence: float, arousal: float, name: str) -> None:
+    task = QuadrantTask("quadrant", 5, source="test")
+    label = task.label("S1", rated(valence=valence, arousal=arousal))
+    assert label is not None
+    assert task.classes[label] == name
+    assert task.label("S1", rated(valence=valence)) is None
 
 
 def test_no_rating_no_class() -> None:

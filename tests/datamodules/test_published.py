@@ -1,0 +1,166 @@
+"""What published protocols do otherwise: shares, no validation part, windows scored, ranges."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datamodules.base import EmotionDataModule
+from datamodules.deap import DEAPDataModule, DEAPReader
+from datamodules.splits import n_folds, random_parts, split_subjects
+from datamodules.synthesis import deap
+from datamodules.synthetic import SyntheticDataModule
+
+Make = Callable[..., EmotionDataModule]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Four subjects with eight phases of a minute, a score unit each."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def build(**asked: Any) -> EmotionDataModule:
+        asked = {"window": 20.0, "stride": 10.0, **asked}
+        module = SyntheticDataModule(
+            cache_dir=cache, options={"n_subjects": 4, "phase": 60.0}, **asked
+        )
+        module.prepare_data()
+        module.setup()
+        return module
+
+    return build
+
+
+def places(module: EmotionDataModule, part: Any) -> set[tuple[int, float]]:
+    windows = module.windows(part)
+    return set(zip(windows.segment.tolist(), windows.start.tolist(), strict=True))
+
+
+# ---- shares
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5])
+def test_share_of_a_hold_out(share: float) -> None:
+    parts = random_parts(1000, 0, 1, seed=3, test_share=share)
+    assert (parts == 2).sum() == 1000 * share
+    again = random_parts(1000, 0, 1, seed=4, test_share=share)
+    np.testing.assert_array_equal(parts == 2, again == 2)
+    people = [f"S{number}" for number in range(10)]
+    split = split_subjects("subject_hold_out", people, 0, 0, test_share=share)
+    assert len(split.test) == round(10 * share)
+
+
+def test_any_number_of_subjects_will_do_where_trials_are_dealt_out(make: Make) -> None:
+    assert n_folds("subject_k_fold", 4, 10, shuffled=True) == 10
+    module = make(split="subject_k_fold", folds=10, fold=9, flags=["random_trials"])
+    trials = [len(module.segments_of(part)) for part in ("train", "val", "test")]
+    assert sum(trials) == 32
+    assert trials[2] == 3
+
+
+# ---- nobody kept apart
+
+
+@pytest.mark.parametrize("flags", [[], ["select_on_test"]], ids=["train", "test"])
+@pytest.mark.parametrize("dealt", [[], ["random_trials"], ["random_windows"]], ids=str)
+def test_all_that_is_not_tested_is_trained_on(
+    make: Make, flags: list[str], dealt: list[str]
+) -> None:
+    fields = {"split": "subject_k_fold", "folds": 4, "fold": 1, "flags": [*dealt, *flags]}
+    usual, module = make(**fields), make(**fields, validation=False)
+    assert places(module, "test") == places(usual, "test")
+    kept = make(**{**fields, "flags": dealt})
+    assert places(module, "train") == places(kept, "train") | (
+        places(kept, "val") if dealt != ["random_windows"] else places(module, "train")
+    )
+    assert len(places(module, "train")) > len(places(kept, "train"))
+    if flags:
+        assert places(module, "val") == places(module, "test")
+        assert module.state_dict()["chosen_on"] == list(module.split.test)
+    elif not dealt:
+        assert set(module.state_dict()["chosen_on"]) == set(module.split.train)
+    chosen_on = set(module.windows("val").segment.tolist())
+    assert chosen_on <= set(module.windows("test" if flags else "train").segment.tolist())
+
+
+@pytest.mark.parametrize("dealt", ["random_trials", "random_windows"])
+def test_the_test_part_chooses_where_windows_are_dealt_out(make: Make, dealt: str) -> None:
+    module = make(split="subject_hold_out", flags=[dealt, "select_on_test"])
+    assert places(module, "val") == places(module, "test")
+
+
+def test_nobody_chooses_within_a_subject(tmp_path: Path) -> None:
+    deap.write(tmp_path, 1, n_videos=6)
+    module = DEAPDataModule(
+        tmp_path,
+        split="trial_k_fold",
+        folds=3,
+        signals=["temp"],
+        subjects=["s01"],
+        window=20.0,
+        validation=False,
+        cache_dir=tmp_path / "cache",
+        options={"n_videos": 6},
+    )
+    module.prepare_data()
+    module.setup()
+    trials = {part: set(module.windows(part).trial.tolist()) for part in ("train", "val", "test")}
+    assert trials["val"] == trials["train"] == set(range(1, 7)) - trials["test"]
+    assert len(trials["test"]) == 2
+
+
+# ---- windows scored by themselves
+
+
+def test_each_window_is_a_unit(make: Make) -> None:
+    usual, module = make(), make(score_windows=True)
+    assert len(np.unique(usual.windows("test").unit)) == 1
+    windows = module.windows("test")
+    assert len(windows) == 8 * 5
+    keys = np.column_stack([windows.recording, windows.trial, windows.unit])
+    assert len(np.unique(keys, axis=0)) == len(windows)
+    assert places(module, "train") == places(usual, "train")
+
+
+def test_units_do_not_cap_windows_that_are_scored_by_themselves() -> None:
+    assert SyntheticDataModule.window_length(120.0) == 60.0
+    assert SyntheticDataModule.window_length(120.0, score_windows=True) == 120.0
+    assert DEAPDataModule.window_length(120.0, score_windows=True) == 60.0
+
+
+# ---- ranges
+
+
+@pytest.mark.parametrize("flags", [[], ["scale_on_all"]], ids=["train", "all"])
+def test_ranges_of_segments_become_0_to_1(make: Make, flags: list[str]) -> None:
+    module = make(scaling="min_max", signals=["eda", "bvp"], flags=flags)
+    assert module.scaling is not None
+    people = module.subjects if flags else module.split.train
+    for signal in ("eda", "bvp"):
+        samples = module.archive.samples(signal)
+        sfreq, offsets = module.signals[signal][1], module.archive.offsets(signal)
+        pieces = [
+            samples[:, offsets[row] + round(s.start * sfreq) : offsets[row] + round(s.stop * sfreq)]
+            for row, s in module.archive.segments
+            if module.archive.recordings[row].subject in people
+        ]
+        joined = np.concatenate(pieces, axis=1)
+        low, span = joined.min(axis=1), np.ptp(joined, axis=1)
+        np.testing.assert_array_equal(module.scaling.mean[signal][:, 0], low)
+        np.testing.assert_allclose(module.scaling.std[signal][:, 0], span, rtol=1e-6)
+
+
+# ---- the seconds before a video
+
+
+def test_baseline_windows_are_kept(tmp_path: Path) -> None:
+    deap.write(tmp_path, 1, n_videos=2)
+    (plain, _), (kept, _) = (
+        list(DEAPReader(tmp_path, n_videos=2, keep_baseline=keep).read("s01"))
+        for keep in (False, True)
+    )
+    assert (plain.segments[0].start, kept.segments[0].start) == (3.0, 0.0)
+    assert plain.segments[0].stop == kept.segments[0].stop == 63.0
+    np.testing.assert_array_equal(plain.signals["eda"].samples, kept.signals["eda"].samples)
