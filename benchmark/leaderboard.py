@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.audit import audit_head, audit_table
 from benchmark.comparison import CONFIDENCE, POWER, detectable, interval
-from benchmark.flawed import flawed_boards
 from benchmark.gains import gains_table
 from benchmark.overall import overall_ranks
 from benchmark.paired import against_simple, comparisons_table, groups, median_spread
@@ -137,13 +135,27 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
     write_text(folder / "runs.csv", _plain_csv(runs_table(results)))
     if flawed:
-        for name, head, table in flawed_boards(flawed, store):
-            write_text(folder / "flawed" / f"{name}.csv", Board(name, head, table).to_csv())
-        write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
-        how = "".join(f"# {line}\n" for line in audit_head())
-        audit = audit_table(everything, store)
-        write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
+        _write_flawed(everything, flawed, store, folder)
     return boards
+
+
+def _write_flawed(
+    everything: list[Result], flawed: list[Result], store: Store, folder: Path
+) -> None:
+    """Write what runs under protocol flags show.
+
+    Their scores over all folds are computed here and with torch, which other boards do not need and
+    do not wait for.
+    """
+    from benchmark.audit import audit_head, audit_table
+    from benchmark.flawed import flawed_boards
+
+    for name, head, table in flawed_boards(flawed, store):
+        write_text(folder / "flawed" / f"{name}.csv", Board(name, head, table).to_csv())
+    write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
+    how = "".join(f"# {line}\n" for line in audit_head())
+    audit = audit_table(everything, store)
+    write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
 
 
 def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Path]:
