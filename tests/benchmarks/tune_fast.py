@@ -21,8 +21,8 @@ chosen, but all whose mean lies below it by no more than one standard error of t
 are tied with it, and of these the nearest to the published one, by ratio, is chosen.
 
 The rule was fixed before the first run. To save time, a third seed and some learning rates of heavy
-models were dropped after four runs of RTCAN-1D. The table has one run of Attention-LRCN at 1e-4 that
-is not in the grid: it was best in its last epoch, a little below 3e-4.
+models were dropped after four runs of RTCAN-1D. The table has one run of Attention-LRCN at 1e-4
+that is not in the grid: it was best in its last epoch, a little below 3e-4.
 Seconds are of a busy machine. With two seeds the standard error is rough: the choice says which
 values do badly rather than which is best.
 """
