@@ -9,6 +9,7 @@ import pytest
 
 from datamodules.base import EmotionDataModule
 from datamodules.deap import DEAPDataModule, DEAPReader
+from datamodules.errors import LeakError
 from datamodules.splits import n_folds, random_parts, split_subjects
 from datamodules.synthesis import deap
 from datamodules.synthetic import SyntheticDataModule
@@ -89,6 +90,17 @@ def test_all_that_is_not_tested_is_trained_on(
 def test_the_test_part_chooses_where_windows_are_dealt_out(make: Make, dealt: str) -> None:
     module = make(split="subject_hold_out", flags=[dealt, "select_on_test"])
     assert places(module, "val") == places(module, "test")
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("dealt", [[], ["random_trials"]], ids=str)
+def test_the_guard_refuses_a_test_part_that_chooses(
+    make: Make, dealt: list[str], validation: bool
+) -> None:
+    module = make(flags=[*dealt, "select_on_test"], validation=validation)
+    with pytest.raises(LeakError, match="both val and test"):
+        module.check(module.flags[:-1])
+    make(flags=dealt, validation=False)
 
 
 def test_nobody_chooses_within_a_subject(tmp_path: Path) -> None:
