@@ -16,7 +16,12 @@ from torch.utils.data import DataLoader
 
 from datamodules.batch import LENGTH, Batch, Inputs, SignalSpec
 from datamodules.cache import Archive, Derived, Preprocessing, Reader, StoredSubject, store_subject
-from datamodules.errors import AffectbenchError, DatasetNotFoundError, IncompatibleRunError
+from datamodules.errors import (
+    AffectbenchError,
+    DatasetNotFoundError,
+    IncompatibleRunError,
+    LeakError,
+)
 from datamodules.guard import check_fitted, check_no_leak, check_padding, check_read
 from datamodules.protocol import SHUFFLED, Flag, check_flags, known_flags
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
@@ -362,7 +367,11 @@ class EmotionDataModule(L.LightningDataModule):
         if self.oversample and "oversample_before_split" not in self.flags:
             rows["train"] = oversampled(rows["train"], self.grid("train").target, self.seed)
         self.rows = rows
-        self.check(self.flags)
+        try:
+            self.check(self.flags)
+        except LeakError:
+            del self.rows  # nobody goes on with them
+            raise
 
     def check(self, flags: Sequence[Flag]) -> None:
         """Look for leaks in what was set up.

@@ -112,7 +112,7 @@ def assert_refused(
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
-        ("suites", ["distillation", "full", "quick"]),
+        ("suites", [path.stem for path in SUITES.glob("*.yaml")]),
     ],
 )
 def test_list_names_all(capsys, what, names):
