@@ -17,6 +17,7 @@ from benchmark.leaderboard import MEASURED
 from benchmark.probes import PROBES
 from benchmark.results import Call, Store
 from benchmark.run import Result, Run
+from benchmark.suite import SUITES
 from datamodules import DATAMODULES
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
