@@ -113,7 +113,7 @@ def assert_refused(
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
-        ("suites", [path.stem for path in SUITES.glob("*.yaml")]),
+        ("suites", sorted(path.stem for path in SUITES.glob("*.yaml"))),
     ],
 )
 def test_list_names_all(capsys, what, names):
