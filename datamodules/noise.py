@@ -22,7 +22,7 @@ ROWS = tuple(
     for start, stop in zip(STARTS[SESSION], STOPS[SESSION], strict=True)
 )
 """Of each film; 17 to 74."""
-BIAS = 2.5
+BIAS = 0.4
 """How far the ratings of one subject may lie above or below those of another on average."""
 
 

@@ -128,6 +128,7 @@ SMALL = {
         lambda root: empatica_e4.write(root, 3, minutes=2.2), ("P01", "P02", "P03"), 20.0
     ),
     "synthetic": Small(None, ("S1", "S2", "S3"), 20.0, {"n_subjects": 3, "phase": 62.0}),
+    "noise": Small(None, ("N1", "N2", "N3"), 40.0, {"n_subjects": 3}),
 }
 
 

@@ -150,18 +150,18 @@ def test_subjects_are_the_datasets_own(
 def test_subjects_are_in_order_of_their_numbers(dataset: str, small_datasets: Any) -> None:
     """As strings they would be 1, 10, 11, 2."""
     reader = small_datasets.module(dataset).raw
-    if dataset == "synthetic":
+    if not DATAMODULES[dataset].has_files:
         reader = replace(reader, n_subjects=12)
-    numbers = [int(subject.lstrip("SsP")) for subject in reader.subjects]
+    numbers = [int(subject.lstrip("SsPN")) for subject in reader.subjects]
     assert numbers == sorted(set(numbers))
 
 
 def test_a_name_padded_otherwise_is_nobody(dataset: str, small_datasets: Any) -> None:
-    if dataset == "synthetic":
+    if not DATAMODULES[dataset].has_files:
         pytest.skip("has no files")
     module = small_datasets.module(dataset)
     for subject in module.subjects:
-        letters, number = subject.rstrip("0123456789"), int(subject.lstrip("SsP"))
+        letters, number = subject.rstrip("0123456789"), int(subject.lstrip("SsPN"))
         others = {f"{letters}{number:0{width}d}" for width in (1, 2, 3)} - {subject}
         for other in others:
             with pytest.raises(DatasetNotFoundError, match=other):
@@ -169,7 +169,7 @@ def test_a_name_padded_otherwise_is_nobody(dataset: str, small_datasets: Any) ->
 
 
 def test_unreadable_subjects_are_told_apart(dataset: str, small_datasets: Any) -> None:
-    if dataset == "synthetic":
+    if not DATAMODULES[dataset].has_files:
         pytest.skip("has no files")
     module = small_datasets.module(dataset)
     asked = (module.subjects[0], "nobody")
@@ -403,7 +403,7 @@ def test_unknown_names(dataset: str, small_datasets: Any) -> None:
 
 
 def test_no_folder(dataset: str, tmp_path: Path) -> None:
-    if dataset == "synthetic":
+    if not DATAMODULES[dataset].has_files:
         pytest.skip("has no files")
     for root in (None, tmp_path / "nowhere"):
         with pytest.raises(DatasetNotFoundError) as caught:
