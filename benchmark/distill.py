@@ -30,6 +30,9 @@ SHARED = (
     "data",
     "padding",
     "mask",
+    "test_share",
+    "validation",
+    "score_windows",
 )
 """Fields of a run that its teachers have in common with it."""
 

@@ -219,7 +219,9 @@ class Suite:
 
         Where it has parts, each of them in turn.
         """
-        for part in self.parts or [{}]:
+        if not self.parts:
+            yield from self._arms()
+        for part in self.parts:
             yield from dataclasses.replace(self, **{"parts": (), **part})._arms()
 
     def _arms(self) -> Iterator[Self]:
@@ -268,7 +270,7 @@ class Suite:
             if values is None:
                 continue
             if what == "models":
-                own, parts = self._of_models(values)
+                own, parts = self._of_models(parts, values)
                 changes |= own
                 continue
             has = (*getattr(self, what), *(v for part in self.parts for v in part.get(what, ())))
@@ -282,15 +284,14 @@ class Suite:
         return dataclasses.replace(self, **changes, parts=parts)
 
     def _of_models(
-        self, names: Sequence[str]
+        self, parts: Sequence[Mapping[str, Any]], names: Sequence[str]
     ) -> tuple[dict[str, Any], tuple[Mapping[str, Any], ...]]:
         """Fields and parts with some models only, trained alone or as students."""
         both = ("models", "distillations")
         whole = {what: getattr(self, what) for what in both}
-        parts = [{**whole, **part} for part in self.parts]
         has = [
             name
-            for part in parts or [whole]
+            for part in [{**whole, **part} for part in self.parts] or [whole]
             for name in (
                 *(EVERY_MODEL if ALL in part["models"] else part["models"]),
                 *(pair.student for pair in part["distillations"]),
@@ -308,7 +309,7 @@ class Suite:
 
         if not self.parts:
             return narrowed(whole), ()
-        found = (narrowed(part) for part in parts)
+        found = (narrowed({**whole, **part}) for part in parts)
         return {}, tuple(part for part in found if any(part[what] for what in both))
 
     def with_folds(self, folds: int) -> Self:

@@ -471,6 +471,9 @@ OTHERWISE = {
     "data": "y",
     "padding": "zero",
     "mask": True,
+    "test_share": 0.4,
+    "validation": False,
+    "score_windows": True,
 }
 RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "dnn", ("eda",), ("S1",), "x")
 

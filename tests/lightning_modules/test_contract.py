@@ -96,8 +96,9 @@ def test_both_recipes_are_there_and_say_where_they_are_from(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_dataset_has_what_every_model_takes(model):
-    takers = [name for name, module in DATAMODULES.items() if _takes(model, module.signals)]
-    assert takers == list(DATAMODULES)
+    people = {name: module for name, module in DATAMODULES.items() if name != "noise"}
+    takers = [name for name, module in people.items() if _takes(model, module.signals)]
+    assert takers == list(people)
 
 
 def _takes(model, signals):
