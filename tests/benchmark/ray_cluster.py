@@ -52,6 +52,8 @@ def worker_in_a_run(raylet):
 
 def main(suite):
     temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a socket's path must be short
+    os.environ["RAY_TMPDIR"] = temporary  # where a cluster's address is written, of all nodes
+    Path(temporary, "ray").mkdir()
     node = {"num_cpus": 1, "temp_dir": temporary, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     try:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datamodules.base import EDA_PARTS
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.recording import Recording
@@ -304,9 +305,11 @@ def test_the_published_recordings(real: Path) -> None:
         # What is labelled after the end of the shortest file is lost: some seconds of rest.
         assert seconds[1] == counts[int(subject[1:]), 1], subject
         assert 0 <= counts[int(subject[1:]), 0] - seconds[0] < 15, subject
-        for name, (channels, rate) in StressPredictDataModule.signals.items():
-            assert len(recording.signals[name].samples) == channels
-            assert recording.signals[name].sfreq == rate
-            assert np.isfinite(recording.signals[name].samples).all()
+        assert set(recording.signals) == set(StressPredictDataModule.signals) - set(EDA_PARTS)
+        for name, signal in recording.signals.items():
+            channels, rate = StressPredictDataModule.signals[name]
+            assert len(signal.samples) == channels
+            assert signal.sfreq == rate
+            assert np.isfinite(signal.samples).all()
         assert recording.duration > 3000
         assert recording.signals["temp"].samples.max() < 45
