@@ -292,6 +292,19 @@ def test_notes_are_in_the_head(tmp_path):
     assert "left out: S9: no file" in build_boards(store)[0].head
 
 
+@pytest.mark.parametrize(
+    ("validation", "chosen"),
+    [
+        (True, "epoch chosen on validation subjects,"),
+        (False, "epoch chosen on what is trained on,"),
+    ],
+)
+def test_head_says_what_chose_the_epoch(tmp_path, validation, chosen):
+    results = [done(run("lda", fold, validation=validation), 0.6) for fold in range(3)]
+    (found,) = build_boards(stored(tmp_path, results))
+    assert chosen in found.head[1]
+
+
 def test_different_units_are_refused_by_name(tmp_path):
     results = [done(run("lda", fold), 0.6) for fold in range(3)]
     results += [done(run("cnn", fold), 0.6) for fold in range(2)]
