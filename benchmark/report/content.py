@@ -37,17 +37,21 @@ EXTRAS = {
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
+        ("model", "flaw", "besides", "adds", "low", "high", "p_holm", "without", "with"),
     ),
     "published.csv": (
         "Published",
         "What papers report. Only what was measured under the same protocol can be compared.",
+        ("dataset", "task", "model", "metric", "value", "comparable"),
     ),
     "selftest.json": (
         "Self-test",
         "Data with no effect and with a planted one, put through the same code.",
+        (),
     ),
 }
-"""Files of the leaderboards folder that do not follow from the store: title, and what they hold."""
+"""Files of the leaderboards folder that do not follow from the store: title, what they hold, and
+the columns that stand first, where there are such."""
 OVERVIEW = (
     Column("board", number=False),
     Column("best tie group", "rows that cannot be told from the best", number=False),
@@ -218,11 +222,11 @@ def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
 
 def _extras(folder: Path) -> list[Extra]:
     found = []
-    for name, (title, about) in EXTRAS.items():
+    for name, (title, about, first) in EXTRAS.items():
         path = folder / name
         if path.is_file():
             try:
-                head, table = _read(path)
+                head, table = _read(path, first)
             except (ValueError, AttributeError, TypeError) as error:
                 raise LeaderboardError(
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
@@ -232,7 +236,7 @@ def _extras(folder: Path) -> list[Extra]:
     return found
 
 
-def _read(path: Path) -> tuple[tuple[str, ...], Table]:
+def _read(path: Path, first: Sequence[str] = ()) -> tuple[tuple[str, ...], Table]:
     """Comment lines and rows of a CSV, or names and values, or rows, of JSON."""
     content = path.read_text()
     if path.suffix == ".json":
@@ -244,7 +248,11 @@ def _read(path: Path) -> tuple[tuple[str, ...], Table]:
     lines = content.splitlines()
     head = tuple(line[1:].strip() for line in lines if line.startswith("#"))
     names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
-    return head, plain(names, rows)
+    front = [names.index(name) for name in first if name in names]
+    order = [*front, *(i for i in range(len(names)) if i not in front)]
+    columns = list(zip(names, *rows, strict=True))
+    moved = zip(*(columns[place] for place in order), strict=True)
+    return head, plain(next(moved, ()), list(moved))
 
 
 def _shown(value: object) -> str:
