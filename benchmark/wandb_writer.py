@@ -9,18 +9,22 @@ import io
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import wandb
+from wandb.sdk import wandb_setup
 
 from benchmark.run import Result, Run
 from benchmark.tracking import WandbMode, draw_confusion, mean_scores, plain
 
 INIT_TIMEOUT, FINISH_TIMEOUT = 30.0, 60.0
 """Seconds that the server has to accept a run, and to take what is left of it at its end."""
+DEAD_TIMEOUT = 5.0
+"""Seconds that the client has to end where there is no server to wait for."""
 PRIVATE: dict[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -46,6 +50,25 @@ TAG = 64
 """Longest tag in characters."""
 FOLDERS = re.compile(r"(?<![\w:./])(?:/[^/\s\"'<>:,;()\[\]]+)+/")
 """The folders of an absolute path."""
+
+
+def end_client(timeout: float) -> None:
+    """End the client and its service process, which may else wait for a dead server for ever.
+
+    Args:
+        timeout: Seconds after which the process is killed; what was kept is on the disk.
+    """
+    setup: Any = wandb_setup._singleton
+    service = setup._connection._proc if setup and setup._connection else None
+    killer = threading.Timer(timeout, service._process.kill if service else lambda: None)
+    killer.daemon = True
+    killer.start()
+    try:
+        wandb.teardown()
+    except SystemExit:  # with the status of the process
+        pass
+    finally:
+        killer.cancel()
 
 
 class _Listener:
@@ -166,7 +189,7 @@ class WandbWriter:
         self._write(about, log)
 
     def close(self) -> None:
-        wandb.teardown()
+        end_client(FINISH_TIMEOUT)
 
     def _write(
         self, about: dict[str, Any], log: Callable[[wandb.Run], None], exit_code: int = 0
@@ -179,7 +202,7 @@ class WandbWriter:
                 return
             except Exception as error:  # whatever the client raises where the server is gone
                 self.mode = "offline"
-                wandb.teardown()  # it would go on trying, and hold the run
+                end_client(DEAD_TIMEOUT)  # it would go on trying, and hold the run
                 reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
                 self._warn(
                     f"Weights & Biases: {reason}. Runs are kept offline from now on; "

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -13,6 +14,7 @@ import threading
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,7 +191,7 @@ def serve(tmp_path, monkeypatch):
         return stub
 
     yield start
-    wandb.teardown()
+    wandb_writer.end_client(5.0)
     for stub in started:
         stub.close()
         assert [error for error in stub.errors if not isinstance(error, ConnectionError)] == []
@@ -392,6 +394,16 @@ def test_a_server_that_dies(store, serve, monkeypatch, lives, capfd, tracked):
             assert (offline[0] / "tracked").is_file()
         else:
             assert_history(tracked, stub.history(result.run.id), store, result)
+
+
+def test_a_client_that_does_not_end_is_killed(monkeypatch):
+    process = subprocess.Popen(["sleep", "600"])
+    service = SimpleNamespace(_process=process)
+    setup = SimpleNamespace(_connection=SimpleNamespace(_proc=service))
+    monkeypatch.setattr(wandb_writer.wandb_setup, "_singleton", setup)
+    monkeypatch.setattr(wandb, "teardown", lambda: sys.exit(process.wait()))
+    wandb_writer.end_client(0.1)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_server_that_refuses(store, serve, tracked):
