@@ -188,7 +188,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder ``runs`` that holds hardly anything."""
     path = tmp_path / "runs"
     path.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(path)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(path)]
     if (
         not shutil.which("mount")
         or subprocess.run(words, capture_output=True, check=False).returncode
