@@ -1,5 +1,6 @@
 """Distiller: a student, its teachers, and what passes between them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, cast
@@ -86,7 +87,7 @@ class TrainingData(Protocol):
         ...
 
 
-class Distiller(EmotionClassifier):
+class Distiller(EmotionClassifier, ABC):
     """Trains a student's own network in place; a subclass says what the loss is.
 
     Batches hold the signals of student and teachers; the student is given its own alone, always.
@@ -188,6 +189,7 @@ class Distiller(EmotionClassifier):
                 "Give both recipes the same window."
             )
 
+    @abstractmethod
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
         """Loss of a training batch, without penalties, a scalar.
 
@@ -195,7 +197,6 @@ class Distiller(EmotionClassifier):
             batch: The windows.
             output: What the student says of them.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what its loss is")
 
     def penalty(self) -> Tensor | float:
         """What the student adds to its loss, whatever it is trained on."""

@@ -87,23 +87,8 @@ class MadeUpDataModule(EmotionDataModule):
 
 
 @dataclass(frozen=True)
-class LongReader:
-    """Noise, as long as sessions are: six conditions of eight minutes.
-
-    Args:
-        n_subjects: Number of subjects.
-    """
-
-    n_subjects: int = 15
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """S1, S2, ..."""
-        return tuple(f"S{number + 1}" for number in range(self.n_subjects))
-
-    def files(self, subject: str) -> tuple[Path, ...]:
-        """None: nothing is read."""
-        return ()
+class LongReader(MadeUpReader):
+    """Noise, as long as sessions are: six conditions of eight minutes."""
 
     def read(self, subject: str) -> Iterator[Recording]:
         """One session."""
