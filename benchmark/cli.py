@@ -1,13 +1,13 @@
 """The command line. A command's module is imported when the command is chosen, not before."""
 
 import argparse
-import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmark.outcome import DONE, INTERRUPTED, WRONG_CALL
+from benchmark.server import imported, start_server
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -19,6 +19,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     try:
+        if getattr(arguments, "engine", None) == "local":
+            start_server()  # its imports go on while this process does its own
         return _function(arguments.command)(arguments)
     except KeyboardInterrupt:
         print("interrupted; finished runs are kept", file=sys.stderr)
@@ -40,7 +42,7 @@ def _function(command: str) -> Callable[[argparse.Namespace], int]:
     """The function that does a command, as ``module.name``; its module is imported now."""
     module, _, name = command.rpartition(".")
     function: Callable[[argparse.Namespace], int] = getattr(
-        importlib.import_module(f"benchmark.commands.{module}"), name
+        imported(f"benchmark.commands.{module}"), name
     )
     return function
 
@@ -221,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     page.set_defaults(command="report.report")
 
     test = commands.add_parser("selftest", help="whether the harness finds what is there only")
-    test.set_defaults(command="selftest.run")
+    test.set_defaults(command="selftest.run", engine="local")
     test.add_argument(
         "--leaderboards", type=Path, default=Path("leaderboards"), help="default: leaderboards"
     )

@@ -15,7 +15,7 @@ from lightning.pytorch.profilers import Profiler
 from benchmark.parallel import Group, Shares
 from benchmark.scoring import score_units
 from datamodules.base import EmotionDataModule
-from lightning_modules.base import EmotionClassifier
+from lightning_modules.base import EmotionClassifier, Recipe
 
 SELECTION = "val_macro_f1"
 """What chooses the epoch."""
@@ -52,20 +52,20 @@ def fit(
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     if group:
         callbacks.append(Shares(group.size))
-    max_epochs = model.recipe.max_epochs
-    trainer = lean_trainer(device, max_epochs, logger, callbacks, folder, profiler, group)
+    recipe = model.recipe
+    trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
     trainer.fit(model, datamodule=module)
     epochs = trainer.current_epoch, best.epoch
     if group:
         group.part()
-        return lean_trainer(device, max_epochs, None, [], folder), epochs
+        return lean_trainer(device, recipe, None, [], folder), epochs
     trainer.logger = None  # predicting would write into it
     return trainer, epochs
 
 
 def lean_trainer(
     device: str,
-    max_epochs: int,
+    recipe: Recipe,
     logger: Logger | None,
     callbacks: list[L.Callback],
     folder: Path,
@@ -76,7 +76,7 @@ def lean_trainer(
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.
-        max_epochs: At most.
+        recipe: Has the number of epochs and the precision.
         logger: Told once an epoch; None: none is.
         callbacks: And no others.
         folder: For what a Trainer may write.
@@ -93,7 +93,8 @@ def lean_trainer(
     return L.Trainer(
         accelerator=device,
         **own,
-        max_epochs=max_epochs,
+        max_epochs=recipe.max_epochs,
+        precision=recipe.precision,
         logger=logger or False,
         callbacks=callbacks,
         enable_checkpointing=False,
@@ -150,7 +151,7 @@ class TestedEpochs(L.Callback):
         windows = self.module.read_early(device)
         was = self.model.training
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
             parts = [
                 self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
                 for rows in torch.arange(len(windows)).split(self.module.batch_size)

@@ -43,6 +43,9 @@ from lightning_modules.distillation.base import Teacher
 GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teachers")
 """Arguments of a model or a distiller that a suite does not set as such."""
 
+LATER = (("precision", "32-true"),)
+"""Values of recipes that came later: these are left out of a run, so that ids stay."""
+
 Arguments = tuple[tuple[str, Value], ...]
 
 
@@ -370,8 +373,9 @@ def _recipe(suite: Suite, model: str) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise SuiteError(f"suite {suite.name}: recipe of {model}: {error}") from error
     values = dataclasses.asdict(recipe)
+    kept = {name: value for name, value in values.items() if (name, value) not in LATER}
     return {
-        "recipe": tuple(sorted(values.items())),
+        "recipe": tuple(sorted(kept.items())),
         "kind": kind,
         "changed": tuple(sorted(name for name in changes if values[name] != getattr(own, name))),
     }

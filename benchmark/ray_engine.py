@@ -29,10 +29,10 @@ import torch
 from benchmark.queue import Queue
 from benchmark.results import DiskFullError, write_text
 from benchmark.run import BenchmarkError, Run
-from benchmark.runner import THREAD_VARIABLES
 from benchmark.schedule import Costs
+from benchmark.server import THREAD_VARIABLES, THREADS
 from benchmark.train import Places, execute, out_of_memory
-from benchmark.worker import DISK_FULL, LOST, OUT_OF_MEMORY, THREADS, Finished, told
+from benchmark.worker import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, told
 
 PATIENCE = 5.0
 """Seconds after which the cluster is asked again how many runs it has room for."""

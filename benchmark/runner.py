@@ -14,8 +14,6 @@ A worker of several devices is a process a device, which train one run together 
 ``benchmark.parallel``) and end with it; a new group does the next.
 """
 
-import multiprocessing
-import os
 import shutil
 import signal
 import tempfile
@@ -31,28 +29,14 @@ from benchmark.parallel import Group, spreads
 from benchmark.queue import Queue
 from benchmark.run import Run
 from benchmark.schedule import Costs
+from benchmark.server import start_server
 from benchmark.train import Places
-from benchmark.worker import GRACE, LOST, OUT_OF_MEMORY, THREADS, Finished, work
+from benchmark.worker import GRACE, LOST, OUT_OF_MEMORY, Finished, work
 
 STARTS = 50
 """A worker is tried to be started so often, a tenth of a second apart."""
 SHORT = 1.0
 """Seconds; a worker is handed the next run while it does one that takes no longer than this."""
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def start_server() -> ForkServerContext:
-    """Start the process that workers are forked from; its imports go on in the background."""
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(THREADS)
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # else numbers mean what whoever set it meant
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers of nvidia-smi
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmark.worker"])
-    from multiprocessing.forkserver import ensure_running
-
-    ensure_running()
-    return context
 
 
 @dataclass

@@ -47,7 +47,7 @@ PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-lear
 """Packages whose versions numbers may depend on."""
 SIDE_FILES = ("metrics.csv", "model.ckpt")
 """What is kept of a run besides its predictions, its log and its result."""
-CHUNK = 20
+CHUNK = 50
 """Batches in a step of the Trainer, whose own work a step is half that of a small network."""
 
 
@@ -273,11 +273,12 @@ def make_datamodule(
     recipe = make_recipe(run)
     own: dict[str, Any] = {"scaling": "none"}
     if run.model in MODELS:
+        single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
         own = {
             "scaling": recipe.scaling,
             "batch_size": recipe.batch_size,
             "oversample": recipe.balance == "oversample",
-            "chunk": 1 if run.distiller or places.group_of(run) else CHUNK,  # steps of their own
+            "chunk": 1 if single else CHUNK,
         }
     return DATAMODULES[run.dataset](
         places.root(run.dataset),
@@ -337,8 +338,12 @@ def _fit(
     group = places.group_of(run)
     curves = places.logger != "none" and not (group and group.rank)
     logger = CSVLogger(scratch, name="", version="") if curves else None
-    if isinstance(watch, Stopwatch) and logger:
-        watch.count(logger, "logging", "log_metrics", "save")
+    if isinstance(watch, Stopwatch):
+        watch.count(model, "gathering", "_gathered")
+        watch.count(model, "backward", "_differentiate")
+        watch.count(model, "optimizer", "_update")
+        if logger:
+            watch.count(logger, "logging", "log_metrics", "save")
     if group:
         group.join(places.device)
         torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not

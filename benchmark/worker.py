@@ -15,14 +15,13 @@ import torch
 
 from benchmark.results import DiskFullError
 from benchmark.run import Result, Run
+from benchmark.server import THREADS
 from benchmark.train import Places, execute, follow, out_of_memory
 
 GRACE = 10.0
 """Seconds that a worker has to clean up after itself when it is told to end."""
 LOST, OUT_OF_MEMORY, DISK_FULL = "lost", "out of memory", "disk full"
 """How an attempt may end besides ``"done"`` and ``"failed"``; nothing is committed then."""
-THREADS = 1
-"""Torch threads of a worker: small models side by side lose time with more, and numbers change."""
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Settings of malloc, numbered as in glibc's malloc.h."""
 
@@ -109,7 +108,8 @@ def _keep_pages() -> Callable[[], object]:
     """Have malloc keep what is freed, as the next training step asks for as much again.
 
     Otherwise the pages of large tensors go back to the system and are faulted in anew at every
-    step: half of the time of Attention-LRCN. No number changes. Only glibc can be told.
+    step: a third of the time of Attention-LRCN (``python -m tests.benchmarks.speed settings``). No
+    number changes. Only glibc can be told.
 
     Returns:
         Gives back what is free at last.

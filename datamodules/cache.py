@@ -56,6 +56,9 @@ class Reader(Protocol):
 NAMED_FILES = 2
 """A subject's files are named in a message if they are so many or fewer: where each trial has its
 own, the reasons of the trials say more, and are equal from subject to subject."""
+SPARSE = 1.0
+"""Hz below which the channels of a sample lie side by side in the array of a signal, as a window
+holds few samples: one of 310 channels is gathered ten times sooner. Otherwise time runs first."""
 READABLE = 0o755
 """Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
 
@@ -390,12 +393,17 @@ class Archive:
             return
         offsets = self.offsets(signal)
         target.parent.mkdir(parents=True, exist_ok=True)
-        n_channels = len(self.recordings[0].signals[signal].channels)
+        first = self.recordings[0].signals[signal]
+        n_channels = len(first.channels)
         n_times = sum(recording.signals[signal].n_times for recording in self.recordings)
         temporary = target.with_name(f".{target.name}-{os.getpid()}")
         try:
             joined = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.float32, shape=(n_channels, n_times)
+                temporary,
+                mode="w+",
+                dtype=np.float32,
+                shape=(n_channels, n_times),
+                fortran_order=first.sfreq < SPARSE,
             )
             for offset, path in zip(offsets, self._paths(signal), strict=True):
                 samples = np.load(path)

@@ -219,7 +219,7 @@ def segment_moments(archive: Archive, signal: str) -> Moments:
     count = np.zeros((len(archive.segments), 1))
     mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for position, found in enumerate(_pieces(archive, signal)):
-        piece = found.astype(np.float64)
+        piece = found.astype(np.float64, order="C")  # sums are the same however samples lie
         count[position] = piece.shape[1]
         mean[position], variance[position] = piece.mean(axis=1), piece.var(axis=1)
     return count, mean, variance

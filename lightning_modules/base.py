@@ -26,6 +26,14 @@ class Output(NamedTuple):
     logits: Tensor
     embedding: Tensor
 
+    def widened(self) -> "Output":
+        """The same in float32, where a network computed in less."""
+        if self.logits.dtype == self.embedding.dtype == torch.float32:
+            return self
+        return Output(
+            *(values.to(torch.promote_types(values.dtype, torch.float32)) for values in self)
+        )
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -54,6 +62,8 @@ class Recipe:
         max_epochs: Epochs at most; the epoch with the best macro F1 on the validation subjects
             counts, the first of equals.
         patience: Epochs without improvement after which training ends; None: all epochs.
+        precision: ``"32-true"``; or ``"bf16-mixed"``: matrix products and convolutions in bfloat16,
+            weights, loss and scores in float32. Results differ, in training and in predicting.
 
     Raises:
         ValueError: A value of the wrong type or out of its range.
@@ -77,6 +87,7 @@ class Recipe:
     batch_size: int = 64
     max_epochs: int = 20
     patience: int | None = None
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     def __post_init__(self) -> None:
         for name in ("window", "stride", "lr", "lr_decay", "plateau_factor", "eps"):
@@ -92,6 +103,7 @@ class Recipe:
             "balance": ("none", "oversample", "class_weights"),
             "optimizer": ("adam", "adamw", "sgd"),
             "plateau_on": ("train_loss", "val_loss"),
+            "precision": ("32-true", "bf16-mixed"),
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -187,7 +199,7 @@ class EmotionClassifier(L.LightningModule):
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         output: Output = self.network(signals)
-        return output
+        return output.widened()
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of a batch and its logits (B, K); weights and penalty count in training alone."""
@@ -195,11 +207,11 @@ class EmotionClassifier(L.LightningModule):
         if not self.training:
             return nn.functional.cross_entropy(logits, batch.target), logits
         loss = nn.functional.cross_entropy(logits, batch.target, self.class_weights)
-        return loss + self.penalty(), logits
+        return self.penalized(loss), logits
 
-    def penalty(self) -> Tensor | float:
-        """What is added to the loss in training, whatever the batch; nothing, unless overridden."""
-        return 0.0
+    def penalized(self, loss: Tensor) -> Tensor:
+        """A loss in training and what is added whatever the batch: nothing, unless overridden."""
+        return loss
 
     def on_fit_start(self) -> None:
         """Weigh classes by the datamodule's training windows, where the recipe says so.
@@ -228,20 +240,29 @@ class EmotionClassifier(L.LightningModule):
         """
         if isinstance(batch, Batch):
             return self._training_loss(batch)
-        profile = cast(Any, self.trainer).profiler.profile
+        if torch.is_autocast_enabled(self.device.type):  # it keeps casts of weights for the step
+            raise IncompatibleRunError(
+                "steps in chunks: expected precision 32-true, found autocast. Take chunk=1."
+            )
         optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
+        parameters = list(self.parameters())
         for number, rows in enumerate(batch.rows, start=1):
-            with profile("gathering"):
-                one = batch.gather(rows)
-            with profile("forward"):
-                loss = self._training_loss(one)
+            loss = self._training_loss(self._gathered(batch, rows))
             if number < len(batch):
-                with profile("backward"):
-                    optimizer.zero_grad()
-                    loss.backward()
-                with profile("optimizer"):
-                    optimizer.step()
+                for parameter in parameters:  # as Optimizer.zero_grad does, but sooner
+                    parameter.grad = None
+                self._differentiate(loss)
+                self._update(optimizer)
         return loss
+
+    def _gathered(self, chunk: Chunk, rows: Tensor) -> Batch:
+        return chunk.gather(rows)
+
+    def _differentiate(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def _update(self, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.step()
 
     def _training_loss(self, batch: Batch) -> Tensor:
         loss, logits = self.loss(batch)

@@ -357,9 +357,9 @@ class EmotionKDStudentNetwork(nn.Module):
 class EmotionKDModel(EmotionClassifier):
     """What teacher and student have in common: cross-entropy with a penalty on the kernels."""
 
-    def penalty(self) -> Tensor:
-        """The penalty on the kernels."""
-        return kernel_penalty(self.network)
+    def penalized(self, loss: Tensor) -> Tensor:
+        """A loss with the penalty on the kernels."""
+        return loss + kernel_penalty(self.network)
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:

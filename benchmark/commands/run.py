@@ -18,7 +18,7 @@ from benchmark.plan import Prepared, expand, left_out
 from benchmark.profiling import summary
 from benchmark.results import Call, Store
 from benchmark.run import Run
-from benchmark.runner import run_all, start_server
+from benchmark.runner import run_all
 from benchmark.schedule import Costs, Estimate, estimate, ordered, shard
 from benchmark.suite import Suite, SuiteError, reader_options
 from benchmark.tracking import Tracker, make_tracker
@@ -170,7 +170,6 @@ def _engine(arguments: argparse.Namespace) -> Iterator[tuple[Sequence[str], Roun
     if arguments.engine == "local":
         if address:
             raise SuiteError("--ray-address is for --engine ray; ask for both, or neither")
-        start_server()  # its imports go on while this process does its own
         devices = chosen(names)
 
         def rounds(todo: Sequence[Run], store: Store, output: Connection | None) -> Iterator[Round]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from benchmark.outcome import DONE, FAILED
 from benchmark.results import write_json
-from benchmark.runner import start_server
 from benchmark.selftest import as_record, selftest, table_of
 from benchmark.train import commit, versions
 from benchmark.worker import Finished
@@ -20,7 +19,6 @@ EVERY = 50
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the harness, print a table and keep the record beside the leaderboards."""
-    start_server()
     started, done = time.monotonic(), 0
     devices = ["cpu"] * (arguments.jobs or len(os.sched_getaffinity(0)))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import mne  # has no types, and loads its readers when they are first called
 import numpy as np
-from mne.io import read_raw_cnt  # MNE has no types
 
 from datamodules.errors import DatasetCorruptedError
 from datamodules.signals.recording import Signal
@@ -46,7 +46,9 @@ class NeuroscanFile:
                 warnings.filterwarnings("ignore", message)
             # Old headers have a mark of bad channels inside the name, where any name of five
             # letters sets it.
-            self.raw = read_raw_cnt(path, data_format="int32", header="new", verbose="WARNING")
+            self.raw = mne.io.read_raw_cnt(
+                path, data_format="int32", header="new", verbose="WARNING"
+            )
         missing = [name for name in self.channels if name not in self.raw.ch_names]
         found = float(self.raw.info["sfreq"])
         if missing or found != sfreq:

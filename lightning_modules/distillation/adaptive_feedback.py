@@ -299,7 +299,8 @@ class AdaptiveFeedback(Distiller):
         """Logits on the questions after one more step on a batch, with their way to the teacher."""
         weights = dict(self.network.named_parameters())
         output = self._call(weights, batch)
-        loss = self._teaching_loss(batch, output, self.teacher(batch.signals)) + self.penalty()
+        taught = self.teacher(batch.signals)
+        loss = self.penalized(self._teaching_loss(batch, output, taught))
         slopes = torch.autograd.grad(
             loss, list(weights.values()), create_graph=True, materialize_grads=True
         )
@@ -314,7 +315,7 @@ class AdaptiveFeedback(Distiller):
         buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         signals = self.seen(batch.signals)
         output: Output = functional_call(self.network, {**weights, **buffers}, (signals,))
-        return output
+        return output.widened()
 
     def _teaching_loss(self, batch: Batch, output: Output, taught: Output) -> Tensor:
         return teaching_loss(

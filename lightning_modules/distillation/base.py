@@ -198,9 +198,9 @@ class Distiller(EmotionClassifier, ABC):
             output: What the student says of them.
         """
 
-    def penalty(self) -> Tensor | float:
-        """What the student adds to its loss, whatever it is trained on."""
-        return self.student.penalty()
+    def penalized(self, loss: Tensor) -> Tensor:
+        """A loss and what the student adds to it, whatever it is trained on."""
+        return self.student.penalized(loss)
 
     def seen(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those signals of a batch that are the student's."""
@@ -209,7 +209,7 @@ class Distiller(EmotionClassifier, ABC):
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         output: Output = self.network(self.seen(signals))
-        return output
+        return output.widened()
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss of a batch and the student's logits (B, K); outside of training, cross-entropy."""
@@ -217,7 +217,7 @@ class Distiller(EmotionClassifier, ABC):
         if not self.training:
             return F.cross_entropy(output.logits, batch.target), output.logits
         self._taught.append((output.logits.detach(), batch.target, batch.row))
-        return self.distillation_loss(batch, output) + self.penalty(), output.logits
+        return self.penalized(self.distillation_loss(batch, output)), output.logits
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()

@@ -10,6 +10,7 @@ from benchmark.plan import Plan, Prepared, expand
 from benchmark.probes import PROBES, ProbeRecipe
 from benchmark.run import Run
 from benchmark.suite import EVERY_MODEL, Distillation, Suite, SuiteError
+from benchmark.train import make_recipe
 from datamodules import DATAMODULES
 from datamodules.errors import IncompatibleRunError
 from datamodules.splits import split_subjects
@@ -60,6 +61,7 @@ def first(found: Plan) -> Run:
         ({"stride": -5.0}, "stride"),
         ({"optimizer": "lbfgs"}, "optimizer among"),
         ({"scaling": "robust"}, "scaling among"),
+        ({"precision": "16-mixed"}, "precision among"),
     ],
     ids=repr,
 )
@@ -67,6 +69,18 @@ def test_bad_recipe_value(changes, expected):
     with pytest.raises(SuiteError, match="suite s: recipe of cnn") as caught:
         plan(models=("cnn",), recipes={"cnn": changes})
     assert expected in str(caught.value)
+
+
+def test_precision_is_part_of_a_run_only_where_it_is_not_the_usual_one():
+    usual, same, other = (
+        plan(models=("cnn",), recipes={"cnn": changes} if changes else {}).runs[0]
+        for changes in ({}, {"precision": "32-true"}, {"precision": "bf16-mixed"})
+    )
+    assert usual == same
+    assert "precision" not in dict(usual.recipe)
+    assert dict(other.recipe)["precision"] == "bf16-mixed"
+    assert other.id != usual.id
+    assert (usual.changed, other.changed) == ((), ("precision",))
 
 
 @pytest.mark.parametrize("changes", [{"window": -1}, {"stride": 0}, {"window": "long"}], ids=repr)
@@ -238,7 +252,7 @@ def test_suite_changes_the_recipe_and_the_row_says_so():
     default = plan(models=("cnn",)).runs[0]
     run = plan(models=("cnn",), recipes={"cnn": {"lr": 0.5, "max_epochs": 3}}).runs[0]
     assert run.recipe_label == "published lr=0.5 max_epochs=3"
-    assert dict(run.recipe) == {**dataclasses.asdict(CNN.published), "lr": 0.5, "max_epochs": 3}
+    assert make_recipe(run) == dataclasses.replace(CNN.published, lr=0.5, max_epochs=3)
     assert run.id != default.id
 
 
@@ -265,8 +279,8 @@ def test_naming_one_twice_makes_no_run_twice(name):
 
 def test_fast_recipe_is_taken_by_models_that_have_one():
     runs = {run.model: run for run in plan(models=("cnn", "lda"), recipe="fast").runs}
-    assert dict(runs["cnn"].recipe) == dataclasses.asdict(MODELS["cnn"].fast)
-    assert dict(runs["lda"].recipe) == dataclasses.asdict(PROBES["lda"].published)
+    assert make_recipe(runs["cnn"]) == MODELS["cnn"].fast
+    assert make_recipe(runs["lda"]) == PROBES["lda"].published
     assert (runs["cnn"].recipe_label, runs["lda"].recipe_label) == ("fast", "published")
     with pytest.raises(SuiteError, match="did you mean fast"):
         plan(models=("cnn",), recipe="fats")

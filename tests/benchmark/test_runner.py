@@ -12,7 +12,8 @@ from benchmark import runner
 from benchmark.queue import ATTEMPTS
 from benchmark.results import Store
 from benchmark.run import Run
-from benchmark.runner import run_all, start_server
+from benchmark.runner import run_all
+from benchmark.server import start_server
 from benchmark.suite import Distillation
 from benchmark.worker import Finished
 

@@ -19,7 +19,6 @@ BAD = Check("guard: random_windows", "refused", "not refused", passed=False)
 
 @pytest.mark.parametrize(("checks", "status"), [([GOOD], 0), ([GOOD, BAD], 1)])
 def test_status_and_record(tmp_path, monkeypatch, capsys, checks, status):
-    monkeypatch.setattr(command, "start_server", lambda: None)
     monkeypatch.setattr(command, "selftest", lambda *_: checks)
     assert main(["selftest", "--leaderboards", str(tmp_path), "--jobs", "3"]) == status
     record = json.loads((tmp_path / "selftest.json").read_text())

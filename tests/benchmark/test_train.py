@@ -400,6 +400,42 @@ def test_recipe_of_the_run_is_what_is_trained(workshop, tmp_path):
     assert module.stride == 30.0
 
 
+def test_bfloat16_is_another_run_and_close_to_the_usual_one(workshop, tmp_path, captured_dtypes):
+    results, predictions, dtypes = [], [], []
+    for precision in ("32-true", "bf16-mixed"):
+        run = short(workshop, precision=precision)
+        captured_dtypes.clear()
+        results.append(execute(run, workshop.places(tmp_path)))
+        assert results[-1].status == "done", results[-1].traceback
+        store = Store(tmp_path)
+        with np.load(store.folder(run) / "predictions.npz") as file:
+            predictions.append(file["probabilities"])
+        dtypes.append(set(captured_dtypes))
+        assert {value.dtype for value in weights(store, run).values()} <= {
+            torch.float32,
+            torch.int64,
+        }
+    assert dtypes == [{torch.float32}, {torch.bfloat16}]  # of training, choosing and testing
+    apart = np.abs(predictions[0] - predictions[1]).max()
+    assert 0 < apart < 0.1
+    assert np.allclose(predictions[1].sum(axis=1), 1, atol=1e-6)  # scored in float32
+
+
+@pytest.fixture
+def captured_dtypes(monkeypatch):
+    """What the CNN's last layer answers in."""
+    found: list[torch.dtype] = []
+    real = torch.nn.functional.linear
+
+    def watched(*words: Any, **names: Any) -> Tensor:
+        answer = real(*words, **names)
+        found.append(answer.dtype)
+        return answer
+
+    monkeypatch.setattr(torch.nn.functional, "linear", watched)
+    return found
+
+
 # --- what goes wrong
 
 

@@ -310,6 +310,20 @@ def test_joined_is_concatenated(
     assert archive.samples("fast") is archive.samples("fast")
 
 
+@pytest.mark.parametrize(("sfreq", "together"), [(0.25, True), (1.0, False), (4.0, False)])
+def test_channels_of_feature_rows_lie_side_by_side(
+    archive_of: Callable[..., Archive], sfreq: float, together: bool
+) -> None:
+    samples = np.arange(60, dtype=np.float32).reshape(3, 20)
+    rows = Signal(samples, sfreq, ("a", "b", "c"), "au")
+    segments = (Segment(0.0, 4.0, 1, {"condition": "rest"}),)
+    archive = archive_of({"S1": (Recording("S1", "1", {"rows": rows}, segments),)})
+    found = archive.samples("rows")
+    np.testing.assert_array_equal(found, samples, strict=True)
+    assert found.T.flags.c_contiguous == together
+    assert found.flags.c_contiguous != together
+
+
 def test_joining_again_writes_nothing(
     archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
 ) -> None:

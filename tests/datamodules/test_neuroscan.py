@@ -74,13 +74,13 @@ def test_the_date_is_as_unreadable_as_the_published_one(path: Path) -> None:
 
 
 def test_other_warnings_are_not_hidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = neuroscan.read_raw_cnt
+    real = mne.io.read_raw_cnt
 
     def warned(*arguments: object, **options: object) -> object:
         mne.utils.warn("something new")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(neuroscan, "read_raw_cnt", warned)
+    monkeypatch.setattr(mne.io, "read_raw_cnt", warned)
     with pytest.warns(RuntimeWarning, match="something new"):
         NeuroscanFile(path, NAMES, 1000.0)
 

@@ -21,6 +21,7 @@ from lightning_modules.base import (
     balanced_weights,
     choose_signals,
 )
+from lightning_modules.cnn import CNN
 
 RECIPE = Recipe(source="this test", lr=0.05, lr_decay=0.5, max_epochs=2)
 WEIGHTED = replace(RECIPE, balance="class_weights")
@@ -304,6 +305,18 @@ def test_a_mask_is_refused_unless_the_model_says_that_it_takes_one() -> None:
     Tiny.check_inputs({"eda": inputs["eda"]})
     with pytest.raises(IncompatibleRunError, match=r"Tiny takes no mask: .* found eda, length"):
         Tiny.check_inputs(inputs)
+
+
+def test_chunks_are_refused_where_weights_are_cast(tmp_path: Path) -> None:
+    module = SyntheticDataModule(
+        signals=["eda"], chunk=4, cache_dir=tmp_path, options={"n_subjects": 4, "phase": 60.0}
+    )
+    model = CNN(dict(module.inputs), module.n_classes)
+    trainer = L.Trainer(
+        accelerator="cpu", precision="bf16-mixed", max_epochs=1, logger=False, barebones=True
+    )
+    with pytest.raises(IncompatibleRunError, match=r"expected precision 32-true.* chunk=1"):
+        trainer.fit(model, datamodule=module)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

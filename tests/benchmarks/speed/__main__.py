@@ -38,12 +38,13 @@ import sys
 
 import torch
 
-from tests.benchmarks.speed import cell, commands, data_path, steps
+from tests.benchmarks.speed import cell, commands, data_path, settings, steps
 from tests.benchmarks.speed.table import HEAD, machine, show
 
 PARTS = {
     "steps": steps.rows,
     "cell": cell.rows,
+    "settings": settings.rows,
     "data_path": data_path.rows,
     "commands": commands.rows,
     "boards": commands.board_rows,

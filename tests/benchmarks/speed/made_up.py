@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from benchmark import runner
+from benchmark import worker
 from benchmark.run import Result, Run
 from benchmark.train import Places, execute
 from datamodules import DATAMODULES
@@ -208,4 +208,4 @@ def register() -> None:
     """Make the dataset and the MLP known to the command line of this process and its workers."""
     DATAMODULES[MadeUpDataModule.key()] = MadeUpDataModule
     MODELS["mlp"] = MLP
-    runner.execute = _noted
+    worker.execute = _noted

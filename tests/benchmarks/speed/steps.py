@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -65,7 +66,8 @@ def _row(name: str, cache: Path) -> Row:
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
             logger = CSVLogger(folder, name="", version="")
-            trainer = lean_trainer("cpu", EPOCHS + 2, logger, [clock], Path(folder))
+            longer = replace(recipe, max_epochs=EPOCHS + 2)
+            trainer = lean_trainer("cpu", longer, logger, [clock], Path(folder))
             trainer.limit_val_batches = 0
             trainer.fit(model, datamodule=module)
         return median(b - a for a, b in pairwise(clock.starts[1:])) / n_steps

@@ -176,6 +176,7 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        precision=model.recipe.precision,
     )
     trainer.fit(model, datamodule=module, **options)
     return trainer

@@ -56,6 +56,23 @@ def test_it_trains_the_students_own_network_and_leaves_teachers_as_they_are(name
         assert torch.isfinite(trainer.callback_metrics[metric])
 
 
+@pytest.mark.parametrize("name", DISTILLERS)
+def test_in_bfloat16_weights_and_losses_stay_in_float32(name, distilling):
+    weights = {}
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(4)
+        student, teacher = distilling.pair(
+            width=5, recipe=replace(distilling.RECIPE, precision=precision)
+        )
+        trainer = distilling.fit(built(name, student, teacher), distilling.made_up(), 1)
+        assert trainer.callback_metrics["train_loss"].dtype == torch.float32
+        weights[precision] = copied(student)
+    assert not same(*weights.values())
+    for name, weight in weights["bf16-mixed"].items():
+        assert weight.dtype == weights["32-true"][name].dtype
+        assert torch.isfinite(weight).all()
+
+
 @pytest.mark.parametrize("name", ["soft_targets", "label_smoothing"])
 def test_the_curves_have_the_terms_of_the_loss(name, distilling):
     student, teacher = distilling.pair(recipe=replace(distilling.RECIPE, batch_size=64))
