@@ -54,6 +54,7 @@ def fit(
         callbacks.append(Shares(group.size))
     recipe = model.recipe
     trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
+    module.front = model.front
     trainer.fit(model, datamodule=module)
     epochs = trainer.current_epoch, best.epoch
     if group:

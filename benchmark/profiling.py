@@ -18,6 +18,8 @@ REST = "other"
 TRAINER = "trainer"
 """What Lightning does besides calling the parts below."""
 PARTS = {
+    "train_dataloader": "features",
+    "val_dataloader": "features",
     "_next": "gathering",
     "training_step": "forward",
     "validation_step": "validation",

@@ -13,8 +13,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.batch import Batch, Inputs
+from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Archive, Derived, Preprocessing, Reader, StoredSubject, store_subject
+from datamodules.computed import ComputedDataset, compute_once
 from datamodules.declaration import DatasetDeclaration
 from datamodules.errors import (
     AffectbenchError,
@@ -191,6 +192,8 @@ class EmotionDataModule(DatasetDeclaration):
         self.seed = seed
         self.folder = cache_dir / self.key()
         self.scaling: Scaling | None = None
+        self.front: Front | None = None
+        """Of the model that is fitted: computed once of training and validation windows."""
         self.archive: Archive
         self.grids: dict[str, WindowIndex]
         self.rows: dict[Part, npt.NDArray[np.int64]]
@@ -486,14 +489,19 @@ class EmotionDataModule(DatasetDeclaration):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         resident = device.type == "cuda" and self._fits(device)
         streams = device.type == "cuda" and not resident
-        dataset = self.dataset(part, device if resident else None)
+        windows = self.dataset(part, device if resident else None)
+        dataset: WindowDataset | ComputedDataset = windows
+        if self.front and part != "test" and not streams:
+            dataset = compute_once(windows, self.front, self.archive.key, self.batch_size)
         share = (0, 1)
         if part == "train" and self.trainer:
             share = self.trainer.global_rank, self.trainer.world_size
         rows = BatchRows(len(dataset), self.batch_size, generator, share)
         if chunk > 1 and not streams:
             return DataLoader(
-                ChunkDataset(dataset), batch_size=None, sampler=ChunkRows(rows, chunk)
+                ChunkDataset(dataset.__getitem__, len(dataset)),
+                batch_size=None,
+                sampler=ChunkRows(rows, chunk),
             )
         return DataLoader(
             dataset,

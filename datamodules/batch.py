@@ -1,6 +1,6 @@
 """SignalSpec and Batch: all that a model ever sees of a dataset."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,6 +48,18 @@ class Batch(NamedTuple):
     subject: Tensor
     trial: Tensor
     row: Tensor | None = None
+
+
+class Front(NamedTuple):
+    """What a network does first with signals, where nothing of it is learned or drawn at random.
+
+    Attributes:
+        key: Equal for all that compute the same.
+        compute: Takes the signals of a batch; the network takes what it returns in their place.
+    """
+
+    key: Hashable
+    compute: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 class Chunk:

@@ -1,6 +1,6 @@
 """Windows as rows of an index; the samples stay where they are until a batch asks for them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -338,6 +338,10 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
             signals[name] = self._filled(name, rows, window)
         if self.share is not None:
             signals[LENGTH] = self.share[rows]
+        return self.labelled(rows, signals)
+
+    def labelled(self, rows: Tensor, signals: dict[str, Tensor]) -> Batch:
+        """A batch of signals of these rows, on the device of the recordings."""
         return Batch(signals, self.target[rows], self.subject[rows], self.trial[rows], rows)
 
     def _gathered(self, name: str, rows: Tensor) -> Tensor:
@@ -401,17 +405,18 @@ class ChunkDataset(torch.utils.data.Dataset[Chunk]):
     """Batches of windows, several at a time; an item is a Chunk.
 
     Args:
-        batches: What they are gathered from.
+        gather: Makes a batch of rows.
+        n_windows: N.
     """
 
-    def __init__(self, batches: WindowDataset) -> None:
-        self.batches = batches
+    def __init__(self, gather: Callable[[Tensor], Batch], n_windows: int) -> None:
+        self.gather, self.n_windows = gather, n_windows
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return self.n_windows
 
     def __getitem__(self, rows: Sequence[Tensor]) -> Chunk:
-        return Chunk(self.batches.__getitem__, rows)
+        return Chunk(self.gather, rows)
 
 
 class ChunkRows(torch.utils.data.Sampler[Sequence[Tensor]]):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.serialization import add_safe_globals
 from torchmetrics.functional.classification import multiclass_f1_score
 
-from datamodules.batch import LENGTH, Batch, Chunk, Inputs
+from datamodules.batch import LENGTH, Batch, Chunk, Front, Inputs
 from datamodules.errors import IncompatibleRunError
 
 
@@ -196,6 +196,11 @@ class EmotionClassifier(L.LightningModule):
                 f"{cls.__name__} takes no mask: expected signals alone, found {', '.join(inputs)}. "
                 "Pad without a mask, or take a model that has one."
             )
+
+    @property
+    def front(self) -> Front | None:
+        """What may be computed once and kept; None, unless overridden."""
+        return None
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
         output: Output = self.network(signals)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from datamodules.batch import LENGTH, Inputs, SignalSpec
+from datamodules.batch import LENGTH, Front, Inputs, SignalSpec
 
 ROW_RATE = 1.0
 """Hz; a signal sampled no faster than this is feature rows already."""
@@ -32,6 +33,8 @@ FLOOR = 1e-12
 """Smallest variance in a band that is told from zero."""
 EXTREME = 10.0
 """Standard deviations at which a computed feature is cut off."""
+COMPUTED = "rows of "
+"""What the name of a signal begins with where its rows stand in its place."""
 
 
 def n_rows(spec: SignalSpec) -> int:
@@ -303,20 +306,26 @@ class ComputedRows(nn.Module):
         self.n_features = spec.n_channels * sum(part.n_features for part in parts)
         self.norm = nn.BatchNorm1d(self.n_features, affine=False, momentum=None)
 
-    def forward(self, window: Tensor, share: Tensor | None) -> Tensor:
-        """Shape (B, C, T), recorded to a share (B, 1, 1), to (B, F, R)."""
-        features = torch.cat([part(window) for part in self.parts], dim=2)  # (B, C, F/C, R)
-        valid = None if share is None else valid_rows(share, features.shape[3])
-        rows = normalize(self.norm, features.flatten(1, 2), valid)  # (B, F, R)
-        return rows.clamp(-EXTREME, EXTREME)
+    def compute(self, window: Tensor) -> Tensor:
+        """Features as they are, shape (B, C, T) to (B, F, R)."""
+        return torch.cat([part(window) for part in self.parts], dim=2).flatten(1, 2)
+
+    def forward(self, features: Tensor, share: Tensor | None) -> Tensor:
+        """Standardised, shape (B, F, R) in and out; recorded to a share (B, 1, 1)."""
+        valid = None if share is None else valid_rows(share, features.shape[2])
+        return normalize(self.norm, features, valid).clamp(-EXTREME, EXTREME)
 
 
 class GivenRows(nn.Module):
     """Feature rows that the dataset has, as they are."""
 
-    def forward(self, window: Tensor, share: Tensor | None) -> Tensor:
+    def compute(self, window: Tensor) -> Tensor:
         """Shape (B, F, R), in and out."""
         return window
+
+    def forward(self, features: Tensor, share: Tensor | None) -> Tensor:
+        """Shape (B, F, R), in and out."""
+        return features
 
 
 class FeatureRows(nn.Module):
@@ -347,6 +356,7 @@ class FeatureRows(nn.Module):
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
+        self.inputs = dict(inputs)
         self.masked = LENGTH in inputs
         inputs = {name: spec for name, spec in inputs.items() if name != LENGTH}
         self.n_rows = max(n_rows(spec) for spec in inputs.values())
@@ -368,11 +378,34 @@ class FeatureRows(nn.Module):
                 groups = self.n_features // spec.n_channels
         self.layout = (groups, self.n_features // groups)
 
+    @property
+    def front(self) -> Front | None:
+        """``compute``, unless all signals are feature rows already."""
+        if not any(isinstance(rows, ComputedRows) for rows in self.signals.values()):
+            return None
+        return Front(("FeatureRows", *self.inputs.items()), self.compute)
+
+    @torch.no_grad()
+    def compute(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What depends on the windows alone and on nothing that training changes.
+
+        Returns:
+            What ``forward`` takes as well as the signals (B, C, T): features of each, shape
+            (B, F, R), before they are standardised.
+        """
+        found = {COMPUTED + name: rows.compute(signals[name]) for name, rows in self._extractors()}
+        return {**found, LENGTH: signals[LENGTH]} if self.masked else found
+
+    def _extractors(self) -> list[tuple[str, ComputedRows | GivenRows]]:
+        return cast(list[tuple[str, ComputedRows | GivenRows]], list(self.signals.items()))
+
     @torch.no_grad()
     def forward(self, signals: Mapping[str, Tensor]) -> Tensor:
-        """Rows, shape (B, F, R), of signals (B, C, T)."""
+        """Rows, shape (B, F, R), of signals (B, C, T) or of what ``compute`` made of them."""
+        if not any(name.startswith(COMPUTED) for name in signals):
+            signals = self.compute(signals)
         share = signals[LENGTH] if self.masked else None
-        rows = [extract(signals[name], share) for name, extract in self.signals.items()]
+        rows = [extract(signals[COMPUTED + name], share) for name, extract in self._extractors()]
         rows = [
             part if part.shape[2] == self.n_rows else nn.functional.interpolate(part, self.n_rows)
             for part in rows

@@ -23,9 +23,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from datamodules.batch import LENGTH, Inputs, SignalSpec
+from datamodules.batch import LENGTH, Front, Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.rows import FeatureRows
 
 EPS, MOMENTUM = 1e-3, 0.01
 DROPOUT = 0.2
@@ -96,6 +97,12 @@ class RowClassifier(EmotionClassifier):
             raise ValueError(f"expected layers among {', '.join(self.networks)}, found {layers!r}")
         super().__init__(self.networks[layers](inputs, n_classes), n_classes, recipe)
         self.save_hyperparameters()
+
+    @property
+    def front(self) -> Front | None:
+        """Features, where there is a signal that is not feature rows already."""
+        rows = getattr(self.network, "rows", None)
+        return rows.front if isinstance(rows, FeatureRows) else None
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:

@@ -22,6 +22,7 @@ from benchmark.results import Store
 from benchmark.run import Result, Run
 from benchmark.scoring import score_units
 from benchmark.train import execute, make_datamodule, make_model
+from datamodules import computed
 from datamodules.errors import DatasetCorruptedError
 from datamodules.signals.recording import Recording, Signal
 from datamodules.splits import split_subjects
@@ -29,6 +30,7 @@ from datamodules.synthetic import SyntheticReader
 from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier, Recipe
 from lightning_modules.cnn import CNN
+from lightning_modules.rows import FeatureRows
 
 
 def one_run(workshop: Any, model: str = "cnn", **recipe: Any) -> Run:
@@ -434,6 +436,34 @@ def captured_dtypes(monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "linear", watched)
     return found
+
+
+@pytest.mark.parametrize("model", ["dnn", "cnn", "lstm", "cnn_lstm"])
+def test_features_are_computed_once_for_all_epochs_and_change_no_bit(
+    workshop, tmp_path, monkeypatch, model
+):
+    real, rows = FeatureRows.compute, []
+
+    def watched(self: FeatureRows, signals: Any) -> Any:
+        rows.append(len(next(iter(signals.values()))))
+        return real(self, signals)
+
+    monkeypatch.setattr(FeatureRows, "compute", watched)
+    run = one_run(workshop, model, max_epochs=4)
+    found, windows = [], []
+    for limit in (0, 2**30):
+        monkeypatch.setattr(computed, "LIMIT", limit)
+        monkeypatch.setattr(computed, "_kept", computed.OrderedDict())
+        rows.clear()
+        assert execute(run, workshop.places(tmp_path / str(len(found)))).status == "done"
+        found.append(weights(Store(tmp_path / str(len(found))), run))
+        windows.append(sum(rows))
+    module = make_datamodule(run, workshop.places(tmp_path))
+    module.prepare_data()
+    module.setup()
+    fitted = len(module.rows["train"]) + len(module.rows["val"])
+    assert windows[0] - windows[1] >= 3 * (fitted - 1)  # a last batch of one is left out
+    assert same(*found)
 
 
 # --- what goes wrong

@@ -268,3 +268,31 @@ def test_the_mask_is_no_feature_and_padded_rows_are_zero():
     assert torch.equal(rows[0, :, :3], window[0, :, :3])
     assert not rows[0, :, 3:].any()
     assert torch.equal(rows[1], window[1])
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_of_what_was_computed_before_are_the_same(masked):
+    inputs = {
+        "eda": SignalSpec(1, 40, 4.0),
+        "bvp": SignalSpec(2, 640, 64.0),
+        "music": SignalSpec(6, 1, 0.1),
+    }
+    signals = {name: torch.randn(8, s.n_channels, s.n_times) for name, s in inputs.items()}
+    if masked:
+        inputs[LENGTH] = SignalSpec(1, 1, 0.1)
+        signals[LENGTH] = torch.rand(8, 1, 1)
+    plain, early = FeatureRows(inputs), FeatureRows(inputs)
+    assert early.front == (("FeatureRows", *inputs.items()), early.compute)
+    computed = early.front.compute(signals)
+    assert not set(computed) & set(inputs) - {LENGTH}
+    before = {name: values.clone() for name, values in computed.items()}
+    for _ in range(2):
+        assert torch.equal(early(computed), plain(signals))
+    assert all(torch.equal(computed[name], values) for name, values in before.items())
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, early.state_dict()[name])
+    assert torch.equal(early.eval()(computed), plain.eval()(signals))
+
+
+def test_rows_that_are_given_are_not_kept_twice():
+    assert FeatureRows({"eeg_de": SignalSpec(310, 10, 0.25)}).front is None
