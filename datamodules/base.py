@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Archive, Derived, Preprocessing, Reader, StoredSubject, store_subject
-from datamodules.computed import ComputedDataset, compute_once
+from datamodules.computed import ComputedDataset, measured_once
 from datamodules.declaration import DatasetDeclaration
 from datamodules.errors import (
     AffectbenchError,
@@ -469,17 +469,41 @@ class EmotionDataModule(DatasetDeclaration):
             part: Which one.
             device: Where the recordings are to be; None leaves them memory-mapped.
         """
-        windows = self.windows(part)
+        return self._gathering(self.windows(part), self.scaling, device)
+
+    def _gathering(
+        self, windows: WindowIndex, scaling: Scaling | None, device: torch.device | None
+    ) -> WindowDataset:
         return WindowDataset(
             {signal: device_array(self.archive, signal, device) for signal in self.chosen},
             windows,
             {signal: first_samples(self.archive, signal, windows) for signal in self.chosen},
             {signal: self.inputs[signal].n_times for signal in self.chosen},
-            self.scaling,
+            scaling,
             self.padding,
             {s: recorded_samples(windows, self.signals[s][1]) for s in self.chosen},
             self.mask,
         )
+
+    def _computed(
+        self, part: Part, windows: WindowDataset, front: Front
+    ) -> WindowDataset | ComputedDataset:
+        """What is computed of a part's windows, or the windows if it is too much to keep.
+
+        Windows of all subjects are measured as they are recorded, once for all folds, and scaled
+        for this one; but padding follows the scaling, so that padded trials are scaled before.
+        """
+        device = windows.device if windows.device.type == "cuda" else None
+        later = self.scaling if self.padding is None else None
+        before = None if later else self.scaling
+        everyone = self._gathering(self.grid(part), before, device)
+        found = measured_once(everyone, front, self.archive.key)
+        if found is None:
+            return windows
+        rows = torch.from_numpy(self.rows[part]).to(windows.device)
+        own = {name: values.index_select(0, rows) for name, values in found.items()}
+        shift, scale = (windows.mean, windows.std) if later else (None, None)
+        return ComputedDataset(windows, front.scaled(own, shift, scale))
 
     def _loader(
         self, part: Part, generator: torch.Generator | None, chunk: int = 1
@@ -492,7 +516,7 @@ class EmotionDataModule(DatasetDeclaration):
         windows = self.dataset(part, device if resident else None)
         dataset: WindowDataset | ComputedDataset = windows
         if self.front and part != "test" and not streams:
-            dataset = compute_once(windows, self.front, self.archive.key, self.batch_size)
+            dataset = self._computed(part, windows, self.front)
         share = (0, 1)
         if part == "train" and self.trainer:
             share = self.trainer.global_rank, self.trainer.world_size

@@ -54,12 +54,15 @@ class Front(NamedTuple):
     """What a network does first with signals, where nothing of it is learned or drawn at random.
 
     Attributes:
-        key: Equal for all that compute the same.
-        compute: Takes the signals of a batch; the network takes what it returns in their place.
+        key: Equal for all that measure the same.
+        measure: Takes the signals of a batch.
+        scaled: Takes what was measured, and by signal a shift and a scale of shape (C, 1), or None
+            for each; the network takes what it returns in place of (signals - shift) / scale.
     """
 
     key: Hashable
-    compute: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+    measure: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+    scaled: Callable[..., Mapping[str, Tensor]]
 
 
 class Chunk:

@@ -1,7 +1,8 @@
-"""What networks compute of windows before anything is learned, kept for epochs and runs."""
+"""What networks compute of windows before anything is learned, kept for epochs, folds, models."""
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from datamodules.windows import WindowDataset
 
 LIMIT = 2**30
 """Bytes that are kept in a process; beyond them, what was used longest ago is dropped."""
+
+AT_ONCE = 64
+"""Windows that are measured at a time, whoever asks for them: rounding must not tell who did."""
 
 _kept: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
 
@@ -25,7 +29,7 @@ class ComputedDataset(torch.utils.data.Dataset[Batch]):
         computed: Of all windows, by name, shape (N, ...).
     """
 
-    def __init__(self, windows: WindowDataset, computed: dict[str, Tensor]) -> None:
+    def __init__(self, windows: WindowDataset, computed: Mapping[str, Tensor]) -> None:
         self.windows, self.computed = windows, computed
 
     def __len__(self) -> int:
@@ -37,29 +41,26 @@ class ComputedDataset(torch.utils.data.Dataset[Batch]):
         return self.windows.labelled(rows, signals)
 
 
-def compute_once(
-    windows: WindowDataset, front: Front, archive: str, batch_size: int
-) -> WindowDataset | ComputedDataset:
-    """Batches of what is computed of windows; of the windows themselves if it is too much to keep.
+def measured_once(windows: WindowDataset, front: Front, archive: str) -> dict[str, Tensor] | None:
+    """What is measured of windows, by name, shape (N, ...); None if it is too much to keep.
 
-    Runs of one process that ask for the same get the same: other models on the same fold.
+    Runs of one process that ask for the same get the same.
 
     Args:
         windows: At least one.
-        front: Computes.
+        front: Measures.
         archive: Key of the recordings.
-        batch_size: Windows that are computed at a time.
     """
     key = _key(windows, front, archive)
     if key not in _kept:
-        computed = _computed(windows, front, batch_size)
-        if computed is None:
-            return windows
-        _kept[key] = computed
+        measured = _measured(windows, front)
+        if measured is None:
+            return None
+        _kept[key] = measured
         while sum(map(_size, _kept.values())) > LIMIT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
-    return ComputedDataset(windows, _kept[key])
+    return _kept[key]
 
 
 def _key(windows: WindowDataset, front: Front, archive: str) -> str:
@@ -74,19 +75,18 @@ def _key(windows: WindowDataset, front: Front, archive: str) -> str:
     return found.hexdigest()
 
 
-def _computed(windows: WindowDataset, front: Front, batch_size: int) -> dict[str, Tensor] | None:
-    """Of all windows, by name, shape (N, ...); None if it is too much to keep."""
-    computed: dict[str, Tensor] = {}
-    for rows in torch.arange(len(windows)).split(batch_size):
-        found = front.compute(windows[rows].signals)
-        if not computed:
+def _measured(windows: WindowDataset, front: Front) -> dict[str, Tensor] | None:
+    measured: dict[str, Tensor] = {}
+    for rows in torch.arange(len(windows)).split(AT_ONCE):
+        found = front.measure(windows[rows].signals)
+        if not measured:
             if len(windows) * sum(values[0].nbytes for values in found.values()) > LIMIT:
                 return None
-            computed = {n: v.new_empty((len(windows), *v.shape[1:])) for n, v in found.items()}
+            measured = {n: v.new_empty((len(windows), *v.shape[1:])) for n, v in found.items()}
         for name, values in found.items():
-            computed[name][rows] = values
-    return computed
+            measured[name][rows] = values
+    return measured
 
 
-def _size(computed: dict[str, Tensor]) -> int:
-    return sum(values.nbytes for values in computed.values())
+def _size(measured: Mapping[str, Tensor]) -> int:
+    return sum(values.nbytes for values in measured.values())

@@ -1,6 +1,7 @@
 """Feature rows: what DNN, LSTM, CNN and CNN-LSTM see of any signal, one row a second."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import cast
 
@@ -30,11 +31,19 @@ RISE_RATE = 4.0
 MOMENTS_ONLY = 8.0
 """Hz; of a slower signal no band powers are taken."""
 FLOOR = 1e-12
-"""Smallest variance in a band that is told from zero."""
+"""Smallest variance in a band that is told from zero, where signals have unit variance or so."""
+TINY = 1e-30
+"""The same before a signal is scaled."""
 EXTREME = 10.0
 """Standard deviations at which a computed feature is cut off."""
 COMPUTED = "rows of "
 """What the name of a signal begins with where its rows stand in its place."""
+
+
+ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+"""Differential entropy of a normal variable of variance one."""
+
+Scale = Tensor | float
 
 
 def n_rows(spec: SignalSpec) -> int:
@@ -109,10 +118,44 @@ class Frames(nn.Module):
         return window[:, :, self.index]
 
 
-class Part(nn.Module):
-    """Some features of each channel and row: (B, C, T) to (B, C, ``n_features``, R)."""
+class Part(nn.Module, ABC):
+    """Some features of each channel and row: (B, C, T) to (B, C, ``n_features``, R).
+
+    They are measured, then scaled, so that one measurement of a recording does for every scaling.
+    """
 
     n_features: int
+
+    @abstractmethod
+    def measure(self, window: Tensor) -> Tensor:
+        """What ``scaled`` asks for, shape (B, C, T) to (B, C, ``n_features``, R)."""
+
+    @abstractmethod
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        """Features of (window - shift) / scale, from what was measured of the window.
+
+        Args:
+            found: Shape (B, C, ``n_features``, R).
+            shift: A number, or shape (C, 1).
+            scale: The same.
+        """
+
+    def forward(self, window: Tensor) -> Tensor:
+        return self.scaled(self.measure(window))
+
+
+def entropy_of(variance: Tensor) -> Tensor:
+    """Differential entropy of a normal variable, before it is scaled."""
+    return ENTROPY + 0.5 * variance.clamp_min(TINY).log()
+
+
+def scaled_entropy(entropy: Tensor, scale: Scale) -> Tensor:
+    """Entropy of a variable that is divided by a scale, as that of ``FLOOR`` at least."""
+    return (entropy - _log(scale)).clamp_min(ENTROPY + 0.5 * math.log(FLOOR))
+
+
+def _log(scale: Scale) -> Scale:
+    return scale.log() if isinstance(scale, Tensor) else math.log(scale)
 
 
 class Moments(Part):
@@ -133,12 +176,15 @@ class Moments(Part):
         time = time / time.square().sum().clamp_min(FLOOR)
         self.register_buffer("time", time.float(), persistent=False)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, 3, R)."""
+    def measure(self, window: Tensor) -> Tensor:
         frames = self.frames(window)  # (B, C, R, L)
         mean = frames.mean(dim=3)
         centred = frames - mean[..., None]
         return torch.stack([mean, centred.square().mean(dim=3).sqrt(), centred @ self.time], dim=2)
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        mean, deviation, slope = found.unbind(dim=2)
+        return torch.stack([(mean - shift) / scale, deviation / scale, slope / scale], dim=2)
 
 
 class DifferentialEntropy(Part):
@@ -171,14 +217,15 @@ class DifferentialEntropy(Part):
         self.register_buffer("taper", taper.float(), persistent=False)
         self.register_buffer("bands", bands.float(), persistent=False)
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, bands, R)."""
+    def measure(self, window: Tensor) -> Tensor:
         frames = self.frames(window)  # (B, C, R, L)
         frames = (frames - frames.mean(dim=3, keepdim=True)) * self.taper
         power = torch.view_as_real(torch.fft.rfft(frames)).square().sum(dim=-1)  # (B, C, R, F)
-        variance = (power @ self.bands).clamp_min(FLOOR)  # (B, C, R, bands)
-        entropy = 0.5 * (2 * math.pi * math.e * variance).log()
-        return entropy.transpose(2, 3)
+        return entropy_of(power @ self.bands).transpose(2, 3)  # (B, C, bands, R)
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        channels = scale[..., None] if isinstance(scale, Tensor) else scale  # (C, 1, 1)
+        return scaled_entropy(found, channels)
 
 
 class Rhythm(Part):
@@ -227,8 +274,7 @@ class Rhythm(Part):
         """Whether the rate allows the band, and the window two periods of its slowest."""
         return 0.45 * spec.sfreq >= band[1] and spec.n_times * band[0] >= 2 * spec.sfreq
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, 3, R)."""
+    def measure(self, window: Tensor) -> Tensor:
         if self.beats:
             window = window.diff(dim=2, prepend=window[:, :, :1]).square()
         window = nn.functional.avg_pool1d(window, self.step)  # (B, C, T / step)
@@ -241,9 +287,15 @@ class Rhythm(Part):
         rate = self.frequency[power.argmax(dim=3)]  # (B, C, R)
         near = (self.frequency - rate[..., None]).abs() <= self.width
         total = power.sum(dim=3)
-        share = (power * near).sum(dim=3) / total.clamp_min(FLOOR)
-        entropy = 0.5 * (2 * math.pi * math.e * total.clamp_min(FLOOR)).log()
-        return torch.stack([rate, share, entropy], dim=2)
+        share = (power * near).sum(dim=3) / total.clamp_min(TINY)
+        return torch.stack([rate, share, entropy_of(total)], dim=2)
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        rate, share, entropy = found.unbind(dim=2)
+        least = ENTROPY + 0.5 * math.log(FLOOR)
+        below = entropy - _log(scale) - least  # of a band that is told from zero it is above zero
+        share = share * (2 * below.clamp_max(0.0)).exp()
+        return torch.stack([rate, share, scaled_entropy(entropy, scale)], dim=2)
 
 
 class Rise(Part):
@@ -261,12 +313,14 @@ class Rise(Part):
         sfreq = spec.sfreq / self.step
         self.frames = Frames(spec.n_times // self.step, sfreq, 1.0, n_rows(spec))
 
-    def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, 1, R)."""
+    def measure(self, window: Tensor) -> Tensor:
         level = nn.functional.avg_pool1d(window, self.step)
         rise = level.diff(dim=2, prepend=level[:, :, :1]).relu()
         frames: Tensor = self.frames(rise)  # (B, C, R, L)
         return frames.sum(dim=3).unsqueeze(2)
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        return found / (scale[..., None] if isinstance(scale, Tensor) else scale)
 
 
 def make_parts(name: str, spec: SignalSpec) -> list[Part]:
@@ -306,9 +360,19 @@ class ComputedRows(nn.Module):
         self.n_features = spec.n_channels * sum(part.n_features for part in parts)
         self.norm = nn.BatchNorm1d(self.n_features, affine=False, momentum=None)
 
-    def compute(self, window: Tensor) -> Tensor:
-        """Features as they are, shape (B, C, T) to (B, F, R)."""
-        return torch.cat([part(window) for part in self.parts], dim=2).flatten(1, 2)
+    def measure(self, window: Tensor) -> Tensor:
+        """Features before they are scaled, shape (B, C, T) to (B, C, F / C, R)."""
+        return torch.cat([part.measure(window) for part in self._parts()], dim=2)
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        """Features (B, F, R) of (window - shift) / scale, from what was measured of the window."""
+        parts = self._parts()
+        pieces = found.split([part.n_features for part in parts], dim=2)
+        each = [part.scaled(p, shift, scale) for part, p in zip(parts, pieces, strict=True)]
+        return torch.cat(each, dim=2).flatten(1, 2)
+
+    def _parts(self) -> list[Part]:
+        return cast(list[Part], list(self.parts))
 
     def forward(self, features: Tensor, share: Tensor | None) -> Tensor:
         """Standardised, shape (B, F, R) in and out; recorded to a share (B, 1, 1)."""
@@ -319,9 +383,13 @@ class ComputedRows(nn.Module):
 class GivenRows(nn.Module):
     """Feature rows that the dataset has, as they are."""
 
-    def compute(self, window: Tensor) -> Tensor:
+    def measure(self, window: Tensor) -> Tensor:
         """Shape (B, F, R), in and out."""
         return window
+
+    def scaled(self, found: Tensor, shift: Scale = 0.0, scale: Scale = 1.0) -> Tensor:
+        """Rows (window - shift) / scale, shape (B, F, R)."""
+        return (found - shift) / scale
 
     def forward(self, features: Tensor, share: Tensor | None) -> Tensor:
         """Shape (B, F, R), in and out."""
@@ -380,30 +448,53 @@ class FeatureRows(nn.Module):
 
     @property
     def front(self) -> Front | None:
-        """``compute``, unless all signals are feature rows already."""
+        """``measure`` and ``scaled``, unless all signals are feature rows already."""
         if not any(isinstance(rows, ComputedRows) for rows in self.signals.values()):
             return None
-        return Front(("FeatureRows", *self.inputs.items()), self.compute)
+        return Front(("FeatureRows", *self.inputs.items()), self.measure, self.scaled)
 
     @torch.no_grad()
-    def compute(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What depends on the windows alone and on nothing that training changes.
+    def measure(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is computed of windows before they are scaled; depends on nothing that is learned.
 
         Returns:
-            What ``forward`` takes as well as the signals (B, C, T): features of each, shape
-            (B, F, R), before they are standardised.
+            By signal, what ``scaled`` takes.
         """
-        found = {COMPUTED + name: rows.compute(signals[name]) for name, rows in self._extractors()}
+        found = {name: rows.measure(signals[name]) for name, rows in self._extractors()}
         return {**found, LENGTH: signals[LENGTH]} if self.masked else found
+
+    @torch.no_grad()
+    def scaled(
+        self,
+        found: Mapping[str, Tensor],
+        shift: Mapping[str, Tensor] | None = None,
+        scale: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Features of (window - shift) / scale, from what was measured of the windows.
+
+        Args:
+            found: Of ``measure``.
+            shift: By signal, shape (C, 1); none: 0.
+            scale: The same; none: 1.
+
+        Returns:
+            What ``forward`` takes as well as signals: rows (B, F, R), before they are standardised.
+        """
+        shift, scale = shift or {}, scale or {}
+        features = {
+            COMPUTED + name: rows.scaled(found[name], shift.get(name, 0.0), scale.get(name, 1.0))
+            for name, rows in self._extractors()
+        }
+        return {**features, LENGTH: found[LENGTH]} if self.masked else features
 
     def _extractors(self) -> list[tuple[str, ComputedRows | GivenRows]]:
         return cast(list[tuple[str, ComputedRows | GivenRows]], list(self.signals.items()))
 
     @torch.no_grad()
     def forward(self, signals: Mapping[str, Tensor]) -> Tensor:
-        """Rows, shape (B, F, R), of signals (B, C, T) or of what ``compute`` made of them."""
+        """Rows, shape (B, F, R), of signals (B, C, T) or of what ``scaled`` made of them."""
         if not any(name.startswith(COMPUTED) for name in signals):
-            signals = self.compute(signals)
+            signals = self.scaled(self.measure(signals))
         share = signals[LENGTH] if self.masked else None
         rows = [extract(signals[COMPUTED + name], share) for name, extract in self._extractors()]
         rows = [

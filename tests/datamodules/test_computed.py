@@ -1,13 +1,12 @@
-"""What is computed of windows once: the same as every time anew, and shared by equal runs alone."""
+"""What is measured of windows: once, as every time anew, and scaled for each fold."""
 
 import pytest
 import torch
 
 from datamodules import computed
 from datamodules.batch import Front
-from datamodules.computed import ComputedDataset, compute_once
+from datamodules.computed import ComputedDataset, measured_once
 from datamodules.synthetic import SyntheticDataModule
-from datamodules.windows import WindowDataset
 
 
 @pytest.fixture(autouse=True)
@@ -16,130 +15,149 @@ def _nothing_kept(monkeypatch):
 
 
 class Means:
-    """A front that counts its calls."""
+    """A front: means of windows. It counts those that it measures."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.windows = 0
 
-    def __call__(self, signals):
-        self.calls += 1
-        return {f"mean of {name}": window.mean(dim=2) for name, window in signals.items()}
+    def measure(self, signals):
+        self.windows += len(next(iter(signals.values())))
+        return {name: window.mean(dim=2) for name, window in signals.items()}
+
+    def scaled(self, found, shift=None, scale=None):
+        return {
+            f"mean of {name}": (values - shift[name][:, 0]) / scale[name][:, 0]
+            if shift and name in shift
+            else values
+            for name, values in found.items()
+        }
+
+    def front(self, key="means"):
+        return Front(key, self.measure, self.scaled)
 
 
-def datamodule(cache, **options):
+def datamodule(cache, front=None, **options):
     options = {"signals": ["eda", "temp"], "window": 30.0, "stride": 10.0, **options}
     module = SyntheticDataModule(
         cache_dir=cache, options={"n_subjects": 4, "phase": 60.0}, **options
     )
     module.prepare_data()
     module.setup()
+    module.front = front
     return module
 
 
-def made(module, means, key="means", part="train"):
-    return compute_once(module.dataset(part), Front(key, means), module.archive.key, 7)
+def batches(module, part):
+    loader = {"train": module.train_dataloader, "val": module.val_dataloader}[part]()
+    return list(loader)
 
 
-def test_it_is_what_is_computed_of_each_window(tmp_path):
-    module, means = datamodule(tmp_path), Means()
-    windows = module.dataset("train")
-    found = made(module, means)
-    assert isinstance(found, ComputedDataset)
-    assert len(found) == len(windows)
-    assert means.calls == -(-len(windows) // 7)
-    rows = torch.tensor([5, 0, len(windows) - 1, 5])
-    batch, expected = found[rows], windows[rows]
-    assert set(batch.signals) == {"mean of eda", "mean of temp"}
-    for place, row in enumerate(rows.tolist()):
-        for name in ("eda", "temp"):
-            alone = windows[torch.tensor([row])].signals[name][0].mean(dim=1)
-            torch.testing.assert_close(batch.signals[f"mean of {name}"][place], alone)
-    for one, other in zip(batch[1:], expected[1:], strict=True):
-        assert torch.equal(one, other)
-
-
-def test_equal_runs_share_it(tmp_path):
+@pytest.mark.parametrize("scaling", ["standard", "min_max", "none"])
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_batches_are_what_the_front_makes_of_those_of_the_windows(tmp_path, part, scaling):
     means = Means()
-    first = made(datamodule(tmp_path), means)
-    calls = means.calls
-    second = made(datamodule(tmp_path, seed=0, chunk=4), means)
-    assert means.calls == calls
-    assert first.computed is second.computed
+    found = batches(datamodule(tmp_path, means.front(), scaling=scaling, fold=2), part)
+    expected = batches(datamodule(tmp_path, scaling=scaling, fold=2), part)
+    for one, other in zip(found, expected, strict=True):
+        assert set(one.signals) == {"mean of eda", "mean of temp"}
+        for name, window in other.signals.items():
+            torch.testing.assert_close(
+                one.signals[f"mean of {name}"], window.mean(dim=2), atol=1e-5, rtol=1e-5
+            )
+        assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
+
+
+def test_folds_seeds_and_scalings_share_what_is_measured(tmp_path):
+    means = Means()
+    first = datamodule(tmp_path, means.front())
+    for part in ("train", "val"):
+        batches(first, part)
+    everybody = len(first.grid("train"))  # and of val: a phase is a score unit
+    assert means.windows == everybody
+    for changes in ({"fold": 3}, {"seed": 5}, {"scaling": "none"}, {"chunk": 3}, {"batch_size": 9}):
+        for part in ("train", "val"):
+            batches(datamodule(tmp_path, means.front(), **changes), part)
+        assert means.windows == everybody
 
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"fold": 1},
-        {"seed": 5},  # other validation subjects, so other training windows
-        {"stride": 5.0},
-        {"window": 20.0},
-        {"scaling": "none"},
-        {"scaling": "min_max"},
-        {"signals": ["eda"]},
-        {"key": "other"},
-        {"part": "val"},
-    ],
+    [{"stride": 5.0}, {"window": 20.0}, {"signals": ["eda"]}, {"options": 5}, {"key": "other"}],
     ids=repr,
 )
 def test_others_do_not(tmp_path, changes):
     means = Means()
-    made(datamodule(tmp_path), means)
-    calls = means.calls
-    how = {name: changes[name] for name in ("key", "part") if name in changes}
-    module = datamodule(tmp_path, **{n: v for n, v in changes.items() if n not in how})
-    found = made(module, means, **how)
-    assert means.calls > calls
-    anew = made(module, Means(), **{**how, "key": "of its own"})
-    assert found.computed.keys() == anew.computed.keys()
-    for name, values in found.computed.items():
-        assert torch.equal(values, anew.computed[name])
+    batches(datamodule(tmp_path, means.front()), "train")
+    before = means.windows
+    module = SyntheticDataModule(
+        cache_dir=tmp_path,
+        **{
+            "signals": ["eda", "temp"],
+            "window": 30.0,
+            "stride": 10.0,
+            **{name: value for name, value in changes.items() if name != "key"},
+            "options": {"n_subjects": changes.get("options", 4), "phase": 60.0},
+        },
+    )
+    module.prepare_data()
+    module.setup()
+    module.front = means.front(changes.get("key", "means"))
+    batches(module, "train")
+    assert means.windows - before == len(module.grid("train"))
 
 
-def test_padding_and_mask_are_told_apart(tmp_path):
-    module, means = datamodule(tmp_path), Means()
-    counts = []
-    for padding, mask in ((None, False), ("zero", False), ("zero", True), ("mean", False)):
-        windows = module.dataset("train")
-        windows.padding = padding
-        windows.share = torch.full((len(windows), 1, 1), 0.5) if mask else None
-        found = compute_once(windows, Front("means", means), module.archive.key, 7)
-        assert ("mean of length" in found.computed) == mask
-        counts.append(means.calls)
-    assert counts == sorted(set(counts))
+def test_padded_trials_are_scaled_before_they_are_padded(tmp_path):
+    means = Means()
+    for fold in (0, 1):
+        module = datamodule(tmp_path, means.front(), fold=fold)
+        module.padding, before = "zero", means.windows
+        found, expected = module._loader("train", None), module.dataset("train")
+        assert means.windows - before == len(module.grid("train"))  # for this scaling alone
+        for batch in found:
+            for name, window in expected[batch.row].signals.items():
+                torch.testing.assert_close(batch.signals[f"mean of {name}"], window.mean(dim=2))
+
+
+def test_repeated_rows_are_repeated(tmp_path):
+    module = datamodule(tmp_path, Means().front())
+    module.rows["train"] = module.rows["train"][[3, 1, 3, 3]]
+    (batch,) = module._loader("train", None)
+    plain = module.dataset("train")[torch.arange(4)]
+    torch.testing.assert_close(
+        batch.signals["mean of eda"], plain.signals["eda"].mean(dim=2), atol=1e-5, rtol=1e-5
+    )
+    assert torch.equal(batch.target, plain.target)
 
 
 def test_what_is_too_much_is_not_kept(tmp_path, monkeypatch):
-    module, means = datamodule(tmp_path), Means()
-    monkeypatch.setattr(computed, "LIMIT", 8 * len(module.rows["train"]) - 1)
-    assert isinstance(made(module, means), WindowDataset)
-    assert means.calls == 1
+    means = Means()
+    module = datamodule(tmp_path, means.front())
+    monkeypatch.setattr(computed, "LIMIT", 8 * len(module.grid("train")) - 1)
+    assert set(batches(module, "train")[0].signals) == {"eda", "temp"}
+    assert means.windows == computed.AT_ONCE
     assert not computed._kept
 
 
 def test_the_longest_unused_is_dropped(tmp_path, monkeypatch):
-    modules = [datamodule(tmp_path, fold=fold) for fold in (0, 1, 2)]
-    sizes = [8 * len(module.rows["train"]) for module in modules]
-    monkeypatch.setattr(computed, "LIMIT", sum(sizes) - 1)
+    modules = [datamodule(tmp_path, stride=stride) for stride in (10.0, 15.0, 30.0)]
+    monkeypatch.setattr(computed, "LIMIT", sum(8 * len(m.grid("train")) for m in modules) - 1)
     means = Means()
-    for module in (modules[0], modules[1], modules[0], modules[2]):
-        made(module, means)
-    assert len(computed._kept) == 2
-    calls = means.calls
-    made(modules[0], means)
-    made(modules[2], means)
-    assert means.calls == calls
-    made(modules[1], means)
-    assert means.calls > calls
+
+    def measured(number):
+        module, before = modules[number], means.windows
+        found = measured_once(module.dataset("train"), means.front(), module.archive.key)
+        assert found is not None
+        return means.windows > before
+
+    assert [measured(number) for number in (0, 1, 0)] == [True, True, False]
+    monkeypatch.setattr(computed, "LIMIT", sum(map(computed._size, computed._kept.values())))
+    assert [measured(number) for number in (2, 0, 1)] == [True, False, True]
 
 
 def test_a_module_computes_for_training_and_choosing_alone(tmp_path):
-    module, means = datamodule(tmp_path), Means()
-    module.front = Front("means", means)
-    assert set(next(iter(module.train_dataloader())).signals) == {"mean of eda", "mean of temp"}
-    assert set(next(iter(module.val_dataloader())).signals) == {"mean of eda", "mean of temp"}
+    module = datamodule(tmp_path, Means().front())
+    assert isinstance(module.train_dataloader().dataset, ComputedDataset)
     assert set(next(iter(module.test_dataloader())).signals) == {"eda", "temp"}
-    chunked = datamodule(tmp_path, chunk=3)
-    chunked.front = module.front
+    chunked = datamodule(tmp_path, Means().front(), chunk=3)
     (one, *_) = next(iter(chunked.train_dataloader()))
     assert set(one.signals) == {"mean of eda", "mean of temp"}

@@ -270,28 +270,72 @@ def test_the_mask_is_no_feature_and_padded_rows_are_zero():
     assert torch.equal(rows[1], window[1])
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_rows_of_what_was_computed_before_are_the_same(masked):
-    inputs = {
-        "eda": SignalSpec(1, 40, 4.0),
-        "bvp": SignalSpec(2, 640, 64.0),
-        "music": SignalSpec(6, 1, 0.1),
+KINDS = {
+    "eda": SignalSpec(1, 240, 4.0),
+    "bvp": SignalSpec(2, 3840, 64.0),
+    "ecg": SignalSpec(1, 15360, 256.0),
+    "resp": SignalSpec(1, 3840, 64.0),
+    "music": SignalSpec(6, 6, 0.1),
+}
+
+
+def drawn(inputs, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(8, spec.n_channels, spec.n_times, generator=generator).cumsum(2)
+        if name != LENGTH
+        else torch.rand(8, 1, 1, generator=generator)
+        for name, spec in inputs.items()
     }
-    signals = {name: torch.randn(8, s.n_channels, s.n_times) for name, s in inputs.items()}
-    if masked:
-        inputs[LENGTH] = SignalSpec(1, 1, 0.1)
-        signals[LENGTH] = torch.rand(8, 1, 1)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_of_what_was_measured_before_are_the_same(masked):
+    inputs = {**KINDS, LENGTH: SignalSpec(1, 1, 1 / 60)} if masked else KINDS
+    signals = drawn(inputs)
     plain, early = FeatureRows(inputs), FeatureRows(inputs)
-    assert early.front == (("FeatureRows", *inputs.items()), early.compute)
-    computed = early.front.compute(signals)
-    assert not set(computed) & set(inputs) - {LENGTH}
-    before = {name: values.clone() for name, values in computed.items()}
+    assert early.front.key == ("FeatureRows", *inputs.items())
+    features = early.front.scaled(early.front.measure(signals), None, None)
+    before = {name: values.clone() for name, values in features.items()}
     for _ in range(2):
-        assert torch.equal(early(computed), plain(signals))
-    assert all(torch.equal(computed[name], values) for name, values in before.items())
+        assert torch.equal(early(features), plain(signals))
+    assert all(torch.equal(features[name], values) for name, values in before.items())
     for name, value in plain.state_dict().items():
         assert torch.equal(value, early.state_dict()[name])
-    assert torch.equal(early.eval()(computed), plain.eval()(signals))
+    assert torch.equal(early.eval()(features), plain.eval()(signals))
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 300.0])
+def test_scaling_what_was_measured_is_measuring_what_was_scaled(size):
+    front = FeatureRows(KINDS).front
+    signals = {name: size * window for name, window in drawn(KINDS).items()}
+    shift = {name: window.mean(dim=(0, 2))[:, None] for name, window in signals.items()}
+    scale = {name: window.std(dim=(0, 2))[:, None] for name, window in signals.items()}
+    scaled = {name: (window - shift[name]) / scale[name] for name, window in signals.items()}
+    found = front.scaled(front.measure(signals), shift, scale)
+    expected = front.scaled(front.measure(scaled), None, None)
+    assert found.keys() == expected.keys()
+    for name, features in expected.items():
+        torch.testing.assert_close(found[name], features, atol=2e-4, rtol=2e-4)
+
+
+def test_bands_without_power_are_scaled_to_the_floor():
+    inputs = {"ecg": KINDS["ecg"], "resp": KINDS["resp"]}
+    front = FeatureRows(inputs).front
+    clock = torch.arange(3840) / 64.0
+    signals = {
+        "ecg": torch.full((1, 1, 15360), 7.0),
+        "resp": 1e-7 * torch.sin(2 * torch.pi * 0.25 * clock).expand(1, 1, -1),
+    }
+    shift = {name: torch.zeros(1, 1) for name in inputs}
+    scale = {"ecg": torch.full((1, 1), 50.0), "resp": torch.full((1, 1), 3.0)}
+    scaled = {name: window / scale[name] for name, window in signals.items()}
+    found = front.scaled(front.measure(signals), shift, scale)
+    expected = front.scaled(front.measure(scaled), None, None)
+    for name, features in expected.items():
+        torch.testing.assert_close(found[name], features, atol=1e-5, rtol=1e-4)
+    share = found["rows of resp"][0, 4]
+    assert (share < 0.01).all()  # of a breath that is too small to be told from none
 
 
 def test_rows_that_are_given_are_not_kept_twice():
