@@ -21,7 +21,7 @@ from tests.benchmarks.speed.table import NO_AIM, Row, side_by_side
 
 SFREQ = 64.0
 """Of a wrist's pulse."""
-STEPS, BATCH, REPEATS = 5, 64, 3
+STEPS, BATCH, REPEATS = 4, 64, 3
 SETTINGS = {
     "usual": "as a worker has it",
     "pages": "freed pages given back at once",
