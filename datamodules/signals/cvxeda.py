@@ -19,14 +19,16 @@ References:
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.signals.interior_point import MAX_ITERATIONS, System, minimise
 from datamodules.signals.preprocessing import Step
 from datamodules.signals.recording import Signal
+
+if TYPE_CHECKING:  # else it is imported when a signal is decomposed: its compiler takes a while
+    from datamodules.signals.interior_point import System
 
 Array = npt.NDArray[np.float64]
 
@@ -181,6 +183,8 @@ def solve(y: Array, program: Program) -> Solution:
     Raises:
         ArithmeticError: No convergence.
     """
+    from datamodules.signals.interior_point import MAX_ITERATIONS, minimise
+
     scale = program.filter[0]
     point, phasic, residual, iterations = minimise(_system(program), y, 1 / scale)
     if iterations == MAX_ITERATIONS:
@@ -266,8 +270,10 @@ def decompose(
 
 
 @lru_cache(maxsize=4)
-def _system(program: Program) -> System:
+def _system(program: Program) -> "System":
     """Scaled so that A has ones on its diagonal; the driver is in units of 1 / filter[0] then."""
+    from datamodules.signals.interior_point import System
+
     spacing, n_times = program.spacing, program.n_times
     n_intervals = -(-n_times // spacing)
     reach = np.concatenate([[0.0, 0.0], program.bump, [0.0]])  # from -2 K to 2 K - 1
