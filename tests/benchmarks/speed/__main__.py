@@ -2,36 +2,42 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.speed [PART ...]
 
-Prints a table; parts are steps, cell, data_path, commands and boards. Every ratio is measured side
-by side in one run:
+Prints a table; parts are steps, cell, settings, data_path, commands and boards. Every ratio is
+measured side by side in one run:
 
 steps      CPU time of a training step through EmotionClassifier, datamodule, metrics, epoch's
            logging and Trainer as ``affectbench run`` builds them, against a loop that gathers
            shuffled batches by index, with unfused Adam; median of five ratios, three epochs each
 cell       15 subjects, leave one out: ``affectbench run`` from an empty cache to the board on two
-           workers, and ``defaults.py`` on three folds, their median times 15; and from taking a
-           run, or starting a process, until training starts
+           workers, and ``defaults.py`` on one fold, times 15; median of three ratios, in turn; and
+           from taking a run, or starting a process, until training starts
+settings   CPU time of a training step on noise, with what a worker or a model sets and without
 data_path  from recordings in the cache to the first batch, and a table of windows with
            spectrograms, made of 512 windows and multiplied; memory while all batches are gathered
 commands   CPU time of processes
 boards     the same, once
 
-On two cores of an AMD EPYC that other work kept busy (load 18), Python 3.11, torch 2.13, Lightning
-2.6.6, part by part:
+On two cores of an AMD EPYC that did nothing else, Python 3.11, torch 2.13, Lightning 2.6.6:
 
-    training step, mlp            1.09 of a bare loop's     aim 1.25
-    training step, small_cnn      1.00                      aim 1.1
-    training step, small_lstm     1.00                      aim 1.1
-    cell, by the clock            355 s, 1959 s: 5.5 times sooner; the aim, 8 times, was missed
-    cell, CPU time                62 s, 264 s: 4.3 times less
-    start of a run                152 ms, 36.8 s: 242 times sooner, aim 100
-    32 490 windows ready          27 ms, 9.8 s: 366 times sooner, aim 100
-    memory to gather them         12 MiB; recordings and a batch are 18 MiB, the table 2.9 GiB
-    --help, status, logs          0.04 s, 0.14 s, 0.13 s; importing torch and lightning 4.7 s
-    leaderboard, 10 000 results   5.4 s, aim 20
+    training step, mlp            0.86 to 0.87 of a bare loop's     aim 1.25
+    training step, small_cnn      0.97 to 1.00              aim 1.1
+    training step, small_lstm     0.99 to 1.03              aim 1.1
+    cell, by the clock            19.2 s, 161 s and 19.7 s, 165 s: 8.4 and 8.8 times sooner, aim 8
+                                  (8.0 to 8.3 while numba was still imported at the start)
+    cell, CPU time                35 s, 151 s: 4.3 times less
+    start of a run                18 ms, 2.9 s: 159 times sooner, aim 100
+    freed pages kept              cnn 1.28 to 1.41, rtcan_1d 0.94 to 1.12, attention_lrcn 1.43 to
+                                  1.59 times sooner
+    weights channels last         attention_lrcn 1.42 to 1.50 times sooner
+    bf16-mixed, beside 32-true    attention_lrcn takes 0.58 to 0.61 of the time
+    32 490 windows ready          12 ms, 3.8 s: 325 times sooner, aim 100
+    memory to gather them         18 MiB; recordings and a batch are 18 MiB, the table 2.9 GiB
+    --help, status, logs          0.04 s, 0.09 s, 0.10 s; importing torch and lightning 3.6 s
+    leaderboard, 10 000 results   4.2 s, aim 20
+    report, 12 boards             6.0 s, aim 10
 
-The two sides of the cell ran one after the other, and other parts of this table beside the second,
-ours. Whether an idle machine reaches its aim has not been measured.
+``affectbench run quick`` from an empty folder took 56 and 63 s at commit 293fa86, before this
+benchmark was there, and 50 s twice now, in turn on the same two cores; 63 % of it is EmotionKD.
 """
 
 import sys
