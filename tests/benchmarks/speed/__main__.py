@@ -22,7 +22,7 @@ On two cores of an AMD EPYC that did nothing else, Python 3.11, torch 2.13, Ligh
     training step, mlp            0.86 to 0.87 of a bare loop's     aim 1.25
     training step, small_cnn      0.97 to 1.00              aim 1.1
     training step, small_lstm     0.99 to 1.03              aim 1.1
-    cell, by the clock            19.2 s, 161 s and 19.7 s, 165 s: 8.4 and 8.8 times sooner, aim 8
+    cell, by the clock            19.2 to 19.8 s, 161 to 171 s: 8.4, 8.7 and 8.8 times sooner, aim 8
                                   (8.0 to 8.3 while numba was still imported at the start)
     cell, CPU time                35 s, 151 s: 4.3 times less
     start of a run                18 ms, 2.9 s: 159 times sooner, aim 100
@@ -33,8 +33,8 @@ On two cores of an AMD EPYC that did nothing else, Python 3.11, torch 2.13, Ligh
     32 490 windows ready          12 ms, 3.8 s: 325 times sooner, aim 100
     memory to gather them         18 MiB; recordings and a batch are 18 MiB, the table 2.9 GiB
     --help, status, logs          0.04 s, 0.09 s, 0.10 s; importing torch and lightning 3.6 s
-    leaderboard, 10 000 results   4.2 s, aim 20
-    report, 12 boards             6.0 s, aim 10
+    leaderboard, 10 000 results   4.2 to 4.9 s, aim 20
+    report, 12 boards             6.0 to 6.8 s, aim 10
 
 ``affectbench run quick`` from an empty folder took 56 and 63 s at commit 293fa86, before this
 benchmark was there, and 50 s twice now, in turn on the same two cores; 63 % of it is EmotionKD.
