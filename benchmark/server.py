@@ -31,7 +31,7 @@ def start_server() -> ForkServerContext:
 def imported(name: str) -> ModuleType:
     """Import a module without looking for garbage, of which an import makes little.
 
-    At the end of the process none is looked for either: that takes a second where torch is loaded.
+    At the end of the process none is looked for either, which takes long where torch is loaded.
     """
     if name in sys.modules:
         return sys.modules[name]

@@ -58,7 +58,7 @@ NAMED_FILES = 2
 own, the reasons of the trials say more, and are equal from subject to subject."""
 SPARSE = 1.0
 """Hz below which the channels of a sample lie side by side in the array of a signal, as a window
-holds few samples: one of 310 channels is gathered ten times sooner. Otherwise time runs first."""
+holds few samples and is gathered sooner so. Otherwise time runs first."""
 READABLE = 0o755
 """Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
 
