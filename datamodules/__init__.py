@@ -1,7 +1,7 @@
 """Raw files to batches: the catalogue of datasets."""
 
 from datamodules.amigos import AMIGOSDataModule
-from datamodules.base import EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.deap import DEAPDataModule
 from datamodules.empatica_e4 import EmpaticaE4DataModule
 from datamodules.mahnob_hci import MAHNOBHCIDataModule

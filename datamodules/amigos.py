@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.checks import describe, is_numbers
-from datamodules.signals.matlab import load_matlab
+from datamodules.formats.arrays import describe, is_numbers
+from datamodules.formats.matlab import load_matlab
+from datamodules.formats.trials import SESSION, Channels, TrialTable
 from datamodules.signals.recording import Fault, Recording
-from datamodules.signals.trials import SESSION, Channels, TrialTable
 from datamodules.splits import SUBJECT_SPLITS, SplitName
 from datamodules.tasks import RatingTask, Task
 

@@ -27,10 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
-from datamodules.signals.preprocessing import Step
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.steps import Step
 
-SHARED_SOURCES = ("signals/*.py", "synthesis/physiology.py")
+SHARED_SOURCES = ("signals/*.py", "formats/*.py", "synthesis/physiology.py")
 """Files that any reader may use, from this folder; a change in one makes new cache entries."""
 
 

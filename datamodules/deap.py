@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.signals.checks import describe, is_numbers
-from datamodules.signals.matlab import load_matlab
-from datamodules.signals.pickles import load_arrays
+from datamodules.formats.arrays import describe, is_numbers
+from datamodules.formats.matlab import load_matlab
+from datamodules.formats.pickles import load_arrays
+from datamodules.formats.trials import Channels, TrialTable
 from datamodules.signals.recording import Fault, Recording
-from datamodules.signals.trials import Channels, TrialTable
 from datamodules.splits import SUBJECT_SPLITS, SplitName
 from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask, Task
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.base import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals import empatica
+from datamodules.formats import empatica
 from datamodules.signals.recording import Recording, Segment
 from datamodules.tasks import ConditionTask
 

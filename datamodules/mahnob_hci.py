@@ -15,13 +15,13 @@ import numpy.typing as npt
 from pyedflib import EdfReader
 from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
-from datamodules.base import EmotionDataModule
 from datamodules.cache import Derived, Preprocessing
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
-from datamodules.signals.preprocessing import BandPass, BaselineRemoval, CommonAverage, Resample
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
+from datamodules.signals.steps import BandPass, BaselineRemoval, CommonAverage, Resample
 from datamodules.splits import SUBJECT_SPLITS, SplitName
 from datamodules.tasks import RatingTask, Task
 

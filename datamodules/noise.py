@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.seed_v import EMOTIONS, LABELS, ROW_SECONDS, STARTS, STOPS
 from datamodules.signals.recording import Recording, Segment, Signal

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datamodules.base import EmotionDataModule
 from datamodules.cache import Derived
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal

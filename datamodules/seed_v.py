@@ -11,19 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EmotionDataModule
 from datamodules.cache import Derived, Preprocessing
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
+from datamodules.formats.neuroscan import NeuroscanFile
+from datamodules.formats.pickles import loads_arrays
 from datamodules.signals.features import EEG_BANDS
-from datamodules.signals.neuroscan import NeuroscanFile
-from datamodules.signals.pickles import loads_arrays
-from datamodules.signals.preprocessing import (
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.steps import (
     AveragePool,
     BandPass,
     Resample,
     ZScoreOverChannels,
 )
-from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import ConditionTask, Task
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.base import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EDA_PARTS, EmotionDataModule
 from datamodules.errors import IncompatibleRunError
-from datamodules.signals import empatica
+from datamodules.formats import empatica
 from datamodules.signals.recording import Recording
 from datamodules.synthesis.physiology import Phase, session
 from datamodules.tasks import ConditionTask

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.base import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EDA_PARTS, EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.pickles import load_arrays
+from datamodules.formats.pickles import load_arrays
+from datamodules.formats.wesad_quest import Interval, read_intervals
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
-from datamodules.signals.wesad_quest import Interval, read_intervals
 from datamodules.tasks import ConditionTask, Task
 
 SUBJECTS = tuple(f"S{number}" for number in (*range(2, 12), *range(13, 18)))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
-from lightning_modules.rows import FeatureRows, normalize
+from lightning_modules.feature_rows.rows import FeatureRows, normalize
 from lightning_modules.seedv_study import RowClassifier, StudyCNN1Network, StudyCNN2Network
 
 WIDTH = 64

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
 from lightning_modules.cnn import apply_layers, convolve_sites, pool_sites
-from lightning_modules.rows import FeatureRows, last_row
+from lightning_modules.feature_rows.rows import FeatureRows, last_row
 from lightning_modules.seedv_study import RowClassifier, StudyCNNLSTMNetwork
 
 WIDTHS = (32, 64)

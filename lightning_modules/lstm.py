@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
-from lightning_modules.rows import FeatureRows, last_row
+from lightning_modules.feature_rows.rows import FeatureRows, last_row
 from lightning_modules.seedv_study import RowClassifier, StudyLSTM1Network, StudyLSTM2Network
 
 UNITS = 64

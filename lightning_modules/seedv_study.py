@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from datamodules.batch import LENGTH, Front, Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output, Recipe
-from lightning_modules.rows import FeatureRows
+from lightning_modules.feature_rows.rows import FeatureRows
 
 EPS, MOMENTUM = 1e-3, 0.01
 DROPOUT = 0.2

@@ -70,7 +70,7 @@ def test_modules_are_found():
     assert {package(name) for name in MODULES} == set(PACKAGES)
     assert "datamodules.signals.recording" in MODULES
     assert len(MODULES) > 30
-    assert any(package(to) == "datamodules" for to in imports("benchmark.train"))
+    assert any(package(to) == "datamodules" for to in imports("benchmark.execution.execute"))
 
 
 @pytest.mark.parametrize("name", MODULES)

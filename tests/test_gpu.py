@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.data import prepare
-from benchmark.devices import gpus, memory, phases
-from benchmark.plan import expand
-from benchmark.results import Store
-from benchmark.runner import run_all
-from benchmark.suite import Suite
-from benchmark.train import Places, execute, make_datamodule
+from benchmark.engines.devices import gpus, memory, phases
+from benchmark.engines.local import run_all
+from benchmark.execution.execute import Places, execute, make_datamodule
+from benchmark.plan.expand import expand
+from benchmark.plan.suite import Suite
+from benchmark.recordings.prepare import prepare
+from benchmark.store import Store
 
 pytestmark = [
     pytest.mark.gpu,

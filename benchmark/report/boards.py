@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.comparison import detectable
-from benchmark.leaderboard import Board
-from benchmark.paired import median_spread
+from benchmark.boards.board import Board
+from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.paired import median_spread
+from benchmark.boards.statistics import detectable
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, Scatter, lines, scatter
 from benchmark.report.lines import BLIND, COLUMNS, HIDDEN, OWN, Line, board_line, label
@@ -24,7 +25,6 @@ from benchmark.report.tables import (
     number,
     text,
 )
-from benchmark.rows import Cohort, Row
 
 TOP = 1
 """Number of the tie group of the best row."""
@@ -83,7 +83,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> Board
     Args:
         cohort: Its results.
         board: The same as a table; its first rows are those of the cohort, in order.
-        comparisons: As from benchmark.paired, of all boards.
+        comparisons: As from benchmark.boards.paired, of all boards.
     """
     n, table = len(cohort.tested), board.table
     shown = [name for name in COLUMNS if name in table]

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.comparison import critical_difference
-from benchmark.gains import gains_table
-from benchmark.leaderboard import build_boards
-from benchmark.overall import FIRST, LEAST_DATASETS, overall_ranks
-from benchmark.paired import comparisons_table
+from benchmark.boards.board import build_boards
+from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts, by_board
+from benchmark.boards.distillation import gains_table
+from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
+from benchmark.boards.paired import comparisons_table
+from benchmark.boards.statistics import critical_difference
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
 from benchmark.report.figures import Diagram, critical_diagram
@@ -27,12 +28,11 @@ from benchmark.report.tables import (
     plain,
     text,
 )
-from benchmark.results import Store
-from benchmark.rows import Cohort, LeaderboardError, build_cohorts, by_board
 from benchmark.run import Result
+from benchmark.store import Store
 
 LEAST_MODELS = 3
-"""That a test over datasets takes, as in benchmark.overall."""
+"""That a test over datasets takes, as in benchmark.boards.overall."""
 EXTRAS = {
     "leak_audit.csv": (
         "Leak audit",
@@ -207,7 +207,7 @@ def _unranked(ranks: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 
 def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
-    """From as many datasets on as benchmark.overall asks for."""
+    """From as many datasets on as benchmark.boards.overall asks for."""
     boards = {name for name in ranks if name not in FIRST}
     datasets = {c.results[0].run.dataset for c in cohorts if c.name in boards}
     ranked = ranks[ranks["average_rank"].notna()]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.comparison import CONFIDENCE
+from benchmark.boards.statistics import CONFIDENCE
 from benchmark.report.figures import reach, strip
 from benchmark.report.tables import (
     Cell,
@@ -76,7 +76,7 @@ def paired_table(comparisons: pd.DataFrame, name: str) -> Table | None:
     """Every row of a board against the better simple baseline; None if there is none.
 
     Args:
-        comparisons: As from benchmark.paired, of all boards.
+        comparisons: As from benchmark.boards.paired, of all boards.
         name: Of the board.
     """
     chosen = comparisons[
@@ -122,7 +122,7 @@ def gains_page(name: str, titles: tuple[str, str], found: pd.DataFrame) -> Gains
     Args:
         name: Of the board.
         titles: Of its tab.
-        found: Its lines, as from benchmark.gains.
+        found: Its lines, as from benchmark.boards.distillation.
     """
     records = found.to_dict("records")
     end = reach([float(r[key]) for r in records for key in ("gain_low", "gain_high")])

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.boards.cohort import SIMPLE, Row
 from benchmark.report.figures import Strip, strip
 from benchmark.report.tables import Cell, Column, between, count, number, p_value, sentence, text
-from benchmark.rows import SIMPLE, Row
 
 BLIND = {
     "time": "the seconds since the start of the session",

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from benchmark.report import figures
 from benchmark.report.content import Content, collect
-from benchmark.results import Store
+from benchmark.store import Store
 
 HERE = Path(__file__).parent
 

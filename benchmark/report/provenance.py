@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.gains import across_folds
+from benchmark.boards.cohort import Row, signals_label
+from benchmark.boards.distillation import across_folds
 from benchmark.report.lines import PROBES
-from benchmark.rows import Row, signals_label
 from benchmark.run import WITHIN_SUBJECT, Result, Run
 
 Facts = list[tuple[str, str]]

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.signals.preprocessing import Step
 from datamodules.signals.recording import Signal
+from datamodules.signals.steps import Step
 
 if TYPE_CHECKING:  # else it is imported when a signal is decomposed: its compiler takes a while
     from datamodules.signals.interior_point import System

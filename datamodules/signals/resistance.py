@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.signals.checks import share
+from datamodules.formats.arrays import share
 
 Samples = npt.NDArray[np.float64]
 

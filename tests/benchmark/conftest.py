@@ -14,13 +14,13 @@ import pytest
 import torch
 import yaml
 
-from benchmark.data import prepare
-from benchmark.plan import expand
-from benchmark.results import Store
+from benchmark.execution.execute import Places, execute
+from benchmark.plan.expand import expand
+from benchmark.plan.suite import Suite
+from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
-from benchmark.suite import Suite
-from benchmark.tracking import make_tracker
-from benchmark.train import Places, execute
+from benchmark.store import Store
+from benchmark.tracking.tracker import make_tracker
 
 OPTIONS = {"n_subjects": 4, "phase": 60.0}
 RECIPES = {"cnn": {"max_epochs": 3, "stride": 30.0}}

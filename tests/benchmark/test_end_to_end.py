@@ -13,7 +13,7 @@ from typing import IO
 import pandas as pd
 import pytest
 
-from benchmark.leaderboard import MEASURED
+from benchmark.boards.board import MEASURED
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
 PATIENCE = 120

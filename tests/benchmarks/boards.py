@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.rows import SCORES
+from benchmark.boards.cohort import SCORES
 from benchmark.run import Result, Run
 
 DATASETS = ("wesad", "deap", "amigos", "mahnob_hci", "pmemo")

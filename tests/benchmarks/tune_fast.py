@@ -41,9 +41,9 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from benchmark.fit import SELECTION, BestEpoch
+from benchmark.execution.execute import Places, make_datamodule, make_model
+from benchmark.execution.fit import SELECTION, BestEpoch
 from benchmark.run import Run
-from benchmark.train import Places, make_datamodule, make_model
 from datamodules.splits import split_subjects
 from datamodules.stress_predict import SUBJECTS, StressPredictDataModule
 from lightning_modules import MODELS

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from datamodules import DATAMODULES
-from datamodules.base import EmotionDataModule
 from datamodules.cache import Archive, store_subject
+from datamodules.datamodule import EmotionDataModule
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.synthesis import (
     amigos,

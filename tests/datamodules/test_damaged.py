@@ -26,8 +26,8 @@ from datamodules.cache import Reader, store_subject
 from datamodules.deap import DEAPReader
 from datamodules.empatica_e4 import EmpaticaE4Reader
 from datamodules.errors import DatasetCorruptedError
+from datamodules.formats.pickles import loads_arrays
 from datamodules.mahnob_hci import MAHNOBHCIReader
-from datamodules.signals.pickles import loads_arrays
 from datamodules.stress_predict import StressPredictReader
 from datamodules.synthesis import (
     amigos,

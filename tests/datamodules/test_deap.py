@@ -18,7 +18,7 @@ from datamodules.errors import (
     DatasetNotFoundError,
     IncompatibleRunError,
 )
-from datamodules.signals.pickles import load_arrays
+from datamodules.formats.pickles import load_arrays
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.synthesis import deap as synthesis
 from datamodules.synthesis.pickles import write_python2_binary

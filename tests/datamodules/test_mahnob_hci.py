@@ -17,8 +17,8 @@ from datamodules.errors import (
     IncompatibleRunError,
 )
 from datamodules.mahnob_hci import EEG, SUBJECTS, MAHNOBHCIDataModule, MAHNOBHCIReader
-from datamodules.signals.preprocessing import BandPass, CommonAverage
 from datamodules.signals.recording import Fault, Recording, Segment
+from datamodules.signals.steps import BandPass, CommonAverage
 from datamodules.synthesis import mahnob_hci as synthesis
 from datamodules.synthesis.mahnob_hci import CHANNELS, Channel, Clip, write_bdf
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
-from datamodules.base import PARTS
+from datamodules.datamodule import PARTS
 from datamodules.errors import IncompatibleRunError, LeakError
 from datamodules.noise import ROWS, NoiseDataModule, NoiseReader
 from datamodules.protocol import FLAGS, check_flags, known_flags, teacher_flags

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datamodules.base import EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.deap import DEAPDataModule, DEAPReader
 from datamodules.errors import LeakError
 from datamodules.splits import n_folds, random_parts, split_subjects

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datamodules.base import EDA_PARTS
 from datamodules.cache import store_subject
+from datamodules.datamodule import EDA_PARTS
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.recording import Recording
 from datamodules.stress_predict import SUBJECTS, StressPredictDataModule, StressPredictReader

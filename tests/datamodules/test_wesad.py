@@ -11,9 +11,9 @@ import pytest
 
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.pickles import load_arrays
+from datamodules.formats.pickles import load_arrays
+from datamodules.formats.wesad_quest import read_intervals
 from datamodules.signals.recording import Fault, Recording, Segment
-from datamodules.signals.wesad_quest import read_intervals
 from datamodules.synthesis import wesad as synthesis
 from datamodules.wesad import SUBJECTS, WESADDataModule, WESADReader
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.boards.cohort import SCORES
 from benchmark.report.page import render
-from benchmark.results import Store
-from benchmark.rows import SCORES
 from benchmark.run import Result, Run
+from benchmark.store import Store
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(1, 13))
 SKILL = {"majority": 0.33, "time": 0.5, "lda": 0.6, "random_forest": 0.62, "cnn": 0.7, "lstm": 0.68}

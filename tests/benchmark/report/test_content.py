@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.probes import PROBES as CATALOGUE
+from benchmark.boards.cohort import LeaderboardError
+from benchmark.probes.fit import PROBES as CATALOGUE
 from benchmark.report.content import collect
 from benchmark.report.figures import WIDE, cliques, scatter, strip
 from benchmark.report.lines import PROBES
 from benchmark.report.page import render
 from benchmark.report.tables import Cell, between, number, p_value
-from benchmark.results import Store
-from benchmark.rows import LeaderboardError
 from benchmark.run import Result, Run
+from benchmark.store import Store
 
 NAMES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
@@ -321,5 +321,5 @@ def test_numbers_read_as_they_are():
 
 
 def test_the_command_needs_no_torch():
-    told = "import benchmark.commands.report, sys; sys.exit('torch' in sys.modules)"
+    told = "import benchmark.cli.report, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0

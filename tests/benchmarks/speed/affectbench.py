@@ -2,8 +2,8 @@
 
 import sys
 
-from benchmark.cli import main
-from benchmark.server import imported, start_server
+from benchmark.cli.main import main
+from benchmark.engines.server import imported, start_server
 
 if __name__ == "__main__":
     start_server()  # before anything big is imported, as the command line itself does

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmark.results import Store
+from benchmark.store import Store
 from tests.benchmarks import boards
 from tests.benchmarks.speed.table import NO_AIM, Row, call
 

@@ -13,7 +13,7 @@ from statistics import median
 
 import torch
 
-from datamodules import base
+from datamodules import datamodule as base
 from lightning_modules.layers import Spectrogram
 from tests.benchmarks.speed.made_up import LongDataModule
 from tests.benchmarks.speed.table import Row

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from benchmark import worker
+from benchmark.engines import worker
+from benchmark.execution.execute import Places, execute
 from benchmark.run import Result, Run
-from benchmark.train import Places, execute
 from datamodules import DATAMODULES
-from datamodules.base import EmotionDataModule
 from datamodules.batch import Inputs
+from datamodules.datamodule import EmotionDataModule
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
 from lightning_modules import MODELS

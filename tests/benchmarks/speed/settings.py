@@ -14,7 +14,7 @@ from time import process_time
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from benchmark import worker
+from benchmark.engines import worker
 from datamodules.batch import Batch, SignalSpec
 from lightning_modules import MODELS
 from tests.benchmarks.speed.table import NO_AIM, Row, side_by_side

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch.nn.functional import cross_entropy
 
-from benchmark.fit import lean_trainer
-from benchmark.train import CHUNK
+from benchmark.execution.execute import CHUNK
+from benchmark.execution.fit import lean_trainer
 from lightning_modules.base import EmotionClassifier
 from tests.benchmarks.speed.made_up import NETWORKS, RECIPES, SIGNAL, MadeUpDataModule
 from tests.benchmarks.speed.table import Row, side_by_side

@@ -1,0 +1,1 @@
+"""Results to leaderboards: pure functions of a store."""

@@ -1,0 +1,162 @@
+"""What distillation gains: a student alone, the same student taught, and its teacher."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.boards.statistics import compare, effects, holm
+from benchmark.run import Result, Run
+
+CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
+"""Distillers without a better teacher: what they gain, a teacher cannot take credit for."""
+COLUMNS = (
+    "board",
+    "student",
+    "student_signals",
+    "distiller",
+    "control",
+    "teacher",
+    "teacher_signals",
+    "recipe",
+    "teacher_recipe",
+    "out_of_fold",
+    "n_subjects",
+    "n_seeds",
+    "alone",
+    "distilled",
+    "teacher_macro_f1",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "median_gain",
+    "rank_biserial",
+    "p",
+    "p_holm",
+    "won",
+    "lost",
+    "student_parameters",
+    "teacher_parameters",
+    "student_macs",
+    "teacher_macs",
+    "student_latency_ms",
+    "teacher_latency_ms",
+    "n_missing",
+)
+
+
+def gains_table(boards: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
+    """One line a board, student, distiller and teacher; the best gain of each board first.
+
+    Seeds, and folds that test the same subject, are averaged within a subject. Compared are the
+    runs, and so the subjects, of which both the student alone and the taught one are done; what
+    lacks its counterpart is counted as missing and nothing takes its place. P-values are corrected
+    (Holm) over the distillers of a board; controls are no claims and are not corrected.
+
+    Args:
+        boards: Results by name of the board, those of out-of-fold teachers among them.
+    """
+    lines: list[dict[str, Any]] = []
+    for board, results in boards.items():
+        by_id = {result.run.id: result for result in results}
+        groups: dict[Run, list[Result]] = defaultdict(list)
+        for result in results:
+            if result.run.distiller:
+                groups[across_folds(result.run)].append(result)
+        found = [{"board": board, **_line(taught, by_id)} for taught in groups.values()]
+        claims = [line for line in found if not line["control"] and not np.isnan(line["p"])]
+        for line, p in zip(claims, holm([line["p"] for line in claims]), strict=True):
+            line["p_holm"] = p
+        lines += found
+    table = pd.DataFrame(lines, columns=list(COLUMNS))
+    whole = ["student_parameters", "teacher_parameters", "student_macs", "teacher_macs"]
+    table[whole] = table[whole].astype("Int64")
+    order = ["student", "student_signals", "distiller", "teacher", "teacher_signals"]
+    order += ["recipe", "teacher_recipe", "out_of_fold"]
+    return table.sort_values(
+        ["board", "control", "gain", *order],
+        ascending=[True, True, False, *(True for _ in order)],
+        ignore_index=True,
+    )
+
+
+def across_folds(run: Run) -> Run:
+    """What the runs of all folds and seeds of one row have in common."""
+    teachers = tuple(replace(across_folds(teacher), without=()) for teacher in run.teachers)
+    return replace(run, fold=0, seed=0, alone="", teachers=teachers)
+
+
+def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, Any]:
+    run = taught[0].run
+    pairs = [(result, by_id.get(result.run.alone)) for result in taught]
+    done = [(t, a) for t, a in pairs if a and t.status == a.status == "done"]
+    asked = [teacher.id for result, _ in done for teacher in result.run.teachers]
+    teachers = [by_id[name] for name in asked if name in by_id and by_id[name].status == "done"]
+    distilled = _by_subject([result for result, _ in done])
+    alone = _by_subject([result for _, result in done])
+    teacher = _by_subject(teachers)
+    seeds = {result.run.seed for result in taught}
+    line = {
+        "student": run.model,
+        "student_signals": "+".join(run.signals),
+        "distiller": run.distiller,
+        "control": run.distiller in CONTROLS,
+        "teacher": run.teachers[0].model if run.teachers else "none",
+        "teacher_signals": "+".join(run.teachers[0].signals) if run.teachers else "",
+        "recipe": run.recipe_label,
+        "teacher_recipe": run.teachers[0].recipe_label if run.teachers else "",
+        "out_of_fold": len(run.teachers) if len(run.teachers) > 1 else 0,
+        "n_subjects": len(distilled),
+        "n_seeds": len(seeds),
+        "teacher_macro_f1": _mean(teacher),
+        "n_missing": len(seeds) * run.n_folds - len(done),
+        "gain": np.nan,
+        "p": np.nan,
+        **_costs("student", [result for result, _ in done]),
+        **_costs("teacher", teachers),
+    }
+    if distilled:
+        pair = list(distilled.values()), list(alone.values())
+        found = compare(*pair)
+        median, correlation = effects(*pair)
+        line |= {
+            "alone": _mean(alone),
+            "distilled": _mean(distilled),
+            "gain": found.difference,
+            "gain_low": found.low,
+            "gain_high": found.high,
+            "median_gain": median,
+            "rank_biserial": correlation,
+            "p": found.p,
+            "won": found.won,
+            "lost": found.lost,
+        }
+    return line
+
+
+def _by_subject(results: Sequence[Result]) -> dict[str, float]:
+    """Macro F1 of each subject, averaged over seeds and folds, in order of subject."""
+    collected: dict[str, list[float]] = defaultdict(list)
+    for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold, r.run.id)):
+        for subject, scores in result.scores.items():
+            collected[subject].append(scores["macro_f1"])
+    return {subject: float(np.mean(found)) for subject, found in sorted(collected.items())}
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return float(np.mean(list(scores.values()))) if scores else np.nan
+
+
+def _costs(who: str, results: Sequence[Result]) -> dict[str, Any]:
+    """Medians; of results from before costs were measured, the parameters alone."""
+    costs = {}
+    if results:
+        costs[f"{who}_parameters"] = np.median([r.parameters for r in results])
+    for name in ("macs", "latency_ms"):
+        measured = [result.efficiency[name] for result in results if name in result.efficiency]
+        if measured:
+            costs[f"{who}_{name}"] = np.median(measured)
+    return costs

@@ -1,0 +1,190 @@
+"""What each flaw of a protocol adds: the same model on the same windows, without it and with it."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.boards.cohort import recipe_label, signals_label
+from benchmark.boards.flawed import Tested, averaged, by_row, tested
+from benchmark.boards.statistics import CONFIDENCE, compare, holm
+from benchmark.run import Result, Run
+from benchmark.store import Store
+from datamodules.protocol import ABOUT, FLAGS, known_flags, teacher_flags
+
+COLUMNS = (
+    "board",
+    "model",
+    "signals",
+    "recipe",
+    "flaw",
+    "besides",
+    "n_subjects",
+    "n_seeds",
+    "without",
+    "with",
+    "adds",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "higher",
+    "lower",
+    "accuracy_without",
+    "accuracy_with",
+    "accuracy_adds",
+    "accuracy_low",
+    "accuracy_high",
+    "same_windows",
+    "relabelled",
+    "trained_without",
+    "trained_with",
+    "commit",
+    "reading",
+)
+
+
+def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
+    """One line a model and flaw that was run both without and with it, all else equal.
+
+    A run under several flags is compared with one that has none of them, and with each that has
+    one less. Compared are subjects of whom both have tested the same score units with the same
+    seeds, over all folds together; seeds are averaged within a subject first. P-values are
+    corrected (Holm) over all lines of a board.
+
+    Args:
+        results: Of a store, honest and flawed.
+        store: Has their predictions.
+    """
+    rows = by_row(results)
+    known: dict[Run, dict[tuple[int, str], Tested]] = {}
+
+    def scored(run: Run) -> dict[tuple[int, str], Tested]:
+        if run not in known:
+            known[run] = tested(rows[run], store)
+        return known[run]
+
+    lines = []
+    for run in rows:
+        for flaw in _flaws(run):
+            plain = without(run, flaw)
+            if plain in rows:
+                line = _line(run, plain, flaw, scored(plain), scored(run))
+                both = [*rows[plain], *rows[run]]
+                line["trained_without"], line["trained_with"] = map(
+                    _trained, (rows[plain], rows[run])
+                )
+                line["commit"] = " ".join(sorted({r.commit for r in both if r.commit}))
+                lines.append(line)
+    table = pd.DataFrame(lines, columns=list(COLUMNS))
+    for _, own in table[table["n_subjects"] > 0].groupby("board"):
+        table.loc[own.index, "p_holm"] = holm(own["p"].tolist())
+    position = {flag: number for number, flag in enumerate(FLAGS)}
+    table["order"] = [
+        tuple(position[flag] for flag in known_flags(flaw.split("+"))) for flaw in table["flaw"]
+    ]
+    by = ["board", "model", "signals", "recipe", "order", "besides"]
+    return table.sort_values(by, ignore_index=True)[list(COLUMNS)]
+
+
+def audit_head() -> tuple[str, ...]:
+    """How to read the table."""
+    return (
+        "leak_audit: what a flaw adds to macro F1 here: the same model, windows and subjects "
+        "scored without and with it, paired over subjects; a flaw of one size on these data may "
+        "be of another size on others",
+        f"low and high: Student t over subjects, {CONFIDENCE:.0%}; p: exact Wilcoxon signed-rank "
+        "over subjects, p_holm over all lines of a board",
+        *(f"{flag}: {about}" for flag, about in ABOUT.items()),
+    )
+
+
+def without(run: Run, flaw: Collection[str]) -> Run:
+    """The run that has some flags less, and is the same otherwise.
+
+    Without ``pad_reveals_length`` no trial is padded.
+    """
+    flags = known_flags(flag for flag in run.flags if flag not in flaw)
+    padding = None if "pad_reveals_length" in flaw else run.padding
+    teachers = tuple(
+        replace(teacher, flags=teacher_flags(flags), padding=padding) for teacher in run.teachers
+    )
+    return replace(run, flags=flags, padding=padding, teachers=teachers)
+
+
+def _flaws(run: Run) -> Iterator[tuple[str, ...]]:
+    """What may be taken away: all flags, and one of several."""
+    if run.flags:
+        yield run.flags
+    if len(run.flags) > 1:
+        yield from ((flag,) for flag in run.flags)
+
+
+def _line(
+    run: Run,
+    plain: Run,
+    flaw: Sequence[str],
+    before: Mapping[tuple[int, str], Tested],
+    after: Mapping[tuple[int, str], Tested],
+) -> dict[str, Any]:
+    seeds = {seed for seed, _ in before} & {seed for seed, _ in after}
+    subjects = {subject for _, subject in after}
+    paired = [
+        subject
+        for subject in sorted(subjects)
+        if seeds
+        and all((seed, subject) in arm for seed in seeds for arm in (before, after))
+        and all(
+            before[seed, subject].labels.keys() == after[seed, subject].labels.keys()
+            for seed in seeds
+        )
+    ]
+    keys = [(seed, subject) for seed in sorted(seeds) for subject in paired]
+    line: dict[str, Any] = {
+        "board": replace(plain, flags=()).board,
+        "model": run.name,
+        "signals": signals_label(run),
+        "recipe": recipe_label(run),
+        "flaw": "+".join(flaw),
+        "besides": "+".join(plain.flags),
+        "n_subjects": len(paired),
+        "n_seeds": len(seeds),
+        "p": np.nan,
+        "reading": "no subject was scored on the same units without and with it",
+    }
+    if not paired:
+        return line
+    arms = [{key: arm[key] for key in keys} for arm in (before, after)]
+    f1, accuracy = (
+        [list(averaged(arm, name).values()) for arm in arms] for name in ("macro_f1", "accuracy")
+    )
+    found, other = compare(f1[1], f1[0]), compare(accuracy[1], accuracy[0])
+    labels = [(before[key].labels, after[key].labels) for key in keys]
+    moved = [one[unit] != two[unit] for one, two in labels for unit in one]
+    return line | {
+        "without": np.mean(f1[0]),
+        "with": np.mean(f1[1]),
+        "adds": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "higher": found.won,
+        "lower": found.lost,
+        "accuracy_without": np.mean(accuracy[0]),
+        "accuracy_with": np.mean(accuracy[1]),
+        "accuracy_adds": other.difference,
+        "accuracy_low": other.low,
+        "accuracy_high": other.high,
+        "same_windows": all(before[key].windows == after[key].windows for key in keys),
+        "relabelled": float(np.mean(moved)),
+        "reading": f"{' and '.join(flaw)} adds {found.difference:+.3f} macro F1 here "
+        f"({found.low:+.3f} to {found.high:+.3f})",
+    }
+
+
+def _trained(results: Sequence[Result]) -> str:
+    """Median over runs of the training windows of each class, as 120+80."""
+    counts = [result.trained_on for result in results if result.trained_on]
+    return "+".join(f"{n:.0f}" for n in np.median(counts, axis=0)) if counts else ""

@@ -1,0 +1,1 @@
+"""The harness checks itself, and repeats finished runs."""

@@ -1,1 +1,0 @@
-"""What each command does: one function of the parsed words a command, which gives its status."""

@@ -1,0 +1,267 @@
+"""Many runs on the devices of one machine: worker processes that take runs one after another.
+
+Workers are forked from a server process that has torch, lightning and this project imported, so a
+worker starts in hundredths of a second. Each is bound to one device and one torch thread and lives
+for many runs; while it does a short one it is handed the next, so that it never waits. A worker
+that dies, hangs or runs out of memory costs one attempt of one run; a worker whose runner dies
+ends. A full disk ends the call.
+
+Of the workers' time 0.7 % was not inside runs in a suite of 500 small runs (``cnn``, one epoch on
+synthetic data, 0.4 s each), 4.2 % where runs took 0.1 s (``lda`` and ``majority``), on two cores
+that others used as well, as ``affectbench status --timing`` says.
+
+A worker of several devices is a process a device, which train one run together (see
+``benchmark.execution.parallel``) and end with it; a new group does the next.
+"""
+
+import shutil
+import signal
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+from benchmark.engines.queue import Queue
+from benchmark.engines.server import start_server
+from benchmark.engines.worker import GRACE, LOST, OUT_OF_MEMORY, Finished, work
+from benchmark.execution.execute import Places
+from benchmark.execution.parallel import Group, spreads
+from benchmark.plan.order import Costs
+from benchmark.run import Run
+
+STARTS = 50
+"""A worker is tried to be started so often, a tenth of a second apart."""
+SHORT = 1.0
+"""Seconds; a worker is handed the next run while it does one that takes no longer than this."""
+
+
+@dataclass
+class _Worker:
+    device: str
+    members: list[tuple[ForkServerProcess, Connection]]
+    number: int = 0
+    meeting: Path | None = None
+    runs: deque[Run] = field(default_factory=deque)
+    started: float = 0.0
+
+    @property
+    def process(self) -> ForkServerProcess:
+        return self.members[0][0]
+
+    @property
+    def connection(self) -> Connection:
+        return self.members[0][1]
+
+    @property
+    def run(self) -> Run | None:
+        """What it does now; others that it was handed come behind."""
+        return self.runs[0] if self.runs else None
+
+    @property
+    def alone(self) -> bool:
+        return len(self.members) == 1
+
+
+def run_all(
+    runs: Sequence[Run],
+    places: Places,
+    devices: Sequence[str],
+    finished: Callable[[Finished], None],
+    timeout: float | None = None,
+    max_seconds: float | None = None,
+    costs: Costs | None = None,
+    watch: Callable[[int, str, Run | None], None] | None = None,
+    output: Connection | None = None,
+) -> list[Run]:
+    """Do runs on workers, one a device named, and commit every result.
+
+    Args:
+        runs: In the order in which they should start; one that has teachers among them waits for
+            them.
+        places: Where; its device is set by the worker.
+        devices: What CUDA_VISIBLE_DEVICES is set to in a worker, or ``"cpu"``; a name given twice
+            makes two workers, several names joined by commas one worker of so many devices. After
+            one of them ran out of memory, the device has one worker less for the rest of the call.
+        finished: Called in this process after each run.
+        timeout: Seconds after which the worker of a run is killed.
+        max_seconds: No run is started that would end later than this, counted from now.
+        costs: What is known of how long runs take; the runs of this call are added. A run of
+            unknown cost is started while there is any time.
+        watch: Called in this process with the number of a worker, its device and what it does now.
+        output: Takes what workers say on stdout and stderr; None leaves these as they are.
+
+    Returns:
+        Runs that were not started.
+
+    Raises:
+        DiskFullError: No room for a result; the runs in flight are given up.
+    """
+    context = start_server()
+    alive, lifeline = context.Pipe(duplex=False)
+    queue = Queue(runs, places, finished, max_seconds, costs)
+
+    def ready(worker: _Worker) -> tuple[Run, bool] | None:
+        """What may be handed to a worker, which is busy at most with a short run."""
+        before = (queue.costs.seconds(worker.run) if worker.run else 0.0) or 0.0
+        if worker.run and not (worker.alone and 0 < before <= SHORT):
+            return None
+        return queue.next(before)
+
+    def start(device: str, number: int) -> _Worker:
+        return _start(context, device, places, alive, output, number)
+
+    def tell(worker: _Worker) -> None:
+        worker.started = time.monotonic()
+        if watch:
+            watch(worker.number, worker.device, worker.run)
+
+    many = max(1, len(runs))
+    workers = [start(device, number) for number, device in enumerate(devices[:many])]
+    try:
+        while True:
+            for held in range(2):  # all workers have one before any is handed a second
+                for worker in workers:
+                    if len(worker.runs) == held and (job := ready(worker)):
+                        worker.runs.append(job[0])
+                        _send(worker, *job)
+                        if not held:
+                            tell(worker)
+            busy = [worker for worker in workers if worker.run]
+            if not busy:
+                break
+            everyone = [member for worker in busy for member in worker.members]
+            pipes = [item for process, pipe in everyone for item in (pipe, process.sentinel)]
+            wait(pipes, _patience(busy, timeout))
+            for worker in busy:
+                event = _event(worker, timeout)
+                if event is None:
+                    continue
+                worker.runs.popleft()
+                replaced = event.status in (LOST, OUT_OF_MEMORY)
+                if not replaced:
+                    queue.ended(event)
+                if replaced or (not worker.alone and spreads(event.run)):
+                    for run in reversed(worker.runs):  # it had not begun them
+                        queue.back(run)
+                    worker.runs.clear()
+                    _end(worker)
+                    place = workers.index(worker)
+                    same = [w.device for w in workers].count(worker.device)
+                    if event.status == OUT_OF_MEMORY and same > 1:
+                        del workers[place]
+                    else:
+                        workers[place] = start(worker.device, worker.number)
+                tell(worker)
+                if replaced:  # now that no process of the worker can commit its result
+                    queue.ended(event)
+    finally:
+        for worker in workers:
+            _terminate(worker)
+        for worker in workers:
+            _end(worker)
+        lifeline.close()
+    return list(queue.waiting)
+
+
+def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
+    """Seconds until the first of some workers has had its time."""
+    if timeout is None:
+        return None
+    return max(0.0, min(worker.started for worker in busy) + timeout - time.monotonic())
+
+
+def _event(worker: _Worker, timeout: float | None) -> Finished | None:
+    """How a worker's run ended; None while it goes on."""
+    assert worker.run is not None
+    for process, connection in worker.members:  # the first is asked first
+        if connection.poll():
+            answer = _received_from(process, connection)
+            if answer is not None:
+                return answer
+    cause = ""
+    dead = [process for process, _ in worker.members if not process.is_alive()]
+    if dead:
+        cause = _cause_of_death(dead[0].exitcode)
+    elif timeout is not None and time.monotonic() - worker.started > timeout:
+        for process, _ in worker.members:
+            process.kill()
+        cause = f"the run had not ended after {timeout / 60:g} minutes; --timeout sets how long"
+    return Finished(worker.run, LOST, cause, None, 0.0) if cause else None
+
+
+def _cause_of_death(exitcode: int | None) -> str:
+    cause = f"signal {-exitcode}" if exitcode and exitcode < 0 else f"exit status {exitcode}"
+    hint = "; the machine may be out of memory" if exitcode == -signal.SIGKILL else ""
+    return f"the worker died ({cause}){hint}"
+
+
+def _start(
+    context: ForkServerContext,
+    device: str,
+    places: Places,
+    alive: Connection,
+    output: Connection | None = None,
+    number: int = 0,
+) -> _Worker:
+    size = len(device.split(","))
+    meeting = Path(tempfile.mkdtemp(prefix="affectbench-")) if size > 1 else None
+    members = []
+    for rank in range(size):
+        group = Group(rank, size, meeting) if meeting else None
+        here, there = context.Pipe()
+        words = (there, alive, device, replace(places, group=group), output)
+        process = context.Process(target=work, args=words, daemon=True)
+        _start_process(process)
+        there.close()
+        members.append((process, here))
+    return _Worker(device, members, number, meeting)
+
+
+def _start_process(process: ForkServerProcess) -> None:
+    for left in reversed(range(STARTS)):
+        try:
+            process.start()
+            break
+        except OSError:  # the server has died, but is not gone yet; then another takes its place
+            if not left:
+                raise
+            time.sleep(0.1)
+
+
+def _terminate(worker: _Worker) -> None:
+    for process, _ in worker.members:
+        process.terminate()
+
+
+def _end(worker: _Worker) -> None:
+    """Let a worker clean up and end, and see to it that it does."""
+    _terminate(worker)
+    for process, connection in worker.members:
+        process.join(GRACE)
+        process.kill()
+        process.join()
+        connection.close()
+    if worker.meeting:
+        shutil.rmtree(worker.meeting, ignore_errors=True)
+
+
+def _send(worker: _Worker, run: Run, last: bool) -> None:
+    for process, connection in worker.members if spreads(run) else worker.members[:1]:
+        try:
+            connection.send((run, last))
+        except (BrokenPipeError, ConnectionResetError):
+            process.join()  # it died while idle; the loop finds it dead and starts another
+
+
+def _received_from(process: ForkServerProcess, connection: Connection) -> Finished | None:
+    """What a worker says; None if it died instead, perhaps in the middle of a word."""
+    try:
+        answer: Finished = connection.recv()
+    except (EOFError, OSError):  # a reset, if it died before it read what it was sent
+        process.join()
+        return None
+    return answer

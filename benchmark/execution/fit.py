@@ -1,0 +1,174 @@
+"""Fitting a network: a Trainer without ballast, which keeps the best epoch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import Profiler
+
+from benchmark.execution.parallel import Group, Shares
+from benchmark.execution.scoring import score_units
+from datamodules.datamodule import EmotionDataModule
+from lightning_modules.base import EmotionClassifier, Recipe
+
+SELECTION = "val_macro_f1"
+"""What chooses the epoch."""
+
+
+def fit(
+    model: EmotionClassifier,
+    module: EmotionDataModule,
+    device: str,
+    folder: Path,
+    logger: Logger | None = None,
+    more: Sequence[L.Callback] = (),
+    profiler: Profiler | None = None,
+    group: Group | None = None,
+) -> tuple[L.Trainer, tuple[int, int]]:
+    """Train a model by its recipe, and give it the weights of its best epoch.
+
+    Args:
+        model: Is changed in place.
+        module: What it is trained and chosen on.
+        device: ``"cpu"`` or ``"cuda"``.
+        folder: For what a Trainer may write.
+        logger: Told once an epoch.
+        more: Callbacks besides the recipe's own.
+        profiler: Told what begins and ends.
+        group: Processes that train together; it has met, and is left.
+
+    Returns:
+        A trainer of one device to test with, and the epochs trained and the one that counts.
+    """
+    best = BestEpoch()
+    callbacks: list[L.Callback] = [best, *more]
+    if model.recipe.patience is not None:
+        callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
+    if group:
+        callbacks.append(Shares(group.size))
+    recipe = model.recipe
+    trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
+    module.front = model.front
+    trainer.fit(model, datamodule=module)
+    epochs = trainer.current_epoch, best.epoch
+    if group:
+        group.part()
+        return lean_trainer(device, recipe, None, [], folder), epochs
+    trainer.logger = None  # predicting would write into it
+    return trainer, epochs
+
+
+def lean_trainer(
+    device: str,
+    recipe: Recipe,
+    logger: Logger | None,
+    callbacks: list[L.Callback],
+    folder: Path,
+    profiler: Profiler | None = None,
+    group: Group | None = None,
+) -> L.Trainer:
+    """A Trainer without whatever costs time and changes no number.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+        recipe: Has the number of epochs and the precision.
+        logger: Told once an epoch; None: none is.
+        callbacks: And no others.
+        folder: For what a Trainer may write.
+        profiler: Told what begins and ends.
+        group: Processes that train together; None: it trains alone.
+    """
+    if group:
+        own = group.trainer_arguments(device)
+    else:
+        environment = LightningEnvironment()  # or variables of SLURM's would be believed
+        environment.set_global_rank(0)  # its rank was believed on import: loggers were silent
+        current = [torch.cuda.current_device()] if device == "cuda" else 1
+        own = {"devices": current, "plugins": [environment]}
+    return L.Trainer(
+        accelerator=device,
+        **own,
+        max_epochs=recipe.max_epochs,
+        precision=recipe.precision,
+        logger=logger or False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        default_root_dir=folder,
+        profiler=profiler,
+    )
+
+
+class BestEpoch(L.Callback):
+    """Keeps the weights of the epoch with the best score on the validation subjects, in memory.
+
+    The first of equal epochs counts. The weights are put back when fitting ends.
+    """
+
+    def __init__(self) -> None:
+        self.best = -1.0
+        self.epoch = 0
+        self.state: dict[str, torch.Tensor] = {}
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = float(trainer.callback_metrics["val_loss"])
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"expected a finite loss, found {loss} in epoch {trainer.current_epoch + 1}: "
+                "training diverged. Take a lower learning rate."
+            )
+        score = float(trainer.callback_metrics[SELECTION])
+        if score > self.best:
+            self.best, self.epoch = score, trainer.current_epoch + 1
+            self.state = {k: v.detach().clone() for k, v in pl_module.state_dict().items()}
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.load_state_dict(self.state)
+
+
+class TestedEpochs(L.Callback):
+    """Tests a model after every epoch, for the protocol flags that report it.
+
+    Args:
+        model: Is tested; with a distiller, its student.
+        module: Of the model's own signals; its guard refuses without such a flag.
+    """
+
+    def __init__(self, model: EmotionClassifier, module: EmotionDataModule) -> None:
+        self.model, self.module = model, module
+        self.epochs: list[npt.NDArray[np.float64]] = []
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        device = trainer.strategy.root_device
+        windows = self.module.read_early(device)
+        was = self.model.training
+        self.model.eval()
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            parts = [
+                self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
+                for rows in torch.arange(len(windows)).split(self.module.batch_size)
+            ]
+        self.model.train(was)
+        self.epochs.append(torch.cat(parts).double().cpu().numpy())
+
+    def reported(self, flags: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Probabilities (N, K) of the epoch with the best macro F1, or of all epochs (E, N, K)."""
+        if "report_mean_over_epochs" in flags:
+            return np.stack(self.epochs)
+        windows = self.module.windows("test")
+        scored = [score_units(self.module, windows, epoch)["scores"] for epoch in self.epochs]
+        means = [np.mean([s["macro_f1"] for s in scores.values()]) for scores in scored]
+        return self.epochs[int(np.argmax(means))]
+
+
+def _moved(signals: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: signal.to(device) for name, signal in signals.items()}

@@ -1,0 +1,138 @@
+"""Schedule: in which order runs start, what they may cost, and which of them are this call's."""
+
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmark.run import Result, Run
+from benchmark.store import Store
+
+Kind = tuple[object, ...]
+WINDOWING = ("window", "stride", "scaling")
+"""Values of a recipe that decide how windows are cut and scaled."""
+
+
+class Costs:
+    """What runs cost, by what finished ones of the same model and dataset did.
+
+    Args:
+        results: Of which the finished ones count.
+    """
+
+    def __init__(self, results: Iterable[Result] = ()) -> None:
+        self._seconds: dict[Kind, list[float]] = defaultdict(list)
+        for result in results:
+            if result.status == "done":
+                self.add(result.run, sum(result.seconds.values()))
+
+    def add(self, run: Run, seconds: float) -> None:
+        """Learn from a run that is done."""
+        insort(self._seconds[kind(run)], seconds)
+
+    def seconds(self, run: Run) -> float | None:
+        """Median of its kind; None if none of its kind is finished."""
+        known = self._seconds.get(kind(run))
+        return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2 if known else None
+
+
+def kind(run: Run) -> Kind:
+    """What runs that cost the same have in common."""
+    return (run.dataset, run.options, run.name, run.recipe, run.arguments)
+
+
+def windows(run: Run) -> Kind:
+    """What runs that share windows have in common."""
+    recipe = dict(run.recipe)
+    how = tuple(recipe.get(name) for name in WINDOWING)
+    what = (run.dataset, run.options, run.data, run.subjects, run.task, run.rule)
+    return (*what, run.split, run.folds, run.padding, run.mask, run.signals, *how)
+
+
+def ordered(runs: Sequence[Run], costs: Costs) -> list[Run]:
+    """Runs in the order in which they should start.
+
+    Those that share windows are next to each other, the group with the longest run first and the
+    longest first in a group, where a teacher counts for as long as it and its longest student take.
+    Runs of unknown cost come before all others: they are measured soon, and may be long.
+    """
+    own = {run.id: _or_endless(costs.seconds(run)) for run in runs}
+    length = dict(own)
+    for run in runs:
+        for teacher in run.teachers:
+            if teacher.id in own:
+                length[teacher.id] = max(length[teacher.id], own[teacher.id] + own[run.id])
+    groups: dict[Kind, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[windows(run)].append(run)
+    for group in groups.values():
+        group.sort(key=lambda run: -length[run.id])
+    return [
+        run for group in sorted(groups.values(), key=lambda g: -length[g[0].id]) for run in group
+    ]
+
+
+def _or_endless(seconds: float | None) -> float:
+    return float("inf") if seconds is None else seconds
+
+
+def shard(runs: Sequence[Run], number: int, count: int) -> list[Run]:
+    """One of several parts of the runs, in which no run waits for one of another part.
+
+    A student is in the part of its teachers, and so is whoever shares one of them. Which part that
+    is depends on the ids alone.
+
+    Args:
+        runs: All of them, also those that are done.
+        number: Of the part, from 1.
+        count: Of parts.
+    """
+    leader = {run.id: run.id for run in runs}
+
+    def found(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for run in runs:
+        for teacher in run.teachers:
+            first, second = sorted((found(run.id), found(teacher.id)))
+            leader[second] = first
+    return [run for run in runs if int(found(run.id), 16) % count == number - 1]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What some runs will take.
+
+    Args:
+        hours: On the workers asked for; of the runs of known cost.
+        size: Bytes on the disk; of the same.
+        unknown: Number of runs of unknown cost, by model and dataset.
+    """
+
+    hours: float
+    size: float
+    unknown: Mapping[str, int]
+
+
+def estimate(runs: Sequence[Run], store: Store, workers: int) -> Estimate:
+    """What runs will take, by what finished ones of the same model and dataset took."""
+    costs, sizes = Costs(), defaultdict(list)
+    for result in store.results():
+        if result.status == "done":
+            costs.add(result.run, sum(result.seconds.values()))
+            sizes[kind(result.run)].append(_size(store.folder(result.run)))
+    known = [(run, seconds) for run in runs if (seconds := costs.seconds(run)) is not None]
+    unknown: dict[str, int] = defaultdict(int)
+    for run in runs:
+        if costs.seconds(run) is None:
+            unknown[f"{run.name} on {run.dataset}"] += 1
+    hours = sum(seconds for _, seconds in known) / 3600 / workers
+    return Estimate(hours, sum(median(sizes[kind(run)]) for run, _ in known), unknown)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -1,0 +1,1 @@
+"""Classifiers that a network must beat, and those that should lose."""

@@ -1,0 +1,1 @@
+"""Recordings before they are used: fetched, checked, prepared, made up."""

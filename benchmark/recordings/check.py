@@ -1,0 +1,229 @@
+"""What is there of a dataset, what is missing, what looks wrong, subject by subject."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmark.recordings.prepare import reason_without_place
+from benchmark.run import Value
+from datamodules import DATAMODULES
+from datamodules.cache import Derived, StoredSubject, as_recording
+from datamodules.datamodule import EmotionDataModule, store_subjects
+from datamodules.signals.recording import Recording
+from datamodules.windows import EPSILON
+
+FLAT_EDA = 0.01
+"""Microsiemens; a recording whose skin conductance varies by less was not worn."""
+PLAUSIBLE_TEMPERATURE = (15.0, 45.0)
+"""Degrees Celsius at the skin."""
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What was found.
+
+    Attributes:
+        signals: A row a signal: channels, rate in Hz, unit, and the range that its samples are in.
+        subjects: A row a subject, those that cannot be used included.
+        left_out: Why subjects cannot be used, by subject.
+        faults: One line a kind of fault, with the subjects and how many trials of each.
+        summary: What the benchmark will use and leave out.
+    """
+
+    signals: pd.DataFrame
+    subjects: pd.DataFrame
+    left_out: Mapping[str, str]
+    faults: tuple[str, ...]
+    summary: tuple[str, ...]
+
+
+def check(
+    dataset: str,
+    root: Path,
+    cache: Path,
+    subjects: Sequence[str],
+    options: Mapping[str, Value] | None = None,
+) -> Check:
+    """Read a dataset, subject by subject, and describe it.
+
+    Args:
+        dataset: Catalogue key.
+        root: Of the raw files.
+        cache: Of prepared recordings.
+        subjects: Who is looked at; empty: everybody.
+        options: Of the reader.
+
+    Raises:
+        DatasetNotFoundError: No such dataset or subject.
+    """
+    module = DATAMODULES[dataset]
+    reader = module.make_reader(root if module.has_files else None, **(options or {}))
+    wanted = module.check_subjects(reader, subjects or None)
+    stored, failed = store_subjects(module, reader, wanted, cache)
+    rows, ranges, classes = [], _Ranges(), {name: Counter[str]() for name in module.tasks}
+    for name in wanted:
+        if name not in stored:
+            rows.append({"subject": name, "found": "no", "doubts": "cannot be used, see below"})
+            continue
+        recordings = [
+            as_recording(stored[name], number) for number in range(len(stored[name].recordings))
+        ]
+        ranges.add(recordings)
+        counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
+        for task, found in counts.items():
+            classes[task].update(found)
+        rows.append({"subject": name, **_described(module, stored[name], recordings, counts)})
+    return Check(
+        signals=ranges.table(module),
+        subjects=pd.DataFrame(rows).fillna("-"),
+        left_out={s: reason_without_place(module, root, s, e) for s, e in failed.items()},
+        faults=tuple(_fault_lines(stored)),
+        summary=tuple(_summary(module, stored, failed, classes)),
+    )
+
+
+class _Ranges:
+    """Lowest and highest sample of each signal, over all recordings."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[float, float, str]] = {}
+
+    def add(self, recordings: Sequence[Recording]) -> None:
+        for recording in recordings:
+            for name, signal in recording.signals.items():
+                low, high, _ = self.found.get(name, (np.inf, -np.inf, ""))
+                low, high = (
+                    min(low, float(signal.samples.min())),
+                    max(high, float(signal.samples.max())),
+                )
+                self.found[name] = low, high, signal.unit
+
+    def table(self, module: type[EmotionDataModule]) -> pd.DataFrame:
+        rows = []
+        for name, (low, high, unit) in self.found.items():
+            channels, rate = module.signals[name]
+            how = module.preprocessing.get(name)
+            rows.append(
+                {
+                    "signal": name,
+                    "channels": channels,
+                    "rate (Hz)": f"{rate:g}",
+                    "unit": unit,
+                    "lowest": f"{low:.4g}",
+                    "highest": f"{high:.4g}",
+                    "from": how.source if isinstance(how, Derived) else "recorded",
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+def _described(
+    module: type[EmotionDataModule],
+    stored: StoredSubject,
+    recordings: Sequence[Recording],
+    counts: Mapping[str, Mapping[str, int]],
+) -> dict[str, str]:
+    omitted = sum(fault.omitted for fault in stored.faults)
+    used = sum(len(recording.segments) for recording in recordings)
+    described = {
+        "found": "yes",
+        "sessions": str(len({recording.session for recording in recordings})),
+        "minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}",
+        "trials": f"{used} of {used + omitted}",
+        "repaired": str(len(stored.faults) - omitted),
+    }
+    what = "trials" if module.unit is None else f"{module.unit:g} s"
+    for task, found in counts.items():
+        described[f"{task} ({what})"] = " ".join(f"{k}:{n}" for k, n in found.items())
+    return {**described, "doubts": "; ".join(_doubts(recordings)) or "none"}
+
+
+def _class_counts(
+    module: type[EmotionDataModule], name: str, recordings: Sequence[Recording]
+) -> dict[str, int]:
+    """Score units of each class of a task."""
+    task = module.tasks[name]
+    counts = dict.fromkeys(task.classes, 0)
+    for recording in recordings:
+        for segment in recording.segments:
+            label = task.label(recording.subject, segment)
+            if label is not None:
+                units = 1 if module.unit is None else (segment.duration + EPSILON) // module.unit
+                counts[task.classes[label]] += int(units)
+    return counts
+
+
+def _doubts(recordings: Sequence[Recording]) -> list[str]:
+    """What looks wrong, with the number of recordings if there are several."""
+    found: Counter[str] = Counter()
+    extremes: dict[str, list[float]] = {}
+    for recording in recordings:
+        for name, signal in recording.signals.items():
+            found.update(_signal_doubts(name, signal.unit, signal.samples))
+            if signal.unit == "degC":
+                limits = [float(signal.samples.min()), float(signal.samples.max())]
+                extremes[name] = [*extremes.get(name, []), *limits]
+    doubts = [
+        doubt if len(recordings) == 1 else f"{doubt} in {count} of {len(recordings)} recordings"
+        for doubt, count in found.items()
+    ]
+    for name, values in extremes.items():
+        low, high = min(values), max(values)
+        if low < PLAUSIBLE_TEMPERATURE[0] or high > PLAUSIBLE_TEMPERATURE[1]:
+            doubts.append(f"{name} from {low:.1f} to {high:.1f}")
+    return doubts
+
+
+def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> list[str]:
+    spread = np.ptp(samples, axis=1)
+    if name.rpartition("_")[2] == "eda" and unit == "uS":
+        if spread.min() < FLAT_EDA:
+            return [f"{name} is flat"]
+        return [f"{name} below zero"] if samples.min() < 0 else []
+    if samples.shape[1] > 1 and name.rpartition("_")[2] not in ("tonic", "phasic"):
+        still = int((spread == 0).sum())
+        return [f"{name}: {still} channel(s) never change"] if still else []
+    return []
+
+
+def _fault_lines(stored: Mapping[str, StoredSubject]) -> list[str]:
+    kinds: dict[tuple[bool, str], Counter[str]] = {}
+    for subject, found in stored.items():
+        for fault in found.faults:
+            kinds.setdefault((fault.omitted, fault.reason), Counter())[subject] += 1
+    lines = []
+    for (omitted, reason), subjects in sorted(kinds.items(), key=lambda k: (not k[0][0], k[0][1])):
+        named = ", ".join(f"{subject} {count}" for subject, count in subjects.items())
+        what = "left out" if omitted else "repaired"
+        lines.append(f"{subjects.total()} trial(s) {what}: {reason} ({named})")
+    return lines
+
+
+def _summary(
+    module: type[EmotionDataModule],
+    stored: Mapping[str, StoredSubject],
+    failed: Mapping[str, object],
+    classes: Mapping[str, Mapping[str, int]],
+) -> list[str]:
+    omitted = sum(fault.omitted for found in stored.values() for fault in found.faults)
+    segments = sum(len(r.segments) for found in stored.values() for r in found.recordings)
+    lines = [
+        f"{len(stored)} of {len(stored) + len(failed)} subjects can be used, with {segments} of "
+        f"{segments + omitted} trials"
+    ]
+    for task, counts in classes.items():
+        total = sum(counts.values())
+        if total:
+            shares = ", ".join(f"{k} {n / total:.0%}" for k, n in counts.items())
+            lines.append(f"{task}: {total} score units; {shares}")
+    if module.trial_seconds:
+        lines.append(
+            f"windows are cut to {module.trial_seconds[0]:g} s at most, the shortest trial"
+        )
+    lines.append(f"splits: {', '.join(module.splits)}; the first is the default")
+    return lines

@@ -1,0 +1,1 @@
+"""Results for Weights & Biases or TensorBoard."""

@@ -1,0 +1,1 @@
+"""Files of one kind, read without trusting them."""

@@ -1,0 +1,1 @@
+"""Feature rows: what DNN, LSTM, CNN and CNN-LSTM see of any signal."""

@@ -1,0 +1,193 @@
+"""What a flaw adds, against plain loops over the predictions; flawed runs are never ranked."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score
+
+from benchmark.boards.board import build_boards, write_leaderboards
+from benchmark.boards.cohort import by_board
+from benchmark.boards.leak_audit import audit_table, without
+from benchmark.execution.execute import Places, execute
+from benchmark.plan.expand import expand
+from benchmark.plan.suite import Suite
+from benchmark.recordings.prepare import prepare
+from benchmark.run import Run
+from benchmark.store import Store
+
+OPTIONS = {"n_subjects": 6, "lasting": 3.0}
+RW, OS = "random_windows", "oversample_before_split"
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    cache, runs = (tmp_path_factory.mktemp(name) for name in ("cache", "runs"))
+    suite = Suite(
+        "small",
+        ("noise",),
+        tasks=("fear",),
+        splits=("subject_k_fold",),
+        folds=2,
+        models=("lda", "dnn"),
+        seeds=(0, 1),
+        recipe="fast",
+        recipes={"dnn": {"max_epochs": 2, "balance": "oversample", "stride": 40.0}},
+        options={"noise": OPTIONS},
+        flaws=((RW,), (RW, OS), ("report_best_epoch",), ("report_mean_over_epochs",)),
+    )
+    plan = expand(suite, {"noise": prepare("noise", Path("none"), cache, OPTIONS, ())})
+    for run in plan.runs:
+        if run.model == "dnn" and run.seed:
+            continue
+        result = execute(run, Places(Path("none"), cache, runs))
+        assert result.status == "done", result.traceback
+    return Store(runs)
+
+
+def plain_scores(store: Store, model: str, flags: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Mean over seeds of macro F1 and accuracy of each subject, unit by unit."""
+    rows: list[dict[str, Any]] = []
+    for result in store.results():
+        if (result.run.model, result.run.flags) != (model, flags):
+            continue
+        found = store.predictions(result.run)
+        for i, subject in enumerate(found["subject"].tolist()):
+            unit = (found["session"][i], found["trial"][i], found["unit"][i])
+            p = found["probabilities"][i]
+            rows.append(
+                {"key": (result.run.seed, subject, *unit), "p": p, "y": int(found["label"][i])}
+            )
+    sums: dict[Any, Any] = {}
+    for row in rows:
+        sums[row["key"]] = sums.get(row["key"], 0) + row["p"]
+    label = {row["key"]: row["y"] for row in rows}
+    scores: dict[str, dict[str, list[float]]] = {}
+    for seed, subject in sorted({key[:2] for key in sums}):
+        own = [key for key in sums if key[:2] == (seed, subject)]
+        truth, told = [label[key] for key in own], [int(np.argmax(sums[key])) for key in own]
+        of = scores.setdefault(subject, {"macro_f1": [], "accuracy": []})
+        of["macro_f1"].append(f1_score(truth, told, average="macro"))
+        of["accuracy"].append(accuracy_score(truth, told))
+    return {s: {n: float(np.mean(v)) for n, v in of.items()} for s, of in scores.items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "flaw", "before", "after"),
+    [
+        ("lda", RW, (), (RW,)),
+        ("lda", f"{RW}+{OS}", (), (RW, OS)),
+        ("lda", OS, (RW,), (RW, OS)),
+        ("dnn", RW, (), (RW,)),
+        ("dnn", "report_best_epoch", (), ("report_best_epoch",)),
+    ],
+)
+def test_what_a_flaw_adds_in_a_plain_loop(
+    audited: Store, model: str, flaw: str, before: Any, after: Any
+) -> None:
+    table = audit_table(list(audited.results()), audited)
+    (line,) = table[
+        (table.model == model) & (table.flaw == flaw) & (table.besides == "+".join(before))
+    ].to_dict("records")
+    one, two = (plain_scores(audited, model, flags) for flags in (before, after))
+    assert len(one) == line["n_subjects"] == 6
+    assert line["n_seeds"] == (2 if model == "lda" else 1)
+    for prefix, name in (("", "macro_f1"), ("accuracy_", "accuracy")):
+        moved = np.array([two[s][name] - one[s][name] for s in sorted(one)])
+        assert line[f"{prefix}adds"] == pytest.approx(moved.mean(), abs=1e-6)
+        half = stats.t.ppf(0.975, 5) * moved.std(ddof=1) / np.sqrt(6)
+        assert line[f"{prefix}low"] == pytest.approx(moved.mean() - half, abs=1e-6)
+        assert line[f"{prefix}high"] == pytest.approx(moved.mean() + half, abs=1e-6)
+    assert line["without"] == pytest.approx(
+        np.mean([s["macro_f1"] for s in one.values()]), abs=1e-6
+    )
+    assert line["same_windows"] is True
+    assert line["relabelled"] == 0
+    assert line["reading"].startswith(f"{flaw.replace('+', ' and ')} adds ")
+
+
+def test_mean_over_epochs_is_that_of_every_epoch(audited: Store) -> None:
+    found = [r for r in audited.results() if r.run.flags == ("report_mean_over_epochs",)]
+    honest = {
+        (r.run.fold, r.run.seed): r
+        for r in audited.results()
+        if not r.run.flags and r.run.model == "dnn"
+    }
+    for result in found:
+        kept = audited.predictions(result.run)
+        assert kept["of_epochs"].shape[0] == 2
+        for subject, scores in result.scores.items():
+            own = kept["subject"] == subject
+            trials = np.unique(kept["trial"][own])
+            means = []
+            for epoch in kept["of_epochs"]:
+                truth = [int(kept["label"][own & (kept["trial"] == t)][0]) for t in trials]
+                told = [int(epoch[own & (kept["trial"] == t)].sum(axis=0).argmax()) for t in trials]
+                means.append(f1_score(truth, told, average="macro"))
+            assert scores["macro_f1"] == pytest.approx(np.mean(means), abs=1e-6)
+        # Trained as the honest run was: one of the epochs is the one that it chose.
+        plain = audited.predictions(honest[result.run.fold, result.run.seed].run)["probabilities"]
+        assert any(np.allclose(plain, epoch, atol=1e-5) for epoch in kept["of_epochs"])
+
+
+def test_flawed_runs_are_never_ranked(audited: Store, tmp_path: Path) -> None:
+    everything = list(audited.results())
+    assert any(result.run.flags for result in everything)
+    for results in by_board(everything).values():
+        assert not any(result.run.flags for result in results)
+    write_leaderboards(audited, tmp_path / "both")
+    honest = Store(tmp_path / "honest")
+    for result in everything:
+        if not result.run.flags:
+            honest.save(result, audited.predictions(result.run))
+    for board in build_boards(honest):
+        for model, reason in audited.not_applicable(board.name).items():
+            honest.note_cells({}, {f"{board.name}/{model}": reason})
+    write_leaderboards(honest, tmp_path / "alone")
+    names = {path.name for path in (tmp_path / "both").glob("*.csv")}
+    assert names - {path.name for path in (tmp_path / "alone").glob("*.csv")} == {"leak_audit.csv"}
+    for path in (tmp_path / "alone").glob("*.csv"):
+        assert path.read_bytes() == (tmp_path / "both" / path.name).read_bytes()
+    (flawed,) = (tmp_path / "both" / "flawed").glob(f"*with_{RW}.csv")
+    assert "NOT RANKED" in flawed.read_text().splitlines()[0]
+    table = pd.read_csv(flawed, comment="#")
+    assert list(table["model"]) == ["dnn", "lda"]
+    assert set(table["flags"]) == {RW}
+    want = plain_scores(audited, "lda", (RW,))
+    f1 = float(table.loc[table["model"] == "lda", "macro_f1"].iloc[0])
+    assert f1 == pytest.approx(np.mean([s["macro_f1"] for s in want.values()]), abs=1e-4)
+
+
+def test_subjects_on_other_units_are_not_compared(audited: Store, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for result in audited.results():
+        run = result.run
+        if run.model != "lda" or run.flags not in ((), (RW,)) or run.seed:
+            continue
+        kept = audited.predictions(run)
+        if run.flags:
+            keep = ~((kept["subject"] == "N1") & (kept["trial"] == 3))
+            kept = {name: column[keep] for name, column in kept.items()}
+        store.save(result, kept)
+    (line,) = audit_table(list(store.results()), store).to_dict("records")
+    assert line["n_subjects"] == 5
+
+
+def test_without_a_flaw_a_run_is_the_honest_one() -> None:
+    run = Run("seed_v", "emotion", "subject_k_fold", 0, 0, "dnn", ("eeg_de",), ("1",), "d")
+    assert without(dataclasses.replace(run, flags=(RW,)), (RW,)).id == run.id
+    padded = dataclasses.replace(run, padding="zero", flags=("pad_reveals_length",))
+    assert without(padded, padded.flags).id == run.id
+    teacher = dataclasses.replace(run, model="lstm")
+    taught = dataclasses.replace(run, distiller="soft_targets", teachers=(teacher,))
+    flawed = dataclasses.replace(
+        taught,
+        flags=("teacher_selected_on_test",),
+        teachers=(dataclasses.replace(teacher, flags=("select_on_test",)),),
+    )
+    assert flawed.id != taught.id
+    assert without(flawed, flawed.flags).id == taught.id

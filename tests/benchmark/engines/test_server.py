@@ -1,0 +1,66 @@
+"""The server starts before anything big is imported; imports look for no garbage."""
+
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from benchmark.engines.server import THREAD_VARIABLES, imported, start_server
+
+CALL = """
+import sys
+from benchmark.cli import main as cli
+cli.start_server = lambda: print("torch loaded:", "torch" in sys.modules, flush=True)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_it_starts_before_torch_is_loaded(tmp_path):
+    words = ["run", "quick", "--dry-run", "--devices", "cpu", "--cache", "c", "--runs", "r"]
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "torch loaded: False"
+    assert done.stdout.count("torch loaded") == 1
+
+
+def test_status_starts_none(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, "status", "--runs", "r"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "torch loaded" not in done.stdout
+
+
+def test_no_garbage_is_sought_during_an_import_and_it_is_afterwards(tmp_path, monkeypatch):
+    (tmp_path / "looks_at_gc.py").write_text("import gc\nfound = gc.isenabled()\n")
+    (tmp_path / "breaks_off.py").write_text("raise ImportError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("atexit.register", lambda function: None)
+    assert gc.isenabled()
+    module = imported("looks_at_gc")
+    assert not module.found
+    assert gc.isenabled()
+    assert imported("looks_at_gc") is module
+    with pytest.raises(ImportError, match="no"):
+        imported("breaks_off")
+    assert gc.isenabled()
+
+
+def test_workers_have_one_thread_and_what_they_need(monkeypatch):
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "7")
+    context = start_server()
+    assert all(os.environ[name] == "1" for name in THREAD_VARIABLES)
+    with context.Pool(1) as pool:
+        assert pool.apply(loaded, ()) == (True, True)
+
+
+def loaded():
+    """Whether a worker has what runs need, and shares it."""
+    return "benchmark.engines.worker" in sys.modules, gc.get_freeze_count() > 0

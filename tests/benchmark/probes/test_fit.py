@@ -1,0 +1,421 @@
+"""Probes: they see what they say and nothing else, against scikit-learn fitted by hand."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+
+from benchmark.execution.execute import make_datamodule
+from benchmark.probes import fit as probes
+from benchmark.probes.fit import COMPONENTS, MANY, PROBES, fit_probe
+from datamodules.cache import as_recording
+from datamodules.datamodule import EmotionDataModule
+from datamodules.errors import IncompatibleRunError
+from datamodules.signals.features import features
+from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.synthetic import SyntheticReader
+from datamodules.tasks import ConditionTask
+
+UNEVEN = {"synthetic": {"n_subjects": 4, "phase": 90.0}}
+"""A phase holds two training windows, 30 s apart, and one score unit."""
+
+
+def module_of(workshop: Any, model: str, seed: int = 0, fold: int = 0) -> EmotionDataModule:
+    runs = workshop.plan([model], options=UNEVEN, recipes={}, seeds=(seed,))
+    module = make_datamodule(runs[fold], workshop.places(Path("none")))
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+def predicted(workshop: Any, model: str, seed: int = 0) -> np.ndarray:
+    module = module_of(workshop, model, seed)
+    return fit_probe(PROBES[model], module, seed).predict(module)
+
+
+def by_hand(module: EmotionDataModule, part: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Features, targets and subjects, one window after the other, from the recordings alone."""
+    rows, targets, subjects = [], [], []
+    for stored in module.archive.subjects:
+        for number, found in enumerate(stored.recordings):
+            if (found.subject in module.split.test) != (part == "test"):
+                continue
+            recording = as_recording(stored, number)
+            for segment in recording.segments:
+                starts = [0.0] if part == "test" else [0.0, 30.0]
+                for offset in starts:
+                    columns = []
+                    for name in module.chosen:
+                        signal = recording.signals[name]
+                        first = round((segment.start + offset) * signal.sfreq)
+                        window = signal.samples[:, first : first + round(60 * signal.sfreq)]
+                        columns.append(features(name, np.array(window[None]), signal.sfreq)[0][0])
+                    rows.append(np.concatenate(columns))
+                    targets.append(module.task.label(recording.subject, segment))
+                    subjects.append(recording.subject)
+    return np.array(rows), np.array(targets), subjects
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch, workshop: Any, tmp_path: Path) -> Any:
+    """A workshop in which some signals of some subjects are noise."""
+
+    def make(subjects: tuple[str, ...], names: tuple[str, ...]) -> Any:
+        def read(self: SyntheticReader, subject: str) -> Iterator[Recording]:
+            for found in original(self, subject):
+                rng = np.random.default_rng(5)
+                signals = {
+                    name: dataclasses.replace(
+                        signal,
+                        samples=rng.normal(3, 2, signal.samples.shape).astype(np.float32),
+                    )
+                    if subject in subjects and name in names
+                    else signal
+                    for name, signal in found.signals.items()
+                }
+                yield dataclasses.replace(found, signals=signals)
+
+        monkeypatch.setattr(SyntheticReader, "read", read)
+        return dataclasses.replace(workshop, cache=tmp_path / "changed")
+
+    original = SyntheticReader.read
+    return make
+
+
+EVERYBODY = ("S1", "S2", "S3", "S4")
+EVERYTHING = ("bvp", "eda", "temp", "acc")
+
+
+def unbalanced(module: EmotionDataModule) -> None:
+    """Take most of the stress out of the training windows, so that classes can be told apart."""
+    grid = module.grids["segments"]
+    keep = np.flatnonzero((grid.target == 0) | (np.arange(len(grid)) % 3 == 0))
+    module.grids["segments"] = grid.take(keep)
+
+
+def test_majority_and_prior_by_hand(workshop):
+    module = module_of(workshop, "majority")
+    unbalanced(module)
+    grid = module.grids["segments"]
+    counts = [0, 0]
+    for subject, target in zip(grid.subject, grid.target, strict=True):
+        if module.subjects[subject] not in module.split.test:
+            counts[target] += 1
+    assert counts[0] > counts[1] > 0
+    n_test = len(module.windows("test"))
+    majority = fit_probe(PROBES["majority"], module, 0).predict(module)
+    np.testing.assert_array_equal(majority, [[1.0, 0.0]] * n_test)
+    prior = fit_probe(PROBES["prior"], module, 0).predict(module)
+    np.testing.assert_allclose(prior, [np.array(counts) / sum(counts)] * n_test)
+
+
+def test_majority_of_the_other_class(workshop):
+    module = module_of(workshop, "majority")
+    grid = module.grids["segments"]
+    module.grids["segments"] = grid.take(
+        np.flatnonzero((grid.target == 1) | (np.arange(len(grid)) % 3 == 0))
+    )
+    assert fit_probe(PROBES["majority"], module, 0).predict(module)[:, 1].min() == 1.0
+
+
+def test_lda_by_hand(workshop):
+    module = module_of(workshop, "lda")
+    x, y, _ = by_hand(module, "rest")
+    assert x.shape[0] == 3 * 8 * 2
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1
+    classifier = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    classifier.fit((x - mean) / std, y)
+    test, _, _ = by_hand(module, "test")
+    assert len(test) == 8
+    expected = classifier.predict_proba((test - mean) / std)
+    np.testing.assert_allclose(predicted(workshop, "lda"), expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_random_forest_by_hand(workshop, seed):
+    module = module_of(workshop, "random_forest", seed)
+    x, y, subjects = by_hand(module, "rest")
+    order = np.argsort([s in module.split.val for s in subjects], kind="stable")
+    classifier = RandomForestClassifier(
+        200, min_samples_leaf=5, class_weight="balanced", random_state=seed
+    ).fit(x[order], y[order])
+    expected = classifier.predict_proba(by_hand(module, "test")[0])
+    np.testing.assert_allclose(predicted(workshop, "random_forest", seed), expected, atol=1e-9)
+
+
+def test_subject_mean_is_constant_within_a_subject(workshop):
+    probabilities = predicted(workshop, "subject_mean")
+    assert len(probabilities) == 8
+    assert np.ptp(probabilities, axis=0).max() == 0
+    assert np.ptp(predicted(workshop, "lda"), axis=0).max() > 0.1
+
+
+def test_subject_mean_is_that_of_the_subject(workshop):
+    module = module_of(workshop, "subject_mean")
+    x, y, subjects = by_hand(module, "rest")
+    people = sorted(set(subjects))
+    means = {s: x[[name == s for name in subjects]].mean(axis=0) for s in people}
+    classifier = PROBES["subject_mean"].make(0, 2, x.shape).fit([means[s] for s in subjects], y)
+    test, _, _ = by_hand(module, "test")
+    expected = classifier.predict_proba(np.repeat(test.mean(axis=0)[None], len(test), axis=0))
+    np.testing.assert_allclose(predicted(workshop, "subject_mean"), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["time", "majority", "prior"])
+def test_signals_change_nothing_for_who_does_not_see_them(workshop, changed, model):
+    before = predicted(workshop, model)
+    other = changed(EVERYBODY, EVERYTHING)
+    np.testing.assert_array_equal(predicted(other, model), before)
+    assert not np.allclose(predicted(other, "lda"), predicted(workshop, "lda"))
+
+
+def test_time_sees_the_seconds(workshop):
+    module = module_of(workshop, "time")
+    x, y = [], []
+    for recording in module.archive.recordings:
+        if recording.subject not in module.split.test:
+            for segment in recording.segments:
+                x += [[segment.start], [segment.start + 30]]
+                y += [module.task.label(recording.subject, segment)] * 2
+    subjects = [r.subject for r in module.archive.recordings if r.subject not in module.split.test]
+    order = np.argsort(
+        np.repeat([s in module.split.val for s in subjects], len(x) // len(subjects)),
+        kind="stable",
+    )
+    classifier = RandomForestClassifier(
+        200, min_samples_leaf=5, class_weight="balanced", random_state=0
+    ).fit(np.array(x)[order], np.array(y)[order])
+    (tested,) = [r for r in module.archive.recordings if r.subject in module.split.test]
+    expected = classifier.predict_proba([[segment.start] for segment in tested.segments])
+    np.testing.assert_allclose(predicted(workshop, "time"), expected, atol=1e-9)
+    assert np.ptp(expected[:, 0]) > 0
+
+
+def test_motion_sees_only_acceleration(workshop, changed):
+    before = predicted(workshop, "motion")
+    others = changed(EVERYBODY, ("bvp", "eda", "temp"))
+    np.testing.assert_array_equal(predicted(others, "motion"), before)
+    still = changed(EVERYBODY, ("acc",))
+    still = dataclasses.replace(still, cache=still.cache.with_name("still"))
+    assert not np.allclose(predicted(still, "motion"), before)
+
+
+def test_no_other_probe_sees_acceleration(workshop, changed):
+    models = ("random_forest", "lda", "subject_mean")
+    before = {model: predicted(workshop, model) for model in models}
+    other = changed(EVERYBODY, ("acc",))
+    for model in models:
+        np.testing.assert_array_equal(predicted(other, model), before[model])
+
+
+def state(classifier: Any) -> list[np.ndarray]:
+    """Everything that fitting has left in a classifier."""
+    steps = [step for _, step in classifier.steps] if hasattr(classifier, "steps") else [classifier]
+    found = []
+    for step in steps:
+        if isinstance(step, RandomForestClassifier):
+            for tree in step.estimators_:
+                found += [tree.tree_.threshold, tree.tree_.feature, tree.tree_.value]
+        else:
+            values = vars(step).values()
+            found += [v for v in values if isinstance(v, np.ndarray)]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length")]
+)
+def test_test_subject_has_no_influence(workshop, changed, model):
+    module = module_of(workshop, model)
+    assert module.split.test == ("S1",)
+    clean = state(fit_probe(PROBES[model], module, 0).classifier)
+    other = changed(("S1",), EVERYTHING)
+    disturbed = state(fit_probe(PROBES[model], module_of(other, model), 0).classifier)
+    assert len(clean) == len(disturbed)
+    for one, two in zip(clean, disturbed, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_training_and_validation_subjects_have_influence(workshop, changed, part):
+    module = module_of(workshop, "lda")
+    clean = state(fit_probe(PROBES["lda"], module, 0).classifier)
+    other = changed(getattr(module.split, part)[:1], EVERYTHING)
+    disturbed = state(fit_probe(PROBES["lda"], module_of(other, "lda"), 0).classifier)
+    assert any(not np.array_equal(a, b) for a, b in zip(clean, disturbed, strict=True))
+
+
+def test_class_that_training_lacks_has_no_probability(workshop):
+    module = module_of(workshop, "majority")
+    grid = module.grids["segments"]
+    module.grids["segments"] = grid.take(np.flatnonzero(grid.target == 1))
+    for model in ("majority", "prior"):
+        probabilities = fit_probe(PROBES[model], module, 0).predict(module)
+        np.testing.assert_array_equal(probabilities, [[0.0, 1.0]] * len(probabilities))
+
+
+def test_size(workshop):
+    module = module_of(workshop, "lda")
+    n_features = by_hand(module, "test")[0].shape[1]
+    assert fit_probe(PROBES["lda"], module, 0).size == n_features + 1
+    assert fit_probe(PROBES["majority"], module, 0).size == 0
+    forest = fit_probe(PROBES["random_forest"], module, 0)
+    assert forest.size == sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
+
+
+@pytest.mark.parametrize(
+    ("available", "motion", "others"),
+    [
+        (("bvp", "eda", "acc"), ("acc",), ("bvp", "eda")),
+        (("ecg", "chest_acc", "acc"), ("chest_acc", "acc"), ("ecg",)),
+        (("eda",), None, ("eda",)),
+        (("acc",), ("acc",), None),
+    ],
+)
+def test_signals_of_probes(available, motion, others):
+    expected = {"motion": motion, "signals": others, "subject": others}
+    for probe in PROBES.values():
+        if expected.get(probe.sees, ()) is None:
+            with pytest.raises(IncompatibleRunError, match=r"takes .*; there is only"):
+                probe.choose_signals(available)
+        else:
+            assert probe.choose_signals(available) == expected.get(probe.sees, ())
+
+
+# --- many features
+
+
+@pytest.mark.parametrize(
+    ("shape", "components"),
+    [
+        ((500, MANY), None),
+        ((500, MANY + 1), COMPONENTS),
+        ((COMPONENTS + 1, MANY + 1), COMPONENTS),
+        ((COMPONENTS, MANY + 1), COMPONENTS - 1),
+    ],
+)
+def test_many_features_are_brought_down_to_components(shape, components):
+    for name in ("lda", "subject_mean"):
+        steps = dict(PROBES[name].make(3, 2, shape).steps)
+        assert ("pca" in steps) == (components is not None)
+        if components is not None:
+            assert (steps["pca"].n_components, steps["pca"].random_state) == (components, 3)
+
+
+def test_lda_on_components_by_hand(workshop, monkeypatch):
+    module = module_of(workshop, "lda")
+    x, y, _ = by_hand(module, "rest")
+    monkeypatch.setattr(probes, "MANY", x.shape[1] - 1)
+    monkeypatch.setattr(probes, "COMPONENTS", 20)
+    fitted = fit_probe(PROBES["lda"], module, 0)
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1
+    axes = np.linalg.svd((x - mean) / std, full_matrices=False)[2][:20]
+    classifier = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    classifier.fit((x - mean) / std @ axes.T, y)
+    test, _, _ = by_hand(module, "test")
+    expected = classifier.predict_proba((test - mean) / std @ axes.T)
+    np.testing.assert_allclose(fitted.predict(module), expected, atol=1e-4)
+    assert fitted.size == 20 + 1
+
+
+def test_components_depend_on_no_test_subject(workshop, changed, monkeypatch):
+    monkeypatch.setattr(probes, "MANY", 5)
+    monkeypatch.setattr(probes, "COMPONENTS", 4)
+    clean = state(fit_probe(PROBES["lda"], module_of(workshop, "lda"), 0).classifier)
+    other = module_of(changed(("S1",), EVERYTHING), "lda")
+    disturbed = state(fit_probe(PROBES["lda"], other, 0).classifier)
+    assert any(values.shape[0] == 4 for values in clean)
+    for one, two in zip(clean, disturbed, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+# --- trials of their own length, at their own time
+
+
+@dataclass(frozen=True)
+class UnevenReader:
+    """A recording a trial; wild trials tend to be longer and to come late."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return ("U1", "U2", "U3", "U4")
+
+    def files(self, subject: str) -> tuple[Path, ...]:
+        return ()
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        rng = np.random.default_rng(self.subjects.index(subject))
+        offset = 0.0
+        for trial in range(16):
+            wild = bool(rng.random() < trial / 16)
+            seconds = float(rng.integers(4, 9) + 2 * wild)
+            samples = rng.normal(size=(1, round(seconds * 4))).astype(np.float32)
+            segment = Segment(1.0, seconds, trial, {"condition": "wild" if wild else "calm"})
+            signals = {"eda": Signal(samples, 4.0, ("eda",), "uS")}
+            yield Recording(subject, "1", signals, (segment,), offset)
+            offset += seconds + 5
+
+
+class UnevenDataModule(EmotionDataModule):
+    """Trials scored as a whole."""
+
+    title = "Uneven"
+    reader = UnevenReader
+    tasks = {"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")}
+    signals = {"eda": (1, 4.0)}
+    unit = None
+    trial_seconds = (3.0, 10.0)
+    access = "Made up."
+    layout = "no files"
+    has_files = False
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
+    cache = tmp_path_factory.mktemp("uneven")
+    module = UnevenDataModule(
+        None, signals=(), padding="zero", cache_dir=cache, flags=("pad_reveals_length",)
+    )
+    module.prepare_data()
+    module.setup()
+    return module
+
+
+@pytest.mark.parametrize("model", ["length", "time"])
+def test_length_and_place_of_trials(uneven, model):
+    rows: dict[str, tuple[list[list[float]], list[int]]] = {}
+    for part in ("train", "val", "test"):
+        x, y = [], []
+        for subject in getattr(uneven.split, part):
+            for recording in UnevenReader().read(subject):
+                (segment,) = recording.segments
+                place = recording.offset + segment.start
+                x.append([segment.stop - segment.start if model == "length" else place])
+                y.append(int(segment.annotations["condition"] == "wild"))
+        rows[part] = (x, y)
+    forest = RandomForestClassifier(
+        200, min_samples_leaf=5, class_weight="balanced", random_state=2
+    ).fit(rows["train"][0] + rows["val"][0], rows["train"][1] + rows["val"][1])
+    found = fit_probe(PROBES[model], uneven, 2).predict(uneven)
+    np.testing.assert_allclose(found, forest.predict_proba(rows["test"][0]), atol=1e-9)
+    hits = (found.argmax(axis=1) == rows["test"][1]).mean()
+    assert hits > 0.6
+    assert np.ptp(found[:, 0]) > 0.3
+
+
+def test_length_is_one_value_where_nothing_is_padded(tmp_path):
+    module = UnevenDataModule(None, signals=(), window=3.0, stride=1.0, cache_dir=tmp_path)
+    module.prepare_data()
+    module.setup()
+    found = fit_probe(PROBES["length"], module, 0).predict(module)
+    assert len(found) > 16
+    assert np.ptp(found, axis=0).max() == 0

@@ -1,0 +1,413 @@
+"""Store: nothing is half there, whenever the process dies."""
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.run import Result, Run
+from benchmark.store import DiskFullError, Store, StoreError, write_text
+
+RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "lda", ("eda",), ("S1",), "d" * 16)
+DONE = Result(RUN, "done", {"S1": {"macro_f1": 0.25}}, {"S1": 2}, notes=("one",), epochs=(3, 2))
+FAILED = Result(RUN, "failed", error="ValueError: no", traceback="Traceback: no")
+PREDICTIONS = {
+    "subject": np.array(["S1", "S1"]),
+    "start": np.array([0.0, 60.0]),
+    "label": np.array([0, 1]),
+    "probabilities": np.array([[0.25, 0.75], [0.5, 0.5]]),
+}
+DIED = 9
+EVENTS = {
+    "open",
+    "os.chmod",
+    "os.link",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.truncate",
+    "shutil.copyfile",
+}
+"""What Python reports of itself before it changes or opens a file; replacing is renaming."""
+
+
+def die_before(call: int) -> None:
+    """End this process just before its so-many-th call to the file system."""
+    left = call
+
+    def count() -> None:
+        nonlocal left
+        if left == 0:
+            os._exit(DIED)
+        left -= 1
+
+    fsync = os.fsync
+
+    def counted_fsync(descriptor: int) -> None:
+        count()
+        fsync(descriptor)
+
+    os.fsync = counted_fsync
+    sys.addaudithook(lambda event, arguments: count() if event in EVENTS else None)
+
+
+interruptions = [0]
+
+
+def interrupt_before(call: int, work: Callable[[], object]) -> None:
+    """Do some work just before this process's so-many-th call to the file system."""
+    left = call
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            interruptions[0] = 1
+            work()
+
+    sys.addaudithook(lambda event, arguments: count() if event in EVENTS else None)
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Exit status of a copy of this process that does some work: 0 if it came to its end."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def content(store: Store) -> dict[str, bytes]:
+    """Bytes of every finished file."""
+    paths = (path for path in store.root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(store.root).as_posix(): path.read_bytes()
+        for path in paths
+        if not any(part.startswith(".") for part in path.relative_to(store.root).parts)
+    }
+
+
+def hidden(store: Store) -> list[str]:
+    return [path.name for path in store.root.rglob(".*")]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    (folder / "model.ckpt").write_bytes(bytes(range(256)) * 100)
+    (folder / "log.txt").write_text("all well\n")
+    return {path.name: path for path in folder.iterdir()}
+
+
+def interrupted(
+    tmp_path: Path, before: Result | None, save: Callable[[Store], bool]
+) -> Iterator[tuple[int, Store, int]]:
+    """A store in which saving died before each of its calls in turn, the last time not at all."""
+    for call in range(1000):
+        store = Store(tmp_path / f"died{call}")
+        if before is not None:
+            assert store.save(before)
+
+        def work(store: Store = store, call: int = call) -> None:
+            die_before(call)
+            save(store)
+
+        status = in_child(work)
+        assert status in (0, DIED)
+        yield call, store, status
+        shutil.rmtree(store.root, ignore_errors=True)
+        if status == 0:
+            return
+    raise AssertionError("saving never came to its end")
+
+
+@pytest.mark.parametrize("before", [None, FAILED], ids=["new", "after a failed one"])
+def test_save_survives_death_at_every_call(tmp_path, files, before):
+    def save(store: Store) -> bool:
+        return store.save(DONE, PREDICTIONS, files)
+
+    undisturbed = Store(tmp_path / "undisturbed")
+    if before is not None:
+        undisturbed.save(before)
+    assert save(undisturbed)
+    expected = content(undisturbed)
+    assert len(expected) == 5
+    seen = set()
+    for call, store, status in interrupted(tmp_path, before, save):
+        found = store.status(RUN)
+        seen.add(found)
+        if status == 0:
+            assert found == "done"
+            assert call >= 5 * 2  # five files, each opened and flushed, and more
+        if found == "done":
+            assert content(store) == expected
+        else:
+            assert found in (None, before and "failed")
+            assert [r.status for r in store.results()] == ([] if found is None else ["failed"])
+            assert save(store) is True
+            assert content(store) == expected
+        assert list(store.results()) == [DONE]
+        np.testing.assert_array_equal(
+            store.predictions(RUN)["probabilities"], PREDICTIONS["probabilities"]
+        )
+    assert seen == {None, "done"} | ({"failed"} if before else set())
+
+
+def test_saving_a_failure_survives_death_at_every_call(tmp_path, files):
+    log = {"log.txt": files["log.txt"]}
+    for _, store, _ in interrupted(tmp_path, None, lambda s: s.save(FAILED, None, log)):
+        if store.status(RUN) is not None:
+            assert list(store.results()) == [FAILED]
+            assert (store.folder(RUN) / "log.txt").read_text() == "all well\n"
+
+
+def test_all_files_are_flushed_before_the_run_has_them(tmp_path, files, monkeypatch):
+    flushed: list[str] = []
+    installed: list[list[str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def seen_fsync(descriptor):
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def seen_rename(source, target, **options):
+        installed.append(sorted(path.name for path in Path(source).iterdir()))
+        assert set(installed[-1]) <= set(flushed)
+        assert flushed[-1] == Path(source).name
+        rename(source, target, **options)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "rename", seen_rename)
+    store = Store(tmp_path / "runs")
+    store.save(DONE, PREDICTIONS, files)
+    names = ["log.txt", "model.ckpt", "predictions.npz", "result.json", "run.json"]
+    assert installed == [names]
+    assert [name for name in flushed if name in names][-1] == "result.json"
+    assert flushed[-1] == store.folder(RUN).parent.name
+
+
+def test_done_is_never_replaced(tmp_path, files):
+    store = Store(tmp_path / "runs")
+    assert store.save(DONE, PREDICTIONS, files) is True
+    before = content(store)
+    assert store.save(dataclasses.replace(DONE, parameters=5), {}, {}) is False
+    assert store.save(FAILED) is False
+    assert content(store) == before
+
+
+def test_failed_is_replaced(tmp_path):
+    store = Store(tmp_path)
+    assert store.save(FAILED) is True
+    assert store.status(RUN) == "failed"
+    other = dataclasses.replace(FAILED, error="ValueError: again")
+    assert store.save(other) is True
+    assert list(store.results()) == [other]
+    assert store.save(DONE) is True
+    assert list(store.results()) == [DONE]
+    assert hidden(store) == []
+
+
+OTHER = dataclasses.replace(DONE, scores={"S1": {"macro_f1": 0.75}}, confusion={"S1": [[1, 1]]})
+"""What another process found for the same run."""
+
+
+def test_equal_second_is_ignored(tmp_path):
+    store = Store(tmp_path)
+    assert store.save(DONE)
+    slower = dataclasses.replace(
+        DONE, seconds={"train": 9.0}, device="other", versions={"torch": "0"}, commit="c"
+    )
+    assert store.save(slower) is False
+    assert list(store.results()) == [DONE]
+    assert store.conflicts() == []
+
+
+@pytest.mark.parametrize("what", ["scores", "units", "confusion"])
+def test_different_second_is_kept_as_evidence(tmp_path, files, what):
+    store = Store(tmp_path / "runs")
+    assert store.save(DONE, PREDICTIONS, files)
+    before = content(store)
+    other = dataclasses.replace(DONE, **{what: {"S1": {"macro_f1": 0.5}}})
+    for _ in range(2):
+        assert store.save(other, {"label": np.array([5])}, {}) is False
+    (path,) = store.conflicts()
+    assert json.loads(path.read_text())[what] == {"S1": {"macro_f1": 0.5}}
+    assert {k: v for k, v in content(store).items() if "conflict" not in k} == before
+    assert list(store.results()) == [DONE]
+
+
+def test_conflict_survives_death_at_every_call(tmp_path, files):
+    for _, store, status in interrupted(tmp_path, DONE, lambda s: s.save(OTHER, {}, files)):
+        assert list(store.results()) == [DONE]
+        assert not (store.folder(RUN) / "model.ckpt").exists()
+        for path in store.conflicts():
+            assert Result.from_dict(json.loads(path.read_text())) == OTHER
+        assert status == DIED or len(store.conflicts()) == 1
+
+
+@pytest.mark.parametrize("before", [None, FAILED], ids=["new", "after a failed one"])
+def test_files_of_two_committers_never_mix(tmp_path, before):
+    """Another process commits as a whole before each call of this one in turn."""
+    sides = {}
+    for name in ("ours", "theirs"):
+        sides[name] = tmp_path / name / "model.ckpt"
+        sides[name].parent.mkdir()
+        sides[name].write_text(name)
+    whole = {}
+    for name, result in (("ours", DONE), ("theirs", OTHER)):
+        store = Store(tmp_path / f"{name} alone")
+        store.save(result, {"label": np.array([len(name)])}, {"model.ckpt": sides[name]})
+        whole[name] = content(store)
+    winners = []
+    for call in range(1000):
+        store = Store(tmp_path / f"at{call}")
+        if before is not None:
+            store.save(before)
+
+        def theirs(store: Store = store) -> bool:
+            return store.save(OTHER, {"label": np.array([6])}, {"model.ckpt": sides["theirs"]})
+
+        def ours(store: Store = store, call: int = call, theirs: Any = theirs) -> int:
+            interrupt_before(call, theirs)
+            store.save(DONE, {"label": np.array([4])}, {"model.ckpt": sides["ours"]})
+            os._exit(interruptions[0])
+
+        reached = in_child(ours)
+        assert reached in (0, 1)
+        if not reached:
+            break
+        assert len(store.conflicts()) == 1
+        found = {k: v for k, v in content(store).items() if "conflict" not in k}
+        winners.append("ours" if found == whole["ours"] else "theirs")
+        assert found == whole[winners[-1]]
+        assert hidden(store) == []
+    assert set(winners) == {"ours", "theirs"}
+
+
+def test_full_disk_leaves_nothing_half(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFullError, match="no room to write"):
+            store.save(DONE, PREDICTIONS)
+    assert store.status(RUN) is None
+    assert content(store) == {}
+    assert hidden(store) == []
+    assert store.save(DONE, PREDICTIONS)
+
+
+def test_predictions_round_trip(tmp_path):
+    store = Store(tmp_path)
+    store.save(DONE, PREDICTIONS)
+    found = store.predictions(RUN)
+    assert list(found) == list(PREDICTIONS)
+    for name, column in PREDICTIONS.items():
+        np.testing.assert_array_equal(found[name], column)
+        assert found[name].dtype == column.dtype
+
+
+def test_predictions_hold_no_objects(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.save(DONE, {"subject": np.array([object()])})
+    assert store.status(RUN) is None
+
+
+def test_status_of_what_has_not_happened(tmp_path):
+    assert Store(tmp_path / "nowhere").status(RUN) is None
+    assert list(Store(tmp_path / "nowhere").results()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"status": "done"}', "\udcff\udcfe"], ids=repr
+)
+def test_broken_result_is_named(tmp_path, text):
+    store = Store(tmp_path)
+    store.save(DONE)
+    path = store.folder(RUN) / "result.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(StoreError, match="Delete its folder") as caught:
+        list(store.results())
+    assert str(path) in str(caught.value)
+    if text != '{"status": "done"}':
+        with pytest.raises(StoreError, match="Delete its folder"):
+            store.status(RUN)
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', "[{}]", '[{"dataset": "wesad", "colour": 1}]'])
+def test_broken_plan_is_named(tmp_path, text):
+    store = Store(tmp_path)
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(StoreError, match=r"plan\.json"):
+        store.plan()
+
+
+def test_broken_notes_and_reasons_are_named(tmp_path):
+    store = Store(tmp_path)
+    store.note_cells({"board": []}, {"board/motion": "no acc"})
+    for path, read in (
+        (tmp_path / "board" / "notes.json", store.notes),
+        (tmp_path / "board" / "motion" / "not_applicable.json", store.not_applicable),
+    ):
+        path.write_text("{")
+        with pytest.raises(StoreError, match="Delete it") as caught:
+            read("board")
+        assert str(path) in str(caught.value)
+
+
+def test_plan_round_trip(tmp_path):
+    store = Store(tmp_path)
+    assert store.plan() == []
+    runs = [RUN, dataclasses.replace(RUN, fold=1, options=(("phase", 60.0),))]
+    store.save_plan(runs)
+    assert store.plan() == runs
+
+
+def test_cells_round_trip(tmp_path):
+    store = Store(tmp_path)
+    store.note_cells({"board": ["left out: S9: no file"]}, {"board/motion": "no acc"})
+    assert store.notes("board") == ["left out: S9: no file"]
+    assert store.not_applicable("board") == {"motion": "no acc"}
+    assert store.notes("other") == []
+    assert store.not_applicable("other") == {}
+    assert list(store.results()) == []
+
+
+def test_write_text_survives_death_at_every_call(tmp_path):
+    path = tmp_path / "board.csv"
+    path.write_text("old")
+    for call in range(100):
+
+        def work(call: int = call) -> None:
+            die_before(call)
+            write_text(path, "new")
+
+        if in_child(work) == 0:
+            break
+        assert path.read_text() in ("old", "new")
+    assert path.read_text() == "new"
+    assert call >= 3
+
+
+def test_finished_files_can_be_read_by_others(tmp_path, files):
+    store = Store(tmp_path / "runs")
+    store.save(DONE, PREDICTIONS, files)
+    modes = {p.name: p.stat().st_mode & 0o777 for p in store.folder(RUN).iterdir()}
+    assert set(modes.values()) == {0o644}
