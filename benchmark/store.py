@@ -33,7 +33,9 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.run import BenchmarkError, Result, Run
+from benchmark.errors import BenchmarkError
+from benchmark.result import Result
+from benchmark.run import Run
 
 RESULT = "result.json"
 READABLE = 0o644

@@ -1,26 +1,12 @@
-"""Raw files to batches: the catalogue of datasets."""
+"""Raw files to batches. The names below are imported when they are first used."""
 
-from datamodules.amigos import AMIGOSDataModule
-from datamodules.datamodule import EmotionDataModule
-from datamodules.deap import DEAPDataModule
-from datamodules.empatica_e4 import EmpaticaE4DataModule
-from datamodules.mahnob_hci import MAHNOBHCIDataModule
-from datamodules.noise import NoiseDataModule
-from datamodules.pmemo import PMEmoDataModule
-from datamodules.seed_v import SEEDVDataModule
-from datamodules.stress_predict import StressPredictDataModule
-from datamodules.synthetic import SyntheticDataModule
-from datamodules.wesad import WESADDataModule
+from typing import TYPE_CHECKING
 
-DATAMODULES: dict[str, type[EmotionDataModule]] = {
-    "wesad": WESADDataModule,
-    "stress_predict": StressPredictDataModule,
-    "deap": DEAPDataModule,
-    "amigos": AMIGOSDataModule,
-    "mahnob_hci": MAHNOBHCIDataModule,
-    "pmemo": PMEmoDataModule,
-    "seed_v": SEEDVDataModule,
-    "empatica_e4": EmpaticaE4DataModule,
-    "synthetic": SyntheticDataModule,
-    "noise": NoiseDataModule,
-}
+import lazy_loader
+
+if TYPE_CHECKING:
+    from datamodules.catalogue import DATAMODULES as DATAMODULES
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"catalogue": ["DATAMODULES"]}
+)

@@ -1,4 +1,4 @@
-"""SignalSpec and Batch: all that a model ever sees of a dataset."""
+"""SignalSpec and Batch: all that a model ever sees of a dataset, and what signals' names mean."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 from torch.serialization import add_safe_globals
+
+from datamodules.signals.kinds import BREATHING_RATES as BREATHING_RATES
+from datamodules.signals.kinds import EEG_BANDS as EEG_BANDS
+from datamodules.signals.kinds import HEART_RATES as HEART_RATES
+from datamodules.signals.kinds import kind_of as kind_of
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 
 class AffectbenchError(Exception):
-    """Anything that is the caller's to mend; the command line prints it without a traceback."""
+    """Root of all errors that a user can mend; the command line prints them without a traceback.
 
-    for_user = True
+    Attributes:
+        status: Exit status of the command line.
+    """
+
+    status = 2
 
 
 class DatasetNotFoundError(AffectbenchError):

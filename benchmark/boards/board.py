@@ -26,7 +26,8 @@ from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import against_simple, comparisons_table, groups
 from benchmark.boards.published import of_row, published_table
 from benchmark.boards.statistics import interval
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store, write_text
 
 DECIMALS = 4

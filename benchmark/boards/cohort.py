@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.boards.distillation import across_folds
-from benchmark.run import WITHIN_SUBJECT, BenchmarkError, Result, Run
+from benchmark.errors import BenchmarkError
+from benchmark.result import Result
+from benchmark.run import WITHIN_SUBJECT, Run
 
 SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 SIMPLE = ("lda", "random_forest")

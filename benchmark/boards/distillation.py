@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.boards.statistics import compare, effects, holm
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 
 CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
 """Distillers without a better teacher: what they gain, a teacher cannot take credit for."""

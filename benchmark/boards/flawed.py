@@ -12,7 +12,8 @@ import torch
 from benchmark.boards.cohort import SCORES, recipe_label, signals_label
 from benchmark.boards.distillation import across_folds
 from benchmark.boards.statistics import CONFIDENCE, interval
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.protocol import ABOUT, known_flags
 from lightning_modules.metrics import scores

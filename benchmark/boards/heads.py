@@ -9,7 +9,8 @@ import numpy as np
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.paired import median_spread
 from benchmark.boards.statistics import CONFIDENCE, POWER, detectable
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 
 TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
 """What boards show; their first line begins with their name and this."""

@@ -10,7 +10,8 @@ import pandas as pd
 from benchmark.boards.cohort import recipe_label, signals_label
 from benchmark.boards.flawed import Tested, averaged, by_row, tested
 from benchmark.boards.statistics import CONFIDENCE, compare, holm
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.protocol import ABOUT, FLAGS, known_flags, teacher_flags
 

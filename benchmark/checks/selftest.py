@@ -18,13 +18,15 @@ from benchmark.boards.leak_audit import audit_table
 from benchmark.boards.statistics import interval
 from benchmark.engines.local import run_all
 from benchmark.engines.worker import Finished
+from benchmark.errors import BenchmarkError
 from benchmark.execution.execute import Places, make_datamodule
 from benchmark.execution.teachers import check_teacher
 from benchmark.plan.expand import Prepared, expand
 from benchmark.plan.suite import Distillation, Suite
 from benchmark.predict.predictor import load_predictor
 from benchmark.recordings.prepare import prepare
-from benchmark.run import BenchmarkError, Result, Run, Value
+from benchmark.result import Result
+from benchmark.run import Run, Value
 from benchmark.store import Store
 from datamodules.errors import LeakError
 from datamodules.guard import check_read

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.engines.local import run_all
+from benchmark.errors import BenchmarkError
 from benchmark.execution.execute import Places
-from benchmark.run import PROTOCOL, BenchmarkError, Result, Run
+from benchmark.result import Result
+from benchmark.run import PROTOCOL, Run
 from benchmark.store import Store
 
 TOLERANCE = 1e-4

@@ -19,11 +19,11 @@ def show(arguments: argparse.Namespace) -> int:
 
         rows = [(name, "") for name in SPLITS]
     elif arguments.what == "distillers":
-        from lightning_modules import DISTILLERS
+        from lightning_modules.catalogue import DISTILLERS
 
         rows = [(name, distiller.about) for name, distiller in DISTILLERS.items()]
     elif arguments.what == "datasets":
-        from datamodules import DATAMODULES
+        from datamodules.catalogue import DATAMODULES
 
         rows = [
             (name, f"{', '.join(module.tasks)}; {' '.join(module.signals)}; {module.access}")
@@ -31,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
         ]
     else:
         from benchmark.probes.fit import PROBES
-        from lightning_modules import MODELS
+        from lightning_modules.catalogue import MODELS
 
         rows = [(name, _first_line(model.__doc__)) for name, model in MODELS.items()]
         rows += [(name, probe.about) for name, probe in PROBES.items()]

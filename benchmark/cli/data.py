@@ -12,7 +12,7 @@ from benchmark.plan.suite import known_names, reader_options
 from benchmark.recordings.check import check as check_files
 from benchmark.recordings.download import download as fetch
 from benchmark.recordings.prepare import synthesize as write_recordings
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 
 
 def check(arguments: argparse.Namespace) -> int:

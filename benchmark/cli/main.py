@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmark.cli.outcome import DONE, INTERRUPTED, WRONG_CALL
+from benchmark.cli.outcome import DONE, INTERRUPTED
 from benchmark.engines.server import imported, start_server
+from datamodules.errors import AffectbenchError
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -32,10 +33,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
         if is_full(error):
             error = full_disk(Path(error.filename or "."))
-        if not getattr(error, "for_user", False):
+        if not isinstance(error, AffectbenchError):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return int(getattr(error, "status", WRONG_CALL))
+        return error.status
 
 
 def _function(command: str) -> Callable[[argparse.Namespace], int]:

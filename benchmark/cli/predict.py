@@ -3,10 +3,10 @@
 import argparse
 
 from benchmark.cli.outcome import DONE
+from benchmark.errors import BenchmarkError
 from benchmark.plan.suite import known_names
 from benchmark.predict.predictor import load_predictor, predict_files, predict_subjects
-from benchmark.run import BenchmarkError
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 
 
 def predict(arguments: argparse.Namespace) -> int:

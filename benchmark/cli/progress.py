@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from benchmark.cli.outcome import DONE, FAILED
-from benchmark.run import BenchmarkError
+from benchmark.errors import BenchmarkError
 from benchmark.store import RESULT, Call, Store
 
 

@@ -24,7 +24,7 @@ from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
 from benchmark.store import Call, Store
 from benchmark.tracking.tracker import Tracker, make_tracker
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 
 Round = tuple[Sequence[Run], int, Callable[..., list[Run]]]
 """Runs, the number of workers that do them at a time, and the function that has them done."""

@@ -7,8 +7,9 @@ import torch
 from benchmark.checks.verify import TOLERANCE, Verdict, read_run
 from benchmark.checks.verify import verify as do_again
 from benchmark.cli.outcome import DONE, FAILED
+from benchmark.errors import BenchmarkError
 from benchmark.execution.execute import Places
-from benchmark.run import BenchmarkError, Result
+from benchmark.result import Result
 from benchmark.store import Store
 
 CPU = "cpu"

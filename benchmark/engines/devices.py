@@ -9,8 +9,10 @@ from typing import Literal
 
 import torch
 
+from benchmark.errors import BenchmarkError
 from benchmark.plan.order import Kind, kind
-from benchmark.run import BenchmarkError, Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 Jobs = int | Literal["auto"] | None

@@ -8,7 +8,8 @@ from dataclasses import replace
 from benchmark.engines.worker import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, told
 from benchmark.execution.execute import Places, commit
 from benchmark.plan.order import Costs
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import DiskFullError, Store
 
 ATTEMPTS = 2

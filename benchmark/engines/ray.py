@@ -29,9 +29,10 @@ import torch
 from benchmark.engines.queue import Queue
 from benchmark.engines.server import THREAD_VARIABLES, THREADS
 from benchmark.engines.worker import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, told
+from benchmark.errors import BenchmarkError
 from benchmark.execution.execute import Places, execute, out_of_memory
 from benchmark.plan.order import Costs
-from benchmark.run import BenchmarkError, Run
+from benchmark.run import Run
 from benchmark.store import DiskFullError, write_text
 
 PATIENCE = 5.0

@@ -15,7 +15,8 @@ import torch
 
 from benchmark.engines.server import THREADS
 from benchmark.execution.execute import Places, execute, follow, out_of_memory
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import DiskFullError
 
 GRACE = 10.0

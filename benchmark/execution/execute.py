@@ -32,16 +32,17 @@ from benchmark.execution.profile import PROFILE, REST, Stopwatch
 from benchmark.execution.scoring import score_units
 from benchmark.execution.teachers import make_distiller, taught_signals
 from benchmark.probes.fit import PROBES, fit_probe
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store, full_disk, is_full, write_text
 from benchmark.tracking.tracker import LoggerName
-from datamodules import DATAMODULES
 from datamodules.cache import digest
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError
 from datamodules.protocol import OF_EPOCHS, REPORTED
-from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier
+from lightning_modules.catalogue import MODELS
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "numpy", "scipy", "scikit-learn", "affectbench")
 """Packages whose versions numbers may depend on."""

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from benchmark.errors import BenchmarkError
 from benchmark.predict.predictor import Predictor, load_predictor
-from benchmark.run import BenchmarkError, Run
+from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.batch import LENGTH
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import LeakError
 from datamodules.protocol import OF_TEACHERS, SHUFFLED, known_flags, teacher_flags
-from lightning_modules import DISTILLERS
 from lightning_modules.base import EmotionClassifier
+from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller, Teacher
 
 SHARED = (

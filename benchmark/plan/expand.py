@@ -24,7 +24,7 @@ from benchmark.plan.suite import (
 )
 from benchmark.probes.fit import PROBES, Probe
 from benchmark.run import TEST_SHARE, Run, Value
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import (
@@ -37,7 +37,7 @@ from datamodules.protocol import (
 )
 from datamodules.splits import SUBJECT_SPLITS, n_folds, split_subjects
 from datamodules.tasks import LabelRule, RatingTask
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.distillation.base import Teacher
 
 GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teachers")

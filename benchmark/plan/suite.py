@@ -9,17 +9,18 @@ from typing import Any, Self
 
 import yaml
 
+from benchmark.errors import BenchmarkError
 from benchmark.probes.fit import PROBES, Probe
-from benchmark.run import TEST_SHARE, BenchmarkError, Value
-from datamodules import DATAMODULES
+from benchmark.run import TEST_SHARE, Value
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import FLAGS, OF_TEACHERS, SHUFFLED, check_flags, known_flags
 from datamodules.splits import SPLITS
 from datamodules.tasks import RULES, LabelRule
 from datamodules.windows import PADDINGS, Padding
-from lightning_modules import DISTILLERS, MODELS
 from lightning_modules.base import EmotionClassifier
+from lightning_modules.catalogue import DISTILLERS, MODELS
 
 SUITES = Path(__file__).parents[1] / "suites"
 EVERY_MODEL = (*MODELS, *PROBES)

@@ -14,18 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmark.run import BenchmarkError
+from benchmark.errors import BenchmarkError
 from benchmark.store import write_text
-from datamodules import DATAMODULES
 from datamodules.batch import LENGTH
 from datamodules.cache import preprocess
+from datamodules.catalogue import DATAMODULES
 from datamodules.empatica_e4 import EmpaticaE4DataModule
 from datamodules.formats.empatica import FILES, read_session
 from datamodules.signals.recording import Recording, Signal
 from datamodules.wesad import WESADDataModule, WESADReader
-from lightning_modules import MODELS
 from lightning_modules.attention_lrcn import PUBLISHED_INPUTS, load_published
 from lightning_modules.base import EmotionClassifier
+from lightning_modules.catalogue import MODELS
 
 PUBLISHED_CLASSES = ("baseline", "stress", "amusement")
 """Order of the classes in the authors' weights of Attention-LRCN."""

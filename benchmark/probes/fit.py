@@ -19,6 +19,7 @@ from datamodules.cache import Archive
 from datamodules.datamodule import EmotionDataModule, Part
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.features import features
+from datamodules.signals.kinds import kind_of
 from datamodules.windows import (
     Padding,
     WindowDataset,
@@ -111,7 +112,7 @@ class Probe:
 
     def choose_signals(self, available: Collection[str]) -> tuple[str, ...]:
         """The signals it takes; raises IncompatibleRunError if there are none."""
-        motion = tuple(name for name in available if name.rpartition("_")[2] == "acc")
+        motion = tuple(name for name in available if kind_of(name) == "acc")
         others = tuple(name for name in available if name not in motion)
         found = {"motion": motion, "subject": others, "signals": others}.get(self.sees)
         if found == ():

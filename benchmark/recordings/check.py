@@ -11,9 +11,10 @@ import pandas as pd
 
 from benchmark.recordings.prepare import reason_without_place
 from benchmark.run import Value
-from datamodules import DATAMODULES
 from datamodules.cache import Derived, StoredSubject, as_recording
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule, store_subjects
+from datamodules.signals.kinds import kind_of
 from datamodules.signals.recording import Recording
 from datamodules.windows import EPSILON
 
@@ -181,11 +182,11 @@ def _doubts(recordings: Sequence[Recording]) -> list[str]:
 
 def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> list[str]:
     spread = np.ptp(samples, axis=1)
-    if name.rpartition("_")[2] == "eda" and unit == "uS":
+    if kind_of(name) == "eda" and unit == "uS":
         if spread.min() < FLAT_EDA:
             return [f"{name} is flat"]
         return [f"{name} below zero"] if samples.min() < 0 else []
-    if samples.shape[1] > 1 and name.rpartition("_")[2] not in ("tonic", "phasic"):
+    if samples.shape[1] > 1 and kind_of(name) not in ("tonic", "phasic"):
         still = int((spread == 0).sum())
         return [f"{name}: {still} channel(s) never change"] if still else []
     return []

@@ -26,8 +26,8 @@ from urllib.error import HTTPError, URLError
 from rich import progress
 from rich.console import Console
 
-from benchmark.run import BenchmarkError
-from datamodules import DATAMODULES
+from benchmark.errors import BenchmarkError
+from datamodules.catalogue import DATAMODULES
 from datamodules.wesad import SUBJECTS as WESAD_SUBJECTS
 
 TIMEOUT = 60.0

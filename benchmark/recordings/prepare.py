@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmark.errors import BenchmarkError
 from benchmark.plan.expand import Prepared
-from benchmark.run import BenchmarkError, Value
-from datamodules import DATAMODULES
+from benchmark.run import Value
 from datamodules.cache import Archive
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule, store_subjects
 from datamodules.errors import AffectbenchError
 from datamodules.synthesis import (

@@ -28,7 +28,7 @@ from benchmark.report.tables import (
     plain,
     text,
 )
-from benchmark.run import Result
+from benchmark.result import Result
 from benchmark.store import Store
 
 LEAST_MODELS = 3

@@ -11,7 +11,8 @@ import numpy as np
 from benchmark.boards.cohort import Row, signals_label
 from benchmark.boards.distillation import across_folds
 from benchmark.report.lines import PROBES
-from benchmark.run import WITHIN_SUBJECT, Result, Run
+from benchmark.result import Result
+from benchmark.run import WITHIN_SUBJECT, Run
 
 Facts = list[tuple[str, str]]
 """Names and what they are, in order."""

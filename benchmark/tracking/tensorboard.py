@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.tracking.tracker import draw_confusion, mean_scores
 
 

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 
 LoggerName = Literal["csv", "wandb", "tensorboard", "none"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)

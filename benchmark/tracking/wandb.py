@@ -18,7 +18,8 @@ import pandas as pd
 import wandb
 from wandb.sdk import wandb_setup
 
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.tracking.tracker import WandbMode, draw_confusion, mean_scores, plain
 
 INIT_TIMEOUT, FINISH_TIMEOUT = 30.0, 60.0

@@ -11,27 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal as sps
 
+from datamodules.signals.kinds import BREATHING_RATES, EEG_BANDS, HEART_RATES, kind_of
+
 Windows = npt.NDArray[np.float32]
 Features = tuple[npt.NDArray[np.float64], list[str]]
 
-HEART_RATES = (0.7, 3.5)
-"""Slowest and fastest heart beat looked for, in Hz."""
 PULSE_BAND = (0.5, 8.0)
 """Band that is kept of a pulse before beats are looked for, in Hz."""
 QRS_BAND = (5.0, 20.0)
 """Band that is kept of an ECG before beats are looked for, in Hz."""
-BREATHING_RATES = (0.1, 0.5)
-"""Slowest and fastest breath looked for, in Hz."""
 SCR_MINIMUM = 0.01
 """Smallest rise that counts as a skin conductance response, in microsiemens."""
-EEG_BANDS = {
-    "delta": (1, 4),
-    "theta": (4, 8),
-    "alpha": (8, 14),
-    "beta": (14, 31),
-    "gamma": (31, 50),
-}
-"""In Hz, as in the SEED papers."""
 
 
 def moments(windows: Windows, sfreq: float) -> Features:
@@ -168,7 +158,7 @@ def features(name: str, windows: Windows, sfreq: float) -> Features:
     if windows.shape[2] == 1:  # a single sample does not change
         channels = range(windows.shape[1])
         return windows[:, :, 0].astype(np.float64), [f"{name}_value_{c}" for c in channels]
-    values, names = KINDS.get(name.rpartition("_")[2], moments)(windows, sfreq)
+    values, names = KINDS.get(kind_of(name), moments)(windows, sfreq)
     return values, [f"{name}_{feature}" for feature in names]
 
 

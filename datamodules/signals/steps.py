@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal as sps
 
-from datamodules.signals.features import EEG_BANDS
+from datamodules.signals.kinds import EEG_BANDS
 from datamodules.signals.recording import Signal
 
 Samples = npt.NDArray[np.float64]

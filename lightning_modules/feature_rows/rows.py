@@ -8,18 +8,21 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from datamodules.batch import LENGTH, Front, Inputs, SignalSpec
+from datamodules.batch import (
+    BREATHING_RATES,
+    EEG_BANDS,
+    HEART_RATES,
+    LENGTH,
+    Front,
+    Inputs,
+    SignalSpec,
+    kind_of,
+)
 
 ROW_RATE = 1.0
 """Hz; a signal sampled no faster than this is feature rows already."""
-BANDS = ((1.0, 4.0), (4.0, 8.0), (8.0, 14.0), (14.0, 31.0), (31.0, 50.0))
-"""Delta, theta, alpha, beta and gamma in Hz, as in the SEED papers; the upper end is not in it."""
-HEART_RATES = (0.7, 3.5)
-"""Slowest and fastest heart beat looked for, in Hz."""
 HEART_FRAME = 8.0
 """Seconds of the pulse in which its rate is looked for."""
-BREATHING_RATES = (0.1, 0.5)
-"""Slowest and fastest breath looked for, in Hz."""
 BREATHING_FRAME = 20.0
 """Seconds of breathing in which its rate is looked for."""
 RHYTHM_RATE = 32.0
@@ -209,7 +212,9 @@ class DifferentialEntropy(Part):
         length = self.frames.length
         taper = torch.hann_window(length, dtype=torch.float64)
         frequency = torch.arange(length // 2 + 1, dtype=torch.float64) * spec.sfreq / length
-        inside = torch.stack([(frequency >= low) & (frequency < high) for low, high in BANDS], 1)
+        inside = torch.stack(
+            [(frequency >= low) & (frequency < high) for low, high in EEG_BANDS.values()], 1
+        )
         inside = inside[:, inside.any(dim=0)]  # (F, bands)
         sides = torch.where(frequency * 2 < spec.sfreq * (1 - 1e-9), 2.0, 1.0)
         bands = inside * sides[:, None] / (length * taper.square().sum())
@@ -325,7 +330,7 @@ class Rise(Part):
 
 def make_parts(name: str, spec: SignalSpec) -> list[Part]:
     """What is computed of a signal; the last word of its name says its kind."""
-    kind = name.rpartition("_")[2]
+    kind = kind_of(name)
     entropy = DifferentialEntropy(spec)
     if kind == "eeg" and entropy.n_features:
         return [entropy]
@@ -440,8 +445,8 @@ class FeatureRows(nn.Module):
         groups = self.n_features
         if len(inputs) == 1:
             ((name, spec),) = inputs.items()
-            if name == "eeg_de" and self.n_features % len(BANDS) == 0:
-                groups = len(BANDS)
+            if name == "eeg_de" and self.n_features % len(EEG_BANDS) == 0:
+                groups = len(EEG_BANDS)
             elif name == "eeg" and spec.sfreq > ROW_RATE:
                 groups = self.n_features // spec.n_channels
         self.layout = (groups, self.n_features // groups)

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from benchmark.run import PROTOCOL, Result, Run
+from benchmark.result import Result
+from benchmark.run import PROTOCOL, Run
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS, n_folds
 
 RUN = Run(

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import DiskFullError, Store, StoreError, write_text
 
 RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "lda", ("eda",), ("S1",), "d" * 16)

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.boards.cohort import SCORES
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 
 DATASETS = ("wesad", "deap", "amigos", "mahnob_hci", "pmemo")
 TASKS = ("valence", "arousal")

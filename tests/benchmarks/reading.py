@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from datamodules import DATAMODULES
 from datamodules.cache import Archive, StoredSubject, store_subject
+from datamodules.catalogue import DATAMODULES
 from datamodules.signals.cvxeda import decompose
 from datamodules.synthesis import deap, wesad
 

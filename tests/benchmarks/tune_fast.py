@@ -46,7 +46,7 @@ from benchmark.execution.fit import SELECTION, BestEpoch
 from benchmark.run import Run
 from datamodules.splits import split_subjects
 from datamodules.stress_predict import SUBJECTS, StressPredictDataModule
-from lightning_modules import MODELS
+from lightning_modules.catalogue import MODELS
 
 TABLE = Path(__file__).with_suffix(".csv")
 FIELDS = (

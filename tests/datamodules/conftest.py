@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datamodules import DATAMODULES
 from datamodules.cache import Archive, store_subject
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.synthesis import (

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import datamodules
-from datamodules import DATAMODULES
 from datamodules import datamodule as base
 from datamodules.batch import Batch
 from datamodules.cache import as_recording
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule, store_subjects
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError, LeakError
 from datamodules.splits import SPLITS, SUBJECT_SPLITS

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datamodules import DATAMODULES
 from datamodules.cache import Archive
+from datamodules.catalogue import DATAMODULES
 from datamodules.errors import LeakError
 from datamodules.guard import check_no_leak
 from datamodules.signals.recording import Recording, Segment

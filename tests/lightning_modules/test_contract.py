@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import lightning_modules
-from datamodules import DATAMODULES
 from datamodules.batch import LENGTH, Batch, SignalSpec
+from datamodules.catalogue import DATAMODULES
 from datamodules.errors import IncompatibleRunError
-from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier, Recipe
+from lightning_modules.catalogue import MODELS
 from lightning_modules.seedv_study import RowClassifier
 
 OFFERS = {

@@ -24,7 +24,8 @@ from benchmark.boards.board import (
 )
 from benchmark.boards.cohort import LeaderboardError
 from benchmark.cli.main import main
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"

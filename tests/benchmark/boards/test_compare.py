@@ -16,7 +16,8 @@ from scipy import stats
 from benchmark.boards.cohort import LeaderboardError
 from benchmark.boards.compare import matches, render, table
 from benchmark.cli.main import main
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 N = 9

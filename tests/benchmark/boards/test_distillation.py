@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from benchmark.boards.distillation import COLUMNS, CONTROLS, gains_table
-from benchmark.run import Result, Run
-from lightning_modules import DISTILLERS
+from benchmark.result import Result
+from benchmark.run import Run
+from lightning_modules.catalogue import DISTILLERS
 
 SUBJECTS = ("S1", "S2", "S3")
 COST = {"dnn": (10, 100, 0.5), "lstm": (30, 900, 2.0)}

@@ -9,7 +9,8 @@ from scipy import stats
 from benchmark.boards.cohort import build_cohorts, by_board
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.statistics import critical_difference
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 
 SUBJECTS = ("S1", "S2", "S3")
 NAMES = ("wesad", "deap", "amigos", "pmemo", "seed_v")

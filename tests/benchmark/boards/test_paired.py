@@ -14,7 +14,8 @@ from sklearn.metrics import f1_score
 from benchmark.boards.board import build_boards, pooled_macro_f1, write_leaderboards
 from benchmark.boards.cohort import build_cohorts, by_board
 from benchmark.boards.statistics import compare, detectable, effects, tie_groups
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 N = 12

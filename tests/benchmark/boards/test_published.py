@@ -18,11 +18,12 @@ from benchmark.boards.published import (
     published,
     published_table,
 )
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.splits import SPLITS
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 
 SUBJECTS = ("S1", "S2", "S3")
 HONEST = {

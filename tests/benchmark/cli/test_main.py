@@ -16,12 +16,13 @@ from benchmark.boards.board import MEASURED
 from benchmark.cli.main import main
 from benchmark.plan.suite import suite_names
 from benchmark.probes.fit import PROBES
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Call, Store
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
 SUBJECTS = ("P01", "P02", "P03", "P04")

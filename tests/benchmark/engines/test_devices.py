@@ -8,7 +8,8 @@ import torch
 
 from benchmark.engines import devices, worker
 from benchmark.engines.devices import DeviceError, Memory
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 GIB = 2**30

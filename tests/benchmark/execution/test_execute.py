@@ -20,15 +20,16 @@ from benchmark.execution.cost import Efficiency, measure
 from benchmark.execution.execute import execute, make_datamodule, make_model
 from benchmark.execution.fit import BestEpoch
 from benchmark.execution.scoring import score_units
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 from datamodules import computed
 from datamodules.errors import DatasetCorruptedError
 from datamodules.signals.recording import Recording, Signal
 from datamodules.splits import split_subjects
 from datamodules.synthetic import SyntheticReader
-from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier, Recipe
+from lightning_modules.catalogue import MODELS
 from lightning_modules.cnn import CNN
 from lightning_modules.feature_rows.rows import FeatureRows
 

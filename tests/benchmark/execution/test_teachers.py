@@ -30,11 +30,12 @@ from benchmark.plan.expand import expand
 from benchmark.plan.suite import Distillation, Suite
 from benchmark.predict.predictor import load_predictor
 from benchmark.recordings.prepare import prepare
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
-from datamodules import DATAMODULES
 from datamodules.batch import LENGTH, SignalSpec
 from datamodules.cache import as_recording
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import LeakError
 from datamodules.signals.recording import Recording, Segment, Signal

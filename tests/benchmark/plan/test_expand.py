@@ -11,11 +11,11 @@ from benchmark.plan.expand import Plan, Prepared, expand
 from benchmark.plan.suite import EVERY_MODEL, Distillation, Suite, SuiteError
 from benchmark.probes.fit import PROBES, ProbeRecipe
 from benchmark.run import Run
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.errors import IncompatibleRunError
 from datamodules.splits import split_subjects
 from datamodules.synthetic import SyntheticDataModule
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.cnn import CNN
 
 FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)

@@ -9,7 +9,8 @@ from benchmark.engines import local as runner
 from benchmark.engines.local import run_all
 from benchmark.engines.worker import Finished
 from benchmark.plan.order import Costs, estimate, ordered, shard, windows
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 RECIPE = (("scaling", "none"), ("stride", 30.0), ("window", 60.0))

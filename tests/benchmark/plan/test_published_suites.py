@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmark.errors import BenchmarkError
 from benchmark.plan.expand import Prepared, expand
 from benchmark.plan.suite import SUITES, Suite, SuiteError, suite_names
 from benchmark.recordings.prepare import synthesize
-from benchmark.run import BenchmarkError, Run
-from datamodules import DATAMODULES
+from benchmark.run import Run
+from datamodules.catalogue import DATAMODULES
 from datamodules.protocol import FLAGS
 from lightning_modules.emotionkd import STUDENT_AS_PUBLISHED
 from lightning_modules.rtcan_1d import PUBLISHED_AMIGOS, PUBLISHED_DEAP

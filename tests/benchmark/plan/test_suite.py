@@ -10,9 +10,9 @@ import yaml
 from benchmark.plan.expand import Prepared, expand
 from benchmark.plan.suite import Distillation, Suite, SuiteError, reader_options, suite_names
 from benchmark.probes.fit import PROBES, Probe
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.synthetic import SyntheticDataModule
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 
 FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from benchmark.cli.main import main
+from benchmark.errors import BenchmarkError
 from benchmark.execution.execute import Places, execute
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import Suite
 from benchmark.predict.predictor import load_predictor, plot_probabilities
 from benchmark.recordings.prepare import prepare
-from benchmark.run import BenchmarkError
 from benchmark.store import Store
 from datamodules.synthesis import empatica_e4
 

@@ -21,10 +21,10 @@ import pytest
 from rich.console import Console
 
 from benchmark.cli.main import main
+from benchmark.errors import BenchmarkError
 from benchmark.recordings import download as module
 from benchmark.recordings.download import ArchiveError, Download, download
-from benchmark.run import BenchmarkError
-from datamodules import DATAMODULES
+from datamodules.catalogue import DATAMODULES
 from datamodules.wesad import WESADReader
 
 NOISE = random.Random(0).randbytes(400_000)

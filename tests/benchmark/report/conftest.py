@@ -8,7 +8,8 @@ import pytest
 
 from benchmark.boards.cohort import SCORES
 from benchmark.report.page import render
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(1, 13))

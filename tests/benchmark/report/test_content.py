@@ -18,7 +18,8 @@ from benchmark.report.figures import WIDE, cliques, scatter, strip
 from benchmark.report.lines import PROBES
 from benchmark.report.page import render
 from benchmark.report.tables import Cell, between, number, p_value
-from benchmark.run import Result, Run
+from benchmark.result import Result
+from benchmark.run import Run
 from benchmark.store import Store
 
 NAMES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")

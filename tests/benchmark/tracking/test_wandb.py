@@ -24,7 +24,7 @@ from wandb.proto import wandb_internal_pb2
 
 from benchmark.boards.board import write_leaderboards
 from benchmark.cli.main import main
-from benchmark.run import Result
+from benchmark.result import Result
 from benchmark.store import Store
 from benchmark.tracking import wandb as wandb_writer
 from benchmark.tracking.tracker import draw_confusion

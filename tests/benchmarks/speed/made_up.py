@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from benchmark.engines import worker
 from benchmark.execution.execute import Places, execute
-from benchmark.run import Result, Run
-from datamodules import DATAMODULES
+from benchmark.result import Result
+from benchmark.run import Run
 from datamodules.batch import Inputs
+from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
-from lightning_modules import MODELS
 from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.catalogue import MODELS
 
 CLASSES = ("negative", "neutral", "positive")
 TRIALS, SECONDS = 36, 80.0

@@ -16,7 +16,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from benchmark.engines import worker
 from datamodules.batch import Batch, SignalSpec
-from lightning_modules import MODELS
+from lightning_modules.catalogue import MODELS
 from tests.benchmarks.speed.table import NO_AIM, Row, side_by_side
 
 SFREQ = 64.0

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from datamodules.batch import SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules import MODELS
 from lightning_modules.base import Recipe
+from lightning_modules.catalogue import MODELS
 from lightning_modules.distillation.adaptive_feedback import AdaptiveFeedback, hold_out
 from lightning_modules.distillation.base import Teacher
 from lightning_modules.dnn import DNN

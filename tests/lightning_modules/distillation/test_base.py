@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from datamodules.batch import LENGTH, SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules import DISTILLERS
 from lightning_modules.base import Recipe
+from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.cnn import CNN
 from lightning_modules.distillation import base
 from lightning_modules.distillation.base import Teacher

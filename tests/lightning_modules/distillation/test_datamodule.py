@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from datamodules.synthetic import SyntheticDataModule
-from lightning_modules import DISTILLERS, MODELS
+from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.distillation.base import Teacher
 
 

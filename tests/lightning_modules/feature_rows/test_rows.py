@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from datamodules.batch import LENGTH, SignalSpec
+from datamodules.signals.kinds import EEG_BANDS
 from lightning_modules.feature_rows.rows import (
-    BANDS,
     BREATHING_FRAME,
     BREATHING_RATES,
     HEART_FRAME,
@@ -52,7 +52,7 @@ def test_entropy_of_white_noise_is_its_share_of_the_variance():
     noise = 2 * torch.randn(1, 1, spec.n_times, generator=torch.Generator().manual_seed(0))
     found = DifferentialEntropy(spec)(noise)[0, 0]
     variance = ((2 * found).exp() / (2 * torch.pi * torch.e)).mean(dim=1)
-    shares = np.array([(high - low) / 64 for low, high in BANDS])
+    shares = np.array([(high - low) / 64 for low, high in EEG_BANDS.values()])
     shares[0] *= 17 / 18  # without the mean, which the Hann window mixes into the first line
     np.testing.assert_allclose(variance, 4 * shares, rtol=0.04)
 
@@ -66,7 +66,7 @@ def test_entropy_against_a_loop():
         for row in range(3):
             frame = window[0, channel, 100 * row : 100 * row + 100]
             power = np.abs(np.fft.rfft((frame - frame.mean()) * hann)) ** 2
-            for band, (low, high) in enumerate(BANDS):
+            for band, (low, high) in enumerate(EEG_BANDS.values()):
                 variance = 2 * power[int(low) : int(high)].sum() / (100 * (hann**2).sum())
                 assert found[channel, band, row] == pytest.approx(entropy(variance), abs=1e-4)
 
