@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.trials import SESSION, Channels, TrialTable
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
 from datamodules.splits import SUBJECT_SPLITS, SplitName
 from datamodules.tasks import RatingTask, Task
@@ -238,11 +239,9 @@ class AMIGOSDataModule(EmotionDataModule):
         )
         for name in ("valence", "arousal")
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        **{name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()},
-        "eda_tonic": (1, SFREQ),
-        "eda_phasic": (1, SFREQ),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
+    )
     unit = None
     trial_seconds = (SHORTEST_VIDEO, LONGEST_VIDEO)
     preprocessing = EDA_PARTS

@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache
@@ -27,8 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
+from datamodules.signals.preprocessing import Derived as Derived
+from datamodules.signals.preprocessing import Preprocessing as Preprocessing
+from datamodules.signals.preprocessing import preprocess, steps_of
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
-from datamodules.signals.steps import Step
 
 SHARED_SOURCES = ("signals/*.py", "formats/*.py", "synthesis/physiology.py")
 """Files that any reader may use, from this folder; a change in one makes new cache entries."""
@@ -143,42 +145,8 @@ def _sources(module: str) -> str:
     return digest([inspect.getsource(sys.modules[module]), *(path.read_text() for path in shared)])
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A signal that is computed from another one of the same recording.
-
-    Args:
-        source: Name of the other signal; it is taken as its own steps leave it.
-        steps: What is done to it.
-    """
-
-    source: str
-    steps: tuple[Step, ...]
-
-
-Preprocessing = Mapping[str, Sequence[Step] | Derived]
-"""By signal: steps that change it, or how it is derived; one that is not named stays as read."""
-
-
-def preprocess(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, Signal]:
-    """The signals of a recording after their steps, derived ones after those they come from."""
-    prepared = dict(signals)
-    for name, how in sorted(preprocessing.items(), key=lambda item: isinstance(item[1], Derived)):
-        source = how.source if isinstance(how, Derived) else name
-        if source in prepared:
-            signal = prepared[source]
-            for step in _chain(how):
-                signal = step(signal)
-            prepared[name] = signal
-    return prepared
-
-
-def _chain(how: Sequence[Step] | Derived) -> Sequence[Step]:
-    return how.steps if isinstance(how, Derived) else how
-
-
 def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
-    modules = {type(step).__module__ for how in preprocessing.values() for step in _chain(how)}
+    modules = {type(step).__module__ for how in preprocessing.values() for step in steps_of(how)}
     modules.add(type(reader).__module__)
     options = {f.name: repr(getattr(reader, f.name)) for f in fields(reader) if f.name != "root"}
     return digest(

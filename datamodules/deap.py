@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.trials import Channels, TrialTable
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
 from datamodules.splits import SUBJECT_SPLITS, SplitName
 from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask, Task
@@ -211,11 +212,9 @@ class DEAPDataModule(EmotionDataModule):
         },
         "quadrant": QuadrantTask("quadrant", 5, source="a study with MLSTM-FCN"),
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        **{name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()},
-        "eda_tonic": (1, SFREQ),
-        "eda_phasic": (1, SFREQ),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
+    )
     unit = None
     trial_seconds = (VIDEO, VIDEO)
     preprocessing = EDA_PARTS

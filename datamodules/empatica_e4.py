@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from datamodules.datamodule import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording, Segment
 from datamodules.tasks import ConditionTask
 
@@ -109,7 +110,7 @@ class EmpaticaE4DataModule(EmotionDataModule):
             source="labels.csv",
         ),
     }
-    signals = {**empatica.SIGNALS, "eda_tonic": (1, 4.0), "eda_phasic": (1, 4.0)}
+    signals = derived_shapes(empatica.SIGNALS, EDA_PARTS)
     preprocessing = EDA_PARTS
     unit = 60.0
     access = "Export the sessions from the device's web portal."

@@ -15,10 +15,9 @@ import numpy.typing as npt
 from pyedflib import EdfReader
 from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
-from datamodules.cache import Derived, Preprocessing
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
+from datamodules.signals.preprocessing import EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
 from datamodules.signals.steps import BandPass, BaselineRemoval, CommonAverage, Resample
@@ -444,6 +443,15 @@ def _temperature_unit(found: _Physiology) -> str:
     return "degC" if unit.lower() in ("c", "degc", "°c") else unit
 
 
+PREPROCESSING: Preprocessing = {
+    # takes away offsets, drift, muscle and mains, and leaves the bands from delta to gamma
+    "eeg": (CommonAverage(), BandPass(1.0, 45.0)),
+    # takes away baseline wander and mains, and leaves P to T waves
+    "ecg": (BandPass(0.5, 45.0),),
+    **EDA_PARTS,
+}
+
+
 class MAHNOBHCIDataModule(EmotionDataModule):
     """MAHNOB-HCI, the experiment on emotion elicitation: film clips, EEG, physiology and ratings.
 
@@ -485,25 +493,19 @@ class MAHNOBHCIDataModule(EmotionDataModule):
         name: RatingTask(name, MIDPOINT, source="felt ratings: low or high, threshold 5")
         for name in ("valence", "arousal")
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        "eeg": (len(EEG), SFREQ),
-        "ecg": (len(LEADS), SFREQ),
-        "eda": (1, SFREQ),
-        "resp": (1, SFREQ),
-        "temp": (1, SFREQ),
-        "eda_tonic": (1, SFREQ),
-        "eda_phasic": (1, SFREQ),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {
+            "eeg": (len(EEG), SFREQ),
+            "ecg": (len(LEADS), SFREQ),
+            "eda": (1, SFREQ),
+            "resp": (1, SFREQ),
+            "temp": (1, SFREQ),
+        },
+        PREPROCESSING,
+    )
     unit = None
     trial_seconds = TRIAL_SECONDS
-    preprocessing: ClassVar[Preprocessing] = {
-        # takes away offsets, drift, muscle and mains, and leaves the bands from delta to gamma
-        "eeg": (CommonAverage(), BandPass(1.0, 45.0)),
-        # takes away baseline wander and mains, and leaves P to T waves
-        "ecg": (BandPass(0.5, 45.0),),
-        "eda_tonic": Derived("eda", (TonicEDA(),)),
-        "eda_phasic": Derived("eda", (PhasicEDA(),)),
-    }
+    preprocessing = PREPROCESSING
     splits: ClassVar[tuple[SplitName, ...]] = (
         *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",

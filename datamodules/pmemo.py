@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datamodules.cache import Derived
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import RatingTask
@@ -378,18 +377,12 @@ class PMEmoDataModule(EmotionDataModule):
         name: RatingTask(name, midpoint=0.5, source="song mean above 0.5 (of Zhang et al. 2018)")
         for name in ("valence", "arousal")
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        "eda": (1, EDA_RATE),
-        "music": (N_FEATURES, STATIC_RATE),
-        "eda_tonic": (1, EDA_RATE),
-        "eda_phasic": (1, EDA_RATE),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {"eda": (1, EDA_RATE), "music": (N_FEATURES, STATIC_RATE)}, EDA_PARTS
+    )
     unit = None
     trial_seconds = TRIAL_SECONDS
-    preprocessing = {
-        "eda_tonic": Derived("eda", (TonicEDA(),)),
-        "eda_phasic": Derived("eda", (PhasicEDA(),)),
-    }
+    preprocessing = EDA_PARTS
     splits = ("subject_stimulus_k_fold", *SUBJECT_SPLITS)
     access = (
         "Free for research: look for HuiZhangDB/PMEmo. To try things out: affectbench data "

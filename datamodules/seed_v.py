@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.cache import Derived, Preprocessing
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.neuroscan import NeuroscanFile
 from datamodules.formats.pickles import loads_arrays
-from datamodules.signals.features import EEG_BANDS
+from datamodules.signals.kinds import EEG_BANDS
+from datamodules.signals.preprocessing import Derived, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.steps import (
     AveragePool,
@@ -324,6 +324,13 @@ def _signal(rows: Rows, channels: tuple[str, ...], unit: str) -> Signal:
     return Signal(np.ascontiguousarray(rows.T), 1 / ROW_SECONDS, channels, unit)
 
 
+PREPROCESSING: Preprocessing = {
+    "eeg": (BandPass(1.0, 75.0), Resample(200.0)),
+    "eeg_study": (BandPass(0.5, 30.0), Resample(200.0), ZScoreOverChannels()),
+    "eeg_study_pooled": Derived("eeg_study", (AveragePool(POOL),)),
+}
+
+
 class SEEDVDataModule(EmotionDataModule):
     """SEED-V: films of five emotions, with EEG and an eye tracker.
 
@@ -372,21 +379,19 @@ class SEEDVDataModule(EmotionDataModule):
             source="Liu et al. 2021: the emotion that a clip was chosen for",
         )
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        "eeg_de": (len(EEG_FEATURES), 1 / ROW_SECONDS),
-        "eye": (len(EYE_FEATURES), 1 / ROW_SECONDS),
-        "eeg": (len(CHANNELS), 200.0),
-        "eeg_study": (len(CHANNELS), 200.0),
-        "eeg_study_pooled": (len(CHANNELS) // POOL, 200.0 / POOL),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {
+            "eeg_de": (len(EEG_FEATURES), 1 / ROW_SECONDS),
+            "eye": (len(EYE_FEATURES), 1 / ROW_SECONDS),
+            "eeg": (len(CHANNELS), RAW_RATE),
+            "eeg_study": (len(CHANNELS), RAW_RATE),
+        },
+        PREPROCESSING,
+    )
     optional = {"eeg": "raw", "eeg_study": "study", "eeg_study_pooled": "study"}
     unit = None
     trial_seconds = (float(SHORTEST_ROWS * ROW_SECONDS), float(LONGEST_ROWS * ROW_SECONDS))
-    preprocessing: ClassVar[Preprocessing] = {
-        "eeg": (BandPass(1.0, 75.0), Resample(200.0)),
-        "eeg_study": (BandPass(0.5, 30.0), Resample(200.0), ZScoreOverChannels()),
-        "eeg_study_pooled": Derived("eeg_study", (AveragePool(POOL),)),
-    }
+    preprocessing = PREPROCESSING
     splits = (*SUBJECT_SPLITS, "trial_k_fold", "session_out")
     trial_blocks = 3
     access = (

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.datamodule import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.formats import empatica
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording
 from datamodules.synthesis.physiology import Phase, session
 from datamodules.tasks import ConditionTask
@@ -77,7 +78,7 @@ class SyntheticDataModule(EmotionDataModule):
             "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
         )
     }
-    signals = {**empatica.SIGNALS, "eda_tonic": (1, 4.0), "eda_phasic": (1, 4.0)}
+    signals = derived_shapes(empatica.SIGNALS, EDA_PARTS)
     preprocessing = EDA_PARTS
     unit = UNIT
     access = "Made up when it is read."

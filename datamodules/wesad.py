@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EDA_PARTS, EmotionDataModule
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
+from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask, Task
 
@@ -320,11 +321,9 @@ class WESADDataModule(EmotionDataModule):
             source="Schmidt et al. 2018: baseline, stress, amusement",
         ),
     }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        **{name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()},
-        "eda_tonic": (1, ENTRIES["eda"].sfreq),
-        "eda_phasic": (1, ENTRIES["eda"].sfreq),
-    }
+    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+        {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, EDA_PARTS
+    )
     preprocessing = EDA_PARTS
     unit = 60.0
     access = (

@@ -17,10 +17,10 @@ from torch import Tensor
 from benchmark.errors import BenchmarkError
 from benchmark.store import write_text
 from datamodules.batch import LENGTH
-from datamodules.cache import preprocess
 from datamodules.catalogue import DATAMODULES
 from datamodules.empatica_e4 import EmpaticaE4DataModule
 from datamodules.formats.empatica import FILES, read_session
+from datamodules.signals.preprocessing import preprocess
 from datamodules.signals.recording import Recording, Signal
 from datamodules.wesad import WESADDataModule, WESADReader
 from lightning_modules.attention_lrcn import PUBLISHED_INPUTS, load_published

@@ -11,10 +11,11 @@ import pandas as pd
 
 from benchmark.recordings.prepare import reason_without_place
 from benchmark.run import Value
-from datamodules.cache import Derived, StoredSubject, as_recording
+from datamodules.cache import StoredSubject, as_recording
 from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule, store_subjects
 from datamodules.signals.kinds import kind_of
+from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import Recording
 from datamodules.windows import EPSILON
 

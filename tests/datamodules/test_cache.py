@@ -14,14 +14,13 @@ import pytest
 from datamodules import cache
 from datamodules.cache import (
     Archive,
-    Derived,
-    Preprocessing,
     as_recording,
     digest,
     store_subject,
     written_folder,
 )
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.preprocessing import Derived, Preprocessing
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from datamodules.cache import store_subject
-from datamodules.datamodule import EDA_PARTS
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.preprocessing import EDA_PARTS
 from datamodules.signals.recording import Recording
 from datamodules.stress_predict import SUBJECTS, StressPredictDataModule, StressPredictReader
 from datamodules.synthesis import stress_predict as synthesis

@@ -11,10 +11,10 @@ import pytest
 
 from benchmark.execution.execute import make_datamodule
 from benchmark.recordings.check import FLAT_EDA, Check, check
-from datamodules.cache import Derived
 from datamodules.catalogue import DATAMODULES
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask, RatingTask
 

@@ -1,0 +1,84 @@
+"""Preprocessing: the steps of each signal, and the signals that are derived from others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
+from datamodules.signals.recording import Signal
+from datamodules.signals.steps import Step
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A signal that is computed from another one of the same recording.
+
+    Args:
+        source: Name of the other signal, which has been through its own steps.
+        steps: Steps from the other signal to this one.
+    """
+
+    source: str
+    steps: tuple[Step, ...]
+
+
+Preprocessing = Mapping[str, Sequence[Step] | Derived]
+"""By signal: the steps that change it, or how it is derived; a signal without an entry stays as it
+was read."""
+
+EDA_PARTS: Preprocessing = {
+    "eda_tonic": Derived("eda", (TonicEDA(),)),
+    "eda_phasic": Derived("eda", (PhasicEDA(),)),
+}
+"""Skin conductance by cvxEDA, for every dataset that has ``eda``. A dataset that also changes
+other signals adds them: ``{"ecg": (BandPass(0.5, 45.0),), **EDA_PARTS}``."""
+
+
+def preprocess(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, Signal]:
+    """Return the signals of a recording after their steps, derived ones last.
+
+    A recording may lack a signal; then it also lacks what is derived from it.
+    """
+    prepared = dict(signals)
+    for name, source, steps in _in_order(preprocessing):
+        if source in prepared:
+            signal = prepared[source]
+            for step in steps:
+                signal = step(signal)
+            prepared[name] = signal
+    return prepared
+
+
+def derived_shapes(
+    recorded: Mapping[str, tuple[int, float]], preprocessing: Preprocessing
+) -> dict[str, tuple[int, float]]:
+    """Return the shape of every signal of a dataset after its steps, derived ones last.
+
+    Args:
+        recorded: Number of channels and rate in Hz of every signal that the reader may give.
+        preprocessing: Steps by signal.
+
+    Returns:
+        Number of channels and rate in Hz by signal, in the order of ``recorded``, then of
+        ``preprocessing``.
+
+    Raises:
+        KeyError: A step for a signal that is not recorded.
+    """
+    shapes = dict(recorded)
+    for name, source, steps in _in_order(preprocessing):
+        n_channels, sfreq = shapes[source]
+        for step in steps:
+            n_channels, sfreq = step.shape(n_channels, sfreq)
+        shapes[name] = n_channels, sfreq
+    return shapes
+
+
+def steps_of(entry: Sequence[Step] | Derived) -> Sequence[Step]:
+    """Return the steps of one entry of a preprocessing."""
+    return entry.steps if isinstance(entry, Derived) else entry
+
+
+def _in_order(preprocessing: Preprocessing) -> Iterator[tuple[str, str, Sequence[Step]]]:
+    """Yield name, source and steps of each entry; recorded signals come before derived ones."""
+    for name, entry in sorted(preprocessing.items(), key=lambda item: isinstance(item[1], Derived)):
+        yield name, entry.source if isinstance(entry, Derived) else name, steps_of(entry)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from datamodules.cache import as_recording
+from datamodules.catalogue import DATAMODULES
+from datamodules.signals.preprocessing import EDA_PARTS, Derived, derived_shapes, preprocess
+from datamodules.signals.recording import Signal
+from datamodules.signals.steps import AveragePool, BandPass, DifferentialEntropy, Resample
+
+RECORDED = {"eeg": (6, 100.0), "eda": (1, 4.0), "bvp": (1, 64.0)}
+STEPS = {
+    "eda_slow": Derived("eda", (Resample(2.0),)),
+    "eeg_pooled": Derived("eeg", (AveragePool(3),)),
+    "eeg": (BandPass(1.0, 40.0), Resample(150.0)),
+}
+
+
+def signals_of(shapes: dict[str, tuple[int, float]], seconds: float = 12.0) -> dict[str, Signal]:
+    rng = np.random.default_rng(0)
+    return {
+        name: Signal(
+            rng.normal(size=(n_channels, round(seconds * sfreq))).astype(np.float32),
+            sfreq,
+            tuple(f"c{channel}" for channel in range(n_channels)),
+            "a.u.",
+        )
+        for name, (n_channels, sfreq) in shapes.items()
+    }
+
+
+def test_shapes_follow_the_steps_and_derived_signals_come_last():
+    shapes = derived_shapes(RECORDED, STEPS)
+    assert shapes == {
+        "eeg": (6, 150.0),
+        "eda": (1, 4.0),
+        "bvp": (1, 64.0),
+        "eda_slow": (1, 2.0),
+        "eeg_pooled": (2, 50.0),
+    }
+    assert list(shapes) == ["eeg", "eda", "bvp", "eda_slow", "eeg_pooled"]
+
+
+def test_shapes_are_those_of_the_prepared_signals():
+    steps = {**STEPS, **EDA_PARTS, "entropy": Derived("eeg", (DifferentialEntropy(4.0),))}
+    prepared = preprocess(signals_of(RECORDED), steps)
+    shapes = derived_shapes(RECORDED, steps)
+    assert list(prepared) == list(shapes)
+    assert {name: (len(s.channels), s.sfreq) for name, s in prepared.items()} == shapes
+
+
+def test_a_step_for_a_signal_that_is_not_recorded_is_a_mistake():
+    with pytest.raises(KeyError, match="ecg"):
+        derived_shapes(RECORDED, {"ecg": (BandPass(1.0, 40.0),)})
+    with pytest.raises(KeyError, match="ecg"):
+        derived_shapes(RECORDED, {"ecg_slow": Derived("ecg", (Resample(2.0),))})
+
+
+@pytest.mark.parametrize("key", DATAMODULES)
+def test_declared_shapes_are_the_stored_ones(small_datasets, key):
+    module = small_datasets.module(key)
+    stored = [subject for subject in module._stored.subjects if subject.recordings]
+    assert stored
+    names = set()
+    for subject in stored:
+        for name, signal in as_recording(subject, 0).signals.items():
+            assert (len(signal.samples), signal.sfreq) == module.signals[name], name
+            names.add(name)
+    assert names == set(module.signals) - set(module.optional)
