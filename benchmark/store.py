@@ -6,42 +6,58 @@
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
     <root>/boards.json                           boards that any call asked for
+    <root>/scores.json                           scores of predictions, see benchmark.boards.scores
     <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
 ``result.json`` last, and the folder is renamed at once to the run's own. That fails if the run has
-files already, so of two that finish the same run the first wins, with all of its files; what the
-second found goes to ``conflict-<digest>.json`` beside them if it differs. Other files are written
-under a temporary name, flushed and renamed. There are no locks and no shared files that grow, so
-that a network file system and several machines will do.
+files already, so of two that finish the same run the first wins, with all of its files; where the
+predictions of the second differ, they and its result go to ``conflict-<digest>.npz`` and ``.json``
+beside them. Other files are written at once, see benchmark.files. There are no locks and no shared
+files that grow, so that a network file system and several machines will do.
+
+``result.json`` holds the digests of the files beside it: a file that is not the one which was
+committed is refused when it is read (a result of schema 1 has no digests; its files are believed).
 """
 
 import dataclasses
 import errno
 import hashlib
+import io
 import json
-import os
 import shutil
-import tempfile
 import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmark.errors import BenchmarkError
+from benchmark.files import (
+    as_json,
+    flush,
+    flush_folder,
+    room_at,
+    write_bytes,
+    write_flushed,
+    write_json,
+)
 from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.upgrade import SCHEMA, check_schema, upgrade_run
+from datamodules.errors import IncompatibleRunError
 
 RESULT = "result.json"
-READABLE = 0o644
-"""Mode of finished files; temporary ones are the owner's alone."""
+PREDICTIONS = "predictions.npz"
+Columns = Mapping[str, npt.NDArray[Any]]
+"""Predictions: subject, session, trial, unit, start, label and probabilities of each window."""
 MANY = 8
-"""So many names are listed in a message."""
+"""Number of names that a message lists."""
 ANEW = "Delete it; affectbench run writes it anew."
 
 
@@ -49,39 +65,8 @@ class StoreError(BenchmarkError):
     """A store that cannot be read or written."""
 
 
-class DiskFullError(BenchmarkError):
-    """No room for what must be written."""
-
-    status = 1
-
-
-def is_full(error: BaseException) -> TypeGuard[OSError]:
-    """Whether it says that a disk, or its user's share of it, is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def full_disk(*paths: Path) -> DiskFullError:
-    """What to say when a file cannot be written for want of room: where there is least."""
-    chains = [(path, *path.absolute().parents) for path in paths]
-    there = [next(folder for folder in chain if folder.is_dir()) for chain in chains]
-    left, fullest = min((shutil.disk_usage(folder).free, folder) for folder in there)
-    free = left / 2**20
-    return DiskFullError(
-        f"{fullest}: no room to write, {free:.1f} MiB are free there (a quota may allow less). "
-        "What was finished is kept: make room and call again, or name folders elsewhere with "
-        "--runs, --cache, --leaderboards and TMPDIR"
-    )
-
-
-@contextmanager
-def _room(path: Path) -> Iterator[None]:
-    """Say of a full disk where it is full."""
-    try:
-        yield
-    except OSError as error:
-        if is_full(error):
-            raise full_disk(path) from error
-        raise
+class DamagedError(StoreError):
+    """A file that is not the one which was committed, or that is gone."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +74,12 @@ class Call:
     """Times of one call that did runs, in seconds.
 
     Args:
-        started: Of the call, since the epoch.
-        begun: When the first run began.
-        ended: When the last run had ended.
-        workers: That took runs.
-        runs: That ended, done or failed.
-        busy: That workers spent inside runs, all together.
+        started: Start of the call, since the epoch.
+        begun: Start of the first run.
+        ended: End of the last run.
+        workers: Number of workers that took runs.
+        runs: Number of runs that ended, done or failed.
+        busy: Time that all workers together spent inside runs.
     """
 
     started: float
@@ -109,46 +94,60 @@ class Store:
     """Results under one folder.
 
     Args:
-        root: Made when the first result is saved.
+        root: Folder, which is made when the first result is saved.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folder(self, run: Run) -> Path:
-        """Where a run's files are."""
+        """Return the folder of a run's files."""
         return self.root / run.folder
 
     def status(self, run: Run) -> str | None:
-        """``"done"``, ``"failed"``, or None if the run has not happened."""
+        """Return ``"done"``, ``"failed"``, or None if the run has not happened."""
         path = self.folder(run) / RESULT
         with _understood(path):
-            return str(_read_json(path)["status"]) if path.is_file() else None
+            if not path.is_file():
+                return None
+            values = _read_json(path)
+            check_schema(values.get("schema", 1))
+            return str(values["status"])
+
+    def entries(self) -> Iterator[tuple[Path, Result]]:
+        """Yield every result with its folder, in order of path."""
+        for path in sorted(self.root.glob(f"*/*/*/{RESULT}")):
+            yield path.parent, self.load(path.parent)
 
     def results(self) -> Iterator[Result]:
-        """Every result, in order of path."""
-        for path in sorted(self.root.glob(f"*/*/*/{RESULT}")):
-            with _understood(path):
-                result = Result.from_dict(_read_json(path))
+        """Yield every result, in order of path."""
+        for _, result in self.entries():
             yield result
 
     def result(self, run: Run) -> Result | None:
-        """What is on record of a run."""
-        path = self.folder(run) / RESULT
+        """Return the result of a run; None if the run has not happened."""
+        try:
+            return self.load(self.folder(run))
+        except FileNotFoundError:
+            return None
+
+    def load(self, folder: Path) -> Result:
+        """Return the result in a run's folder; raises FileNotFoundError if there is none."""
+        path = folder / RESULT
         with _understood(path):
-            try:
-                return Result.from_dict(_read_json(path))
-            except FileNotFoundError:
-                return None
+            values = _read_json(path)
+            if "ended" not in values:  # schema 1
+                values["ended"] = path.stat().st_mtime
+            return Result.from_dict(values)
 
     def conflicts(self) -> list[Path]:
-        """Results that differ from those which were committed before them."""
+        """Return results that differ from those which were committed before them."""
         return sorted(self.root.glob("*/*/*/conflict-*.json"))
 
     def save(
         self,
         result: Result,
-        predictions: Mapping[str, npt.NDArray[Any]] | None = None,
+        predictions: Columns | None = None,
         files: Mapping[str, Path] | None = None,
     ) -> bool:
         """Commit a result with its side files.
@@ -165,51 +164,83 @@ class Store:
             DiskFullError: There is no room; the store is as it was.
         """
         folder = self.folder(result.run)
-        with _room(folder):
-            if self._done_before(result):
+        table = None if predictions is None else _as_npz(predictions)
+        with room_at(folder):
+            if self._done_before(result, table):
                 return False
             folder.parent.mkdir(parents=True, exist_ok=True)
             with _own_folder(folder) as stage:
-                _write(stage / "run.json", _as_text(result.run.as_dict()))
-                if predictions is not None:
-                    with (stage / "predictions.npz").open("wb") as file:
-                        np.savez(file, allow_pickle=False, **predictions)
-                        _flush(file.fileno())
+                write_flushed(
+                    stage / "run.json", as_json({**result.run.as_dict(), "schema": SCHEMA})
+                )
+                if table is not None:
+                    write_flushed(stage / PREDICTIONS, table)
                 for name, path in (files or {}).items():
                     shutil.copyfile(path, stage / name)
                     with (stage / name).open("rb") as file:
-                        _flush(file.fileno())
-                _write(stage / RESULT, _as_text(result.as_dict()))
-                _flush_folder(stage)
-                return self._install(stage, result)
+                        flush(file)
+                digests = {path.name: _digest(path) for path in sorted(stage.iterdir())}
+                committed = dataclasses.replace(result, files=digests)
+                write_flushed(stage / RESULT, as_json(committed.as_dict()))
+                flush_folder(stage)
+                return self._install(stage, result, table)
 
-    def _install(self, stage: Path, result: Result) -> bool:
+    def _install(self, stage: Path, result: Result, table: bytes | None) -> bool:
         folder = self.folder(result.run)
         while not _renamed(stage, folder):
-            if self._done_before(result):
+            if self._done_before(result, table):
                 return False
             with _own_folder(folder) as aside:  # what failed before, or an interrupted older commit
                 with suppress(FileNotFoundError):  # another has just done the same
                     folder.rename(aside)
                 if _is_done(aside / RESULT):  # another has committed since the look
                     _renamed(aside, folder)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
         return True
 
-    def _done_before(self, result: Result) -> bool:
-        """Whether the run is done already; a result that differs is kept as evidence."""
+    def _done_before(self, result: Result, table: bytes | None) -> bool:
+        """Return whether the run is done already; predictions that differ are kept as evidence."""
         if self.status(result.run) != "done":
             return False
-        first = self.result(result.run)
-        if first and result.status == "done" and first.findings != result.findings:
-            found = hashlib.sha256(_as_text(result.findings).encode()).hexdigest()[:12]
-            write_json(self.folder(result.run) / f"conflict-{found}.json", result.as_dict())
+        folder = self.folder(result.run)
+        if result.status == "done" and table is not None and not _agrees(folder, table):
+            name = f"conflict-{hashlib.sha256(table).hexdigest()[:12]}"
+            write_bytes(folder / f"{name}.npz", table)
+            write_json(folder / f"{name}.json", result.as_dict())
         return True
 
+    def read(self, folder: Path, result: Result, name: str) -> bytes:
+        """Return the bytes of a file beside a result, which are those that were committed.
+
+        Args:
+            folder: Folder of the result.
+            result: The result, which holds the digest; one of schema 1 has none, and its files are
+                believed.
+            name: Name of the file.
+
+        Raises:
+            DamagedError: The file is gone, or is another.
+        """
+        try:
+            content = (folder / name).read_bytes()
+        except FileNotFoundError:
+            raise DamagedError(
+                f"{folder / name}: expected the file that was committed, found none. Delete its "
+                "folder to have the run computed again."
+            ) from None
+        committed = result.files.get(name)
+        if committed and hashlib.sha256(content).hexdigest() != committed:
+            raise DamagedError(
+                f"{folder / name}: expected the file that was committed (SHA-256 "
+                f"{committed[:12]}...), found another. Delete its folder to have the run computed "
+                "again."
+            )
+        return content
+
     def predictions(self, run: Run) -> dict[str, npt.NDArray[Any]]:
-        """Columns a window of a finished run."""
-        with np.load(self.folder(run) / "predictions.npz", allow_pickle=False) as file:
-            return dict(file)
+        """Return the predictions of a finished run; raises DamagedError if they are not its own."""
+        folder = self.folder(run)
+        return parsed(self.read(folder, self.load(folder), PREDICTIONS), folder)
 
     def note_cells(self, notes: Mapping[str, list[str]], reasons: Mapping[str, str]) -> None:
         """Keep notes by board, and reasons by ``board/model`` for what is not run."""
@@ -219,16 +250,15 @@ class Store:
             write_json(self.root / cell / "not_applicable.json", reason)
 
     def notes(self, board: str) -> list[str]:
-        """Of a board."""
+        """Return the notes of a board."""
         path = self.root / board / "notes.json"
         with _understood(path, ANEW):
             return list(_read_json(path)) if path.is_file() else []
 
     def not_applicable(self, board: str) -> dict[str, str]:
-        """Reasons by model that is not run on a board."""
-        found = sorted((self.root / board).glob("*/not_applicable.json"))
+        """Return why models are not run on a board, by model."""
         reasons = {}
-        for path in found:
+        for path in sorted((self.root / board).glob("*/not_applicable.json")):
             with _understood(path, ANEW):
                 reasons[path.parent.name] = str(_read_json(path))
         return reasons
@@ -238,99 +268,122 @@ class Store:
         write_json(self.root / "calls" / f"{uuid.uuid4().hex}.json", dataclasses.asdict(call))
 
     def calls(self) -> list[Call]:
-        """Times of every call, in order."""
-        found = []
+        """Return the times of every call, in order."""
+        calls = []
         for path in self.root.glob("calls/[!.]*.json"):
             with _understood(path, "Delete it."):
-                found.append(Call(**_read_json(path)))
-        return sorted(found, key=lambda call: call.started)
+                calls.append(Call(**_read_json(path)))
+        return sorted(calls, key=lambda call: call.started)
 
     def find(self, name: str) -> list[Path]:
-        """Folders of results of a run, by its id or the beginning of it, or by its folder."""
+        """Return the folders of results of a run, by the beginning of its id or by its folder."""
         if name and (Path(name) / RESULT).is_file():
             return [Path(name)]
         folders = sorted(path.parent for path in self.root.glob(f"*/*/*/{RESULT}"))
         return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
 
     def find_one(self, name: str) -> Path:
-        """The one folder that ``find`` finds.
+        """Return the one folder that ``find`` returns.
 
         Raises:
             StoreError: There is none, or there are several.
         """
-        found = self.find(name)
-        if not found:
+        folders = self.find(name)
+        if not folders:
             raise StoreError(
                 f"no run {name!r} has ended in {str(self.root)!r}: expected its id, the beginning "
                 "of it, or its folder; name where runs are with --runs"
             )
-        if len(found) > 1:
-            names = ", ".join(path.name.rpartition("-")[2] for path in found[:MANY])
+        if len(folders) > 1:
+            names = ", ".join(path.name.rpartition("-")[2] for path in folders[:MANY])
             raise StoreError(
-                f"expected one run, found {len(found)} runs whose id begins with {name!r}: "
-                f"{names}{', ...' if len(found) > MANY else ''}. Give more of the id"
+                f"expected one run, found {len(folders)} runs whose id begins with {name!r}: "
+                f"{names}{', ...' if len(folders) > MANY else ''}. Give more of the id"
             )
-        return found[0]
-
-    def load(self, folder: Path) -> Result:
-        """What is on record in a run's folder."""
-        path = folder / RESULT
-        with _understood(path):
-            return Result.from_dict(_read_json(path))
+        return folders[0]
 
     def save_plan(self, runs: list[Run]) -> None:
-        """Keep what the latest call asked for, and on which boards any call ever did."""
-        write_json(self.root / "plan.json", [run.as_dict() for run in runs])
+        """Keep the runs that the latest call asked for, and the boards of all calls."""
+        plan = {"schema": SCHEMA, "runs": [run.as_dict() for run in runs]}
+        write_json(self.root / "plan.json", plan)
         boards = {*self.boards(), *(run.board for run in runs)}
         if boards != self.boards():
             write_json(self.root / "boards.json", sorted(boards))
 
     def boards(self) -> set[str]:
-        """Boards that calls with this store have asked for, whether their runs are still there."""
+        """Return the boards that calls have asked for, also those whose runs are gone."""
         path = self.root / "boards.json"
         with _understood(path, ANEW):
             return set(_read_json(path)) if path.is_file() else set()
 
     def plan(self) -> list[Run]:
-        """What the latest call asked for; empty if there was none."""
+        """Return the runs that the latest call asked for; empty if there was none."""
         path = self.root / "plan.json"
         if not path.is_file():
             return []
         with _understood(path, ANEW):
-            return [Run.from_dict(run) for run in _read_json(path)]
+            values = _read_json(path)
+            if isinstance(values, list):
+                values = {"schema": 1, "runs": values}
+            schema, runs = values["schema"], values["runs"]
+            return [Run.from_dict(upgrade_run(run, schema)) for run in runs]
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file at once, or leave it as it was."""
-    write_text(path, _as_text(value))
+def check_committed(path: Path) -> None:
+    """Raise DamagedError for a file that is not the one that ``result.json`` beside it names."""
+    if path.with_name(RESULT).is_file():
+        store = Store(path.parent)
+        store.read(path.parent, store.load(path.parent), path.name)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file at once, or leave it as it was."""
-    with _room(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with _room(path), _replaced(path) as temporary:
-        _write(temporary, text)
+def load_run(folder: Path) -> Run:
+    """Return the run of a folder's ``run.json``; raises OSError, or StoreError if it is none."""
+    path = folder / "run.json"
+    with _understood(path):
+        values = _read_json(path)
+        schema = values.pop("schema", 1)
+        return Run.from_dict(upgrade_run(values, schema))
 
 
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that takes its place if the block ends well."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+def parsed(content: bytes, folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return predictions from the bytes of their file; raises DamagedError if they are none."""
     try:
-        temporary.chmod(READABLE)
-        yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DamagedError(
+            f"{folder / PREDICTIONS}: expected predictions, found otherwise ({error!r}). Delete "
+            "its folder to have the run computed again."
+        ) from error
+
+
+def _as_npz(columns: Columns) -> bytes:
+    """Return columns as bytes, the same ones for the same columns."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **columns)
+    return file.getvalue()
+
+
+def _agrees(folder: Path, table: bytes) -> bool:
+    """Return whether the predictions of a folder are those of ``table``, however written."""
+    try:
+        content = (folder / PREDICTIONS).read_bytes()
+        ours, theirs = parsed(content, folder), parsed(table, folder)
+    except (FileNotFoundError, DamagedError):
+        return False
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(column, theirs[name]) for name, column in ours.items()
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def _own_folder(path: Path) -> Iterator[Path]:
-    """A new hidden folder, on the disk of ``path`` and out of sight of who looks for results."""
+    """Yield a new hidden folder on the disk of ``path``, where no result is looked for."""
     folder = path.parent.parent / f".{path.name}-{uuid.uuid4().hex}"
     folder.mkdir()
     try:
@@ -357,30 +410,6 @@ def _is_done(path: Path) -> bool:
         return False
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        _flush(file.fileno())
-
-
-def _flush(descriptor: int) -> None:
-    os.fsync(descriptor)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot flush a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _as_text(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True) + "\n"
-
-
 def _read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
@@ -392,7 +421,7 @@ def _understood(
     """Turn what goes wrong while a file is read and taken apart into a StoreError."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IncompatibleRunError) as error:
         raise StoreError(
             f"{path}: expected JSON of this version, found otherwise ({error!r}). {remedy}"
         ) from error

@@ -1,23 +1,55 @@
-"""AMIGOS: EEG, ECG and EDA of 40 people who watch films (Miranda-Correa et al. 2021)."""
+"""AMIGOS: EEG, ECG and EDA of 40 people who watch films (Miranda-Correa et al. 2021).
+
+Published by Queen Mary University of London and the University of Trento; to be had after
+signing a licence agreement, for academic use. Not to be passed on.
+
+* 40 subjects x 16 short videos (51 to 150 s), one session, everybody the same 16; 37 of them
+  saw four long ones too (14 to 24 min), alone or in groups, which are read if the option
+  ``long_videos`` says so. 5 s of rest before each. The trial is the number of the cell, the
+  annotation ``stimulus`` the name of the video.
+* All at 128 Hz, as preprocessed by the publisher: eeg (14 channels of an Emotiv EPOC, common
+  average, 4 to 45 Hz, microvolts), ecg (right and left, low-pass 60 Hz, unit not known), eda
+  (low-pass 60 Hz, converted here from resistance to microsiemens).
+* Self-assessment: arousal, valence, dominance, liking and familiarity from 1 to 9, and whether
+  any of seven basic emotions was felt (0 or 1).
+* External annotations of valence and arousal are not read: they are of pieces of 20 s, exist
+  for 37 subjects, and their scale is not certain.
+* Known faults: P08, P24 and P28 have no long videos, P32 no self-assessment of them. Some
+  channels and some whole trials are NaN; such a trial is left out and the fault names the
+  signals. One published reader leaves P09, P12, P21, P22, P23, P24 and P33 out altogether.
+  Resistances may be zero or negative; see ``signals.resistance``. Trials shorter than 50 s are
+  left out. Some files do not pass SciPy's test of their compression; see ``formats.matlab``.
+
+::
+
+    data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat   all that is read here
+    ... P40                                   at any depth; a folder for each is not needed
+    data_original/  *.xlsx                    unprocessed signals, questionnaires, annotations
+
+References:
+    Miranda-Correa, Abadi, Sebe, Patras: AMIGOS: a dataset for affect, personality and mood
+    research on individuals and groups. IEEE Transactions on Affective Computing 12(2), 2021,
+    doi 10.1109/TAFFC.2018.2884461.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.trials import SESSION, Channels, TrialTable
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
-from datamodules.splits import SUBJECT_SPLITS, SplitName
-from datamodules.tasks import RatingTask, Task
+from datamodules.splits import SUBJECT_SPLITS
+from datamodules.tasks import RatingTask
 
 SUBJECTS = tuple(f"P{number:02d}" for number in range(1, 41))
 SHORT_VIDEOS = (
@@ -72,7 +104,7 @@ class AMIGOSReader:
     Args:
         root: Folder with the subjects' files in it, at any depth.
         long_videos: Read the four long videos too, which all but three subjects saw, alone or in
-            groups; without it they are not looked at.
+            groups.
         subtract_baseline: Take each channel's mean over the 5 s before the video away.
     """
 
@@ -86,7 +118,7 @@ class AMIGOSReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The subject's file.
+        """Return the subject's file.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file, or more than one.
@@ -96,25 +128,25 @@ class AMIGOSReader:
                 f"AMIGOS has no subject {subject!r}: expected one of {', '.join(SUBJECTS)}"
             )
         name = _file_name(subject)
-        found = sorted(path for path in self.root.rglob(name) if path.is_file())
-        if not found:
-            there = {path.name for path in self.root.rglob(_file_name("P*"))}
-            count = sum(_file_name(other) in there for other in SUBJECTS)
+        paths = sorted(path for path in self.root.rglob(name) if path.is_file())
+        if not paths:
+            names = {path.name for path in self.root.rglob(_file_name("P*"))}
+            count = sum(_file_name(other) in names for other in SUBJECTS)
             raise DatasetNotFoundError(
                 f"no {name} anywhere in {str(self.root)!r}: expected it and those of the other "
                 f"subjects, of whom {count} of {len(SUBJECTS)} are there. Unpack the archive of "
                 "the subject, or leave the subject out."
             )
-        if len(found) > 1:
+        if len(paths) > 1:
             raise DatasetNotFoundError(
-                f"expected one {name} in {str(self.root)!r}, found {len(found)}: "
-                f"{', '.join(str(path.relative_to(self.root)) for path in found)}. Take away all "
+                f"expected one {name} in {str(self.root)!r}, found {len(paths)}: "
+                f"{', '.join(str(path.relative_to(self.root)) for path in paths)}. Take away all "
                 "but one."
             )
-        return (found[0],)
+        return (paths[0],)
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """The videos in the order of the cells, which is no order of time.
+        """Yield the videos in the order of the cells, which is no order of time.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file.
@@ -126,20 +158,20 @@ class AMIGOSReader:
             _cells(path, name, content[name]) for name in (SIGNALS, ASSESSMENT, VIDEOS)
         )
         names = [_video(path, trial, cell) for trial, cell in enumerate(videos, start=1)]
-        named = [name for name in names if name]
-        if len(set(named)) < len(named):
+        given_names = [name for name in names if name]
+        if len(set(given_names)) < len(given_names):
             raise DatasetCorruptedError(
                 f"{path}: {VIDEOS}: expected a different video in each cell, found "
-                f"{', '.join(named)}"
+                f"{', '.join(given_names)}"
             )
-        for trial, (cell, given, video) in enumerate(
+        for trial, (cell, assessment, video) in enumerate(
             zip(signals, answers, names, strict=True), start=1
         ):
             is_long = video in LONG_VIDEOS if video else trial > len(SHORT_VIDEOS)
             if is_long and not self.long_videos:
                 continue
             samples = _matrix(path, SIGNALS, trial, cell, (None, N_CHANNELS))
-            row = _matrix(path, ASSESSMENT, trial, given, (1, len(ANSWERS)))
+            row = _matrix(path, ASSESSMENT, trial, assessment, (1, len(ANSWERS)))
             if not video:
                 yield Fault(SESSION, trial, "no name of the video")
                 continue
@@ -157,6 +189,7 @@ def _file_name(subject: str) -> str:
 
 
 def _cells(path: Path, name: str, values: Any) -> list[Any]:
+    """Return the cells of a variable of the file."""
     if values.dtype != object or values.shape != (1, N_CELLS):
         raise DatasetCorruptedError(
             f"{path}: {name}: expected cells of shape {(1, N_CELLS)}, found {describe(values)}"
@@ -165,7 +198,7 @@ def _cells(path: Path, name: str, values: Any) -> list[Any]:
 
 
 def _video(path: Path, trial: int, cell: Any) -> str:
-    """Name of the video in a cell; empty if the cell is."""
+    """Return the name of the video in a cell; empty if the cell is empty."""
     if not cell.size:
         return ""
     name = str(cell.item()).strip() if cell.size == 1 else describe(cell)
@@ -180,13 +213,13 @@ def _video(path: Path, trial: int, cell: Any) -> str:
 def _matrix(
     path: Path, name: str, trial: int, cell: Any, shape: tuple[int | None, int]
 ) -> npt.NDArray[Any] | None:
-    """Numbers in a cell; None if it is empty, as the publisher leaves what is missing."""
+    """Return the numbers in a cell; None if it is empty, as the publisher leaves missing ones."""
     if isinstance(cell, np.ndarray) and not cell.size:
         return None
     if not is_numbers(cell, shape):
-        wanted = ", ".join("T" if length is None else str(length) for length in shape)
+        lengths = ", ".join("T" if length is None else str(length) for length in shape)
         raise DatasetCorruptedError(
-            f"{path}: {name}, cell {trial}: expected numbers of shape ({wanted}), found "
+            f"{path}: {name}, cell {trial}: expected numbers of shape ({lengths}), found "
             f"{describe(cell)}"
         )
     return np.asarray(cell)
@@ -196,58 +229,27 @@ def _annotations(row: npt.NDArray[Any], video: str) -> dict[str, str | float]:
     return {**dict(zip(ANSWERS, map(float, row[0]), strict=True)), "stimulus": video}
 
 
-class AMIGOSDataModule(EmotionDataModule):
-    """AMIGOS: short and long films, EEG, ECG, skin conductance and self-assessment.
-
-    Published by Queen Mary University of London and the University of Trento; to be had after
-    signing a licence agreement, for academic use. Not to be passed on.
-
-    * 40 subjects x 16 short videos (51 to 150 s), one session, everybody the same 16; 37 of them
-      saw four long ones too (14 to 24 min), alone or in groups, which are read if the option
-      ``long_videos`` says so. 5 s of rest before each. The trial is the number of the cell, the
-      annotation ``stimulus`` the name of the video.
-    * All at 128 Hz, as preprocessed by the publisher: eeg (14 channels of an Emotiv EPOC, common
-      average, 4 to 45 Hz, microvolts), ecg (right and left, low-pass 60 Hz, unit not known), eda
-      (low-pass 60 Hz, converted here from resistance to microsiemens).
-    * Self-assessment: arousal, valence, dominance, liking and familiarity from 1 to 9, and whether
-      any of seven basic emotions was felt (0 or 1).
-    * External annotations of valence and arousal are not read: they are of pieces of 20 s, exist
-      for 37 subjects, and their scale is not certain.
-    * Known faults: P08, P24 and P28 have no long videos, P32 no self-assessment of them. Some
-      channels and some whole trials are NaN; such a trial is left out and the fault names the
-      signals. One published reader leaves P09, P12, P21, P22, P23, P24 and P33 out altogether.
-      Resistances may be zero or negative; see ``signals.resistance``. Trials shorter than 50 s are
-      left out. Some files do not pass SciPy's test of their compression; see ``signals.matlab``.
-
-    ::
-
-        data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat   all that is read here
-        ... P40                                   at any depth; a folder for each is not needed
-        data_original/  *.xlsx                    unprocessed signals, questionnaires, annotations
-
-    References:
-        Miranda-Correa, Abadi, Sebe, Patras: AMIGOS: a dataset for affect, personality and mood
-        research on individuals and groups. IEEE Transactions on Affective Computing 12(2), 2021,
-        doi 10.1109/TAFFC.2018.2884461.
-    """
-
-    title = "AMIGOS"
-    reader = AMIGOSReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+AMIGOS = Dataset(
+    name="amigos",
+    title="AMIGOS",
+    reader=AMIGOSReader,
+    tasks={
         name: RatingTask(
             name, MIDPOINT, source="Self-assessment, low or high, as readers of the data have it"
         )
         for name in ("valence", "arousal")
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+    },
+    signals=derived_shapes(
         {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
-    )
-    unit = None
-    trial_seconds = (SHORTEST_VIDEO, LONGEST_VIDEO)
-    preprocessing = EDA_PARTS
-    splits: ClassVar[tuple[SplitName, ...]] = (*SUBJECT_SPLITS, "subject_stimulus_k_fold")
-    access = (
+    ),
+    unit=None,
+    trial_seconds=(SHORTEST_VIDEO, LONGEST_VIDEO),
+    preprocessing=EDA_PARTS,
+    splits=(*SUBJECT_SPLITS, "subject_stimulus_k_fold"),
+    access=(
         "Ask for it at www.eecs.qmul.ac.uk/mmv/datasets/amigos and sign the licence agreement. To "
         "try things out: affectbench data synthesize amigos."
-    )
-    layout = "Data_Preprocessed_P01.mat ... Data_Preprocessed_P40.mat, at any depth"
+    ),
+    layout="Data_Preprocessed_P01.mat ... Data_Preprocessed_P40.mat, at any depth",
+    writer="datamodules.synthesis.amigos",
+)

@@ -1,39 +1,18 @@
-"""SignalSpec and Batch: all that a model ever sees of a dataset, and what signals' names mean."""
+"""The door between data and models: shapes of signals, the meaning of their names, and Batch."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 from torch.serialization import add_safe_globals
 
+from datamodules.inputs import LENGTH as LENGTH
+from datamodules.inputs import Inputs as Inputs
+from datamodules.inputs import SignalSpec as SignalSpec
 from datamodules.signals.kinds import BREATHING_RATES as BREATHING_RATES
 from datamodules.signals.kinds import EEG_BANDS as EEG_BANDS
 from datamodules.signals.kinds import HEART_RATES as HEART_RATES
 from datamodules.signals.kinds import kind_of as kind_of
-
-
-@dataclass(frozen=True)
-class SignalSpec:
-    """Shape of a signal in a window.
-
-    Args:
-        n_channels: C.
-        n_times: T, samples in a window.
-        sfreq: Sampling rate in Hz.
-    """
-
-    n_channels: int
-    n_times: int
-    sfreq: float
-
-
-Inputs = Mapping[str, SignalSpec]
-
-LENGTH = "length"
-"""Name of what is no signal: the share of each window that is recorded, shape (B, 1, 1).
-
-It is there only where whole trials are padded and a mask is asked for."""
 
 
 class Batch(NamedTuple):
@@ -56,13 +35,13 @@ class Batch(NamedTuple):
 
 
 class Front(NamedTuple):
-    """What a network does first with signals, where nothing of it is learned or drawn at random.
+    """First steps of a network on signals, where nothing is learned or drawn at random.
 
     Attributes:
-        key: Equal for all that measure the same.
-        measure: Takes the signals of a batch.
-        scaled: Takes what was measured, and by signal a shift and a scale of shape (C, 1), or None
-            for each; the network takes what it returns in place of (signals - shift) / scale.
+        key: Key that is equal for all that measure the same.
+        measure: Function of the signals of a batch.
+        scaled: Function of what was measured, and by signal of a shift and a scale of shape (C, 1),
+            or None for each; the network takes its value in place of (signals - shift) / scale.
     """
 
     key: Hashable
@@ -74,8 +53,8 @@ class Chunk:
     """Batches for several training steps in a row, each gathered when its turn comes.
 
     Args:
-        gather: Makes a batch of rows.
-        rows: Of each batch.
+        gather: Function that makes a batch of rows.
+        rows: Rows of each batch.
     """
 
     def __init__(self, gather: Callable[[Tensor], Batch], rows: Sequence[Tensor]) -> None:
@@ -88,4 +67,5 @@ class Chunk:
         return map(self.gather, self.rows)
 
 
-add_safe_globals([SignalSpec])
+add_safe_globals([SignalSpec, (SignalSpec, f"{__name__}.SignalSpec")])
+"""Checkpoints hold shapes of signals; in older ones they are named after this file."""

@@ -5,35 +5,38 @@
 
 A subject's key is a digest of everything that made it: the raw files (name, size, time of change),
 the reader and its options, the preprocessing steps, and the source code of all of these. Everything
-is written under a temporary name and renamed, so a folder that exists is whole. The cache may be
+is written under a temporary name and renamed, so a folder that exists is complete. The cache may be
 deleted at any time.
 """
 
 import hashlib
-import inspect
 import json
-import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from datamodules.digests import code_digest, digest, file_digest
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
-from datamodules.signals.preprocessing import Derived as Derived
-from datamodules.signals.preprocessing import Preprocessing as Preprocessing
-from datamodules.signals.preprocessing import preprocess, steps_of
-from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
+from datamodules.signals.recording import Fault, Recording, Signal
+from datamodules.stored import StoredSubject, meta_file, open_subject, samples_file
 
-SHARED_SOURCES = ("signals/*.py", "formats/*.py", "synthesis/physiology.py")
-"""Files that any reader may use, from this folder; a change in one makes new cache entries."""
+NOT_READING = frozenset(
+    f"datamodules.{name}" for name in ("catalogue", "datamodule", "dataset", "splits", "tasks")
+)
+"""Modules that the file of a dataset imports for what comes after reading. No sample depends on
+them, so that a change in one keeps the recordings in the cache."""
+NAMED_FILES = 2
+"""Largest number of files of a subject that a message names: where each trial has a file, the
+reasons of the trials say more, and are equal from subject to subject."""
+READABLE = 0o755
+"""Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
 
 
 class Reader(Protocol):
@@ -49,78 +52,41 @@ class Reader(Protocol):
         """Subjects that the dataset has by its publisher's account, in natural order."""
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """Raw files that ``read`` opens for a subject; raises DatasetNotFoundError without them."""
+        """Return the raw files that ``read`` opens for a subject.
+
+        Raises:
+            DatasetNotFoundError: No such subject, or no such file.
+        """
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """Recordings of a subject in order of session and trial, and what is wrong with them."""
+        """Yield the recordings of a subject in order of session and trial, and their faults."""
 
 
-NAMED_FILES = 2
-"""A subject's files are named in a message if they are so many or fewer: where each trial has its
-own, the reasons of the trials say more, and are equal from subject to subject."""
-SPARSE = 1.0
-"""Hz below which the channels of a sample lie side by side in the array of a signal, as a window
-holds few samples and is gathered sooner so. Otherwise time runs first."""
-READABLE = 0o755
-"""Mode of a finished folder: a cache may be shared; temporary ones are the owner's alone."""
+def store_subject(
+    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
+) -> StoredSubject:
+    """Return a subject from the cache, after reading it from the raw files if need be.
 
+    Args:
+        folder: The dataset's folder in the cache.
+        reader: Reader of the raw files.
+        preprocessing: Steps by signal.
+        subject: One of ``reader.subjects``.
 
-@dataclass(frozen=True)
-class StoredSignal:
-    """A signal of a stored recording, without its samples."""
-
-    n_times: int
-    sfreq: float
-    channels: tuple[str, ...]
-    unit: str
-
-
-@dataclass(frozen=True)
-class StoredRecording:
-    """A recording in the cache, without its samples."""
-
-    subject: str
-    session: str
-    signals: Mapping[str, StoredSignal]
-    segments: tuple[Segment, ...]
-    offset: float
-
-    def trial_key(self, segment: Segment) -> str:
-        """What a trial is called across subjects: its stimulus, else its place in the session."""
-        stimulus = segment.annotations.get("stimulus")
-        return f"{self.session}/{segment.trial}" if stimulus is None else str(stimulus)
-
-
-@dataclass(frozen=True)
-class StoredSubject:
-    """One subject in the cache.
-
-    Attributes:
-        subject: The publisher's name.
-        folder: Where the samples are.
-        recordings: In order of session and trial.
-        faults: Trials that the reader left out or repaired.
-        content: Digest of samples and segments, equal wherever they are equal.
-        files: Size in bytes and sha256 of each raw file, by its path in the dataset.
+    Raises:
+        DatasetNotFoundError: The subject's files are missing.
+        DatasetCorruptedError: They are not what the publisher ships.
     """
-
-    subject: str
-    folder: Path
-    recordings: tuple[StoredRecording, ...]
-    faults: tuple[Fault, ...]
-    content: str
-    files: Mapping[str, Mapping[str, str | int]]
-
-
-def digest(value: object) -> str:
-    """Hexadecimal digest (16 digits) of anything that JSON can hold."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
+    if not target.is_dir():
+        with written_folder(target) as temporary:
+            _write_subject(temporary, reader, preprocessing, subject)
+    return open_subject(target)
 
 
 @contextmanager
 def written_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its name if the block ends well.
+    """Yield a temporary folder beside ``folder`` that takes its name if the block ends well.
 
     If another process was quicker, its folder stays and this one is dropped.
     """
@@ -138,25 +104,19 @@ def written_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-@cache
-def _sources(module: str) -> str:
-    here = Path(__file__).parent
-    shared = (path for pattern in SHARED_SOURCES for path in sorted(here.glob(pattern)))
-    return digest([inspect.getsource(sys.modules[module]), *(path.read_text() for path in shared)])
-
-
 def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
-    modules = {type(step).__module__ for how in preprocessing.values() for step in steps_of(how)}
-    modules.add(type(reader).__module__)
+    """Return the digest of everything that makes the stored form of a subject."""
+    steps = {name: steps_of(entry) for name, entry in preprocessing.items()}
+    modules = {type(step).__module__ for chain in steps.values() for step in chain}
     options = {f.name: repr(getattr(reader, f.name)) for f in fields(reader) if f.name != "root"}
     return digest(
         {
             "reader": [type(reader).__qualname__, options],
             "steps": {
-                name: repr(how) if isinstance(how, Derived) else [repr(step) for step in how]
-                for name, how in preprocessing.items()
+                name: repr(entry) if isinstance(entry, Derived) else [repr(step) for step in entry]
+                for name, entry in preprocessing.items()
             },
-            "sources": [_sources(module) for module in sorted(modules)],
+            "code": code_digest({type(reader).__module__, __name__, *modules}, NOT_READING),
             "files": [
                 [_name(reader, path), path.stat().st_size, path.stat().st_mtime_ns]
                 for path in reader.files(subject)
@@ -167,251 +127,114 @@ def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
 
 
 def _name(reader: Reader, path: Path) -> str:
-    """Path of a raw file in the dataset: a name may be there in several folders."""
+    """Return the path of a raw file in the dataset: several folders may hold the same name."""
     root = getattr(reader, "root", None)
     if isinstance(root, Path) and path.is_relative_to(root):
         return path.relative_to(root).as_posix()
     return path.name
 
 
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Digest of a file, computed once for as long as it does not change: subjects share files."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def store_subject(
-    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
-) -> StoredSubject:
-    """Read a subject, or find it in the cache.
-
-    Args:
-        folder: The dataset's folder in the cache.
-        reader: Of the raw files.
-        preprocessing: Of signals, by name.
-        subject: One of ``reader.subjects``.
-
-    Raises:
-        DatasetNotFoundError: The subject's files are not there.
-        DatasetCorruptedError: They are not what the publisher ships.
-    """
-    target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
-    if not target.is_dir():
-        with written_folder(target) as temporary:
-            _write_subject(temporary, reader, preprocessing, subject)
-    return _open_subject(target)
-
-
 def _write_subject(
     folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
 ) -> None:
-    content = hashlib.sha256()
-    recordings: list[dict[str, Any]] = []
-    faults = []
-    channels: dict[str, list[tuple[str, ...]]] = {}
+    """Read a subject and write its samples and what describes them.
+
+    Raises:
+        DatasetNotFoundError: The subject's files are missing.
+        DatasetCorruptedError: They are not what the publisher ships.
+    """
+    writer = _Writer(folder)
+    faults: list[dict[str, Any]] = []
     try:
-        for found in reader.read(subject):
-            if isinstance(found, Fault):
-                faults.append(asdict(found))
-                continue
-            signals = {}
-            for name, signal in preprocess(found.signals, preprocessing).items():
-                if not np.isfinite(signal.samples).all():
-                    raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
-                samples = np.ascontiguousarray(signal.samples)
-                np.save(folder / f"{len(recordings)}.{name}.npy", samples)
-                content.update(samples.data)
-                # Recordings of a signal share their channels, of which there may be thousands.
-                known = channels.setdefault(name, [])
-                if signal.channels not in known:
-                    known.append(signal.channels)
-                signals[name] = {
-                    "n_times": samples.shape[1],
-                    "sfreq": signal.sfreq,
-                    "channels": known.index(signal.channels),
-                    "unit": signal.unit,
-                }
-            # A step that changes the rate may shorten its signal by a part of a sample.
-            shortest = min(kept["n_times"] / kept["sfreq"] for kept in signals.values())
-            recordings.append(
-                {
-                    "subject": found.subject,
-                    "session": found.session,
-                    "signals": signals,
-                    "segments": [
-                        asdict(replace(segment, stop=min(segment.stop, shortest)))
-                        for segment in found.segments
-                        if segment.start < shortest
-                    ],
-                    "offset": found.offset,
-                }
-            )
+        for item in reader.read(subject):
+            if isinstance(item, Fault):
+                faults.append(asdict(item))
+            else:
+                writer.write(item, preprocess(item.signals, preprocessing))
     except AffectbenchError:
         raise
     except (ValueError, KeyError, EOFError, OSError) as error:
         raise DatasetCorruptedError(f"{subject}: {error}") from error
-    if not recordings:
+    files = {_name(reader, path): path for path in reader.files(subject)}
+    if not writer.recordings:
         reasons = "; ".join(sorted({fault["reason"] for fault in faults}))
-        names = [_name(reader, path) for path in reader.files(subject)]
-        where = f" in {' and '.join(names)}" if 0 < len(names) <= NAMED_FILES else ""
+        where = f" in {' and '.join(files)}" if 0 < len(files) <= NAMED_FILES else ""
         raise DatasetCorruptedError(
             f"{subject}: expected at least one recording{where}, found none"
             + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
         )
-    content.update(json.dumps([recordings, channels], sort_keys=True).encode())
-    stats = {path: path.stat() for path in reader.files(subject)}
     meta = {
         "subject": subject,
-        "recordings": recordings,
-        "channels": channels,
+        "recordings": writer.recordings,
+        "channels": writer.channels,
         "faults": faults,
-        "content": content.hexdigest()[:16],
+        "content": writer.content(),
         "files": {
-            _name(reader, path): {
-                "bytes": stat.st_size,
-                "sha256": _sha256(path, stat.st_size, stat.st_mtime_ns),
-            }
-            for path, stat in stats.items()
+            name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+            for name, path in files.items()
         },
     }
-    (folder / "meta.json").write_text(json.dumps(meta))
+    meta_file(folder).write_text(json.dumps(meta))
 
 
-def _open_subject(folder: Path) -> StoredSubject:
-    meta: dict[str, Any] = json.loads((folder / "meta.json").read_text())
-    channels = {name: [tuple(own) for own in known] for name, known in meta["channels"].items()}
-    recordings = tuple(
-        StoredRecording(
-            subject=stored["subject"],
-            session=stored["session"],
-            signals={
-                name: StoredSignal(
-                    signal["n_times"],
-                    signal["sfreq"],
-                    channels[name][signal["channels"]],
-                    signal["unit"],
-                )
-                for name, signal in stored["signals"].items()
-            },
-            segments=tuple(Segment(**segment) for segment in stored["segments"]),
-            offset=stored["offset"],
-        )
-        for stored in meta["recordings"]
-    )
-    faults = tuple(Fault(**fault) for fault in meta["faults"])
-    return StoredSubject(
-        meta["subject"], folder, recordings, faults, meta["content"], meta["files"]
-    )
+@dataclass
+class _Writer:
+    """Writes the recordings of a subject one after another.
 
-
-@dataclass(eq=False)
-class Archive:
-    """All recordings of a dataset, each signal as one memory-mapped array.
-
-    Args:
-        folder: The dataset's folder in the cache.
-        subjects: In the dataset's order.
+    Attributes:
+        folder: Folder of the samples.
+        recordings: Descriptions of the recordings as JSON holds them.
+        channels: Channel names of each signal. Its recordings share them, as there may be
+            thousands: each recording holds a position in this list.
     """
 
     folder: Path
-    subjects: tuple[StoredSubject, ...]
-    _mapped: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    recordings: list[dict[str, Any]] = field(default_factory=list)
+    channels: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    _samples: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    @cached_property
-    def key(self) -> str:
-        """Digest of what all subjects hold."""
-        return digest([subject.content for subject in self.subjects])
-
-    @cached_property
-    def recordings(self) -> tuple[StoredRecording, ...]:
-        """Of all subjects, in their order."""
-        return tuple(found for subject in self.subjects for found in subject.recordings)
-
-    @cached_property
-    def segments(self) -> tuple[tuple[int, Segment], ...]:
-        """Of all recordings, in their order, each with the position of its recording."""
-        return tuple((row, s) for row, found in enumerate(self.recordings) for s in found.segments)
-
-    @cached_property
-    def trial_keys(self) -> npt.NDArray[np.str_]:
-        """What the trial of each segment is called across subjects, shape (segments,)."""
-        return np.array([self.recordings[row].trial_key(s) for row, s in self.segments])
-
-    def offsets(self, signal: str) -> npt.NDArray[np.int64]:
-        """First sample of each recording in the array of a signal, shape (recordings,).
+    def write(self, recording: Recording, signals: dict[str, Signal]) -> None:
+        """Write a recording whose signals have been through their steps.
 
         Raises:
-            DatasetCorruptedError: A recording without the signal.
+            ValueError: Samples that are not finite.
         """
-        for recording in self.recordings:
-            if signal not in recording.signals:
-                raise DatasetCorruptedError(
-                    f"{recording.subject}, session {recording.session}: expected a signal "
-                    f"{signal!r}, found {', '.join(recording.signals)}. Leave the subject or the "
-                    "signal out."
-                )
-        lengths = [recording.signals[signal].n_times for recording in self.recordings]
-        return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        described = {name: self._write_signal(name, signal) for name, signal in signals.items()}
+        # A step that changes the rate may shorten its signal by a part of a sample.
+        shortest = min(signal.duration for signal in signals.values())
+        self.recordings.append(
+            {
+                "subject": recording.subject,
+                "session": recording.session,
+                "signals": described,
+                "segments": [
+                    asdict(replace(segment, stop=min(segment.stop, shortest)))
+                    for segment in recording.segments
+                    if segment.start < shortest
+                ],
+                "offset": recording.offset,
+            }
+        )
 
-    def join(self, signal: str) -> None:
-        """Write the array of a signal, unless it is there."""
-        target = self._array(signal)
-        if target.is_file():
-            return
-        offsets = self.offsets(signal)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        first = self.recordings[0].signals[signal]
-        n_channels = len(first.channels)
-        n_times = sum(recording.signals[signal].n_times for recording in self.recordings)
-        temporary = target.with_name(f".{target.name}-{os.getpid()}")
-        try:
-            joined = np.lib.format.open_memmap(
-                temporary,
-                mode="w+",
-                dtype=np.float32,
-                shape=(n_channels, n_times),
-                fortran_order=first.sfreq < SPARSE,
-            )
-            for offset, path in zip(offsets, self._paths(signal), strict=True):
-                samples = np.load(path)
-                joined[:, offset : offset + samples.shape[1]] = samples
-            joined.flush()
-            del joined
-            temporary.rename(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    def content(self) -> str:
+        """Return the digest of all samples and descriptions."""
+        described = json.dumps([self.recordings, self.channels], sort_keys=True).encode()
+        content = self._samples.copy()
+        content.update(described)
+        return content.hexdigest()[:16]
 
-    def samples(self, signal: str) -> npt.NDArray[np.float32]:
-        """Memory-mapped samples of all recordings, float32 of shape (C, T of all)."""
-        if signal not in self._mapped:
-            self._mapped[signal] = np.load(self._array(signal), mmap_mode="c")
-        return self._mapped[signal]
-
-    def _array(self, signal: str) -> Path:
-        return self.folder / f"all-{self.key}" / f"{signal}.npy"
-
-    def _paths(self, signal: str) -> Iterator[Path]:
-        for subject in self.subjects:
-            for number in range(len(subject.recordings)):
-                yield subject.folder / f"{number}.{signal}.npy"
-
-
-def as_recording(subject: StoredSubject, number: int) -> Recording:
-    """A stored recording by its number, with its samples, memory-mapped."""
-    stored = subject.recordings[number]
-    return Recording(
-        stored.subject,
-        stored.session,
-        {
-            name: Signal(
-                np.load(subject.folder / f"{number}.{name}.npy", mmap_mode="r"),
-                signal.sfreq,
-                signal.channels,
-                signal.unit,
-            )
-            for name, signal in stored.signals.items()
-        },
-        stored.segments,
-        stored.offset,
-    )
+    def _write_signal(self, name: str, signal: Signal) -> dict[str, Any]:
+        if not np.isfinite(signal.samples).all():
+            raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
+        samples = np.ascontiguousarray(signal.samples)
+        np.save(samples_file(self.folder, len(self.recordings), name), samples)
+        self._samples.update(samples.data)
+        variants = self.channels.setdefault(name, [])
+        if signal.channels not in variants:
+            variants.append(signal.channels)
+        return {
+            "n_times": samples.shape[1],
+            "sfreq": signal.sfreq,
+            "channels": variants.index(signal.channels),
+            "unit": signal.unit,
+        }

@@ -1,26 +1,29 @@
-"""The catalogue of datasets, in the order of lists."""
+"""The catalogue of datasets, in the order of lists; importable without torch."""
 
-from datamodules.amigos import AMIGOSDataModule
-from datamodules.datamodule import EmotionDataModule
-from datamodules.deap import DEAPDataModule
-from datamodules.empatica_e4 import EmpaticaE4DataModule
-from datamodules.mahnob_hci import MAHNOBHCIDataModule
-from datamodules.noise import NoiseDataModule
-from datamodules.pmemo import PMEmoDataModule
-from datamodules.seed_v import SEEDVDataModule
-from datamodules.stress_predict import StressPredictDataModule
-from datamodules.synthetic import SyntheticDataModule
-from datamodules.wesad import WESADDataModule
+from datamodules.amigos import AMIGOS
+from datamodules.dataset import Dataset
+from datamodules.deap import DEAP
+from datamodules.empatica_e4 import EMPATICA_E4
+from datamodules.mahnob_hci import MAHNOB_HCI
+from datamodules.noise import NOISE
+from datamodules.pmemo import PMEMO
+from datamodules.seed_v import SEED_V
+from datamodules.stress_predict import STRESS_PREDICT
+from datamodules.synthetic import SYNTHETIC
+from datamodules.wesad import WESAD
 
-DATAMODULES: dict[str, type[EmotionDataModule]] = {
-    "wesad": WESADDataModule,
-    "stress_predict": StressPredictDataModule,
-    "deap": DEAPDataModule,
-    "amigos": AMIGOSDataModule,
-    "mahnob_hci": MAHNOBHCIDataModule,
-    "pmemo": PMEmoDataModule,
-    "seed_v": SEEDVDataModule,
-    "empatica_e4": EmpaticaE4DataModule,
-    "synthetic": SyntheticDataModule,
-    "noise": NoiseDataModule,
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        WESAD,
+        STRESS_PREDICT,
+        DEAP,
+        AMIGOS,
+        MAHNOB_HCI,
+        PMEMO,
+        SEED_V,
+        EMPATICA_E4,
+        SYNTHETIC,
+        NOISE,
+    )
 }

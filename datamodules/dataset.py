@@ -1,164 +1,217 @@
-"""What a dataset is and offers, known before any file is read."""
+"""Dataset: everything that can be said of a dataset before one of its files is opened."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import lightning as L
-
-from datamodules.batch import LENGTH, SignalSpec
-from datamodules.cache import Derived, Preprocessing, Reader
+from datamodules.cache import Reader
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
+from datamodules.inputs import LENGTH, SignalSpec
+from datamodules.protocol import Protocol
+from datamodules.signals.preprocessing import Derived, Preprocessing
 from datamodules.signals.recording import STATIC_RATE
-from datamodules.splits import SUBJECT_SPLITS, SplitName
-from datamodules.tasks import LabelRule, RatingTask, Task
-from datamodules.windows import Padding, n_samples
+from datamodules.splits import SPLITS, SUBJECT_SPLITS
+from datamodules.tasks import RatingTask, Task
+from datamodules.windows import n_samples
 
 
-class DatasetDeclaration(L.LightningDataModule):
-    """What a dataset declares, and what can be asked of it for that: shapes, names, limits."""
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset, known without opening its files.
 
-    title: ClassVar[str]
-    """The dataset as its authors spell it."""
-    reader: ClassVar[Callable[..., Reader]]
-    """Called with ``root`` (unless it is None) and the options."""
-    tasks: ClassVar[Mapping[str, Task]]
-    """The first is the default."""
-    published_tasks: ClassVar[Mapping[str, Task]] = {}
-    """Tasks of published protocols, there for those who name them: ``all`` leaves them out."""
-    signals: ClassVar[Mapping[str, tuple[int, float]]]
-    """Number of channels and rate in Hz of every signal, after its steps, derived ones last."""
-    optional: ClassVar[Mapping[str, str]] = {}
-    """Signals that are there only if an option of the reader says so, and the option's name."""
-    unit: ClassVar[float | None]
-    """Length of a score unit in seconds; None: the trial."""
-    trial_seconds: ClassVar[tuple[float, float] | None] = None
-    """Shortest and longest trial in seconds, where the unit is the trial: windows are never longer
-    than the shortest, so that every model is scored on every trial."""
-    preprocessing: ClassVar[Preprocessing] = {}
-    """Steps by signal, done once to each whole recording."""
-    splits: ClassVar[tuple[SplitName, ...]] = SUBJECT_SPLITS
-    """Names of the splits that it has; the first is the default."""
-    trial_blocks: ClassVar[int | None] = None
-    """Blocks that the trials of a session make, each with every class; ``trial_k_fold`` takes them
-    for its folds."""
-    access: ClassVar[str]
-    """Where the data are to be had, and on which terms."""
-    layout: ClassVar[str]
-    """Folder tree under ``root``, as text for messages."""
-    has_files: ClassVar[bool] = True
-    """False for a dataset that is made up when it is read."""
+    Args:
+        name: Catalogue key, and value on the command line.
+        title: Name as the dataset's authors spell it.
+        reader: Class of the reader, called with ``root`` (unless there are no files) and options.
+        tasks: Tasks by name; the first is the default.
+        signals: Number of channels and rate in Hz of every signal after its steps, derived ones
+            last.
+        access: Where the data can be had, and on which terms.
+        layout: Folder tree under ``root``, for messages.
+        unit: Length of a score unit in seconds; None: the trial.
+        trial_seconds: Shortest and longest trial in seconds, where the unit is the trial: windows
+            are never longer than the shortest, so that every model is scored on every trial.
+        published_tasks: Tasks of published protocols, run only if they are named.
+        optional: Signals that are read only with an option of the reader, and the option's name.
+        preprocessing: Steps by signal, done once to each whole recording.
+        splits: Names of the splits that it has; the first is the default.
+        trial_blocks: Number of blocks that the trials of a session make, each with every class;
+            ``trial_k_fold`` takes them for its folds.
+        has_files: False for a dataset that is made up when it is read.
+        writer: Module whose ``write`` makes up recordings in the publisher's files; empty: none.
 
-    @classmethod
-    def key(cls) -> str:
-        """Catalogue key: the name of the file that defines the dataset."""
-        return cls.__module__.rpartition(".")[2]
+    Raises:
+        ValueError: Values that contradict each other.
+    """
 
-    @classmethod
-    def every_task(cls) -> dict[str, Task]:
-        """All tasks by name, those of published protocols last."""
-        return {**cls.tasks, **cls.published_tasks}
+    name: str
+    title: str
+    reader: Callable[..., Reader]
+    tasks: Mapping[str, Task]
+    signals: Mapping[str, tuple[int, float]]
+    access: str
+    layout: str
+    unit: float | None = None
+    trial_seconds: tuple[float, float] | None = None
+    published_tasks: Mapping[str, Task] = field(default_factory=dict)
+    optional: Mapping[str, str] = field(default_factory=dict)
+    preprocessing: Preprocessing = field(default_factory=dict)
+    splits: tuple[str, ...] = SUBJECT_SPLITS
+    trial_blocks: int | None = None
+    has_files: bool = True
+    writer: str = ""
 
-    @classmethod
-    def make_reader(cls, root: Path | None, **options: Any) -> Reader:
-        """The reader of a folder.
+    def __post_init__(self) -> None:
+        if (self.unit is None) == (self.trial_seconds is None):
+            raise ValueError(f"{self.title}: expected either unit or trial_seconds")
+        if unknown := set(self.splits) - set(SPLITS):
+            raise ValueError(f"{self.title}: expected known splits, found {sorted(unknown)}")
+        for name, task in self.every_task().items():
+            if task.name != name:
+                raise ValueError(f"{self.title}: expected task {name}, found {task.name}")
+
+    @property
+    def unit_name(self) -> str:
+        """Name of a score unit, as ``"60 s block"`` or ``"trial"``."""
+        return "trial" if self.unit is None else f"{self.unit:g} s block"
+
+    def every_task(self) -> dict[str, Task]:
+        """Return all tasks by name, those of published protocols last."""
+        return {**self.tasks, **self.published_tasks}
+
+    def task(self, name: str | None = None) -> Task:
+        """Return a task by name, or the first; raises IncompatibleRunError for an unknown name."""
+        name = name or next(iter(self.tasks))
+        if name not in self.every_task():
+            raise IncompatibleRunError(
+                f"{self.title}: expected a task among {list(self.every_task())}, found {name!r}"
+            )
+        return self.every_task()[name]
+
+    def make_reader(self, root: Path | str | None, **options: Any) -> Reader:
+        """Return the reader of a folder.
 
         Raises:
             DatasetNotFoundError: No such folder.
             IncompatibleRunError: An option that the reader has not.
         """
-        if cls.has_files and (root is None or not root.is_dir()):
+        if self.has_files and (root is None or not Path(root).is_dir()):
             raise DatasetNotFoundError(
-                f"no {cls.title} at {str(root)!r}: expected a folder with {cls.layout}. "
-                f"{cls.access}"
+                f"no {self.title} at {str(root)!r}: expected a folder with {self.layout}. "
+                f"{self.access}"
             )
         try:
-            return cls.reader(root, **options) if cls.has_files else cls.reader(**options)
+            if self.has_files and root is not None:
+                return self.reader(Path(root), **options)
+            return self.reader(**options)
         except TypeError as error:
-            raise IncompatibleRunError(f"{cls.title}: {error}") from error
+            raise IncompatibleRunError(f"{self.title}: {error}") from error
 
-    @classmethod
-    def check_signals(cls, names: Sequence[str]) -> tuple[str, ...]:
-        """The named signals; raises IncompatibleRunError for one that the dataset has not."""
+    def make_writer(self) -> Callable[..., None] | None:
+        """Return the function that makes up recordings in the publisher's files; None: none."""
+        if not self.writer:
+            return None
+        write: Callable[..., None] = import_module(self.writer).write
+        return write
+
+    def check_signals(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the named signals; raises IncompatibleRunError for one that it has not."""
         for name in names:
-            if name not in cls.signals:
+            if name not in self.signals:
                 raise IncompatibleRunError(
-                    f"{cls.title} has no signal {name!r}: expected some of {list(cls.signals)}"
+                    f"{self.title} has no signal {name!r}: expected some of {list(self.signals)}"
                 )
         return tuple(names)
 
-    @classmethod
-    def check_subjects(cls, reader: Reader, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The named subjects in the dataset's order, or all; raises DatasetNotFoundError."""
+    def choose_signals(
+        self, names: Sequence[str] | None, options: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """Return the named signals, or all that a reader with these options gives.
+
+        Raises:
+            IncompatibleRunError: A signal that it has not, or not with these options.
+        """
+        available = self.available(options)
+        chosen = self.check_signals(available if names is None else names)
+        for name in chosen:
+            if name not in available:
+                raise IncompatibleRunError(
+                    f"{self.title}: signal {name!r} is read only with the option "
+                    f"{self.optional[name]}"
+                )
+        return chosen
+
+    def check_subjects(self, reader: Reader, names: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the named subjects in the dataset's order, or all.
+
+        Raises:
+            DatasetNotFoundError: A subject that it has not.
+        """
         for name in names or ():
             if name not in reader.subjects:
                 raise DatasetNotFoundError(
-                    f"{cls.title} has no subject {name!r}: expected some of "
+                    f"{self.title} has no subject {name!r}: expected some of "
                     f"{', '.join(reader.subjects)}"
                 )
         return tuple(s for s in reader.subjects if names is None or s in names)
 
-    @classmethod
-    def available(cls, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """Signals that a reader with these options gives, derived ones included."""
+    def available(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the signals that a reader with these options gives, derived ones included."""
         return tuple(
-            s for s in cls.signals if s not in cls.optional or options.get(cls.optional[s])
+            s for s in self.signals if s not in self.optional or options.get(self.optional[s])
         )
 
-    @classmethod
-    def recorded(cls, signals: Sequence[str]) -> tuple[str, ...]:
-        """Those of some signals that were measured and are not derived from others."""
-        return tuple(s for s in signals if not isinstance(cls.preprocessing.get(s), Derived))
+    def recorded(self, signals: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some signals that were measured and are not derived from others."""
+        return tuple(s for s in signals if not isinstance(self.preprocessing.get(s), Derived))
 
-    @classmethod
-    def check_split(cls, split: SplitName) -> None:
-        """Raise IncompatibleRunError for a split that the dataset does not have."""
-        if split not in cls.splits:
+    def check_split(self, split: str) -> None:
+        """Raise IncompatibleRunError for a split that it has not."""
+        if split not in self.splits:
             raise IncompatibleRunError(
-                f"{cls.title} has no split {split}: expected one of {', '.join(cls.splits)}"
+                f"{self.title} has no split {split}: expected one of {', '.join(self.splits)}"
             )
 
-    @classmethod
-    def check_rule(cls, task: str, rule: LabelRule) -> LabelRule:
-        """The rule; raises IncompatibleRunError where a task has no ratings for it."""
-        if rule != "midpoint" and not isinstance(cls.every_task()[task], RatingTask):
+    def check_protocol(self, task: str, protocol: Protocol) -> None:
+        """Refuse a protocol that does not fit.
+
+        Raises:
+            IncompatibleRunError: A split that it has not, a rule for a task without ratings, or
+                padding where trials are not the score unit.
+        """
+        self.check_split(protocol.split)
+        if protocol.rule != "midpoint" and not isinstance(self.task(task), RatingTask):
             raise IncompatibleRunError(
-                f"{cls.title}, {task}: expected ratings for the label rule {rule}, found conditions"
+                f"{self.title}, {task}: expected ratings for the label rule {protocol.rule}, "
+                "found conditions"
             )
-        return rule
-
-    @classmethod
-    def check_padding(cls, padding: Padding | None) -> Padding | None:
-        """The padding; raises IncompatibleRunError where trials are not the score unit."""
-        if padding is not None and cls.trial_seconds is None:
+        if protocol.padding is not None and self.trial_seconds is None:
             raise IncompatibleRunError(
-                f"{cls.title} is not scored by the trial, so that no trial is padded"
+                f"{self.title} is not scored by the trial, so that no trial is padded"
             )
-        return padding
 
-    @classmethod
-    def window_length(
-        cls, window: float, padding: Padding | None = None, score_windows: bool = False
-    ) -> float:
-        """Length in seconds of the windows that are cut where so many are asked for."""
-        if cls.trial_seconds is None:
-            return window if cls.unit is None or score_windows else min(window, cls.unit)
-        shortest, longest = cls.trial_seconds
-        return longest if padding else min(window, shortest)
+    def window_length(self, window: float, protocol: Protocol | None = None) -> float:
+        """Return the actual length of windows in seconds for a requested length.
 
-    @classmethod
+        The score unit, or the shortest trial, caps it; padded trials are as long as the longest.
+        """
+        protocol = protocol or Protocol()
+        if self.trial_seconds is None:
+            capped = self.unit is not None and not protocol.score_windows
+            return min(window, self.unit) if capped and self.unit is not None else window
+        shortest, longest = self.trial_seconds
+        return longest if protocol.padding else min(window, shortest)
+
     def window_inputs(
-        cls,
-        signals: Sequence[str],
-        window: float,
-        padding: Padding | None = None,
-        mask: bool = False,
-        score_windows: bool = False,
+        self, signals: Sequence[str], window: float, protocol: Protocol | None = None
     ) -> dict[str, SignalSpec]:
-        """Shape of the signals in a window where so many seconds are asked for."""
-        length = cls.window_length(window, padding, score_windows)
-        inputs = {
-            name: SignalSpec(channels, n_samples(length, sfreq), sfreq)
-            for name, (channels, sfreq) in ((name, cls.signals[name]) for name in signals)
-        }
-        return {**inputs, LENGTH: SignalSpec(1, 1, STATIC_RATE)} if mask else inputs
+        """Return the shape of the signals in a window of a requested length in seconds."""
+        length = self.window_length(window, protocol)
+        inputs = {}
+        for name in signals:
+            channels, sfreq = self.signals[name]
+            inputs[name] = SignalSpec(channels, n_samples(length, sfreq), sfreq)
+        mask = {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
+        return {**inputs, **mask} if protocol and protocol.mask else inputs

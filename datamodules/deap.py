@@ -1,15 +1,44 @@
-"""DEAP: EEG and peripheral signals of 32 people who watch music videos (Koelstra et al. 2012)."""
+"""DEAP: EEG and peripheral signals of 32 people who watch music videos (Koelstra et al. 2012).
+
+Published by Queen Mary University of London, the Universities of Twente and Geneva and EPFL;
+to be had after signing a licence agreement, for academic, non-commercial use. Not to be passed
+on.
+
+* 32 subjects x 40 one-minute music videos, one session; everybody saw the same 40, each in an
+  order of their own, but trials are stored and numbered by video. 3 s of rest before each.
+* All at 128 Hz, as preprocessed by the publisher: eeg (32 channels of 10-20, common average, 4
+  to 45 Hz, ocular artefacts removed), eog (2) and emg (2: zygomaticus, trapezius), microvolts;
+  eda, converted here from Ohm to microsiemens; resp (belt) and bvp (thumb), arbitrary unit;
+  temp (little finger), degrees Celsius.
+* Ratings of valence, arousal, dominance and liking from 1 to 9, not rounded. About 57 % of
+  trials are above 5 in valence, 59 % in arousal.
+* Known faults: resistances of many trials have lost an unknown offset and are partly negative,
+  with spikes a hundred times as high (one source). Such samples are converted as
+  ``signals.resistance`` says, and a fault is put on record, but the trial is kept. Subjects 1
+  to 22 were recorded in Twente, the others in Geneva, with different amplifiers for eda.
+
+::
+
+    data_preprocessed_python/s01.dat ... s32.dat   all that is read here, or
+    data_preprocessed_matlab/s01.mat ... s32.mat   the same for Matlab
+    data_original/  face_video/  metadata_csv/     unprocessed signals, videos, questionnaires
+
+References:
+    Koelstra, Muehl, Soleymani, Lee, Yazdani, Ebrahimi, Pun, Nijholt, Patras: DEAP: a database
+    for emotion analysis using physiological signals. IEEE Transactions on Affective Computing
+    3(1), 2012, doi 10.1109/T-AFFC.2011.15.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
@@ -17,8 +46,8 @@ from datamodules.formats.pickles import load_arrays
 from datamodules.formats.trials import Channels, TrialTable
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
-from datamodules.splits import SUBJECT_SPLITS, SplitName
-from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask, Task
+from datamodules.splits import SUBJECT_SPLITS
+from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask
 
 SUBJECTS = tuple(f"s{number:02d}" for number in range(1, 33))
 Container = Literal["python", "matlab"]
@@ -70,9 +99,9 @@ class DEAPReader:
 
     Args:
         root: Folder with ``data_preprocessed_python`` in it, or that folder itself.
-        container: Which of the two folders is read: ``"python"`` or ``"matlab"``.
+        container: Folder that is read: ``"python"`` or ``"matlab"``.
         subtract_baseline: Take each channel's mean over the 3 s before the video away.
-        n_videos: Rows of each file; 40 but in made-up files that are to be small.
+        n_videos: Number of rows of each file; 40 except in small made-up files.
         keep_baseline: Cut windows from the 3 s before the video too, with the video's label, as a
             published study does.
 
@@ -99,7 +128,7 @@ class DEAPReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The subject's file.
+        """Return the subject's file.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file.
@@ -110,19 +139,19 @@ class DEAPReader:
             )
         path = self._path(subject)
         if not path.is_file():
-            found = sum(self._path(other).is_file() for other in SUBJECTS)
+            n_files = sum(self._path(other).is_file() for other in SUBJECTS)
             other = next(name for name in FILES if name != self.container)
             folder, ending = FILES[self.container]
             raise DatasetNotFoundError(
                 f"no {folder}/{subject}{ending} in {str(self.root)!r}: expected it beside those "
-                f"of the other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the "
-                f"whole archive, set container={other!r} if you have that one, or leave the "
+                f"of the other subjects, of whom {n_files} of {len(SUBJECTS)} are there. Unpack "
+                f"the whole archive, set container={other!r} if you have that one, or leave the "
                 "subject out."
             )
         return (path,)
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """The videos in order of their number; a file is 103 MB and takes a second.
+        """Yield the videos in order of their number; a file is 103 MB and takes a second.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file.
@@ -149,16 +178,17 @@ class DEAPReader:
         nested = self.root / folder / name
         return nested if nested.is_file() else self.root / name
 
-    def _content(self, path: Path) -> Any:
+    def _content(self, path: Path) -> object:
         if self.container == "matlab":
             return load_matlab(path, ("data", "labels"))
         return load_arrays(path)
 
 
-def _array(path: Path, content: Any, key: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def _array(path: Path, content: object, key: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array of a subject's file."""
     if not isinstance(content, dict) or key not in content:
-        found = sorted(map(str, content)) if isinstance(content, dict) else describe(content)
-        raise DatasetCorruptedError(f"{path}: expected a key {key!r}, found {found}")
+        keys = sorted(map(str, content)) if isinstance(content, dict) else describe(content)
+        raise DatasetCorruptedError(f"{path}: expected a key {key!r}, found {keys}")
     values = content[key]
     if not is_numbers(values, shape):
         raise DatasetCorruptedError(
@@ -167,64 +197,36 @@ def _array(path: Path, content: Any, key: str, shape: tuple[int, ...]) -> npt.ND
     return np.asarray(values)
 
 
-class DEAPDataModule(EmotionDataModule):
-    """DEAP: music videos, EEG, peripheral physiology and ratings.
-
-    Published by Queen Mary University of London, the Universities of Twente and Geneva and EPFL;
-    to be had after signing a licence agreement, for academic, non-commercial use. Not to be passed
-    on.
-
-    * 32 subjects x 40 one-minute music videos, one session; everybody saw the same 40, each in an
-      order of their own, but trials are stored and numbered by video. 3 s of rest before each.
-    * All at 128 Hz, as preprocessed by the publisher: eeg (32 channels of 10-20, common average, 4
-      to 45 Hz, ocular artefacts removed), eog (2) and emg (2: zygomaticus, trapezius), microvolts;
-      eda, converted here from Ohm to microsiemens; resp (belt) and bvp (thumb), arbitrary unit;
-      temp (little finger), degrees Celsius.
-    * Ratings of valence, arousal, dominance and liking from 1 to 9, not rounded. About 57 % of
-      trials are above 5 in valence, 59 % in arousal.
-    * Known faults: resistances of many trials have lost an unknown offset and are partly negative,
-      with spikes a hundred times as high (one source). Such samples are converted as
-      ``signals.resistance`` says, and a fault is put on record, but the trial is kept. Subjects 1
-      to 22 were recorded in Twente, the others in Geneva, with different amplifiers for eda.
-
-    ::
-
-        data_preprocessed_python/s01.dat ... s32.dat   all that is read here, or
-        data_preprocessed_matlab/s01.mat ... s32.mat   the same for Matlab
-        data_original/  face_video/  metadata_csv/     unprocessed signals, videos, questionnaires
-
-    References:
-        Koelstra, Muehl, Soleymani, Lee, Yazdani, Ebrahimi, Pun, Nijholt, Patras: DEAP: a database
-        for emotion analysis using physiological signals. IEEE Transactions on Affective Computing
-        3(1), 2012, doi 10.1109/T-AFFC.2011.15.
-    """
-
-    title = "DEAP"
-    reader = DEAPReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+DEAP = Dataset(
+    name="deap",
+    title="DEAP",
+    reader=DEAPReader,
+    tasks={
         name: RatingTask(name, MIDPOINT, source="Koelstra et al. 2012: low or high, threshold 5")
         for name in ("valence", "arousal")
-    }
-    published_tasks: ClassVar[Mapping[str, Task]] = {
+    },
+    published_tasks={
         **{
             f"{name}_9": RoundedTask(f"{name}_9", name, (1, 9), source="a study with MLSTM-FCN")
             for name in ("valence", "arousal")
         },
         "quadrant": QuadrantTask("quadrant", 5, source="a study with MLSTM-FCN"),
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+    },
+    signals=derived_shapes(
         {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
-    )
-    unit = None
-    trial_seconds = (VIDEO, VIDEO)
-    preprocessing = EDA_PARTS
-    splits: ClassVar[tuple[SplitName, ...]] = (
+    ),
+    unit=None,
+    trial_seconds=(VIDEO, VIDEO),
+    preprocessing=EDA_PARTS,
+    splits=(
         *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
         "trial_k_fold",
-    )
-    access = (
+    ),
+    access=(
         "Ask for it at www.eecs.qmul.ac.uk/mmv/datasets/deap and sign the licence agreement. To "
         "try things out: affectbench data synthesize deap."
-    )
-    layout = "data_preprocessed_python/s01.dat ... s32.dat"
+    ),
+    layout="data_preprocessed_python/s01.dat ... s32.dat",
+    writer="datamodules.synthesis.deap",
+)

@@ -1,23 +1,52 @@
-"""Your own Empatica E4 sessions: a folder a subject and one table of labels."""
+"""Your own Empatica E4 sessions: a folder a subject and one table of labels.
 
+The sessions are as the Empatica E4 exports them.
+
+* bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
+  (3 channels, 32 Hz, g).
+* ``labels.csv``: columns subject, start, stop (UTC seconds) and condition (baseline, stress or
+  amusement); what no row covers is not used.
+
+::
+
+    labels.csv
+    <subject>/{ACC,BVP,EDA,TEMP}.csv, tags.csv
+"""
+
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
+from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording, Segment
 from datamodules.tasks import ConditionTask
 
 LABEL_FILE = "labels.csv"
-LABEL_COLUMNS = ("subject", "start", "stop", "condition")
+LABEL_COLUMNS = {"subject": str, "start": np.float64, "stop": np.float64, "condition": str}
 CONDITIONS = ("baseline", "stress", "amusement")
+
+
+class _Label(NamedTuple):
+    """A row of the table; times in UTC seconds."""
+
+    subject: str
+    start: float
+    stop: float
+    condition: str
+
+    @property
+    def is_complete(self) -> bool:
+        times = (self.start, self.stop)
+        return bool(self.subject and self.condition) and not any(map(math.isnan, times))
 
 
 @dataclass(frozen=True)
@@ -33,70 +62,59 @@ class EmpaticaE4Reader:
     @property
     def subjects(self) -> tuple[str, ...]:
         """Subjects named in the table, in the order of their first row."""
-        return tuple(dict.fromkeys(self._labels["subject"]))
+        return tuple(dict.fromkeys(label.subject for label in self._labels))
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The session's files and the label table."""
+        """Return the session's files and the label table; raises DatasetNotFoundError."""
         return (*empatica.session_files(self.root / subject), self.root / LABEL_FILE)
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One recording; its segments are the subject's rows of the table."""
+        """Yield one recording, whose segments are the subject's rows of the table."""
         session = empatica.read_session(self.root / subject)
         segments: list[Segment] = []
-        rows = self._labels[self._labels["subject"] == subject].sort_values("start")
-        columns = (rows[name].tolist() for name in ("start", "stop", "condition"))
-        for first, last, condition in zip(*columns, strict=True):
-            start, stop = first - session.start, last - session.start
+        labels = [label for label in self._labels if label.subject == subject]
+        for label in sorted(labels, key=lambda label: label.start):
+            start, stop = label.start - session.start, label.stop - session.start
             if not (0 <= start < stop <= session.duration):
                 raise DatasetCorruptedError(
                     f"{self.root / LABEL_FILE}, {subject}: expected start < stop within the "
                     f"recording (UTC {session.start:.0f} to {session.start + session.duration:.0f})"
-                    f", found {first:.0f} to {last:.0f}. Times are UTC seconds."
+                    f", found {label.start:.0f} to {label.stop:.0f}. Times are UTC seconds."
                 )
-            segments.append(Segment(start, stop, len(segments) + 1, {"condition": condition}))
+            annotations = {"condition": label.condition}
+            segments.append(Segment(start, stop, len(segments) + 1, annotations))
         yield Recording(subject, "1", session.signals, tuple(segments))
 
     @cached_property
-    def _labels(self) -> pd.DataFrame:
+    def _labels(self) -> tuple[_Label, ...]:
         path = self.root / LABEL_FILE
         if not path.is_file():
             raise DatasetNotFoundError(
                 f"no {LABEL_FILE} in {str(self.root)!r}: expected a table with the columns "
                 f"{', '.join(LABEL_COLUMNS)} (UTC seconds; condition one of {CONDITIONS})"
             )
-        types = {"subject": str, "start": np.float64, "stop": np.float64, "condition": str}
         try:
-            table = pd.read_csv(path, usecols=list(LABEL_COLUMNS), dtype=types)
-        except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            columns = read_columns(path, LABEL_COLUMNS)
+        except ValueError as error:
             raise DatasetCorruptedError(
-                f"{path}: expected the columns {LABEL_COLUMNS}, found otherwise ({error})"
+                f"{path}: expected the columns {tuple(LABEL_COLUMNS)}, found otherwise ({error})"
             ) from error
-        unknown = sorted(set(table["condition"].dropna()) - set(CONDITIONS))
-        if unknown or table.isna().any(axis=None):
+        cells = (columns[name].tolist() for name in LABEL_COLUMNS)
+        labels = tuple(_Label(*row) for row in zip(*cells, strict=True))
+        unknown = sorted({label.condition for label in labels} - {*CONDITIONS, ""})
+        if unknown or not all(label.is_complete for label in labels):
             raise DatasetCorruptedError(
                 f"{path}: expected a value in every cell and conditions among {CONDITIONS}, found "
                 f"{unknown or 'empty cells'}"
             )
-        return table
+        return labels
 
 
-class EmpaticaE4DataModule(EmotionDataModule):
-    """Your own sessions, as the Empatica E4 exports them.
-
-    * bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
-      (3 channels, 32 Hz, g).
-    * ``labels.csv``: columns subject, start, stop (UTC seconds) and condition (baseline, stress or
-      amusement); what no row covers is not used.
-
-    ::
-
-        labels.csv
-        <subject>/{ACC,BVP,EDA,TEMP}.csv, tags.csv
-    """
-
-    title = "Empatica E4"
-    reader = EmpaticaE4Reader
-    tasks = {
+EMPATICA_E4 = Dataset(
+    name="empatica_e4",
+    title="Empatica E4",
+    reader=EmpaticaE4Reader,
+    tasks={
         "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
@@ -109,9 +127,11 @@ class EmpaticaE4DataModule(EmotionDataModule):
             {"baseline": 0, "stress": 1, "amusement": 2},
             source="labels.csv",
         ),
-    }
-    signals = derived_shapes(empatica.SIGNALS, EDA_PARTS)
-    preprocessing = EDA_PARTS
-    unit = 60.0
-    access = "Export the sessions from the device's web portal."
-    layout = "labels.csv and <subject>/{ACC,BVP,EDA,TEMP}.csv"
+    },
+    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
+    preprocessing=EDA_PARTS,
+    unit=60.0,
+    access="Export the sessions from the device's web portal.",
+    layout="labels.csv and <subject>/{ACC,BVP,EDA,TEMP}.csv",
+    writer="datamodules.synthesis.empatica_e4",
+)

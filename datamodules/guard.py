@@ -1,41 +1,81 @@
 """The leak guard: asserts on the actual index of a run that nothing stands on two sides.
 
-What a protocol flag names may pass under that flag, and nothing else.
+Each of its checks has a name. ``datamodules.flaws`` says which of them may fail under which
+protocol flag; without a flag all of them hold.
 """
 
 from collections.abc import Collection, Mapping
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.cache import Archive
+from datamodules.archive import Archive
 from datamodules.errors import LeakError
-from datamodules.protocol import REPORTED, Flag
-from datamodules.splits import Split
+from datamodules.fold import PARTS, Fold
+from datamodules.splits import Members
 from datamodules.windows import EPSILON, WindowIndex
 
+Check = Literal[
+    "groups",
+    "overlap",
+    "copies",
+    "choice",
+    "scaling",
+    "thresholds",
+    "padding",
+    "teacher",
+    "reading",
+]
+"""Names of the checks: subjects and trials on two sides; signal on two sides; one window on two
+sides; test windows that choose the epoch; scaling and thresholds fitted on what is not trained on;
+padding that shows the length; teachers chosen on test; test windows read while fitting."""
+
 SHOWN = 5
-"""Offenders named in a message."""
+"""Number of offenders named in a message."""
+
+
+def check_fold(fold: Fold, passed: Collection[Check] = ()) -> None:
+    """Refuse a fold with a leak.
+
+    Args:
+        fold: Fold to look at.
+        passed: Checks that may fail.
+
+    Raises:
+        LeakError: Naming the offenders.
+    """
+    parts: dict[str, WindowIndex] = {
+        part: fold.windows(part) for part in PARTS if part != "val" or fold.chosen_on != "train"
+    }
+    check_no_leak(fold.archive, fold.members, parts, passed)
+    trained = fold.segments_of("train")
+    if fold.scaling is not None and "scaling" not in passed:
+        check_fitted(fold.archive, "the scaling was", fold.scaled_on, trained)
+    if fold.fits_thresholds and "thresholds" not in passed:
+        check_fitted(fold.archive, "label thresholds were", fold.thresholds_from, trained)
+    if fold.cutting.padded and not fold.protocol.mask and "padding" not in passed:
+        check_padding(fold.grid("test"))
 
 
 def check_no_leak(
     archive: Archive,
-    split: Split,
+    members: Members,
     parts: Mapping[str, WindowIndex],
-    flags: Collection[Flag] = (),
+    passed: Collection[Check] = (),
 ) -> None:
-    """Refuse a run in which a subject, a trial or a stretch of signal is on two sides.
+    """Refuse parts that share a subject, a trial or a stretch of signal.
 
-    Who a window belongs to is taken from the recording that its samples come from, and which trial
-    from the segment that they lie in, not from the columns that say so; those are checked against
-    them. Where the split is within a subject, the subject may be on all sides, its trials not.
+    The subject of a window is that of the recording that its samples come from, and its trial that
+    of the segment that they lie in, not those of the columns; the columns are checked against them.
+    Where the split is within a subject, the subject may be on all sides, its trials not.
 
     Args:
-        archive: The recordings that the windows are cut from.
-        split: Who and what should be where.
-        parts: Windows by part, under the names of the split's own fields.
-        flags: Flaws that are asked for.
+        archive: Recordings that the windows are cut from.
+        members: Subjects and trials that each part should have.
+        parts: Windows by part.
+        passed: Checks that may fail.
 
     Raises:
         LeakError: Naming the offenders.
@@ -43,91 +83,82 @@ def check_no_leak(
     subjects = np.array([recording.subject for recording in archive.recordings])
     keys = archive.trial_keys
     for part, windows in parts.items():
-        _check_members(subjects[windows.recording], part, windows, getattr(split, part), "subjects")
+        _check_members(
+            subjects[windows.recording], part, windows, getattr(members, part), "subjects"
+        )
         _check_columns(archive, subjects, part, windows)
-        if split.trials is not None:
-            _check_members(keys[windows.segment], part, windows, split.trials[part], "trials")
+        if members.trials is not None:
+            _check_members(keys[windows.segment], part, windows, members.trials[part], "trials")
     for one, other in combinations(parts, 2):
-        if (one, other) == ("val", "test") and "select_on_test" in flags:
+        if (one, other) == ("val", "test") and "choice" in passed:
             continue
-        if "random_windows" in flags:
-            if "oversample_before_split" not in flags:
-                _check_copies(archive, (one, parts[one]), (other, parts[other]))
+        if "overlap" not in passed:
+            _check_overlap(archive, (one, parts[one]), (other, parts[other]))
+        elif "copies" not in passed:
+            _check_copies(archive, (one, parts[one]), (other, parts[other]))
+        if "groups" in passed:
             continue
-        _check_overlap(archive, (one, parts[one]), (other, parts[other]))
-        if "random_trials" in flags:
-            continue
-        for what, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
-            if split.within if what == "subject" else split.trials is None:
+        for kind, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
+            if members.within if kind == "subject" else members.trials is None:
                 continue
-            here, there = (set(names[getattr(parts[p], column)].tolist()) for p in (one, other))
-            if here & there:
-                raise LeakError(
-                    f"leak: {what}(s) {sorted(here & there)[:SHOWN]} are in both {one} and {other}."
-                )
+            ours, theirs = (set(names[getattr(parts[p], column)].tolist()) for p in (one, other))
+            if both := sorted(ours & theirs):
+                raise LeakError(f"leak: {kind}(s) {both[:SHOWN]} are in both {one} and {other}.")
 
 
 def check_fitted(
-    archive: Archive,
-    what: str,
-    used: npt.NDArray[np.int64],
-    trained: npt.NDArray[np.int64],
-    flag: Flag,
-    flags: Collection[Flag] = (),
+    archive: Archive, fitted: str, used: npt.NDArray[np.int64], trained: npt.NDArray[np.int64]
 ) -> None:
     """Refuse scaling or label thresholds that were fitted on more than what is trained on.
 
     Args:
-        archive: The recordings.
-        what: Was fitted, as in the message.
+        archive: Recordings.
+        fitted: Beginning of the message: name of what was fitted, and "was" or "were".
         used: Positions of the segments that it was fitted on.
         trained: Positions of the segments that are trained on.
-        flag: Lets it pass.
-        flags: Flaws that are asked for.
 
     Raises:
         LeakError: Naming subjects and trials.
     """
     strangers = np.setdiff1d(used, trained)
-    if not len(strangers) or flag in flags:
+    if not len(strangers):
         return
     named = [archive.segments[position] for position in strangers[:SHOWN]]
     listed = ", ".join(f"{archive.recordings[r].subject} trial {s.trial}" for r, s in named)
     raise LeakError(
-        f"leak: {what} fitted on {len(strangers)} segment(s) that are not trained on: {listed}"
+        f"leak: {fitted} fitted on {len(strangers)} segment(s) that are not trained on: {listed}"
         f"{', ...' if len(strangers) > SHOWN else ''}."
     )
 
 
-def check_padding(windows: WindowIndex, mask: bool, flags: Collection[Flag] = ()) -> None:
-    """Refuse windows with unlike amounts of padding that models are not told of.
+def check_padding(windows: WindowIndex) -> None:
+    """Refuse windows with unequal amounts of padding, for models without a mask.
 
     Raises:
-        LeakError: Saying how unlike they are.
+        LeakError: Naming the shortest and the longest trial.
     """
     shortest, longest = windows.seconds.min(), windows.seconds.max()
-    if mask or longest - shortest <= EPSILON or "pad_reveals_length" in flags:
-        return
-    raise LeakError(
-        f"leak: trials of {shortest:g} to {longest:g} s are filled up to {windows.length:g} s with "
-        "no mask, so that the amount of padding tells them apart."
-    )
+    if longest - shortest > EPSILON:
+        raise LeakError(
+            f"leak: trials of {shortest:g} to {longest:g} s are filled up to "
+            f"{windows.length:g} s with no mask, so that the amount of padding tells them apart."
+        )
 
 
-def check_read(flags: Collection[Flag] = ()) -> None:
+def check_read(passed: Collection[Check] = ()) -> None:
     """Refuse to read the test part while a model is fitted.
 
     Raises:
-        LeakError: No flag says that it may be.
+        LeakError: That check may not fail.
     """
-    if not set(REPORTED) & set(flags):
+    if "reading" not in passed:
         raise LeakError("leak: the test part is read while the model is fitted.")
 
 
 def _check_columns(
     archive: Archive, subjects: npt.NDArray[np.str_], part: str, windows: WindowIndex
 ) -> None:
-    """The columns of an index say what its samples are."""
+    """Refuse columns of an index that do not agree with its samples."""
     claimed = np.array([stored.subject for stored in archive.subjects])[windows.subject]
     actual = subjects[windows.recording]
     if (claimed != actual).any():
@@ -137,12 +168,12 @@ def _check_columns(
             f"samples are of {actual[row]} at {windows.start[row]:g} s."
         )
     spans = np.array([(row, s.start, s.stop, s.trial) for row, s in archive.segments])
-    own = spans[windows.segment]
+    lying_in = spans[windows.segment]
     outside = (
-        (own[:, 0] != windows.recording)
-        | (own[:, 3] != windows.trial)
-        | (windows.start < own[:, 1] - EPSILON)
-        | (windows.start + windows.seconds > own[:, 2] + EPSILON)
+        (lying_in[:, 0] != windows.recording)
+        | (lying_in[:, 3] != windows.trial)
+        | (windows.start < lying_in[:, 1] - EPSILON)
+        | (windows.start + windows.seconds > lying_in[:, 2] + EPSILON)
     )
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
@@ -157,13 +188,13 @@ def _check_members(
     part: str,
     windows: WindowIndex,
     allowed: tuple[str, ...] | frozenset[str],
-    what: str,
+    kind: str,
 ) -> None:
     strangers = np.flatnonzero(~np.isin(names, sorted(allowed)))
     if len(strangers):
         named = ", ".join(f"{names[row]} at {windows.start[row]:g} s" for row in strangers[:SHOWN])
         raise LeakError(
-            f"leak: {len(strangers)} window(s) in {part} are of {what} that are not in it: {named}"
+            f"leak: {len(strangers)} window(s) in {part} are of {kind} that are not in it: {named}"
             f"{', ...' if len(strangers) > SHOWN else ''}. {part} has {sorted(allowed)[:SHOWN]}"
             f"{', ...' if len(allowed) > SHOWN else ''}."
         )
@@ -172,12 +203,12 @@ def _check_members(
 def _check_copies(
     archive: Archive, one: tuple[str, WindowIndex], other: tuple[str, WindowIndex]
 ) -> None:
-    """No window is on two sides as a whole."""
-    here, there = (
+    """Refuse a window that is on two sides."""
+    ours, theirs = (
         set(zip(part.segment.tolist(), np.rint(part.start / EPSILON).tolist(), strict=True))
         for part in (one[1], other[1])
     )
-    if both := sorted(here & there):
+    if both := sorted(ours & theirs):
         row, segment = archive.segments[both[0][0]]
         raise LeakError(
             f"leak: {len(both)} window(s) are in both {one[0]} and {other[0]}, the first of "
@@ -191,25 +222,25 @@ def _check_overlap(
 ) -> None:
     sides = f"both {one[0]} and {other[0]}"
     for recording in np.intersect1d(one[1].recording, other[1].recording):
-        found = archive.recordings[recording]
-        name = f"{found.subject}, session {found.session}"
-        here = one[1].take(np.flatnonzero(one[1].recording == recording))
-        there = other[1].take(np.flatnonzero(other[1].recording == recording))
-        trials = np.intersect1d(here.trial, there.trial)
+        stored = archive.recordings[recording]
+        name = f"{stored.subject}, session {stored.session}"
+        ours = one[1].take(np.flatnonzero(one[1].recording == recording))
+        theirs = other[1].take(np.flatnonzero(other[1].recording == recording))
+        trials = np.intersect1d(ours.trial, theirs.trial)
         if len(trials):
-            first = here.start[np.isin(here.trial, trials)].min()
+            first = ours.start[np.isin(ours.trial, trials)].min()
             raise LeakError(
                 f"leak: trial(s) {trials[:SHOWN].tolist()} of {name} are in {sides}, the first at "
                 f"{first:g} s."
             )
-        order = np.argsort(there.start)
-        starts, stops = there.start[order], (there.start + there.seconds)[order]
+        order = np.argsort(theirs.start)
+        starts, stops = theirs.start[order], (theirs.start + theirs.seconds)[order]
         # Windows of one side may overlap each other: the latest end so far is what counts.
         reach = np.maximum.accumulate(stops)
-        before = np.searchsorted(starts, here.start + here.seconds - EPSILON) - 1
-        clashing = np.flatnonzero((before >= 0) & (reach[before] > here.start + EPSILON))
+        before = np.searchsorted(starts, ours.start + ours.seconds - EPSILON) - 1
+        clashing = np.flatnonzero((before >= 0) & (reach[before] > ours.start + EPSILON))
         if len(clashing):
             raise LeakError(
                 f"leak: {len(clashing)} window(s) of {name} overlap across {sides}, the first at "
-                f"{here.start[clashing[0]]:g} s."
+                f"{ours.start[clashing[0]]:g} s."
             )

@@ -1,4 +1,38 @@
-"""MAHNOB-HCI: EEG and physiology of 27 people who watch film clips (Soleymani et al. 2012)."""
+"""MAHNOB-HCI: EEG and physiology of 27 people who watch film clips (Soleymani et al. 2012).
+
+Only the experiment on emotion elicitation is read: film clips, EEG, physiology and ratings.
+
+Published by Imperial College London and the University of Geneva at mahnob-db.eu/hci-tagging;
+to be had after an agreement is signed by somebody with a permanent academic post, for academic
+use only. No part of it is to be passed on.
+
+* 30 participants x 20 film clips of 34.9 to 117 s, one session; everybody saw the same 20, each
+  in an order of their own. 27 participants have physiology, in 527 trials. The recording goes
+  on for 30 s before and about 30 s after the clip.
+* All at 256 Hz, as recorded: eeg (32 channels of 10-20 against an electrode on the head, with
+  the offsets of the amplifier, microvolts; here against the common average, 1 to 45 Hz); ecg
+  (limb leads II and I between three electrodes on the trunk, millivolts; here 0.5 to 45 Hz);
+  eda (microsiemens; the files hold Ohm); resp (belt) and temp (left little finger), in the
+  unit that the header gives.
+* Ratings of valence, arousal, control and predictability, whole numbers from 1 to 9, and one
+  keyword of emotion.
+* Known faults: participants 12, 15 and 26 have no physiology; 3, 9 and 16 have none in their
+  last 3, 6 and 4 trials. Some sessions have no ratings. Folders are numbered
+  130 x (participant - 1) + 2 x trial, with gaps; only session.xml says whose they are.
+
+::
+
+    Sessions/2/session.xml                            who, what, when, and the ratings
+    Sessions/2/Part_1_S_Trial1_emotion.bdf            47 channels
+    Sessions/2/*.avi  *.tsv  *.wav                    not read
+    Sessions/1/session.xml  Part_1_N_Trial1_emotion.bdf    the neutral clip before; no trial
+    ... Sessions/3810
+
+References:
+    Soleymani, Lichtenauer, Pun, Pantic: A multimodal database for affect recognition and
+    implicit tagging. IEEE Transactions on Affective Computing 3(1), 2012,
+    doi 10.1109/T-AFFC.2011.25.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +41,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, NoReturn
+from typing import NoReturn
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,14 +49,14 @@ import numpy.typing as npt
 from pyedflib import EdfReader
 from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.signals.preprocessing import EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
 from datamodules.signals.steps import BandPass, BaselineRemoval, CommonAverage, Resample
-from datamodules.splits import SUBJECT_SPLITS, SplitName
-from datamodules.tasks import RatingTask, Task
+from datamodules.splits import SUBJECT_SPLITS
+from datamodules.tasks import RatingTask
 
 Samples = npt.NDArray[np.float64]
 
@@ -32,7 +66,7 @@ trials that everybody else counts (three sources, one of which lists them) have 
 SUBJECTS = tuple(number for number in map(str, range(1, 31)) if number not in NO_PHYSIOLOGY)
 """The publisher's numbers."""
 SESSION = "1"
-"""The only one; what the publisher calls a session is a trial."""
+"""The only session; what the publisher calls a session is a trial."""
 
 EEG = (
     *("Fp1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7"),
@@ -48,15 +82,15 @@ LEADS: Mapping[str, tuple[str, str]] = MappingProxyType(
 an electrode on the head, of which the differences are free; the third is II - I."""
 SKIN, BELT, FINGER, STATUS = "GSR1", "Resp", "Temp", "Status"
 CHANNELS = (*EEG, RIGHT, LEFT, ABDOMEN, SKIN, BELT, FINGER, STATUS)
-"""What is read, by label; EXG4 to EXG8, GSR2, Erg1 and Erg2 are not connected."""
+"""Channels that are read, by label; EXG4 to EXG8, GSR2, Erg1 and Erg2 are not connected."""
 
 SFREQ = 256.0
 """Published rate in Hz. The header decides, as one document says 512: others are resampled."""
 OHM: Mapping[str, float] = MappingProxyType({"ohm": 1.0, "ohms": 1.0, "kohm": 1e3})
-"""By unit, in lower case. GSR1 is a resistance (two sources); what the published headers call its
-unit is not known here, and BioSemi's programs have written both Ohm and nS."""
+"""Ohms by unit, in lower case. GSR1 is a resistance (two sources); how the published headers call
+its unit is not known here, and BioSemi's programs have written both Ohm and nS."""
 MICROSIEMENS: Mapping[str, float] = MappingProxyType({"ns": 1e-3, "us": 1.0})
-"""By unit, in lower case."""
+"""Microsiemens by unit, in lower case."""
 
 TAGGING = "tag"
 """In ``experimentType`` of the database's other experiment, implicit tagging: none of its sessions
@@ -96,7 +130,7 @@ FILE_NAME = re.compile(r"Part_(\d+)_[A-Z]_Trial(\d+)_")
 
 
 class _UnusableError(Exception):
-    """Why a trial is left out, in the words of a Fault."""
+    """The reason to leave a trial out, in the words of a Fault."""
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -108,7 +142,7 @@ class _NoDoctype(ElementTree.TreeBuilder):
 
 @dataclass(frozen=True)
 class _Session:
-    """What a session.xml says."""
+    """The content of a session.xml."""
 
     path: Path
     subject: str
@@ -122,18 +156,18 @@ class _Session:
 
     @property
     def bdf(self) -> Path | None:
-        found = _bdf_files(self.path.parent)
-        if len(found) > 1:
+        files = _bdf_files(self.path.parent)
+        if len(files) > 1:
             raise DatasetCorruptedError(
-                f"{self.path.parent}: expected at most one .bdf file, found {len(found)}"
+                f"{self.path.parent}: expected at most one .bdf file, found {len(files)}"
             )
-        return found[0] if found else None
+        return files[0] if files else None
 
     @property
     def clock(self) -> datetime | None:
-        """When it began; how date and time are punctuated is not known for sure."""
-        written = f"{self.attributes.get('date')} {self.attributes.get('time')}"
-        numbers = [int(digits) for digits in re.findall(r"\d+", written)]
+        """Time of its start; how date and time are punctuated is not known for sure."""
+        text = f"{self.attributes.get('date')} {self.attributes.get('time')}"
+        numbers = [int(digits) for digits in re.findall(r"\d+", text)]
         try:
             year, month, day, hour, minute, second = numbers[:6]
             return datetime(year, month, day, hour, minute, second)
@@ -143,7 +177,7 @@ class _Session:
 
 @dataclass(frozen=True, eq=False)
 class _Physiology:
-    """What is read of a .bdf file: physical values and units by label, digital ones of two."""
+    """Channels of a .bdf file: physical values and units by label, digital ones of two."""
 
     samples: Mapping[str, Samples]
     units: Mapping[str, str]
@@ -162,11 +196,11 @@ class MAHNOBHCIReader:
 
     Args:
         root: Folder with ``Sessions`` in it.
-        subtract_baseline: Take each channel's mean over the time before the stimulus away.
-        gsr_unit: Unit of GSR1 where the header's is not to be believed, e.g. ``"Ohm"``.
+        subtract_baseline: Subtract each channel's mean over the time before the stimulus.
+        gsr_unit: Unit of GSR1, if the header is wrong, e.g. ``"Ohm"``; None: the header's.
 
     Raises:
-        IncompatibleRunError: A unit that is not known.
+        IncompatibleRunError: An unknown unit.
     """
 
     root: Path
@@ -174,10 +208,10 @@ class MAHNOBHCIReader:
     gsr_unit: str | None = None
 
     def __post_init__(self) -> None:
-        known = (*OHM, *MICROSIEMENS)
-        if self.gsr_unit is not None and self.gsr_unit.lower() not in known:
+        units = (*OHM, *MICROSIEMENS)
+        if self.gsr_unit is not None and self.gsr_unit.lower() not in units:
             raise IncompatibleRunError(
-                f"MAHNOB-HCI: expected gsr_unit among {', '.join(known)}, found {self.gsr_unit!r}"
+                f"MAHNOB-HCI: expected gsr_unit among {', '.join(units)}, found {self.gsr_unit!r}"
             )
 
     @property
@@ -186,17 +220,17 @@ class MAHNOBHCIReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The session.xml of each trial, and the .bdf file where there is one.
+        """Return the session.xml of each trial, and its .bdf file if it has one.
 
         Raises:
             DatasetNotFoundError: No such subject, or no session.
             DatasetCorruptedError: A session.xml that cannot be read: it might be anybody's.
         """
-        found = [path for trial in self._trials(subject) for path in (trial.path, trial.bdf)]
-        return tuple(path for path in found if path is not None)
+        paths = [path for trial in self._trials(subject) for path in (trial.path, trial.bdf)]
+        return tuple(path for path in paths if path is not None)
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """The trials in order of presentation.
+        """Yield the trials in order of presentation.
 
         Raises:
             DatasetNotFoundError: No such subject, or no session.
@@ -204,21 +238,21 @@ class MAHNOBHCIReader:
         """
         trials = self._trials(subject)
         clocks = [trial.clock for trial in trials]
-        began = [clock for clock in clocks if clock is not None]
-        earlier = 0
+        starts = [clock for clock in clocks if clock is not None]
+        previous = 0
         for number, (session, clock) in enumerate(zip(trials, clocks, strict=True), start=1):
             offset = 0.0
-            if clock is not None and len(began) == len(trials):
-                offset = (clock - min(began)).total_seconds()
+            if clock is not None and len(starts) == len(trials):
+                offset = (clock - min(starts)).total_seconds()
             bdf = session.bdf
-            named = FILE_NAME.match(bdf.name) if bdf else None
-            if named and named[1] != subject:
+            name = FILE_NAME.match(bdf.name) if bdf else None
+            if name and name[1] != subject:
                 reason = "the .bdf is named after another participant; session.xml counts"
                 yield Fault(SESSION, number, reason, omitted=False)
-            if named and int(named[2]) <= earlier:
+            if name and int(name[2]) <= previous:
                 reason = "the .bdf is named after an earlier trial; sessionId counts"
                 yield Fault(SESSION, number, reason, omitted=False)
-            earlier = int(named[2]) if named else earlier
+            previous = int(name[2]) if name else previous
             try:
                 yield from self._trial(number, session, bdf, offset)
             except _UnusableError as reason:
@@ -227,7 +261,7 @@ class MAHNOBHCIReader:
     @cached_property
     def _sessions(self) -> Mapping[str, Sequence[_Session]]:
         """Sessions with a stimulus by subject, in order of their numbers."""
-        found: dict[str, dict[int, _Session]] = {}
+        sessions: dict[str, dict[int, _Session]] = {}
         folders = self.root / "Sessions"
         for folder in sorted(folders.iterdir()) if folders.is_dir() else ():
             path = folder / "session.xml"
@@ -240,12 +274,16 @@ class MAHNOBHCIReader:
             stat = path.stat()
             session = _parse(path, stat.st_size, stat.st_mtime_ns)
             if session.is_trial:
-                same = found.setdefault(session.subject, {}).setdefault(session.number, session)
-                if same is not session:
+                numbered = sessions.setdefault(session.subject, {})
+                first = numbered.setdefault(session.number, session)
+                if first is not session:
                     raise DatasetCorruptedError(
-                        f"{path}: expected a sessionId of its own, found that of {same.path}"
+                        f"{path}: expected a sessionId of its own, found that of {first.path}"
                     )
-        return {subject: [own[number] for number in sorted(own)] for subject, own in found.items()}
+        return {
+            subject: [numbered[number] for number in sorted(numbered)]
+            for subject, numbered in sessions.items()
+        }
 
     def _trials(self, subject: str) -> Sequence[_Session]:
         if subject not in SUBJECTS:
@@ -254,10 +292,10 @@ class MAHNOBHCIReader:
                 f"{', '.join(SUBJECTS)}"
             )
         if subject not in self._sessions:
-            found = sum(other in self._sessions for other in SUBJECTS)
+            n_subjects = sum(other in self._sessions for other in SUBJECTS)
             raise DatasetNotFoundError(
                 f"no session of participant {subject} in {str(self.root / 'Sessions')!r}: "
-                f"expected folders with session.xml, as of {found} of {len(SUBJECTS)} "
+                f"expected folders with session.xml, as of {n_subjects} of {len(SUBJECTS)} "
                 "participants. Fetch the whole experiment, or leave the participant out."
             )
         return self._sessions[subject]
@@ -268,45 +306,45 @@ class MAHNOBHCIReader:
         annotations = _annotations(session)
         if bdf is None:
             raise _UnusableError("no .bdf file")
-        found = _read_bdf(bdf)
-        repaired = []
-        marks = _marks(found.status)
+        recorded = _read_bdf(bdf)
+        repairs = []
+        marks = _marks(recorded.status)
         if len(marks) >= 2:
-            start, stop = float(marks[0] / found.sfreq), float(marks[-1] / found.sfreq)
+            start, stop = float(marks[0] / recorded.sfreq), float(marks[-1] / recorded.sfreq)
         else:
             start, stop = MARGIN, MARGIN + _length(session)
-            repaired.append("Status: less than two marks; taken from 30 s for cutLenSec")
+            repairs.append("Status: less than two marks; taken from 30 s for cutLenSec")
         if not TRIAL_SECONDS[0] <= stop - start <= TRIAL_SECONDS[1]:
             raise _UnusableError("the stimulus does not last {:g} to {:g} s".format(*TRIAL_SECONDS))
-        first, end = _live(found, start, stop)
-        if end - first < len(found.belt):
-            repaired.append("the amplifier was idle before or after the stimulus; this is cut off")
-        signals, repair = self._signals(bdf, found, slice(first, end))
+        first, end = _live(recorded, start, stop)
+        if end - first < len(recorded.belt):
+            repairs.append("the amplifier was idle before or after the stimulus; this is cut off")
+        signals, repair = self._signals(bdf, recorded, slice(first, end))
         if repair:
-            repaired.append(f"eda: {repair}")
-        lead = first / found.sfreq
+            repairs.append(f"eda: {repair}")
+        lead = first / recorded.sfreq
         if self.subtract_baseline:
             if start - lead < SHORTEST_BASELINE:
                 raise _UnusableError("no baseline before the stimulus")
             remove = BaselineRemoval(start - lead)
             signals = {name: remove(signal) for name, signal in signals.items()}
-        for reason in repaired:
+        for reason in repairs:
             yield Fault(SESSION, number, reason, omitted=False)
         covered = min(signal.duration for signal in signals.values())
         segment = Segment(start - lead, min(stop - lead, covered), number, annotations)
         yield Recording(session.subject, SESSION, signals, (segment,), offset + lead)
 
     def _signals(
-        self, path: Path, found: _Physiology, live: slice
+        self, path: Path, recorded: _Physiology, live: slice
     ) -> tuple[dict[str, Signal], str | None]:
-        """The signals, and how eda was repaired."""
+        """Return the signals, and how eda was repaired; None if it was not."""
         for label in (*EEG, RIGHT, LEFT, ABDOMEN):
-            if found.units[label] != "uV":
+            if recorded.units[label] != "uV":
                 raise DatasetCorruptedError(
-                    f"{path}: {label}: expected uV, found {found.units[label]!r}"
+                    f"{path}: {label}: expected uV, found {recorded.units[label]!r}"
                 )
-        unit = (self.gsr_unit or found.units[SKIN]).lower()
-        skin, repair = found.samples[SKIN][live], None
+        unit = (self.gsr_unit or recorded.units[SKIN]).lower()
+        skin, repair = recorded.samples[SKIN][live], None
         if unit in OHM:
             skin, repair = conductance(skin * OHM[unit])
         elif unit in MICROSIEMENS:
@@ -314,32 +352,32 @@ class MAHNOBHCIReader:
         else:
             raise DatasetCorruptedError(
                 f"{path}: {SKIN}: expected one of the units {', '.join((*OHM, *MICROSIEMENS))}, "
-                f"found {found.units[SKIN]!r}. If you know what it is, set gsr_unit."
+                f"found {recorded.units[SKIN]!r}. If you know what it is, set gsr_unit."
             )
-        leads = [found.samples[plus] - found.samples[minus] for plus, minus in LEADS.values()]
+        leads = [recorded.samples[plus] - recorded.samples[minus] for plus, minus in LEADS.values()]
         parts: dict[str, tuple[Sequence[Samples], tuple[str, ...], str]] = {
-            "eeg": ([found.samples[label][live] for label in EEG], EEG, "uV"),
+            "eeg": ([recorded.samples[label][live] for label in EEG], EEG, "uV"),
             "ecg": ([lead[live] / 1000 for lead in leads], tuple(LEADS), "mV"),
             "eda": ([skin], ("eda",), "uS"),
-            "resp": ([found.samples[BELT][live]], ("resp",), found.units[BELT] or "a.u."),
-            "temp": ([found.samples[FINGER][live]], ("temp",), _temperature_unit(found)),
+            "resp": ([recorded.samples[BELT][live]], ("resp",), recorded.units[BELT] or "a.u."),
+            "temp": ([recorded.samples[FINGER][live]], ("temp",), _temperature_unit(recorded)),
         }
         to_published = Resample(SFREQ)
         signals = {}
         for name, (samples, channels, unit) in parts.items():
-            signal = Signal(np.stack(samples).astype(np.float32), found.sfreq, channels, unit)
-            signals[name] = signal if found.sfreq == SFREQ else to_published(signal)
+            signal = Signal(np.stack(samples).astype(np.float32), recorded.sfreq, channels, unit)
+            signals[name] = signal if recorded.sfreq == SFREQ else to_published(signal)
         return signals, repair
 
 
 def _bdf_files(folder: Path) -> list[Path]:
-    """Those in a folder, without what macOS leaves beside files."""
+    """Return the .bdf files of a folder, without the files that macOS leaves beside others."""
     return [path for path in sorted(folder.glob("*.bdf")) if not path.name.startswith(".")]
 
 
 @lru_cache(maxsize=4096)
 def _parse(path: Path, size: int, changed: int) -> _Session:
-    """A session.xml, parsed once for as long as it does not change."""
+    """Return the content of a session.xml, parsed once for as long as the file does not change."""
     try:
         root = ElementTree.parse(path, ElementTree.XMLParser(target=_NoDoctype())).getroot()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
@@ -360,7 +398,7 @@ def _parse(path: Path, size: int, changed: int) -> _Session:
 
 
 def _number(session: _Session, attribute: str, least: float, most: float) -> float | None:
-    """An attribute within bounds; None if there is none."""
+    """Return an attribute within bounds; None if it is missing or beyond them."""
     try:
         value = float(session.attributes[attribute])
     except (KeyError, ValueError):
@@ -369,6 +407,7 @@ def _number(session: _Session, attribute: str, least: float, most: float) -> flo
 
 
 def _annotations(session: _Session) -> Mapping[str, str | float]:
+    """Return stimulus, ratings and emotion of a trial."""
     ratings = {name: _number(session, attribute, *SCALE) for name, attribute in RATINGS.items()}
     for name in ("valence", "arousal"):
         if ratings[name] is None:
@@ -385,6 +424,7 @@ def _annotations(session: _Session) -> Mapping[str, str | float]:
 
 
 def _length(session: _Session) -> float:
+    """Return the seconds that a stimulus lasted, by session.xml."""
     length = _number(session, "cutLenSec", *TRIAL_SECONDS)
     if length is None:
         raise _UnusableError("Status: less than two marks; session.xml: no cutLenSec to go by")
@@ -392,23 +432,25 @@ def _length(session: _Session) -> float:
 
 
 def _marks(status: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
-    """Samples at which Status leaves its usual value, which need not be 0: lines may be open."""
+    """Return samples where Status leaves its usual value, which need not be 0 (open lines)."""
     codes = status & MARK_BITS
     marked = codes != np.bincount(codes).argmax()
     return np.flatnonzero(marked[1:] & ~marked[:-1]) + 1
 
 
-def _live(found: _Physiology, start: float, stop: float) -> tuple[int, int]:
-    """First sample and end of what was recorded, without what is filled up."""
-    if stop * found.sfreq > len(found.belt):
+def _live(recorded: _Physiology, start: float, stop: float) -> tuple[int, int]:
+    """Return the first sample and the end of the time in which the amplifier was not idle."""
+    if stop * recorded.sfreq > len(recorded.belt):
         raise _UnusableError("the file ends before the stimulus does")
-    live = np.flatnonzero(found.belt != IDLE)
-    if not len(live) or live[0] > start * found.sfreq or live[-1] + 1 < stop * found.sfreq:
+    live = np.flatnonzero(recorded.belt != IDLE)
+    rate = recorded.sfreq
+    if not len(live) or live[0] > start * rate or live[-1] + 1 < stop * rate:
         raise _UnusableError("resp: the amplifier was idle during the stimulus")
     return int(live[0]), int(live[-1]) + 1
 
 
 def _read_bdf(path: Path) -> _Physiology:
+    """Read the channels of a .bdf file."""
     try:
         with EdfReader(str(path), DO_NOT_READ_ANNOTATIONS) as file:
             labels = file.getSignalLabels()
@@ -437,9 +479,9 @@ def _read_bdf(path: Path) -> _Physiology:
         ) from error
 
 
-def _temperature_unit(found: _Physiology) -> str:
-    """The header's unit of temperature, degrees Celsius spelled as everywhere else."""
-    unit = found.units[FINGER] or "a.u."
+def _temperature_unit(recorded: _Physiology) -> str:
+    """Return the header's unit of temperature, with degrees Celsius spelled as elsewhere."""
+    unit = recorded.units[FINGER] or "a.u."
     return "degC" if unit.lower() in ("c", "degc", "°c") else unit
 
 
@@ -452,48 +494,15 @@ PREPROCESSING: Preprocessing = {
 }
 
 
-class MAHNOBHCIDataModule(EmotionDataModule):
-    """MAHNOB-HCI, the experiment on emotion elicitation: film clips, EEG, physiology and ratings.
-
-    Published by Imperial College London and the University of Geneva at mahnob-db.eu/hci-tagging;
-    to be had after an agreement is signed by somebody with a permanent academic post, for academic
-    use only. No part of it is to be passed on.
-
-    * 30 participants x 20 film clips of 34.9 to 117 s, one session; everybody saw the same 20, each
-      in an order of their own. 27 participants have physiology, in 527 trials. The recording goes
-      on for 30 s before and about 30 s after the clip.
-    * All at 256 Hz, as recorded: eeg (32 channels of 10-20 against an electrode on the head, with
-      the offsets of the amplifier, microvolts; here against the common average, 1 to 45 Hz); ecg
-      (limb leads II and I between three electrodes on the trunk, millivolts; here 0.5 to 45 Hz);
-      eda (microsiemens; the files hold Ohm); resp (belt) and temp (left little finger), in the
-      unit that the header gives.
-    * Ratings of valence, arousal, control and predictability, whole numbers from 1 to 9, and one
-      keyword of emotion.
-    * Known faults: participants 12, 15 and 26 have no physiology; 3, 9 and 16 have none in their
-      last 3, 6 and 4 trials. Some sessions have no ratings. Folders are numbered
-      130 x (participant - 1) + 2 x trial, with gaps; only session.xml says whose they are.
-
-    ::
-
-        Sessions/2/session.xml                            who, what, when, and the ratings
-        Sessions/2/Part_1_S_Trial1_emotion.bdf            47 channels
-        Sessions/2/*.avi  *.tsv  *.wav                    not read
-        Sessions/1/session.xml  Part_1_N_Trial1_emotion.bdf    the neutral clip before; no trial
-        ... Sessions/3810
-
-    References:
-        Soleymani, Lichtenauer, Pun, Pantic: A multimodal database for affect recognition and
-        implicit tagging. IEEE Transactions on Affective Computing 3(1), 2012,
-        doi 10.1109/T-AFFC.2011.25.
-    """
-
-    title = "MAHNOB-HCI"
-    reader = MAHNOBHCIReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+MAHNOB_HCI = Dataset(
+    name="mahnob_hci",
+    title="MAHNOB-HCI",
+    reader=MAHNOBHCIReader,
+    tasks={
         name: RatingTask(name, MIDPOINT, source="felt ratings: low or high, threshold 5")
         for name in ("valence", "arousal")
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+    },
+    signals=derived_shapes(
         {
             "eeg": (len(EEG), SFREQ),
             "ecg": (len(LEADS), SFREQ),
@@ -502,17 +511,19 @@ class MAHNOBHCIDataModule(EmotionDataModule):
             "temp": (1, SFREQ),
         },
         PREPROCESSING,
-    )
-    unit = None
-    trial_seconds = TRIAL_SECONDS
-    preprocessing = PREPROCESSING
-    splits: ClassVar[tuple[SplitName, ...]] = (
+    ),
+    unit=None,
+    trial_seconds=TRIAL_SECONDS,
+    preprocessing=PREPROCESSING,
+    splits=(
         *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
         "trial_k_fold",
-    )
-    access = (
+    ),
+    access=(
         "Sign the agreement at mahnob-db.eu/hci-tagging and fetch all sessions of the emotion "
         "elicitation experiment. To try things out: affectbench data synthesize mahnob_hci."
-    )
-    layout = "Sessions/2/session.xml, Sessions/2/Part_1_S_Trial1_emotion.bdf ... Sessions/3810"
+    ),
+    layout="Sessions/2/session.xml, Sessions/2/Part_1_S_Trial1_emotion.bdf ... Sessions/3810",
+    writer="datamodules.synthesis.mahnob_hci",
+)

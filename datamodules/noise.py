@@ -1,29 +1,37 @@
-"""Noise: white noise in trials as long as films, with what flawed protocols feed on planted in."""
+"""Noise: white noise in trials as long as films, with what flawed protocols feed on planted in.
 
-from collections.abc import Iterator, Mapping
+A trial holds nothing, or exactly what was planted.
+
+Twenty channels of white noise in rows of 4 s stand where SEED-V has differential entropy, and a
+trial is as long as a film of its first session: only two of the fifteen have as many rows, so
+that whoever sees the length of a trial knows its emotion. Everybody saw the films in another
+order. What the options plant shows that an honest protocol finds an effect, and how a flawed
+one finds what is none (``affectbench selftest``).
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.seed_v import EMOTIONS, LABELS, ROW_SECONDS, STARTS, STOPS
 from datamodules.signals.recording import Recording, Segment, Signal
-from datamodules.tasks import ConditionTask, RatingTask, Task
+from datamodules.tasks import ConditionTask, RatingTask
 
 CHANNELS = tuple(f"noise {number}" for number in range(1, 21))
 SESSION = "1"
-"""Of SEED-V, whose films are of different lengths."""
+"""Session of SEED-V whose films are taken; they are of different lengths."""
 ROWS = tuple(
     (stop - start) // ROW_SECONDS
     for start, stop in zip(STARTS[SESSION], STOPS[SESSION], strict=True)
 )
-"""Of each film; 17 to 74."""
+"""Number of rows of each film; 17 to 74."""
 BIAS = 0.4
-"""How far the ratings of one subject may lie above or below those of another on average."""
+"""Largest shift of a subject's ratings from the middle of the scale."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +43,16 @@ class NoiseReader:
 
     Args:
         n_subjects: Number of subjects.
-        seed: Of all chance.
-        effect: Of a pattern of the emotion that everybody has: what an honest model may find.
-        personal: Of a pattern of the emotion that is each subject's own.
-        lasting: Of a pattern of the trial, whatever its emotion.
-        rated: Of a pattern of all trials that a subject rates above the own median.
-        artefact: Of noise in one channel of each subject's own; there is hardly any in that channel
-            of anybody else.
+        seed: Seed of all random numbers.
+        effect: Strength of a pattern of the emotion that all subjects share: an honest model may
+            find it.
+        personal: Strength of a pattern of the emotion that differs from subject to subject.
+        lasting: Strength of a pattern of each trial, independent of its emotion.
+        rated: Strength of a pattern added to trials the subject rates above their own median.
+        artefact: Strength of noise in one channel, another one for each subject; in that channel
+            the other subjects have hardly any.
         equal: Cut all trials to the length of the shortest.
-        permuted: Deal out the emotions of a subject anew, after all was planted.
+        permuted: Permute the emotions of a subject's trials after everything was planted.
     """
 
     n_subjects: int = 16
@@ -69,15 +78,15 @@ class NoiseReader:
         return tuple(f"N{number + 1}" for number in range(self.n_subjects))
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """None: nothing is read."""
+        """Return no file, as nothing is read."""
         return ()
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One session with a trial a film, in an order of the subject's own."""
+        """Yield one session with a trial for each film, in an order that differs by subject."""
         number = self.subjects.index(subject)
         shared = np.random.default_rng([self.seed, 0])
         rng = np.random.default_rng([self.seed, 1, number])
-        common, own = _patterns(shared, len(EMOTIONS)), _patterns(rng, len(EMOTIONS))
+        common, personal = _patterns(shared, len(EMOTIONS)), _patterns(rng, len(EMOTIONS))
         (liking,) = _patterns(shared, 1)
         films = rng.permutation(len(ROWS))
         labels = np.array(LABELS[SESSION])[films]
@@ -86,7 +95,7 @@ class NoiseReader:
         trials = []
         for film, label, above in zip(films, labels, high, strict=True):
             rows = rng.standard_normal((ROWS[film], len(CHANNELS)))
-            rows += self.effect * common[label] + self.personal * own[label]
+            rows += self.effect * common[label] + self.personal * personal[label]
             rows += self.lasting * _patterns(rng, 1) + self.rated * above * liking
             if self.artefact:
                 rows[:, : self.n_subjects] *= 1e-3
@@ -108,24 +117,16 @@ class NoiseReader:
 
 
 def _patterns(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
-    """Random directions of unit length, shape (count, C)."""
+    """Draw random directions of unit length, shape (count, C)."""
     drawn = rng.standard_normal((count, len(CHANNELS)))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-class NoiseDataModule(EmotionDataModule):
-    """Noise: trials in which there is nothing, or exactly what was planted.
-
-    Twenty channels of white noise in rows of 4 s stand where SEED-V has differential entropy, and a
-    trial is as long as a film of its first session: only two of the fifteen have as many rows, so
-    that whoever sees the length of a trial knows its emotion. Everybody saw the films in another
-    order. What the options plant shows that an honest protocol finds an effect, and how a flawed
-    one finds what is none (``affectbench selftest``).
-    """
-
-    title = "Noise"
-    reader = NoiseReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+NOISE = Dataset(
+    name="noise",
+    title="Noise",
+    reader=NoiseReader,
+    tasks={
         "emotion": ConditionTask(
             "emotion",
             EMOTIONS,
@@ -141,12 +142,11 @@ class NoiseDataModule(EmotionDataModule):
             annotation="emotion",
         ),
         "valence": RatingTask("valence", 5.0, source="made up", plane=("valence", "valence")),
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
-        "eeg_de": (len(CHANNELS), 1 / ROW_SECONDS)
-    }
-    unit = None
-    trial_seconds = (float(min(ROWS) * ROW_SECONDS), float(max(ROWS) * ROW_SECONDS))
-    access = "Made up when it is read."
-    layout = "no files"
-    has_files = False
+    },
+    signals={"eeg_de": (len(CHANNELS), 1 / ROW_SECONDS)},
+    unit=None,
+    trial_seconds=(float(min(ROWS) * ROW_SECONDS), float(max(ROWS) * ROW_SECONDS)),
+    access="Made up when it is read.",
+    layout="no files",
+    has_files=False,
+)

@@ -1,19 +1,51 @@
-"""PMEmo: skin conductance of 457 listeners to 794 songs (Zhang et al. 2018), edition of 2019."""
+"""PMEmo: skin conductance of 457 listeners to 794 songs (Zhang et al. 2018), edition of 2019.
+
+Skin conductance was measured while people listened to the choruses of pop songs.
+
+Published by Zhejiang University, free to download for research: look for HuiZhangDB/PMEmo.
+Audio, lyrics and comments are other people's. Not to be passed on with this project.
+
+* 457 listeners, named by six digits, who heard about 20 songs each, in one session; 794 clips
+  of 38 s on average, each heard by about ten. 767 of them are annotated, so that about 7,700
+  pairs of a song and a listener can be used.
+* eda (50 Hz; taken for microsiemens) of a listener during a song. music: the 6,373 functionals
+  of openSMILE's ComParE 2013 set, one vector a song; they span many orders of magnitude. The
+  audio is not used.
+* Valence and arousal from 0 to 1, means over a song's annotators, of the whole clip and twice a
+  second from second 15 on. **Those of single listeners are not published**: what is predicted
+  is how others felt. A song has one label for everybody, so it must not be on two sides of a
+  split, or a model need only recognise it: the default split keeps songs and listeners apart.
+  72 % of the songs are high in valence, 74 % in arousal.
+* Known faults: the numbers of the songs have gaps (794 between 1 and 1000); 27 songs have skin
+  conductance but no annotation; traces may end in empty cells.
+
+::
+
+    annotations/static_annotations.csv       musicId, Arousal(mean), Valence(mean)
+    annotations/dynamic_annotations.csv      the same with frameTime; read if dynamic
+    EDA/1_EDA.csv ... EDA/1000_EDA.csv       time, then a column for each listener
+    features/static_features.csv             musicId and 6,373 features
+    metadata.csv chorus/ comments/ lyrics/   not read
+
+References:
+    Zhang, Zhang, Li, Yang, Sun: The PMEmo dataset for music emotion recognition. ICMR 2018,
+    doi 10.1145/3206025.3206037.
+"""
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.formats.tables import Float, read_numbers
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal
 from datamodules.splits import SUBJECT_SPLITS
@@ -28,7 +60,7 @@ TIME_SLACK = 0.01
 N_FEATURES = 6373
 """Functionals of openSMILE's ComParE 2013 set."""
 MUSIC_CHANNELS = tuple(map(str, range(N_FEATURES)))
-"""The features by their place in the file; their names are long."""
+"""Features by their position in the file; their names are long."""
 TRIAL_SECONDS = (15.0, 90.0)
 """Shortest and longest trial. Inferred: the dynamic ratings begin at 15 s, so every rated clip is
 longer than that; the clips last 38 s on average. What lies beyond 90 s of a trace is not used."""
@@ -42,7 +74,7 @@ of 49.1 s. Of songs whose frames begin at 15.0 s the first one is not used."""
 SEGMENT_SECONDS = 15.0
 """Length of a segment where the ratings are dynamic: the shortest trial."""
 SEGMENTS_A_SONG = 100
-"""Above any number of segments in a song: the trial k of song n is n times this, plus k."""
+"""More than a song can have: trial k of song n is n times this, plus k."""
 
 EDA_NAME = re.compile(r"([1-9][0-9]*)_EDA\.csv")
 LISTENER = re.compile(r"[0-9]{6}$")
@@ -58,6 +90,27 @@ FRAME = "frameTime"
 Samples = npt.NDArray[np.float32]
 Ratings = npt.NDArray[np.float64]
 """Valence and arousal of a song, shape (2,); of its frames from second 0 on, shape (F, 2)."""
+
+
+T = TypeVar("T")
+
+
+class _Tables:
+    """Tables that listeners share, each parsed once for as long as its file does not change."""
+
+    def __init__(self) -> None:
+        self._parsed: dict[tuple[object, ...], object] = {}
+
+    def get(self, parse: Callable[[Path], T], path: Path) -> T:
+        """Return what ``parse`` makes of a file."""
+        stat = path.stat()
+        key = parse, path, stat.st_size, stat.st_mtime_ns
+        if key not in self._parsed:
+            self._parsed[key] = parse(path)
+        return cast(T, self._parsed[key])
+
+    def __reduce__(self) -> tuple[type["_Tables"], tuple[()]]:
+        return _Tables, ()  # a reader that is pickled leaves its tables behind
 
 
 @dataclass(frozen=True)
@@ -76,7 +129,7 @@ class PMEmoReader:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """All listeners that the files of skin conductance name, by number.
+        """Listeners that the files of skin conductance name, by number.
 
         Raises:
             DatasetNotFoundError: No such file.
@@ -85,7 +138,7 @@ class PMEmoReader:
         return tuple(self._songs)
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """Skin conductance of the songs that the listener heard; then annotations and features.
+        """Return the skin conductance of the listener's songs, then annotations and features.
 
         Raises:
             DatasetNotFoundError: No such listener, or no annotations or features.
@@ -106,20 +159,20 @@ class PMEmoReader:
         return (*self._songs[subject].values(), *(self.root / name for name in shared))
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """A recording or a fault for each song that the listener heard, by number of the song.
+        """Yield a recording or a fault for each song that the listener heard, by its number.
 
-        The tables, which listeners share, stay in memory: up to 120 MB.
+        The tables, which listeners share, stay in memory as long as the reader: up to 120 MB.
 
         Raises:
             DatasetNotFoundError: No such listener, or no annotations or features.
             DatasetCorruptedError: A file holds something else than the publisher's.
         """
         *_, annotations, features = self.files(subject)
-        music = _features(*_state(features))
-        ratings = (_dynamic if self.dynamic else _static)(*_state(annotations))
+        music = self._tables.get(_features, features)
+        ratings = self._tables.get(_dynamic if self.dynamic else _static, annotations)
         cut = _stretches if self.dynamic else _whole
         for song, path in self._songs[subject].items():
-            trace = _traces(*_state(path))[subject]
+            trace = self._tables.get(_traces, path)[subject]
             filled = np.flatnonzero(~np.isnan(trace))
             eda = trace[: filled[-1] + 1] if len(filled) else trace[:0]
             reason = _unusable(eda, song in ratings, music.get(song))
@@ -136,6 +189,10 @@ class PMEmoReader:
             if segments and len(eda) < len(trace):
                 yield Fault("1", segments[0].trial, "eda: ends in empty cells", omitted=False)
             yield from faults
+
+    @cached_property
+    def _tables(self) -> _Tables:
+        return _Tables()
 
     @cached_property
     def _songs(self) -> dict[str, dict[int, Path]]:
@@ -157,7 +214,7 @@ class PMEmoReader:
 
 
 def _unusable(eda: Samples, annotated: bool, music: Samples | None) -> str | None:
-    """Why a trial is left out, if it is."""
+    """Return the reason to leave a trial out; None if it is usable."""
     if not annotated:
         return "no annotation of the song"
     if music is None:
@@ -172,7 +229,7 @@ def _unusable(eda: Samples, annotated: bool, music: Samples | None) -> str | Non
 
 
 def _whole(song: int, n_times: int, ratings: Ratings) -> tuple[list[Segment], list[Fault]]:
-    """The song as one segment with its mean rating."""
+    """Return the song as one segment with its mean rating, and its fault if it is cut."""
     seconds, longest = n_times / EDA_RATE, TRIAL_SECONDS[1]
     faults = []
     if seconds > longest:
@@ -181,7 +238,7 @@ def _whole(song: int, n_times: int, ratings: Ratings) -> tuple[list[Segment], li
 
 
 def _stretches(song: int, n_times: int, frames: Ratings) -> tuple[list[Segment], list[Fault]]:
-    """Segments of 15 s with the mean of their frames, and those that lack some."""
+    """Return segments of 15 s with the mean of their frames, and faults of those without all."""
     start, count = round(DYNAMIC_START * DYNAMIC_RATE), round(SEGMENT_SECONDS * DYNAMIC_RATE)
     rated = min(int(n_times / EDA_RATE * DYNAMIC_RATE), len(frames) - 1)
     segments, faults = [], []
@@ -206,15 +263,8 @@ def _segment(song: int, trial: int, start: float, stop: float, ratings: Ratings)
     return Segment(start, stop, trial, annotations)
 
 
-def _state(path: Path) -> tuple[Path, int, int]:
-    """What tells a file from what it was before: path, size, time of change."""
-    stat = path.stat()
-    return path, stat.st_size, stat.st_mtime_ns
-
-
-@lru_cache(maxsize=1024)
-def _traces(path: Path, size: int, changed: int) -> Mapping[str, Samples]:
-    """Skin conductance of a song's listeners in microsiemens, shape (T,) each, NaN where empty."""
+def _traces(path: Path) -> Mapping[str, Samples]:
+    """Return the skin conductance of a song's listeners in microsiemens, NaN where empty, (T,)."""
     names, cells = _table(path, np.float32)
     listeners = _listeners(path, names)
     times = cells[:, 0]
@@ -228,14 +278,13 @@ def _traces(path: Path, size: int, changed: int) -> Mapping[str, Samples]:
     return dict(zip(listeners, columns[1:], strict=True))
 
 
-@lru_cache(maxsize=2)
-def _features(path: Path, size: int, changed: int) -> Mapping[int, Samples]:
-    """Features of each song, shape (6373,)."""
+def _features(path: Path) -> Mapping[int, Samples]:
+    """Return the features of each song, shape (6373,)."""
     names, cells = _table(path, np.float32)
     if names[0] != SONG or len(names) != 1 + N_FEATURES:
-        found = f"{names[0]} and {len(names) - 1}"
         raise DatasetCorruptedError(
-            f"{path}: expected {SONG} and {N_FEATURES} features, found {found}"
+            f"{path}: expected {SONG} and {N_FEATURES} features, found {names[0]} and "
+            f"{len(names) - 1}"
         )
     songs = _song_ids(path, cells[:, 0], one_row=True)
     rows = np.ascontiguousarray(cells[:, 1:])
@@ -243,16 +292,14 @@ def _features(path: Path, size: int, changed: int) -> Mapping[int, Samples]:
     return dict(zip(songs, rows, strict=True))
 
 
-@lru_cache(maxsize=2)
-def _static(path: Path, size: int, changed: int) -> Mapping[int, Ratings]:
-    """Mean valence and arousal of each song, shape (2,)."""
+def _static(path: Path) -> Mapping[int, Ratings]:
+    """Return mean valence and arousal of each song, shape (2,)."""
     songs, _, ratings = _annotations(path)
     return dict(zip(_song_ids(path, songs, one_row=True), ratings, strict=True))
 
 
-@lru_cache(maxsize=2)
-def _dynamic(path: Path, size: int, changed: int) -> Mapping[int, Ratings]:
-    """Frames of each song, shape (F, 2), NaN where there is none."""
+def _dynamic(path: Path) -> Mapping[int, Ratings]:
+    """Return the frames of each song, shape (F, 2), NaN for a missing one."""
     ids, times, ratings = _annotations(path, FRAME)
     songs = np.array(_song_ids(path, ids))
     latest = SEGMENTS_A_SONG * SEGMENT_SECONDS
@@ -264,30 +311,31 @@ def _dynamic(path: Path, size: int, changed: int) -> Mapping[int, Ratings]:
         raise DatasetCorruptedError(
             f"{path}: {FRAME}: expected {DYNAMIC_RATE:g} frames a second, found two at one time"
         )
-    found: dict[int, Ratings] = {}
+    frames: dict[int, Ratings] = {}
     for song in np.unique(songs).tolist():
-        own = numbers[songs == song]
-        found[song] = np.full((own.max() + 1, len(RATINGS)), np.nan)
-        found[song][own] = ratings[songs == song]
-    return found
+        positions = numbers[songs == song]
+        frames[song] = np.full((positions.max() + 1, len(RATINGS)), np.nan)
+        frames[song][positions] = ratings[songs == song]
+    return frames
 
 
 def _annotations(path: Path, second: str = SONG) -> tuple[Ratings, Ratings, Ratings]:
-    """Songs, a second column and ratings of the rows that are rated; shapes (n,), (n,), (n, 2)."""
+    """Return songs, a second column and ratings of rated rows; shapes (n,), (n,), (n, 2)."""
     names, cells = _table(path, np.float64)
-    wanted = [SONG, second, *RATINGS]
-    if not set(wanted) <= set(names):
-        raise DatasetCorruptedError(f"{path}: expected columns {wanted}, found {names[:6]}")
-    picked = cells[:, [names.index(name) for name in wanted]]
-    picked = picked[~np.isnan(picked[:, 2:]).any(axis=1)]
-    ratings = picked[:, 2:]
+    columns = [SONG, second, *RATINGS]
+    if not set(columns) <= set(names):
+        raise DatasetCorruptedError(f"{path}: expected columns {columns}, found {names[:6]}")
+    rows = cells[:, [names.index(name) for name in columns]]
+    rows = rows[~np.isnan(rows[:, 2:]).any(axis=1)]
+    ratings = rows[:, 2:]
     if not len(ratings) or ratings.min() < 0 or ratings.max() > 1:
-        found = f"{ratings.min():g} to {ratings.max():g}" if len(ratings) else "empty cells only"
-        raise DatasetCorruptedError(f"{path}: expected ratings from 0 to 1, found {found}")
-    return picked[:, 0], picked[:, 1], ratings
+        span = f"{ratings.min():g} to {ratings.max():g}" if len(ratings) else "empty cells only"
+        raise DatasetCorruptedError(f"{path}: expected ratings from 0 to 1, found {span}")
+    return rows[:, 0], rows[:, 1], ratings
 
 
-def _song_ids(path: Path, values: npt.NDArray[Any], one_row: bool = False) -> list[int]:
+def _song_ids(path: Path, values: Samples | Ratings, one_row: bool = False) -> list[int]:
+    """Return the numbers of songs in a column; ``one_row``: no song may come twice."""
     if not np.all(np.isfinite(values) & (values >= 1) & (values == np.rint(values))):
         raise DatasetCorruptedError(f"{path}: {SONG}: expected whole numbers, found other cells")
     songs: list[int] = values.astype(np.int64).tolist()
@@ -297,13 +345,14 @@ def _song_ids(path: Path, values: npt.NDArray[Any], one_row: bool = False) -> li
 
 
 def _names(line: bytes) -> list[str]:
+    """Return the names of the columns in the first line of a file."""
     return [name.strip(' "') for name in line.decode("utf-8-sig", "replace").strip().split(",")]
 
 
 def _listeners(path: Path, names: Sequence[str]) -> list[str]:
-    """Ids of the listeners behind the time column."""
-    found = [LISTENER.search(name) for name in names[1:]]
-    ids = [match[0] for match in found if match]
+    """Return the ids of the listeners in the names of all columns but the first."""
+    matches = [LISTENER.search(name) for name in names[1:]]
+    ids = [match[0] for match in matches if match]
     if not ids or len(set(ids)) != len(names) - 1:
         raise DatasetCorruptedError(
             f"{path}: expected a column of times, then one for each listener, named by six digits, "
@@ -312,8 +361,8 @@ def _listeners(path: Path, names: Sequence[str]) -> list[str]:
     return ids
 
 
-def _table(path: Path, dtype: type[np.floating[Any]]) -> tuple[list[str], npt.NDArray[Any]]:
-    """Names of the columns, and the cells: NaN if empty, infinite if beyond the type."""
+def _table(path: Path, dtype: type[Float]) -> tuple[list[str], npt.NDArray[Float]]:
+    """Return names of columns, and cells: NaN if empty, infinite if beyond the type."""
     content = path.read_bytes().rstrip()
     lines = content.splitlines()
     if len(lines) < 2:
@@ -327,65 +376,31 @@ def _table(path: Path, dtype: type[np.floating[Any]]) -> tuple[list[str], npt.ND
             )
     try:
         with np.errstate(over="ignore"):
-            frame = pd.read_csv(
-                io.BytesIO(content), header=None, skiprows=1, names=range(len(names)), dtype=dtype
-            )
+            cells = read_numbers(io.BytesIO(content), dtype, n_skipped=1, n_columns=len(names))
     except ValueError as error:
         raise DatasetCorruptedError(f"{path}: expected numbers, found {error}") from error
-    cells = frame.to_numpy()
     if not np.isfinite(cells[:, 1:]).any():
         raise DatasetCorruptedError(f"{path}: expected numbers, found empty cells only")
     return names, cells
 
 
-class PMEmoDataModule(EmotionDataModule):
-    """PMEmo, edition of 2019: skin conductance while listening to the choruses of pop songs.
-
-    Published by Zhejiang University, free to download for research: look for HuiZhangDB/PMEmo.
-    Audio, lyrics and comments are other people's. Not to be passed on with this project.
-
-    * 457 listeners, named by six digits, who heard about 20 songs each, in one session; 794 clips
-      of 38 s on average, each heard by about ten. 767 of them are annotated, so that about 7,700
-      pairs of a song and a listener can be used.
-    * eda (50 Hz; taken for microsiemens) of a listener during a song. music: the 6,373 functionals
-      of openSMILE's ComParE 2013 set, one vector a song; they span many orders of magnitude. The
-      audio is not used.
-    * Valence and arousal from 0 to 1, means over a song's annotators, of the whole clip and twice a
-      second from second 15 on. **Those of single listeners are not published**: what is predicted
-      is how others felt. A song has one label for everybody, so it must not be on two sides of a
-      split, or a model need only recognise it: the default split keeps songs and listeners apart.
-      72 % of the songs are high in valence, 74 % in arousal.
-    * Known faults: the numbers of the songs have gaps (794 between 1 and 1000); 27 songs have skin
-      conductance but no annotation; traces may end in empty cells.
-
-    ::
-
-        annotations/static_annotations.csv       musicId, Arousal(mean), Valence(mean)
-        annotations/dynamic_annotations.csv      the same with frameTime; read if dynamic
-        EDA/1_EDA.csv ... EDA/1000_EDA.csv       time, then a column for each listener
-        features/static_features.csv             musicId and 6,373 features
-        metadata.csv chorus/ comments/ lyrics/   not read
-
-    References:
-        Zhang, Zhang, Li, Yang, Sun: The PMEmo dataset for music emotion recognition. ICMR 2018,
-        doi 10.1145/3206025.3206037.
-    """
-
-    title = "PMEmo"
-    reader = PMEmoReader
-    tasks = {
+PMEMO = Dataset(
+    name="pmemo",
+    title="PMEmo",
+    reader=PMEmoReader,
+    tasks={
         name: RatingTask(name, midpoint=0.5, source="song mean above 0.5 (of Zhang et al. 2018)")
         for name in ("valence", "arousal")
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
-        {"eda": (1, EDA_RATE), "music": (N_FEATURES, STATIC_RATE)}, EDA_PARTS
-    )
-    unit = None
-    trial_seconds = TRIAL_SECONDS
-    preprocessing = EDA_PARTS
-    splits = ("subject_stimulus_k_fold", *SUBJECT_SPLITS)
-    access = (
+    },
+    signals=derived_shapes({"eda": (1, EDA_RATE), "music": (N_FEATURES, STATIC_RATE)}, EDA_PARTS),
+    unit=None,
+    trial_seconds=TRIAL_SECONDS,
+    preprocessing=EDA_PARTS,
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS),
+    access=(
         "Free for research: look for HuiZhangDB/PMEmo. To try things out: affectbench data "
         "synthesize pmemo."
-    )
-    layout = f"{STATIC_FILE}, {FEATURE_FILE} and EDA/<musicId>_EDA.csv ({N_SONGS} songs)"
+    ),
+    layout=f"{STATIC_FILE}, {FEATURE_FILE} and EDA/<musicId>_EDA.csv ({N_SONGS} songs)",
+    writer="datamodules.synthesis.pmemo",
+)

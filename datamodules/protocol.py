@@ -1,89 +1,136 @@
-"""Protocol flags: what published protocols do and the honest one refuses, each under its name.
+"""Protocol: everything that decides who is trained on and tested, and how it is scored."""
 
-A run without flags is honest. A flag lets one flaw pass the guard and is part of the run's id, of
-its row and of its board; a run with any is never ranked. What each adds is measured by setting it
-alone, beside an honest run of the same model on the same windows (``affectbench run leak_audit``).
-"""
-
-from collections.abc import Collection, Iterable
-from typing import Literal, get_args
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, get_args
 
 from datamodules.errors import IncompatibleRunError
-from datamodules.splits import SUBJECT_SPLITS
-from datamodules.tasks import LabelRule
+from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
+from datamodules.splits import HOLD_OUT_SHARE, SPLITS, SUBJECT_SPLITS, Split
+from datamodules.tasks import RULES, LabelRule
 
-Flag = Literal[
-    "random_windows",
-    "random_trials",
-    "oversample_before_split",
-    "scale_on_all",
-    "labels_from_all_ratings",
-    "pad_reveals_length",
-    "select_on_test",
-    "teacher_selected_on_test",
-    "report_best_epoch",
-    "report_mean_over_epochs",
-]
-FLAGS: tuple[Flag, ...] = get_args(Flag)
+VERSION = 1
+"""Version of everything that decides a number; boards never mix versions."""
 
-ABOUT: dict[Flag, str] = {
-    "random_windows": "windows of all subjects are dealt out at random, so that windows of one "
-    "trial, and windows that overlap, are on both sides; each window is tested once",
-    "random_trials": "trials of all subjects are dealt out at random, so that the people who are "
-    "tested are trained on; each trial is tested once",
-    "oversample_before_split": "windows of rarer classes are repeated before windows are dealt "
-    "out, so that copies of tested windows are trained on; a copy is not tested",
-    "scale_on_all": "mean and standard deviation of the signals are those of all subjects",
-    "labels_from_all_ratings": "the threshold between low and high of each subject comes from all "
-    "ratings of that subject, tested ones too",
-    "pad_reveals_length": "whole trials are filled up to the longest, with no mask, so that the "
-    "amount of padding tells which trial it is",
-    "select_on_test": "the epoch that counts is the best one on the test part; the subjects who "
-    "would choose it are not used, so that training sets stay the same",
-    "teacher_selected_on_test": "the epoch of the teachers is the best one on the test part",
-    "report_best_epoch": "tested after every epoch, and the epoch with the best macro F1 counts",
-    "report_mean_over_epochs": "tested after every epoch, and the mean of its scores counts",
-}
-"""What each flag lets happen, as on the head of a board."""
-
-SHUFFLED: tuple[Flag, ...] = ("random_windows", "random_trials")
-"""Flags that deal out anew who is trained on and tested; the split gives the number of folds."""
-REPORTED: tuple[Flag, ...] = ("report_best_epoch", "report_mean_over_epochs")
-"""Flags under which the test part is read while the model is fitted."""
-OF_EPOCHS: tuple[Flag, ...] = ("select_on_test", *REPORTED)
-"""Flags that mean nothing to a model without epochs."""
-OF_TEACHERS: Flag = "teacher_selected_on_test"
+Padding = Literal["zero", "mean", "edge"]
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
-def known_flags(names: Iterable[str]) -> tuple[Flag, ...]:
-    """Flags in the order of FLAGS, each once; raises IncompatibleRunError for a name of none."""
-    wanted = set(names)
-    if strangers := sorted(wanted - set(FLAGS)):
-        raise IncompatibleRunError(
-            f"expected protocol flags among {', '.join(FLAGS)}, found {', '.join(strangers)}"
-        )
-    return tuple(flag for flag in FLAGS if flag in wanted)
+@dataclass(frozen=True)
+class Protocol:
+    """Rules of an experiment: training, choice of the epoch, test and scores.
+
+    Args:
+        split: Name of the split, a key of ``datamodules.splits.SPLITS``.
+        folds: Number of folds of a k-fold; number of sessions for ``session_out``.
+        rule: Rule for the threshold between low and high ratings; see ``datamodules.thresholds``.
+        padding: Value that whole trials are filled up with; None cuts windows.
+        mask: Whether models are told how much of a padded trial is recorded.
+        test_share: Share that ``subject_hold_out`` tests on: of the subjects or, where flags deal
+            them out, of windows or trials.
+        validation: Whether a part is kept apart to choose the epoch. Otherwise all that is not
+            tested is trained on, and the epoch is chosen there, or under ``select_on_test`` on the
+            test part.
+        score_windows: Whether each window is scored by itself, wherever in a trial it begins, and
+            not the mean over a score unit; units do not cap the length of windows then.
+        flags: Flaws of a published protocol; none: the honest protocol, the only ranked one.
+        version: Version of the protocol.
+
+    Raises:
+        IncompatibleRunError: A name that is not known, or values that do not go together.
+    """
+
+    split: str = "leave_one_subject_out"
+    folds: int = 5
+    rule: LabelRule = "midpoint"
+    padding: Padding | None = None
+    mask: bool = False
+    test_share: float = HOLD_OUT_SHARE
+    validation: bool = True
+    score_windows: bool = False
+    flags: tuple[Flag, ...] = ()
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flags", known_flags(self.flags))
+        for name, value, choices in (
+            ("split", self.split, tuple(SPLITS)),
+            ("rule", self.rule, RULES),
+            ("padding", self.padding, (None, *PADDINGS)),
+        ):
+            if value not in choices:
+                listed = ", ".join(str(choice) for choice in choices if choice)
+                raise IncompatibleRunError(f"no {name} {value!r}: expected one of {listed}")
+        if self.folds < 2:
+            counted = self.splitting.counts or "folds"
+            raise IncompatibleRunError(
+                f"{self.split}: expected at least 2 {counted}, found {self.folds}"
+            )
+        if not 0 < self.test_share < 1:
+            raise IncompatibleRunError(
+                f"expected test_share between 0 and 1, found {self.test_share}"
+            )
+        if self.mask and self.padding is None:
+            raise IncompatibleRunError("expected padding where there is a mask, found none")
+        check_flags(self.flags, self.split, self.rule, self.padding is not None and not self.mask)
+
+    @property
+    def splitting(self) -> Split:
+        """The split itself."""
+        return SPLITS[self.split]
+
+    @property
+    def shuffled(self) -> bool:
+        """True if a flag deals out windows or trials regardless of subject."""
+        return bool(set(SHUFFLED) & set(self.flags))
+
+    @property
+    def reports_epochs(self) -> bool:
+        """True if a flag has the test part read after every epoch."""
+        return bool(set(REPORTED) & set(self.flags))
+
+    def n_folds(self, n_subjects: int) -> int:
+        """Return the number of folds that test everybody once.
+
+        Raises:
+            IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
+        """
+        return self.splitting.n_folds(n_subjects, self.folds, self.shuffled)
+
+    def with_flags(self, flags: Collection[Flag]) -> "Protocol":
+        """Return the same protocol under other flags."""
+        return replace(self, flags=known_flags(flags))
+
+    def of_teachers(self) -> "Protocol":
+        """Return the protocol under which the teachers of a run are trained."""
+        return self.with_flags(teacher_flags(self.flags))
+
+    @property
+    def honest(self) -> bool:
+        """True if no flag is set."""
+        return not self.flags
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the protocol that ``as_dict`` described."""
+        return cls(**{**values, "flags": tuple(values.get("flags", ()))})
 
 
-def check_flags(
-    flags: Collection[Flag],
-    *,
-    split: str | None = None,
-    rule: LabelRule = "midpoint",
-    padded: bool = False,
-    mask: bool = False,
-) -> None:
+def check_flags(flags: Collection[Flag], split: str, rule: LabelRule, bare_padding: bool) -> None:
     """Refuse flags that exclude each other, or that lack what they are about.
 
     Args:
-        flags: That are set.
-        split: Name of the split; None: not known yet.
-        rule: Where ratings are cut into low and high.
-        padded: Whether whole trials are padded.
-        mask: Whether models are told how much of a trial is padding.
+        flags: Flags that are set.
+        split: Name of the split.
+        rule: Rule for the threshold between low and high ratings.
+        bare_padding: Whether whole trials are padded without a mask.
 
     Raises:
-        IncompatibleRunError: Saying what does not go together, and what would.
+        IncompatibleRunError: Naming what does not go together, and what would.
     """
 
     def refuse(why: str) -> None:
@@ -93,7 +140,7 @@ def check_flags(
         if all(flag in flags for flag in exclusive):
             refuse(f"{' and '.join(exclusive)} exclude each other; take one of them")
     shuffled = [flag for flag in SHUFFLED if flag in flags]
-    if shuffled and split is not None and split not in SUBJECT_SPLITS:
+    if shuffled and split not in SUBJECT_SPLITS:
         refuse(
             f"{shuffled[0]} deals out anew what a split over subjects would: expected one of "
             f"{', '.join(SUBJECT_SPLITS)}, found {split}"
@@ -110,11 +157,5 @@ def check_flags(
             f"every trial has windows on both sides, so that the rule {rule} sees all ratings: add "
             "labels_from_all_ratings, or take rule: midpoint"
         )
-    if "pad_reveals_length" in flags and (mask or not padded):
+    if "pad_reveals_length" in flags and not bare_padding:
         refuse("expected padding without a mask")
-
-
-def teacher_flags(flags: Collection[Flag]) -> tuple[Flag, ...]:
-    """Flags of the teachers of a run: those of the data, and what its own flag says of them."""
-    kept = [flag for flag in flags if flag not in (*OF_EPOCHS, OF_TEACHERS)]
-    return known_flags([*kept, *(["select_on_test"] if OF_TEACHERS in flags else [])])

@@ -1,48 +1,34 @@
-"""Who is trained on, who chooses the epoch, who is tested: splits over ids, never samples.
+"""Splits into training, validation and test: over ids, never samples.
 
 Most splits are over subjects. Two are within each subject, over trials; one is over subjects and
-stimuli at once, for stimuli that a model gets to see, as PMEmo's songs.
+stimuli at once, for stimuli that a model gets to see, as PMEmo's songs. A split is one class, and
+one line in ``SPLITS``.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import KFold, train_test_split
 
 from datamodules.errors import IncompatibleRunError
-
-SplitName = Literal[
-    "subject_hold_out",
-    "subject_k_fold",
-    "leave_one_subject_out",
-    "subject_stimulus_k_fold",
-    "trial_k_fold",
-    "session_out",
-]
-SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-SUBJECT_SPLITS: tuple[SplitName, ...] = (
-    "leave_one_subject_out",
-    "subject_k_fold",
-    "subject_hold_out",
-)
-"""Splits that every dataset has."""
-WITHIN_SUBJECT: tuple[SplitName, ...] = ("trial_k_fold", "session_out")
-"""Splits that train and test on the same subject, one subject a fold."""
 
 VALIDATION_SHARE = 0.2
 """Share of the subjects (or trials) outside the test set that choose the epoch; at least one."""
 HOLD_OUT_SHARE = 0.2
 """Share of the subjects that ``subject_hold_out`` tests on; at least one subject."""
 
+Trials = Mapping[str, Sequence[tuple[str, str]]]
+"""Session and key of every trial, in order of time, by subject in the dataset's order."""
+
 
 @dataclass(frozen=True)
-class Split:
-    """What is trained on, what chooses the epoch, what is tested: no group is empty.
+class Members:
+    """Subjects and trials that are trained on, that choose the epoch, that are tested.
 
     Args:
         train: Subjects.
@@ -50,196 +36,378 @@ class Split:
         test: Subjects.
         trials: Keys of the trials of each part, shared by all who got the same stimulus; None: all
             trials of its subjects.
-        flawed: Whether a protocol flag lets parts share subjects or trials; the guard knows which.
+        disjoint: Whether no subject (or trial) may be in two parts.
 
     Raises:
-        ValueError: An empty group, a trial in two groups, or a subject in two groups where trials
-            do not tell them apart.
+        ValueError: An empty part, a trial in two parts, or a subject in two parts where trials do
+            not tell them apart.
     """
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
     trials: Mapping[str, frozenset[str]] | None = None
-    flawed: bool = False
+    disjoint: bool = True
 
     def __post_init__(self) -> None:
-        groups = {"train": self.train, "val": self.val, "test": self.test}
-        if self.flawed:
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        if not self.disjoint:
             return
-        _check_disjoint("subject", {} if self.within else groups)
+        _check_disjoint("subject", {} if self.within else parts)
         if self.trials is not None:
-            _check_disjoint("trial", {name: self.trials.get(name, frozenset()) for name in groups})
+            _check_disjoint("trial", {name: self.trials.get(name, frozenset()) for name in parts})
 
     @property
     def within(self) -> bool:
-        """Whether all parts are of one subject."""
+        """True if all parts are of one subject."""
         return self.trials is not None and self.train == self.val == self.test
 
 
-def _check_disjoint(what: str, groups: Mapping[str, Sequence[str] | frozenset[str]]) -> None:
-    for name, members in groups.items():
+def _check_disjoint(kind: str, parts: Mapping[str, Sequence[str] | frozenset[str]]) -> None:
+    for name, members in parts.items():
         if not members:
-            raise ValueError(f"expected at least one {name} {what}, found none")
-    everyone = [member for members in groups.values() for member in members]
+            raise ValueError(f"expected at least one {name} {kind}, found none")
+    everyone = [member for members in parts.values() for member in members]
     twice = sorted(member for member, count in Counter(everyone).items() if count > 1)
     if twice:
-        raise ValueError(f"expected disjoint groups of {what}s, found {twice} in two of them")
+        raise ValueError(f"expected disjoint groups of {kind}s, found {twice} in two of them")
 
 
-def n_folds(split: SplitName, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
-    """Number of folds that test every subject once (one for the hold-out).
+@dataclass(frozen=True)
+class Dealing:
+    """Number of a fold and the values of a protocol that a split reads.
 
     Args:
-        split: Name of the split.
-        n_subjects: Number of subjects there are.
-        folds: Folds of a k-fold; sessions of ``session_out``; the others do not read it.
-        shuffled: Whether windows or trials are dealt out whosever they are, for which any number of
-            subjects will do.
-
-    Raises:
-        IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
+        fold: Number of the fold, from 0.
+        seed: Seed of the run; it chooses what validates, never what is tested.
+        folds: Number of folds of a k-fold; number of sessions of ``session_out``.
+        test_share: Share of the subjects that ``subject_hold_out`` tests on.
+        blocks: Number of blocks of consecutive trials that a session has, each with every class:
+            ``trial_k_fold`` takes a block of each session for a fold, and within a subject one
+            block of one session validates; None: trials are dealt at random. Keys are in natural
+            order there, and all that anybody has count, so that a block stays the same where
+            somebody lacks a trial.
     """
-    if split in WITHIN_SUBJECT or split.endswith("k_fold"):
-        what = "sessions" if split == "session_out" else "folds"
+
+    fold: int
+    seed: int
+    folds: int = 5
+    test_share: float = HOLD_OUT_SHARE
+    blocks: int | None = None
+
+
+class Split(ABC):
+    """A way of dealing subjects and trials into folds.
+
+    Attributes:
+        name: Key in ``SPLITS`` and value on the command line.
+        about: One line for ``affectbench list splits`` and for the report.
+        disjoint: Words for the head of a board: groups that no two parts share.
+        chosen_on: Words: groups that choose the epoch.
+        tested: Words: groups that are tested.
+        over_subjects: Whether it needs nothing but subject ids, so that every dataset has it.
+        within_subject: Whether it trains and tests on the same subject, one subject a fold.
+        tests_everybody: Whether its folds are sure to test every subject.
+        counts: Unit of a protocol's ``folds``; empty where the split does not read it.
+        in_blocks: Whether it takes the blocks of trials of a dataset for its folds.
+        holds_out: Whether it reads a protocol's ``test_share``.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    disjoint: ClassVar[str] = "subjects disjoint"
+    chosen_on: ClassVar[str] = "validation subjects"
+    tested: ClassVar[str] = "test subjects"
+    over_subjects: ClassVar[bool] = False
+    within_subject: ClassVar[bool] = False
+    tests_everybody: ClassVar[bool] = True
+    counts: ClassVar[str] = ""
+    in_blocks: ClassVar[bool] = False
+    holds_out: ClassVar[bool] = False
+
+    @abstractmethod
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        """Return the number of folds that test every subject once (one for a hold-out).
+
+        Args:
+            n_subjects: Number of subjects.
+            folds: Number of folds of a k-fold; number of sessions of ``session_out``.
+            shuffled: Whether windows or trials are dealt out regardless of subject, for which any
+                number of subjects will do.
+
+        Raises:
+            IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
+        """
+
+    def members(self, trials: Trials, dealing: Dealing) -> Members:
+        """Return the subjects and trials of one fold.
+
+        Args:
+            trials: Trials by subject; a split over subjects reads the subjects alone.
+            dealing: Number of the fold, and how it is dealt.
+
+        Raises:
+            IncompatibleRunError: Fewer subjects, trials or sessions than the split needs, or a fold
+                that it does not have.
+        """
+        count = self.n_folds(len(trials), dealing.folds)
+        if not 0 <= dealing.fold < count:
+            raise IncompatibleRunError(
+                f"{self.name}: expected a fold from 0 to {count - 1}, found {dealing.fold}"
+            )
+        return self._members(trials, dealing)
+
+    @abstractmethod
+    def _members(self, trials: Trials, dealing: Dealing) -> Members: ...
+
+    def words(self, validation: bool = True) -> str:
+        """Return the words for the head of a board: what is disjoint, what chooses, what is tested.
+
+        Args:
+            validation: Whether a part is kept apart to choose the epoch.
+        """
+        chosen_on = self.chosen_on if validation else "what is trained on"
+        return f"{self.disjoint}, epoch chosen on {chosen_on}, {self.tested}"
+
+    def slug(self, folds: int) -> str:
+        """Return its name in the name of a board, with the number of folds of a k-fold."""
+        return self.name.replace("_k_", f"_{folds}_")
+
+    def _check_folds(self, folds: int) -> None:
         if folds < 2:
-            raise IncompatibleRunError(f"{split}: expected at least 2 {what}, found {folds}")
-    if split in WITHIN_SUBJECT:
-        return n_subjects * folds
-    wanted = {"subject_hold_out": 1, "leave_one_subject_out": n_subjects}.get(split, folds)
-    least = _least(wanted) if split.endswith("k_fold") else max(3, wanted)
-    if n_subjects < least and not shuffled:
-        raise IncompatibleRunError(
-            f"{split}: expected at least {least} subjects (each fold needs one to train on, one to "
-            f"choose the epoch and one to test on), found {n_subjects}. Add subjects or take fewer "
-            "folds."
-        )
-    return wanted
+            raise IncompatibleRunError(
+                f"{self.name}: expected at least 2 {self.counts}, found {folds}"
+            )
+
+    def _check_subjects(self, n_subjects: int, least: int, shuffled: bool) -> None:
+        if n_subjects < least and not shuffled:
+            raise IncompatibleRunError(
+                f"{self.name}: expected at least {least} subjects (each fold needs one to train "
+                f"on, one to choose the epoch and one to test on), found {n_subjects}. Add "
+                "subjects or take fewer folds."
+            )
+
+    def _check_count(self, count: int, least: int, kind: str) -> None:
+        if count < least:
+            raise IncompatibleRunError(
+                f"{self.name}: expected at least {least} {kind}, found {count}"
+            )
 
 
-def _least(folds: int) -> int:
-    """Names of which every fold leaves two or more: to train on, and to choose the epoch."""
-    return max(4 if folds == 2 else 3, folds)
-
-
-def _check_fold(split: SplitName, fold: int, count: int) -> None:
-    if not 0 <= fold < count:
-        raise IncompatibleRunError(f"{split}: expected a fold from 0 to {count - 1}, found {fold}")
-
-
-def split_subjects(
-    split: SplitName,
-    subjects: Sequence[str],
-    fold: int,
-    seed: int,
-    folds: int = 5,
-    test_share: float = HOLD_OUT_SHARE,
-) -> Split:
-    """Subjects of one fold.
+class _SubjectSplit(Split):
+    """A split over subjects alone.
 
     The test subjects depend on the fold alone, so that every seed tests the same people; which of
     the others choose the epoch depends on fold and seed.
-
-    Args:
-        split: Name of a split over subjects.
-        subjects: Distinct subject ids, in the dataset's order.
-        fold: Number of the fold, from 0.
-        seed: Seed of the run.
-        folds: Folds of ``subject_k_fold``.
-        test_share: Share of the subjects that ``subject_hold_out`` tests on.
-
-    Raises:
-        IncompatibleRunError: Fewer subjects than the split needs, or a fold it does not have.
     """
-    count = n_folds(split, len(subjects), folds)
-    _check_fold(split, fold, count)
-    if split == "subject_hold_out":
-        rest, test = train_test_split(list(subjects), test_size=test_share, random_state=0)
-    else:
-        rest, test = _fold(subjects, fold, count, shuffle=split != "leave_one_subject_out")
-    val = _validation(rest, np.random.default_rng([seed, fold]))
-    return Split(
-        train=tuple(subject for subject in subjects if subject in rest and subject not in val),
-        val=tuple(subject for subject in subjects if subject in val),
-        test=tuple(subject for subject in subjects if subject in test),
-    )
+
+    over_subjects = True
+
+    @abstractmethod
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        """Return the subjects outside and inside the test part."""
+
+    def _members(self, trials: Trials, dealing: Dealing) -> Members:
+        subjects = list(trials)
+        rest, test = self._test(subjects, dealing)
+        val = _validation(rest, np.random.default_rng([dealing.seed, dealing.fold]))
+        return Members(
+            train=tuple(s for s in subjects if s in rest and s not in val),
+            val=tuple(s for s in subjects if s in val),
+            test=tuple(s for s in subjects if s in test),
+        )
 
 
-def split_trials(
-    split: SplitName,
-    trials: Mapping[str, Sequence[tuple[str, str]]],
-    fold: int,
-    seed: int,
-    folds: int,
-    blocks: int | None = None,
-) -> Split:
-    """Subjects and trials of one fold of a split that looks at trials.
+class LeaveOneSubjectOut(_SubjectSplit):
+    """Each subject is a fold."""
 
-    ``trial_k_fold`` and ``session_out`` take one subject after the other, each with all its folds.
-    ``subject_stimulus_k_fold`` tests one group of subjects on one group of stimuli; those subjects
-    with other stimuli, and those stimuli with other subjects, are used nowhere in the fold. As in
-    the splits over subjects, the seed chooses what validates, never what is tested.
+    name = "leave_one_subject_out"
+    about = "each subject is tested by a model that has never seen them"
 
-    Args:
-        split: Name of the split.
-        trials: Session and key of every trial, in order of time, by subject in the dataset's order.
-        fold: Number of the fold, from 0.
-        seed: Seed of the run.
-        folds: Folds of a k-fold; sessions of ``session_out``.
-        blocks: Blocks of consecutive trials that a session has, each with every class:
-            ``trial_k_fold`` takes a block of each session for a fold, and one block of one session
-            validates; None: trials are dealt at random. Keys are in natural order there, and all
-            that anybody has count, so that a block stays the same where somebody lacks a trial.
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        self._check_subjects(n_subjects, max(3, n_subjects), shuffled)
+        return n_subjects
 
-    Raises:
-        IncompatibleRunError: Fewer subjects, trials or sessions than the split needs, or a fold it
-            does not have.
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        return k_fold(subjects, dealing.fold, len(subjects), shuffle=False)
+
+
+class SubjectKFold(_SubjectSplit):
+    """Subjects are dealt at random into folds."""
+
+    name = "subject_k_fold"
+    about = "subjects disjoint"
+    counts = "folds"
+
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        self._check_folds(folds)
+        self._check_subjects(n_subjects, _least(folds), shuffled)
+        return folds
+
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        return k_fold(subjects, dealing.fold, dealing.folds, shuffle=True)
+
+
+class SubjectHoldOut(_SubjectSplit):
+    """One part of the subjects is tested."""
+
+    name = "subject_hold_out"
+    about = "subjects disjoint, one part of them tested"
+    tests_everybody = False
+    holds_out = True
+
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        self._check_subjects(n_subjects, 3, shuffled)
+        return 1
+
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        return hold_out(subjects, dealing.test_share)
+
+
+class SubjectStimulusKFold(Split):
+    """Subjects and stimuli are dealt into folds at once.
+
+    A fold tests one group of subjects on one group of stimuli; those subjects with other stimuli,
+    and those stimuli with other subjects, are used nowhere in the fold.
     """
-    subjects = list(trials)
-    _check_fold(split, fold, n_folds(split, len(subjects), folds))
-    rng = np.random.default_rng([seed, fold])
-    if split == "subject_stimulus_k_fold":
-        whole = split_subjects("subject_k_fold", subjects, fold, seed, folds)
-        keys = sorted({key for own in trials.values() for _, key in own}, key=_natural)
-        _check_trials(split, len(keys), _least(folds), "stimuli")
-        rest, test = _fold(keys, fold, folds, shuffle=True)
+
+    name = "subject_stimulus_k_fold"
+    about = "subjects and stimuli disjoint"
+    disjoint = "subjects and stimuli disjoint"
+    chosen_on = "validation subjects and stimuli"
+    tests_everybody = False
+    counts = "folds"
+
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        self._check_folds(folds)
+        self._check_subjects(n_subjects, _least(folds), shuffled)
+        return folds
+
+    def _members(self, trials: Trials, dealing: Dealing) -> Members:
+        subjects = SubjectKFold().members(trials, dealing)
+        keys = sorted({key for pairs in trials.values() for _, key in pairs}, key=_natural)
+        self._check_count(len(keys), _least(dealing.folds), "stimuli")
+        rest, test = k_fold(keys, dealing.fold, dealing.folds, shuffle=True)
+        val = _validation(rest, np.random.default_rng([dealing.seed, dealing.fold]))
+        return Members(
+            subjects.train,
+            subjects.val,
+            subjects.test,
+            {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(test)},
+        )
+
+
+class _WithinSubject(Split):
+    """A split within a subject: one subject after the other, each with all its folds."""
+
+    within_subject = True
+    chosen_on = "validation trials"
+    tested = "test trials"
+
+    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+        self._check_folds(folds)
+        return n_subjects * folds
+
+    @abstractmethod
+    def _tested(
+        self, trials: Trials, subject: str, fold: int, dealing: Dealing
+    ) -> tuple[set[str], list[set[str]]]:
+        """Return the keys that a fold of a subject tests, and its blocks if it has any."""
+
+    def _members(self, trials: Trials, dealing: Dealing) -> Members:
+        subject = list(trials)[dealing.fold // dealing.folds]
+        tested, blocks = self._tested(trials, subject, dealing.fold % dealing.folds, dealing)
+        rest = list(dict.fromkeys(key for _, key in trials[subject] if key not in tested))
+        self._check_count(len(rest), 2, f"trials of {subject} outside of fold {dealing.fold}")
+        rng = np.random.default_rng([dealing.seed, dealing.fold])
         val = _validation(rest, rng)
-        parts = {"train": set(rest) - val, "val": val, "test": set(test)}
-        return replace(whole, trials={part: frozenset(names) for part, names in parts.items()})
-    subject, inner = subjects[fold // folds], fold % folds
-    own = trials[subject]
-    sessions = list(dict.fromkeys(session for session, _ in own))
-    parted = [_blocks(trials, own, session, blocks) for session in sessions] if blocks else []
-    if split == "session_out":
-        _check_trials(split, len(sessions), folds, f"sessions of {subject}")
-        tested = {key for session, key in own if session == sessions[inner]}
-    elif blocks:
-        if folds != blocks:
-            raise IncompatibleRunError(f"{split}: expected {blocks} folds, found {folds}")
-        tested = {key for own_blocks in parted for key in own_blocks[inner]}
-        _check_trials(split, len(tested), 1, f"trials of {subject} in fold {fold}")
-    else:
-        keys = list(dict.fromkeys(key for _, key in own))
-        _check_trials(split, len(keys), _least(folds), f"trials of {subject}")
-        tested = set(_fold(keys, inner, folds, shuffle=True)[1])
-    rest = list(dict.fromkeys(key for _, key in own if key not in tested))
-    _check_trials(split, len(rest), 2, f"trials of {subject} outside of fold {fold}")
-    val = _validation(rest, rng)
-    if blocks:
-        left = [kept for own_blocks in parted for block in own_blocks if (kept := block & {*rest})]
-        val = left[rng.integers(len(left))]
-    return Split(
-        (subject,),
-        (subject,),
-        (subject,),
-        {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(tested)},
+        if blocks:
+            left = [kept for block in blocks if (kept := block & {*rest})]
+            val = left[rng.integers(len(left))]
+        return Members(
+            (subject,),
+            (subject,),
+            (subject,),
+            {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(tested)},
+        )
+
+    def _blocks(self, trials: Trials, subject: str, count: int) -> list[list[set[str]]]:
+        """Return a subject's keys by session, in consecutive blocks of those that anybody has."""
+        sessions = []
+        for session in dict.fromkeys(session for session, _ in trials[subject]):
+            keys = {key for pairs in trials.values() for name, key in pairs if name == session}
+            self._check_count(len(keys), count, f"trials in session {session}")
+            mine = {key for name, key in trials[subject] if name == session}
+            blocks = np.array_split(np.array(sorted(keys, key=_natural)), count)
+            sessions.append([mine & set(block.tolist()) for block in blocks])
+        return sessions
+
+
+class TrialKFold(_WithinSubject):
+    """Trials of each subject are dealt into folds, in blocks where the dataset has them."""
+
+    name = "trial_k_fold"
+    about = "one model a subject, trials disjoint"
+    disjoint = "one model a subject, trials disjoint"
+    counts = "folds"
+    in_blocks = True
+
+    def _tested(
+        self, trials: Trials, subject: str, fold: int, dealing: Dealing
+    ) -> tuple[set[str], list[set[str]]]:
+        if dealing.blocks is None:
+            keys = list(dict.fromkeys(key for _, key in trials[subject]))
+            self._check_count(len(keys), _least(dealing.folds), f"trials of {subject}")
+            return set(k_fold(keys, fold, dealing.folds, shuffle=True)[1]), []
+        blocks = self._blocks(trials, subject, dealing.blocks)
+        if dealing.folds != dealing.blocks:
+            raise IncompatibleRunError(
+                f"{self.name}: expected {dealing.blocks} folds, found {dealing.folds}"
+            )
+        tested = {key for session in blocks for key in session[fold]}
+        self._check_count(len(tested), 1, f"trials of {subject} in fold {dealing.fold}")
+        return tested, [block for session in blocks for block in session]
+
+
+class SessionOut(_WithinSubject):
+    """Each session of a subject is a fold."""
+
+    name = "session_out"
+    about = "one model a subject, sessions disjoint"
+    disjoint = "one model a subject, sessions disjoint"
+    counts = "sessions"
+
+    def _tested(
+        self, trials: Trials, subject: str, fold: int, dealing: Dealing
+    ) -> tuple[set[str], list[set[str]]]:
+        sessions = list(dict.fromkeys(session for session, _ in trials[subject]))
+        self._check_count(len(sessions), dealing.folds, f"sessions of {subject}")
+        tested = {key for session, key in trials[subject] if session == sessions[fold]}
+        if dealing.blocks is None:
+            return tested, []
+        blocks = self._blocks(trials, subject, dealing.blocks)
+        return tested, [block for session in blocks for block in session]
+
+
+SPLITS: dict[str, Split] = {
+    split.name: split
+    for split in (
+        SubjectHoldOut(),
+        SubjectKFold(),
+        LeaveOneSubjectOut(),
+        SubjectStimulusKFold(),
+        TrialKFold(),
+        SessionOut(),
     )
+}
+SUBJECT_SPLITS = ("leave_one_subject_out", "subject_k_fold", "subject_hold_out")
+"""Splits that every dataset has, the default first."""
 
 
 def random_parts(
     count: int, fold: int, folds: int, seed: int, test_share: float = HOLD_OUT_SHARE
 ) -> npt.NDArray[np.int64]:
-    """Part of each of some windows or trials that are dealt out at random, whosever they are.
+    """Return the part of each of some windows or trials, dealt out at random regardless of subject.
 
     Every one is tested in one of the folds (one fold alone tests ``test_share`` of them). As in the
     other splits, the seed chooses what validates, never what is tested.
@@ -249,7 +417,7 @@ def random_parts(
         fold: Number of the fold, from 0.
         folds: Number of folds.
         seed: Seed of the run.
-        test_share: Of one fold alone.
+        test_share: Share that one fold alone tests.
 
     Returns:
         0 for train, 1 for val, 2 for test, shape (N,).
@@ -265,27 +433,40 @@ def random_parts(
     return parts
 
 
-def _blocks(
-    trials: Mapping[str, Sequence[tuple[str, str]]],
-    own: Sequence[tuple[str, str]],
-    session: str,
-    blocks: int,
-) -> list[set[str]]:
-    """Keys of the own trials of a session, in consecutive blocks of those that anybody has."""
-    there = {key for anybody in trials.values() for name, key in anybody if name == session}
-    _check_trials("trial_k_fold", len(there), blocks, f"trials in session {session}")
-    mine = {key for name, key in own if name == session}
-    split = np.array_split(np.array(sorted(there, key=_natural)), blocks)
-    return [mine & set(block.tolist()) for block in split]
-
-
-def _fold(
-    names: Sequence[str], fold: int, count: int, shuffle: bool
+def k_fold(
+    names: Sequence[str], fold: int, folds: int, shuffle: bool
 ) -> tuple[list[str], list[str]]:
-    """The names outside and inside one of some folds."""
-    how = {"shuffle": True, "random_state": 0} if shuffle else {}
-    rest, test = list(KFold(count, **how).split(names))[fold]
-    return [names[row] for row in rest], [names[row] for row in test]
+    """Return the names outside and inside one of some folds, as scikit-learn's ``KFold`` does.
+
+    Args:
+        names: Names to deal out.
+        fold: Number of the fold, from 0.
+        folds: Number of folds.
+        shuffle: Whether names are dealt at random, with ``random_state=0``.
+    """
+    order = np.arange(len(names))
+    if shuffle:
+        np.random.RandomState(0).shuffle(order)
+    inside = set(np.array_split(order, folds)[fold].tolist())
+    return (
+        [name for row, name in enumerate(names) if row not in inside],
+        [name for row, name in enumerate(names) if row in inside],
+    )
+
+
+def hold_out(names: Sequence[str], share: float) -> tuple[list[str], list[str]]:
+    """Return the names outside and inside a share, as scikit-learn's ``train_test_split`` does."""
+    order = np.random.RandomState(0).permutation(len(names))
+    count = int(np.ceil(share * len(names)))
+    return [names[row] for row in order[count:]], [names[row] for row in order[:count]]
+
+
+def _least(folds: int) -> int:
+    """Return the minimum number of groups such that every fold leaves two outside the test part.
+
+    One of them is trained on, one chooses the epoch.
+    """
+    return max(4 if folds == 2 else 3, folds)
 
 
 def _validation(rest: Sequence[str], rng: np.random.Generator) -> set[str]:
@@ -293,12 +474,7 @@ def _validation(rest: Sequence[str], rng: np.random.Generator) -> set[str]:
     return {rest[row] for row in rng.permutation(len(rest))[:n_val]}
 
 
-def _check_trials(split: SplitName, found: int, least: int, what: str) -> None:
-    if found < least:
-        raise IncompatibleRunError(f"{split}: expected at least {least} {what}, found {found}")
-
-
 def _natural(name: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sorts numbers inside names as numbers: 2 before 10; names never tie, as 2 and 02 would."""
+    """Return a key that sorts numbers inside names as numbers; 2 and 02 do not tie."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], name

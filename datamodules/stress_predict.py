@@ -1,4 +1,21 @@
-"""Stress-Predict: wrist signals of 35 volunteers under three stressors (Iqbal et al. 2022)."""
+"""Stress-Predict: wrist signals of 35 volunteers under three stressors (Iqbal et al. 2022).
+
+Published by T. Iqbal et al. with an MIT licence as a public repository
+(italha-d/Stress-Predict-Dataset); cite Sensors 22(21):8135, 2022, doi 10.3390/s22218135.
+
+* 35 volunteers, one session of about an hour: rest, Stroop test, rest, interview, rest,
+  hyperventilation, rest. 34 are usable: S01 has no label rows.
+* bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
+  (3 channels, 32 Hz, g); starts in UTC.
+* Labels: one row a second, 1 while a stressor runs; they begin 9 s after the recording.
+* The order of the phases is the same for everybody, so time alone tells much of the label: the
+  probe ``time`` says how much.
+
+::
+
+    Raw_data/S02/{ACC,BVP,EDA,HR,IBI,TEMP}.csv, tags_S02.csv ... S35
+    Processed_data/Improved_All_Combined_hr_rsp_binary.csv
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,11 +23,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
+from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording, Segment
 from datamodules.tasks import ConditionTask
@@ -40,7 +58,7 @@ class StressPredictReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The session's files and the label table."""
+        """Return the session's files and the label table; raises DatasetNotFoundError."""
         if not (self.root / LABEL_FILE).is_file():
             raise DatasetNotFoundError(
                 f"no {LABEL_FILE} in {str(self.root)!r}: expected the labels of Stress-Predict "
@@ -52,19 +70,19 @@ class StressPredictReader:
         )
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One recording; its segments are the runs of equal labels."""
+        """Yield one recording, whose segments are the runs of equal labels."""
         session = empatica.read_session(self.root / "Raw_data" / subject)
         yield Recording(subject, "1", session.signals, self._segments(subject, session))
 
     def _segments(self, subject: str, session: empatica.E4Session) -> tuple[Segment, ...]:
-        rows = self._labels[self._labels["Participant"] == int(subject[1:])]
-        if rows.empty:
+        participants, times, labels = (self._labels[name] for name in LABEL_COLUMNS)
+        rows = participants == int(subject[1:])
+        if not rows.any():
             raise DatasetCorruptedError(
                 f"{self.root / LABEL_FILE}: expected rows of participant {int(subject[1:])}, "
                 "found none"
             )
-        times = rows["Time(sec)"].to_numpy()
-        labels = rows["Label"].to_numpy()
+        times, labels = times[rows], labels[rows]
         unknown = set(labels.tolist()) - set(CONDITIONS)
         if unknown or (np.diff(times) <= 0).any():
             raise DatasetCorruptedError(
@@ -89,52 +107,36 @@ class StressPredictReader:
         return tuple(segments)
 
     @cached_property
-    def _labels(self) -> pd.DataFrame:
+    def _labels(self) -> dict[str, npt.NDArray[np.int64]]:
         path = self.root / LABEL_FILE
         try:
-            return pd.read_csv(path, usecols=list(LABEL_COLUMNS), dtype=np.int64)
-        except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            return read_columns(path, dict.fromkeys(LABEL_COLUMNS, np.int64))
+        except ValueError as error:
             raise DatasetCorruptedError(
                 f"{path}: expected whole numbers in columns {LABEL_COLUMNS}, found otherwise "
                 f"({error})"
             ) from error
 
 
-class StressPredictDataModule(EmotionDataModule):
-    """Stress-Predict: Empatica E4 on the wrist through Stroop, interview and hyperventilation.
-
-    Published by T. Iqbal et al. with an MIT licence as a public repository
-    (italha-d/Stress-Predict-Dataset); cite Sensors 22(21):8135, 2022, doi 10.3390/s22218135.
-
-    * 35 volunteers, one session of about an hour: rest, Stroop test, rest, interview, rest,
-      hyperventilation, rest. 34 are usable: S01 has no label rows.
-    * bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
-      (3 channels, 32 Hz, g); starts in UTC.
-    * Labels: one row a second, 1 while a stressor runs; they begin 9 s after the recording.
-    * The order of the phases is the same for everybody, so time alone tells much of the label: the
-      probe ``time`` says how much.
-
-    ::
-
-        Raw_data/S02/{ACC,BVP,EDA,HR,IBI,TEMP}.csv, tags_S02.csv ... S35
-        Processed_data/Improved_All_Combined_hr_rsp_binary.csv
-    """
-
-    title = "Stress-Predict"
-    reader = StressPredictReader
-    tasks = {
+STRESS_PREDICT = Dataset(
+    name="stress_predict",
+    title="Stress-Predict",
+    reader=StressPredictReader,
+    tasks={
         "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
             {"no_stress": 0, "stress": 1},
             source="the publisher's Label column",
         )
-    }
-    signals = derived_shapes(empatica.SIGNALS, EDA_PARTS)
-    preprocessing = EDA_PARTS
-    unit = 60.0
-    access = (
+    },
+    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
+    preprocessing=EDA_PARTS,
+    unit=60.0,
+    access=(
         "Open data, MIT licence: affectbench data download stress_predict, or the repository "
         "italha-d/Stress-Predict-Dataset."
-    )
-    layout = f"Raw_data/S02 ... Raw_data/S35 and {LABEL_FILE}"
+    ),
+    layout=f"Raw_data/S02 ... Raw_data/S35 and {LABEL_FILE}",
+    writer="datamodules.synthesis.stress_predict",
+)

@@ -1,4 +1,10 @@
-"""Synthetic: made-up wrist recordings with a planted effect, for trying the suite without data."""
+"""Synthetic: made-up wrist recordings with a planted effect, for trying the suite without data.
+
+The signals are those of an Empatica E4. Heart rate, its variability, skin conductance and
+temperature depend on the condition as strongly as ``effect`` says; motion does not, nor does
+the time since the start, and with ``effect=0`` nothing does. Scores here say that the suite
+works, never how good a model is.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.formats import empatica
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
@@ -15,7 +21,7 @@ from datamodules.synthesis.physiology import Phase, session
 from datamodules.tasks import ConditionTask
 
 N_PHASES = 8
-"""Half of them stress; the order differs from subject to subject."""
+"""Number of phases, half of them stress; the order differs from subject to subject."""
 UNIT = 60.0
 """Length of a score unit in seconds; a phase holds at least one."""
 AROUSAL = {"baseline": 0.0, "stress": 1.0}
@@ -27,8 +33,8 @@ class SyntheticReader:
 
     Args:
         n_subjects: Number of subjects.
-        effect: How much stress changes the signals; 0 for nothing at all.
-        seed: Of all chance.
+        effect: Strength of the effect of stress on the signals; 0 for no effect.
+        seed: Seed of all random numbers.
         phase: Length of a phase in seconds; a session has eight.
     """
 
@@ -50,11 +56,11 @@ class SyntheticReader:
         return tuple(f"S{number + 1}" for number in range(self.n_subjects))
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """None: nothing is read."""
+        """Return no file, as nothing is read."""
         return ()
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One session with as many phases of stress as of rest, in an order of its own."""
+        """Yield one session with as many phases of stress as of rest, in random order."""
         rng = np.random.default_rng([self.seed, self.subjects.index(subject)])
         conditions = rng.permutation(np.repeat(list(AROUSAL), N_PHASES // len(AROUSAL)))
         phases = [Phase(str(name), self.phase, AROUSAL[str(name)]) for name in conditions]
@@ -62,25 +68,19 @@ class SyntheticReader:
         yield Recording(subject, "1", made.signals, made.segments)
 
 
-class SyntheticDataModule(EmotionDataModule):
-    """Synthetic: plausible wrist signals of people who never lived, with a planted effect.
-
-    The signals are those of an Empatica E4. Heart rate, its variability, skin conductance and
-    temperature depend on the condition as strongly as ``effect`` says; motion does not, nor does
-    the time since the start, and with ``effect=0`` nothing does. Scores here say that the suite
-    works, never how good a model is.
-    """
-
-    title = "Synthetic"
-    reader = SyntheticReader
-    tasks = {
+SYNTHETIC = Dataset(
+    name="synthetic",
+    title="Synthetic",
+    reader=SyntheticReader,
+    tasks={
         "stress": ConditionTask(
             "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
         )
-    }
-    signals = derived_shapes(empatica.SIGNALS, EDA_PARTS)
-    preprocessing = EDA_PARTS
-    unit = UNIT
-    access = "Made up when it is read."
-    layout = "no files"
-    has_files = False
+    },
+    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
+    preprocessing=EDA_PARTS,
+    unit=UNIT,
+    access="Made up when it is read.",
+    layout="no files",
+    has_files=False,
+)

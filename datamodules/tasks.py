@@ -1,29 +1,18 @@
 """Task: from the publisher's annotations of a segment to a class index."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, get_args
 
-import numpy as np
-import numpy.typing as npt
-from sklearn.cluster import KMeans
-
-from datamodules.errors import IncompatibleRunError
 from datamodules.signals.recording import Segment
 
 LabelRule = Literal["midpoint", "median", "kmeans"]
 RULES: tuple[LabelRule, ...] = get_args(LabelRule)
 
-Rated = tuple[str, Segment]
-"""A subject and a segment that was rated."""
-
-CLUSTERING_STARTS = 10
-"""Starting points of k-means, of which the best clustering counts; unspecified where published."""
-
 
 class Task(Protocol):
-    """What is to be told apart, and where the classes come from. Equal tasks label alike."""
+    """Classes to be recognised, and where they come from. Equal tasks label alike."""
 
     @property
     def name(self) -> str:
@@ -35,10 +24,10 @@ class Task(Protocol):
 
     @property
     def source(self) -> str:
-        """Who set the task: a paper, or the publisher's own readme."""
+        """Paper or publisher's readme that set the task."""
 
     def label(self, subject: str, segment: Segment) -> int | None:
-        """Class index of a subject's segment; None if it is not part of this task."""
+        """Return the class index of a subject's segment; None if it is not part of this task."""
 
     def __hash__(self) -> int: ...
 
@@ -51,7 +40,7 @@ class ConditionTask:
         name: Catalogue key, e.g. ``"stress"``.
         classes: Names of the K classes in order of their index.
         conditions: Class index of each published condition; the others are not part of the task.
-        source: Who set the task.
+        source: Paper or readme that set the task.
         annotation: Key of the condition among a segment's annotations.
 
     Raises:
@@ -72,7 +61,7 @@ class ConditionTask:
             )
 
     def label(self, subject: str, segment: Segment) -> int | None:
-        """Class index of the segment's condition; None for a condition that is not part of it."""
+        """Return the class index of the segment's condition; None if it is not part of the task."""
         return self.conditions.get(str(segment.annotations.get(self.annotation)))
 
 
@@ -80,14 +69,15 @@ class ConditionTask:
 class RatingTask:
     """Low or high on a rating scale: above a threshold is high, ties are low.
 
-    The threshold is the midpoint of the scale (default), or is fitted on ratings by ``fitted``.
+    The threshold is the midpoint of the scale (default), or is fitted on ratings, see
+    ``datamodules.thresholds``.
 
     Args:
         name: Catalogue key and key of the rating among a segment's annotations.
-        midpoint: Of the scale.
-        source: Who set the task.
-        plane: The two ratings that k-means clusters together.
-        thresholds: By subject, where there is one; ``midpoint`` for everybody else.
+        midpoint: Midpoint of the scale.
+        source: Paper or readme that set the task.
+        plane: Two ratings that k-means clusters together.
+        thresholds: Thresholds by subject; ``midpoint`` holds for everybody else.
     """
 
     name: str
@@ -102,53 +92,15 @@ class RatingTask:
         return "low", "high"
 
     def label(self, subject: str, segment: Segment) -> int | None:
-        """1 for a rating above the subject's threshold; None for a segment without one."""
+        """Return 1 for a rating above the subject's threshold; None for a segment without one."""
         rating = segment.annotations.get(self.name)
         if rating is None:
             return None
-        return int(float(rating) > self._own.get(subject, self.midpoint))
+        return int(float(rating) > self._threshold_of.get(subject, self.midpoint))
 
     @cached_property
-    def _own(self) -> dict[str, float]:
+    def _threshold_of(self) -> dict[str, float]:
         return dict(self.thresholds)
-
-    def fitted(
-        self, rule: LabelRule, ratings: Iterable[Rated], everybody: Iterable[str]
-    ) -> "RatingTask":
-        """The task with thresholds from ratings, of training segments alone.
-
-        A subject among the raters gets the threshold of the own ratings, everybody else that of all
-        of them together: nothing about a new person is known.
-
-        Args:
-            rule: ``"midpoint"``: as published, nothing is fitted. ``"median"``: the median rating.
-                ``"kmeans"``: the ratings of ``plane`` in two clusters, and the middle between their
-                centres on this task's axis (RTCAN-1D, Yin et al. 2022, figure 2).
-            ratings: Training segments and their subjects.
-            everybody: All subjects of the run.
-
-        Raises:
-            IncompatibleRunError: No training segment has the ratings.
-        """
-        if rule == "midpoint":
-            return self
-        plane = self.plane if rule == "kmeans" else (self.name,)
-        axis = plane.index(self.name)
-        rated: dict[str, list[list[float]]] = {}
-        for subject, segment in ratings:
-            if all(name in segment.annotations for name in plane):
-                point = [float(segment.annotations[name]) for name in plane]
-                rated.setdefault(subject, []).append(point)
-        if not rated:
-            raise IncompatibleRunError(
-                f"{self.name}, label rule {rule}: expected training trials with ratings of "
-                f"{' and '.join(plane)}, found none. Take the rule midpoint or other subjects."
-            )
-        threshold = {"median": _median, "kmeans": _between_clusters}[rule]
-        pooled = threshold(np.array([p for own in rated.values() for p in own]))[axis]
-        own = {subject: threshold(np.array(points))[axis] for subject, points in rated.items()}
-        found = tuple((subject, float(own.get(subject, pooled))) for subject in everybody)
-        return replace(self, thresholds=found)
 
 
 @dataclass(frozen=True)
@@ -159,7 +111,7 @@ class RoundedTask:
         name: Catalogue key.
         rating: Key of the rating among a segment's annotations.
         scale: Lowest and highest class.
-        source: Who set the task.
+        source: Paper or readme that set the task.
     """
 
     name: str
@@ -174,7 +126,7 @@ class RoundedTask:
         return tuple(map(str, range(lowest, highest + 1)))
 
     def label(self, subject: str, segment: Segment) -> int | None:
-        """Position of the rounded rating on the scale; None for a segment without one."""
+        """Return the position of the rounded rating on the scale; None without a rating."""
         rating = segment.annotations.get(self.rating)
         return None if rating is None else round(float(rating)) - self.scale[0]
 
@@ -186,7 +138,7 @@ class QuadrantTask:
     Args:
         name: Catalogue key.
         high: Rounded ratings from here on are high.
-        source: Who set the task.
+        source: Paper or readme that set the task.
     """
 
     name: str
@@ -200,22 +152,9 @@ class QuadrantTask:
     )
 
     def label(self, subject: str, segment: Segment) -> int | None:
-        """Position of the quadrant among the classes; None for a segment without both ratings."""
+        """Return the position of the quadrant among the classes; None without both ratings."""
         ratings = [segment.annotations.get(name) for name in ("valence", "arousal")]
         if any(rating is None for rating in ratings):
             return None
         valence, arousal = (round(float(rating)) >= self.high for rating in ratings)  # type: ignore[arg-type]
         return 2 * valence + arousal
-
-
-def _median(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Median of each column of (n, d) ratings."""
-    return np.asarray(np.median(points, axis=0))
-
-
-def _between_clusters(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Middle of the two k-means centres of (n, d) ratings; of one single rating: itself."""
-    if len(np.unique(points, axis=0)) < 2:
-        return np.asarray(points[0])
-    found = KMeans(2, n_init=CLUSTERING_STARTS, random_state=0).fit(points)
-    return np.asarray(found.cluster_centers_.mean(axis=0))

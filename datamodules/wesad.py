@@ -1,21 +1,55 @@
-"""WESAD: wrist and chest signals of 15 people at rest, stressed, amused (Schmidt et al. 2018)."""
+"""WESAD: wrist and chest signals of 15 people at rest, stressed, amused (Schmidt et al. 2018).
+
+Published by Robert Bosch GmbH and the University of Siegen; open for download without a signed
+form, for research, with citation (the UCI entry says CC BY 4.0). Not to be passed on with this
+project.
+
+* 15 subjects (S2 to S17 without S12), one session of about 100 minutes: baseline, then stress
+  (Trier social stress test) and amusement (film clips) in one of two orders, meditation after
+  each, and short readings.
+* Wrist (Empatica E4): bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz,
+  degrees Celsius), acc (3 channels, 32 Hz; stored in 1/64 g, read in g). Chest (RespiBAN), all
+  700 Hz: ecg, emg (mV), chest_eda (microsiemens), chest_temp (degrees Celsius), resp (percent),
+  chest_acc (3 channels, g).
+* Labels at 700 Hz: every scheduled interval less 20 s. 0 transient, 1 baseline, 2 stress,
+  3 amusement, 4 meditation, 5 to 7 the readings. Baseline, stress and amusement stand to one
+  another about as 53 : 30 : 17; the other conditions are part of no task here.
+* Self-assessment of each baseline, stress, amusement and meditation: valence and arousal, whole
+  numbers from 1 to 9, on the segment. No task here is made of them.
+* Known faults: the chest temperature sensor of S2 and S17 was partly detached; S3 sat in the
+  sun during baseline; S5 may have slept; S6 and S8 have an unusual history of stress; S15 did
+  not believe the cover story. Baseline always comes first, so time alone tells something of
+  the label.
+
+::
+
+    S2/S2.pkl            synchronised signals and labels
+    S2/S2_quest.csv      schedule and self-assessment; read if it is there
+    S2/S2_respiban.txt   S2/S2_E4_Data.zip   S2/S2_readme.txt   not read
+    ... S17
+
+References:
+    Schmidt, Reiss, Duerichen, Marberger, Van Laerhoven: Introducing WESAD, a multimodal dataset
+    for wearable stress and affect detection. ICMI 2018, doi 10.1145/3242969.3242985.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.formats.arrays import describe
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
-from datamodules.tasks import ConditionTask, Task
+from datamodules.tasks import ConditionTask
 
 SUBJECTS = tuple(f"S{number}" for number in (*range(2, 12), *range(13, 18)))
 """S1 and S12 do not exist: their sensors failed."""
@@ -27,12 +61,12 @@ Labels = npt.NDArray[np.integer[Any]]
 LABEL_RATE = 700.0
 """Labels a second."""
 TRANSIENT = 0
-"""Label of what belongs to no condition."""
+"""Label of samples that belong to no condition."""
 READING = {5: "bRead", 6: "sRead", 7: "fRead"}
 """Codes that the readme says to ignore. That they are the reading phases of the schedule is
 inferred from S2, which has no bRead and no 5, and whose 6 and 7 last as long as sRead and fRead."""
 CONDITIONS = {1: "baseline", 2: "stress", 3: "amusement", 4: "meditation", **READING}
-"""What the labels stand for."""
+"""Conditions by label."""
 SCHEDULED = {
     "Base": "baseline",
     "TSST": "stress",
@@ -40,7 +74,7 @@ SCHEDULED = {
     "Medi 1": "meditation",
     "Medi 2": "meditation",
 }
-"""The same by the names of the schedule."""
+"""Conditions by the names of the schedule."""
 
 COUNTS_PER_G = 64
 """The wrist's acceleration is in 1/64 g; the chest's is in g."""
@@ -50,7 +84,7 @@ SLACK = 1.0
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where a signal is in the file, and what it is."""
+    """Position of a signal in the file, its rate, unit and channels."""
 
     device: str
     key: str
@@ -103,7 +137,7 @@ class WESADReader:
         return SUBJECTS
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """The subject's pickle, and the questionnaires if they are there.
+        """Return the subject's pickle, and the questionnaires if the file exists.
 
         Raises:
             DatasetNotFoundError: No such subject, or no such file.
@@ -114,17 +148,17 @@ class WESADReader:
             )
         path = self._path(subject)
         if not path.is_file():
-            found = sum(self._path(other).is_file() for other in SUBJECTS)
+            n_files = sum(self._path(other).is_file() for other in SUBJECTS)
             raise DatasetNotFoundError(
                 f"no {subject}/{subject}.pkl in {str(self.root)!r}: expected it beside those of "
-                f"the other subjects, of whom {found} of {len(SUBJECTS)} are there. Unpack the "
+                f"the other subjects, of whom {n_files} of {len(SUBJECTS)} are there. Unpack the "
                 "whole archive, or leave the subject out."
             )
         quest = path.with_name(f"{subject}_quest.csv")
         return (path, quest) if quest.is_file() else (path,)
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """One recording; its segments are the runs of one label.
+        """Yield one recording, whose segments are the runs of one label, and its faults.
 
         A published file is about 1 GB of text and takes 5 s and 1 GB of memory.
 
@@ -134,10 +168,10 @@ class WESADReader:
         """
         path, *quest = self.files(subject)
         content = load_arrays(path)
-        named = _member(path, content, "subject")
-        if named != subject:
+        subject_in_file = _member(path, content, "subject")
+        if subject_in_file != subject:
             raise DatasetCorruptedError(
-                f"{path}: expected the data of {subject}, found subject {named!r}"
+                f"{path}: expected the data of {subject}, found subject {subject_in_file!r}"
             )
         labels = _labels(path, _member(path, content, "label"))
         signals = {
@@ -163,18 +197,19 @@ class WESADReader:
 
 
 def _member(path: Path, content: object, *keys: str) -> Any:
-    """What is under the keys, taken out, so that it is freed once converted."""
+    """Return the value under some keys and remove it, so that it is freed once converted."""
     for depth, key in enumerate(keys, start=1):
         if not isinstance(content, dict) or key not in content:
-            found = sorted(map(str, content)) if isinstance(content, dict) else type(content)
+            members = sorted(map(str, content)) if isinstance(content, dict) else type(content)
             raise DatasetCorruptedError(
-                f"{path}: expected a key {'/'.join(keys[:depth])!r}, found {found}"
+                f"{path}: expected a key {'/'.join(keys[:depth])!r}, found {members}"
             )
         content = content.pop(key) if depth == len(keys) else content[key]
     return content
 
 
 def _signal(path: Path, entry: _Entry, values: object) -> Signal:
+    """Return a signal from its array in the file, shape (T, C)."""
     n_channels = len(entry.channels)
     if (
         not isinstance(values, np.ndarray)
@@ -185,7 +220,7 @@ def _signal(path: Path, entry: _Entry, values: object) -> Signal:
     ):
         raise DatasetCorruptedError(
             f"{path}: {entry.path}: expected numbers of shape (T, {n_channels}) with T > 0, "
-            f"found {_describe(values)}"
+            f"found {describe(values)}"
         )
     with np.errstate(over="ignore"):
         samples = np.ascontiguousarray(values.T, dtype=np.float32)
@@ -201,6 +236,7 @@ def _signal(path: Path, entry: _Entry, values: object) -> Signal:
 
 
 def _labels(path: Path, values: object) -> Labels:
+    """Return the label of each sample at ``LABEL_RATE``, shape (T,)."""
     if (
         not isinstance(values, np.ndarray)
         or values.dtype.kind not in "iu"
@@ -209,7 +245,7 @@ def _labels(path: Path, values: object) -> Labels:
     ):
         raise DatasetCorruptedError(
             f"{path}: label: expected whole numbers of shape (T,) with T > 0, "
-            f"found {_describe(values)}"
+            f"found {describe(values)}"
         )
     unknown = set(np.unique(values).tolist()) - {TRANSIENT, *CONDITIONS}
     if unknown:
@@ -220,14 +256,8 @@ def _labels(path: Path, values: object) -> Labels:
     return values
 
 
-def _describe(values: object) -> str:
-    if isinstance(values, np.ndarray):
-        return f"{values.dtype} {values.shape}"
-    return f"a {type(values).__name__}"
-
-
 def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...]:
-    """Runs of one condition, cut where the shortest signal ends."""
+    """Return the runs of one condition, cut where the shortest signal ends."""
     changes = np.flatnonzero(np.diff(labels)) + 1
     firsts = np.concatenate([[0], changes])
     ends = np.concatenate([changes, [len(labels)]])
@@ -252,62 +282,28 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
 def _rated(
     segments: Sequence[Segment], intervals: Sequence[Interval]
 ) -> tuple[tuple[Segment, ...], list[Fault]]:
-    """Segments with their ratings, and those of which the schedule knows more or fewer.
+    """Return segments with their ratings, and faults where schedule and labels count differently.
 
     Labels and schedule need not begin together: the first meditation is the first one scheduled.
     """
     rated, faults = {segment.trial: segment for segment in segments}, []
     for condition in dict.fromkeys(SCHEDULED.values()):
         runs = [s for s in segments if s.annotations["condition"] == condition]
-        asked = [i.ratings for i in intervals if SCHEDULED[i.name] == condition]
-        if len(runs) != len(asked):
+        answers = [i.ratings for i in intervals if SCHEDULED[i.name] == condition]
+        if len(runs) != len(answers):
             reason = f"ratings: the schedule has {condition} another number of times; not added"
             faults += [Fault(SESSION, run.trial, reason, omitted=False) for run in runs]
             continue
-        for run, ratings in zip(runs, asked, strict=True):
+        for run, ratings in zip(runs, answers, strict=True):
             rated[run.trial] = replace(run, annotations={**run.annotations, **ratings})
     return tuple(rated.values()), faults
 
 
-class WESADDataModule(EmotionDataModule):
-    """WESAD: a lab study of stress and affect with a wristband and a chest belt.
-
-    Published by Robert Bosch GmbH and the University of Siegen; open for download without a signed
-    form, for research, with citation (the UCI entry says CC BY 4.0). Not to be passed on with this
-    project.
-
-    * 15 subjects (S2 to S17 without S12), one session of about 100 minutes: baseline, then stress
-      (Trier social stress test) and amusement (film clips) in one of two orders, meditation after
-      each, and short readings.
-    * Wrist (Empatica E4): bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz,
-      degrees Celsius), acc (3 channels, 32 Hz; stored in 1/64 g, read in g). Chest (RespiBAN), all
-      700 Hz: ecg, emg (mV), chest_eda (microsiemens), chest_temp (degrees Celsius), resp (percent),
-      chest_acc (3 channels, g).
-    * Labels at 700 Hz: every scheduled interval less 20 s. 0 transient, 1 baseline, 2 stress,
-      3 amusement, 4 meditation, 5 to 7 the readings. Baseline, stress and amusement stand to one
-      another about as 53 : 30 : 17; the other conditions are part of no task here.
-    * Self-assessment of each baseline, stress, amusement and meditation: valence and arousal, whole
-      numbers from 1 to 9, on the segment. No task here is made of them.
-    * Known faults: the chest temperature sensor of S2 and S17 was partly detached; S3 sat in the
-      sun during baseline; S5 may have slept; S6 and S8 have an unusual history of stress; S15 did
-      not believe the cover story. Baseline always comes first, so time alone tells something of
-      the label.
-
-    ::
-
-        S2/S2.pkl            synchronised signals and labels
-        S2/S2_quest.csv      schedule and self-assessment; read if it is there
-        S2/S2_respiban.txt   S2/S2_E4_Data.zip   S2/S2_readme.txt   not read
-        ... S17
-
-    References:
-        Schmidt, Reiss, Duerichen, Marberger, Van Laerhoven: Introducing WESAD, a multimodal dataset
-        for wearable stress and affect detection. ICMI 2018, doi 10.1145/3242969.3242985.
-    """
-
-    title = "WESAD"
-    reader = WESADReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+WESAD = Dataset(
+    name="wesad",
+    title="WESAD",
+    reader=WESADReader,
+    tasks={
         "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
@@ -320,14 +316,16 @@ class WESADDataModule(EmotionDataModule):
             {"baseline": 0, "stress": 1, "amusement": 2},
             source="Schmidt et al. 2018: baseline, stress, amusement",
         ),
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = derived_shapes(
+    },
+    signals=derived_shapes(
         {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, EDA_PARTS
-    )
-    preprocessing = EDA_PARTS
-    unit = 60.0
-    access = (
+    ),
+    preprocessing=EDA_PARTS,
+    unit=60.0,
+    access=(
         "Open for download without a form, for research with citation: affectbench data download "
         "wesad, or the authors' page. To try things out: affectbench data synthesize wesad."
-    )
-    layout = "S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)"
+    ),
+    layout="S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)",
+    writer="datamodules.synthesis.wesad",
+)

@@ -10,17 +10,18 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.layers import Spectrogram
+from lightning_modules.recipe import Recipe
 
 N_LOW = 9
-"""Bins that the recurrent branch sees: 0 to 8 Hz where the rate allows."""
+"""Number of bins that the recurrent branch sees: 0 to 8 Hz where the rate allows."""
 
 POOLING = 8
-"""Frames that make one step of the LSTM."""
+"""Number of frames in one step of the LSTM."""
 
 PUBLISHED_INPUTS = {"bvp": SignalSpec(n_channels=1, n_times=7680, sfreq=64.0)}
-"""What the published weights take: 120 s from an Empatica E4."""
+"""Inputs of the published weights: 120 s from an Empatica E4."""
 
 PUBLISHED_FILES = {
     "features": (
@@ -44,7 +45,7 @@ PUBLISHED_FILES = {
     ),
     "classifier": ("net_fc", {"hidden.": "fc.", "last.": "fc.3."}),
 }
-"""For each part of the network: the authors' file, and their names for our layers."""
+"""For each part of the network: the authors' file, and their names for its layers."""
 
 PUBLISHED = Recipe(
     source="released code of Choi et al. 2023, baseline training",
@@ -73,7 +74,7 @@ class ResidualBlock(nn.Module):
     """Two convolutions beside the identity, pooling in time by two, ReLU.
 
     Args:
-        n_channels: Feature maps, in and out.
+        n_channels: Number of feature maps, in and out.
         first_kernel: Height and width of the first convolution; the second is (1, 9).
     """
 
@@ -88,7 +89,7 @@ class ResidualBlock(nn.Module):
         self.pool = nn.MaxPool2d((1, 2))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, D, F, L) to (B, D, F, L/2)."""
+        """Return maps of shape (B, D, F, L/2), of maps of shape (B, D, F, L)."""
         return torch.relu(self.pool(maps + self.branch(maps)))  # (B, D, F, L/2)
 
 
@@ -96,7 +97,7 @@ class FeatureNetwork(nn.Module):
     """Convolutions in time over the low bins, then a bidirectional LSTM.
 
     Args:
-        n_channels: C, channels of the signal.
+        n_channels: Number of channels of the signal, C.
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -116,7 +117,7 @@ class FeatureNetwork(nn.Module):
         self.norm = nn.BatchNorm1d(128)
 
     def forward(self, low: Tensor) -> Tensor:
-        """Features, shape (B, 128, L/8), of levels in dB of shape (B, C, 9, L)."""
+        """Return features, shape (B, 128, L/8), of levels in dB of shape (B, C, 9, L)."""
         maps = self.stem(low)  # (B, 64, 1, L/2)
         maps = self.second(self.first(maps))  # (B, 64, 1, L/8)
         steps = maps.squeeze(2).transpose(1, 2)  # (B, L/8, 64)
@@ -126,10 +127,10 @@ class FeatureNetwork(nn.Module):
 
 
 class AttentionNetwork(nn.Module):
-    """Convolutions in frequency and time over all bins; one weight in (0, 1) a step.
+    """Convolutions in frequency and time over all bins; one weight in (0, 1) for each step.
 
     Args:
-        n_channels: C, channels of the signal.
+        n_channels: Number of channels of the signal, C.
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -154,7 +155,7 @@ class AttentionNetwork(nn.Module):
         )
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        """Weights, shape (B, 1, L/8), of levels in dB of shape (B, C, 33, L)."""
+        """Return weights, shape (B, 1, L/8), of levels in dB of shape (B, C, 33, L)."""
         maps = self.stem(spectrum)  # (B, 32, 25, L/2)
         maps = self.second(self.first(maps))  # (B, 32, 25, L/8)
         weights: Tensor = self.gate(maps).squeeze(2)  # (B, 1, L/8)
@@ -165,7 +166,7 @@ class PooledClassifier(nn.Module):
     """Sum of the weighted steps, one hidden layer, logits.
 
     Args:
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, n_classes: int) -> None:
@@ -174,7 +175,7 @@ class PooledClassifier(nn.Module):
         self.last = nn.Linear(32, n_classes)
 
     def forward(self, features: Tensor, weights: Tensor) -> Output:
-        """Logits of features (B, 128, L) and weights (B, 1, L)."""
+        """Return logits of features (B, 128, L) and weights (B, 1, L)."""
         pooled = (features * weights).sum(dim=2)  # (B, 128)
         embedding = self.hidden(pooled)  # (B, 32)
         return Output(self.last(embedding), embedding)
@@ -185,7 +186,7 @@ class AttentionLRCNNetwork(nn.Module):
 
     Args:
         inputs: One signal; the paper takes one channel of ``"bvp"`` at 64 Hz.
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
@@ -215,7 +216,7 @@ class AttentionLRCN(EmotionClassifier):
       float64: a fold of WESAD takes 2 GB of them. Logits move by less than 1e-4.
     * The input may have C channels: the first convolution of both branches takes all of them, and
       each channel has its own 80 dB range. The paper takes one channel of pulse; the other signals
-      are there so that datasets without one have a row.
+      give a row to datasets without a pulse.
     * The rate may be other than 64 Hz: see Spectrogram. The layers stay as they are; below 64 Hz
       they see the same number of bins, up to half the rate (``N_LOW``: up to an eighth).
     * The window may be shorter than 120 s, as a dataset's score unit caps it, and frames follow
@@ -233,8 +234,8 @@ class AttentionLRCN(EmotionClassifier):
 
     Args:
         inputs: One signal; the paper takes one channel of ``"bvp"`` at 64 Hz for 120 s.
-        n_classes: K.
-        recipe: How it is trained.
+        n_classes: Number of classes, K.
+        recipe: Recipe by which the network is trained.
 
     Raises:
         IncompatibleRunError: See ``check_inputs``.
@@ -278,17 +279,18 @@ class AttentionLRCN(EmotionClassifier):
 def load_published(
     folder: Path, fold: str = "S2", n_classes: int = 3, recipe: Recipe = PUBLISHED
 ) -> AttentionLRCN:
-    """A model with weights as the authors publish them (MIT licence, (c) 2022 jihochoi).
+    """Return a model with the authors' published weights (MIT licence, (c) 2022 jihochoi).
 
     Args:
-        folder: Their ``models/teacher`` or ``models/student``, with ``<fold>_net_lrcn.pt``,
-            ``<fold>_net_att.pt`` and ``<fold>_net_fc.pt``.
-        fold: The subject held out; they publish S2 only, so these weights know all the others.
-        n_classes: K, as the weights have it.
-        recipe: How it is trained from there on.
+        folder: The authors' folder ``models/teacher`` or ``models/student``, with
+            ``<fold>_net_lrcn.pt``, ``<fold>_net_att.pt`` and ``<fold>_net_fc.pt``.
+        fold: Subject that was held out. The authors publish S2 only: these weights were trained on
+            all other subjects.
+        n_classes: Number of classes of the weights, K.
+        recipe: Recipe by which the model is trained further.
 
     Returns:
-        In eval mode, on the CPU, for ``PUBLISHED_INPUTS``.
+        The model, in eval mode, on the CPU, for ``PUBLISHED_INPUTS``.
 
     Raises:
         DatasetNotFoundError: A file is missing.
@@ -299,27 +301,28 @@ def load_published(
         path = folder / f"{fold}_{file}.pt"
         module = model.network.get_submodule(part)
         weights = module.state_dict()
-        names = {own: _published_name(own, layers) for own in weights}
-        found = _read_weights(path)
-        wrong = [f"no {name}" for name in names.values() if name not in found]
-        wrong += [f"unknown {name}" for name in found if name not in names.values()]
-        wrong += [
-            f"{name} of shape {tuple(found[name].shape)} instead of {tuple(weights[own].shape)}"
-            for own, name in names.items()
-            if name in found and found[name].shape != weights[own].shape
+        names = {name: _published_name(name, layers) for name in weights}
+        published = _read_weights(path)
+        faults = [f"no {theirs}" for theirs in names.values() if theirs not in published]
+        faults += [f"unknown {theirs}" for theirs in published if theirs not in names.values()]
+        faults += [
+            f"{theirs} of shape {tuple(published[theirs].shape)} instead of "
+            f"{tuple(weights[name].shape)}"
+            for name, theirs in names.items()
+            if theirs in published and published[theirs].shape != weights[name].shape
         ]
-        if wrong:
+        if faults:
             raise DatasetCorruptedError(
                 f"{path} does not hold the weights of {file} for {n_classes} classes: "
-                f"{'; '.join(wrong)}. Take the file as the authors publish it."
+                f"{'; '.join(faults)}. Take the file as the authors publish it."
             )
-        module.load_state_dict({own: found[name] for own, name in names.items()})
+        module.load_state_dict({name: published[theirs] for name, theirs in names.items()})
     return model.eval()
 
 
-def _published_name(own: str, layers: Mapping[str, str]) -> str:
-    (prefix,) = (prefix for prefix in layers if own.startswith(prefix))
-    return layers[prefix] + own.removeprefix(prefix)
+def _published_name(name: str, layers: Mapping[str, str]) -> str:
+    (prefix,) = (prefix for prefix in layers if name.startswith(prefix))
+    return layers[prefix] + name.removeprefix(prefix)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -1,39 +1,42 @@
 """CNN: two convolutions over sites and feature rows, averaged over both."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
-from lightning_modules.feature_rows.rows import FeatureRows, normalize
-from lightning_modules.seedv_study import RowClassifier, StudyCNN1Network, StudyCNN2Network
+from lightning_modules.feature_rows.rows import normalize
+from lightning_modules.row_classifier import RowClassifier, RowNetwork
+from lightning_modules.seedv_study import StudyCNN1Network, StudyCNN2Network
 
 WIDTH = 64
 DROPOUT = 0.2
 
 
 def convolve_sites(n_inputs: int, n_outputs: int, n_sites: int) -> nn.Conv2d:
-    """A 3x3 convolution over sites and rows; over rows alone where there is one site."""
+    """Return a 3x3 convolution over sites and rows, or over rows alone if there is one site."""
     return nn.Conv2d(n_inputs, n_outputs, (3 if n_sites > 1 else 1, 3), padding="same")
 
 
 def pool_sites(n_sites: int) -> nn.Module:
-    """Maximum of two neighbouring sites; nothing where there is one."""
+    """Return a layer that takes the maximum of two neighbouring sites; one site stays as it is."""
     return nn.MaxPool2d((2, 1)) if n_sites > 1 else nn.Identity()
 
 
 def apply_layers(layers: nn.Sequential, maps: Tensor, valid: Tensor | None) -> Tensor:
-    """What convolutions, norms and pooling of sites make of maps, shape (B, D, S', R).
+    """Apply convolutions, norms and pooling of sites to maps.
 
     Padded rows are zero in the end and after each norm, so that valid rows see the same beyond the
-    end of a trial as beyond that of a window.
+    end of a trial as beyond the end of a window.
 
     Args:
-        layers: A norm after each convolution.
-        maps: Shape (B, G, S, R), zero in padded rows.
-        valid: Which rows are not padded, shape (B, R); None: all.
+        layers: Layers with a norm after each convolution.
+        maps: Feature maps, shape (B, G, S, R), zero in padded rows.
+        valid: Mask of the rows that are not padded, shape (B, R); None for all.
+
+    Returns:
+        Feature maps, shape (B, D, S', R).
     """
     for layer in layers:
         norms = isinstance(layer, nn.BatchNorm2d)
@@ -41,7 +44,7 @@ def apply_layers(layers: nn.Sequential, maps: Tensor, valid: Tensor | None) -> T
     return maps
 
 
-class CNNNetwork(nn.Module):
+class CNNNetwork(RowNetwork):
     """Two 3x3 convolutions over (sites, rows), the mean over both, one linear layer.
 
     EEG features come as one map a band, (5, electrodes, rows); those of other signals as one map a
@@ -49,12 +52,11 @@ class CNNNetwork(nn.Module):
 
     Args:
         inputs: Any signals; see FeatureRows.
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
-        super().__init__()
-        self.rows = FeatureRows(inputs)
+        super().__init__(inputs)
         groups, sites = self.rows.layout
         self.layers = nn.Sequential(
             convolve_sites(groups, WIDTH, sites),
@@ -95,7 +97,7 @@ class CNN(RowClassifier):
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    networks: ClassVar = {
+    networks = {
         "rows": CNNNetwork,
         "study_1": StudyCNN1Network,
         "study_2": StudyCNN2Network,

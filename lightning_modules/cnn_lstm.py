@@ -1,22 +1,22 @@
 """CNN-LSTM: two convolutions over sites and feature rows, then a recurrent layer over rows."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
 from lightning_modules.cnn import apply_layers, convolve_sites, pool_sites
-from lightning_modules.feature_rows.rows import FeatureRows, last_row
-from lightning_modules.seedv_study import RowClassifier, StudyCNNLSTMNetwork
+from lightning_modules.feature_rows.rows import last_row
+from lightning_modules.row_classifier import RowClassifier, RowNetwork
+from lightning_modules.seedv_study import StudyCNNLSTMNetwork
 
 WIDTHS = (32, 64)
 UNITS = 16
 DROPOUT = 0.2
 
 
-class CNNLSTMNetwork(nn.Module):
+class CNNLSTMNetwork(RowNetwork):
     """Two 3x3 convolutions over (sites, rows), an LSTM over rows, the state after the last one.
 
     EEG features come as one map a band, (5, electrodes, rows); those of other signals as one map a
@@ -25,12 +25,11 @@ class CNNLSTMNetwork(nn.Module):
 
     Args:
         inputs: Any signals; see FeatureRows.
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
-        super().__init__()
-        self.rows = FeatureRows(inputs)
+        super().__init__(inputs)
         groups, sites = self.rows.layout
         half = max(1, sites // 2)
         quarter = max(1, half // 2)
@@ -74,4 +73,4 @@ class CNNLSTM(RowClassifier):
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    networks: ClassVar = {"rows": CNNLSTMNetwork, "study": StudyCNNLSTMNetwork}
+    networks = {"rows": CNNLSTMNetwork, "study": StudyCNNLSTMNetwork}

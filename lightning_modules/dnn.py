@@ -1,32 +1,30 @@
 """DNN: dense layers over each feature row, averaged over rows."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
-from lightning_modules.feature_rows.rows import FeatureRows
-from lightning_modules.seedv_study import RowClassifier, StudyDNN1Network, StudyDNN2Network
+from lightning_modules.row_classifier import RowClassifier, RowNetwork
+from lightning_modules.seedv_study import StudyDNN1Network, StudyDNN2Network
 
 WIDTH = 128
 DROPOUT = 0.2
 
 
-class DNNNetwork(nn.Module):
-    """Two dense layers a row, the mean over valid rows, one dense layer.
+class DNNNetwork(RowNetwork):
+    """Two dense layers for each row, the mean over valid rows, one dense layer.
 
     Padded rows are left out from the start.
 
     Args:
         inputs: Any signals; see FeatureRows.
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
-        super().__init__()
-        self.rows = FeatureRows(inputs)
+        super().__init__(inputs)
         self.first = nn.Linear(self.rows.n_features, WIDTH)
         self.first_norm = nn.BatchNorm1d(WIDTH)
         self.second = nn.Linear(WIDTH, WIDTH)
@@ -76,7 +74,7 @@ class DNN(RowClassifier):
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    networks: ClassVar = {
+    networks = {
         "rows": DNNNetwork,
         "study_1": StudyDNN1Network,
         "study_2": StudyDNN2Network,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,28 +11,30 @@ from torch.nn import functional as F
 
 from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
+from lightning_modules.choices import check_choice
+from lightning_modules.recipe import Recipe
 
 ImfInputs = Literal["figure", "code"]
 ExtractorPooling = Literal["none", "time_mean"]
 
 WIDTH = 64
-"""Features of a token, and of a head of attention."""
+"""Number of features of a token, and of a head of attention."""
 
 N_HEADS = 8
-"""Each as wide as a token: 512 features in all, not the usual 64."""
+"""Number of heads, each as wide as a token: 512 features in all, not the usual 64."""
 
 N_BLOCKS = 3
-"""Transformer blocks of a branch; the outputs of all are fused."""
+"""Number of transformer blocks of a branch; the outputs of all are fused."""
 
 N_POSITIONS = 64
-"""Rows of a table of positions; 61 are used."""
+"""Number of rows of a table of positions; 61 are used."""
 
 FINEST_HOP = 1 / 16
 """Seconds from one token to the next in windows of up to 4 s; 8 samples at 128 Hz."""
 
 SPAN = 4
-"""Hops that a token's filter spans: a quarter of a second in windows of up to 4 s."""
+"""Number of hops that a token's filter spans: a quarter of a second in windows of up to 4 s."""
 
 KERNEL_PENALTY = 1e-3
 """Factor of the sum of squares of the convolution kernels in the loss."""
@@ -73,16 +75,16 @@ FAST = replace(
 
 
 def token_grid(inputs: Inputs) -> tuple[int, float]:
-    """Number of tokens a signal, and seconds from one to the next.
+    """Return the number of tokens of each signal, and the seconds from one to the next.
 
     Both follow from the window's length in seconds alone, which is read from the fastest signal.
     So all branches of a teacher, and its student on another signal, have tokens at the same times.
     Tokens are 1/16 s apart, or a 64th of the window where that is more, and span four times as
-    much. The last one ends with the window. So there are 61 of them from 4 s on, 16 a second less
-    three below.
+    much. The last one ends with the window. So windows from 4 s on have 61 tokens, and shorter ones
+    16 for each second, less three.
 
     Returns:
-        L, less than one if the window is too short for a token, and the hop.
+        The number L, less than one if the window is too short for a token, and the hop.
     """
     spec = max(inputs.values(), key=lambda spec: spec.sfreq)
     window = spec.n_times / spec.sfreq
@@ -100,7 +102,7 @@ class Head(nn.Module):
 
     Args:
         spec: The signal.
-        n_tokens: L.
+        n_tokens: Number of tokens, L.
         hop: Seconds from one token to the next.
     """
 
@@ -112,7 +114,7 @@ class Head(nn.Module):
         starts = (torch.arange(n_tokens, dtype=torch.float64) * (hop * spec.sfreq) + 1e-6).long()
         starts = starts.clamp(max=spec.n_times - length)
         self.n_tokens = n_tokens
-        if spec.n_times == length:  # all tokens read the same: one is computed
+        if spec.n_times == length:  # all tokens are equal: one is computed
             starts = starts[:1]
         samples = starts[:, None] + torch.arange(length)  # (L, length)
         self.register_buffer("samples", samples.flatten(), persistent=False)
@@ -122,7 +124,7 @@ class Head(nn.Module):
         self.dropout = nn.Dropout(0.3)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, L, 64)."""
+        """Return tokens, shape (B, L, 64), of a window of shape (B, C, T)."""
         frames = window[..., self.samples].unsqueeze(1)  # (B, 1, C, L x length), side by side
         maps = torch.relu(self.norm(self.filters(frames)))  # (B, 64, C, L)
         tokens = self.mix(maps).squeeze(2).transpose(1, 2)  # (B, L, 64)
@@ -131,7 +133,7 @@ class Head(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Eight heads of width 64 each over tokens of width 64, which torch's own module cannot be."""
+    """Eight heads of width 64 each over tokens of width 64, which torch's module does not offer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,7 +141,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(N_HEADS * WIDTH, WIDTH)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Shape (B, L, 64) to the same."""
+        """Return tokens of the same shape, (B, L, 64)."""
         qkv = self.qkv(tokens).unflatten(2, (3, N_HEADS, WIDTH))  # (B, L, 3, 8, 64)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind()  # (B, 8, L, 64) each
         heads = F.scaled_dot_product_attention(query, key, value)  # (B, 8, L, 64)
@@ -159,7 +161,7 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Shape (B, L, 64) to the same."""
+        """Return tokens of the same shape, (B, L, 64)."""
         tokens = self.first_norm(tokens + self.dropout(self.attention(tokens)))
         tokens = self.second_norm(tokens + self.dropout(self.dense(tokens)))
         return tokens
@@ -170,7 +172,7 @@ class Branch(nn.Module):
 
     Args:
         spec: The signal.
-        n_tokens: L.
+        n_tokens: Number of tokens, L.
         hop: Seconds from one token to the next.
     """
 
@@ -181,7 +183,7 @@ class Branch(nn.Module):
         self.blocks = nn.ModuleList(TransformerBlock() for _ in range(N_BLOCKS))
 
     def forward(self, window: Tensor) -> list[Tensor]:
-        """Output of each block, shape (B, L, 64), of a window of shape (B, C, T)."""
+        """Return the output of each block, shape (B, L, 64), of a window of shape (B, C, T)."""
         tokens = self.head(window)
         tokens = tokens + self.positions[: tokens.shape[1]]
         depths = []
@@ -198,8 +200,8 @@ class Scored(nn.Module):
     one flips a feature's sign.
 
     Args:
-        pooling: ``"none"``, a score per token; ``"time_mean"``, one for all tokens of a window,
-            from their mean.
+        pooling: ``"none"``, a score for each token; ``"time_mean"``, one for all tokens of a
+            window, from their mean.
     """
 
     def __init__(self, pooling: ExtractorPooling) -> None:
@@ -215,9 +217,9 @@ class Scored(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Shape (B, L, 64) to the same."""
-        read = tokens.mean(dim=1, keepdim=True) if self.pooling == "time_mean" else tokens
-        scores = self.layers(read.flatten(0, 1)).unflatten(0, read.shape[:2])  # (B, L or 1, 64)
+        """Return tokens of the same shape, (B, L, 64)."""
+        scored = tokens.mean(dim=1, keepdim=True) if self.pooling == "time_mean" else tokens
+        scores = self.layers(scored.flatten(0, 1)).unflatten(0, scored.shape[:2])  # (B, L or 1, 64)
         weighted: Tensor = scores * tokens  # (B, L, 64)
         return weighted
 
@@ -226,7 +228,7 @@ class Fusion(nn.Module):
     """Interactivity-based modal fusion: scored tokens of a shallow and a deeper block, added.
 
     Args:
-        pooling: See Scored.
+        pooling: Pooling of both scores; see Scored.
     """
 
     def __init__(self, pooling: ExtractorPooling) -> None:
@@ -235,13 +237,13 @@ class Fusion(nn.Module):
         self.deep = Scored(pooling)
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Tensor:
-        """Twice shape (B, L, 64), tokens of all signals, to the same."""
+        """Return fused tokens, of the shape of both inputs: (B, L, 64), L for all signals."""
         fused: Tensor = self.shallow(shallow) + self.deep(deep)
         return fused
 
 
 def classifier(n_features: int, n_classes: int) -> nn.Sequential:
-    """Four dense layers with nothing between them: a linear map in effect, as published."""
+    """Return four dense layers with nothing between them: in effect a linear map, as published."""
     return nn.Sequential(
         nn.Dropout(0.5),
         nn.Linear(n_features, 128),
@@ -275,7 +277,7 @@ def initialize(network: nn.Module) -> None:
 
 
 def kernel_penalty(network: nn.Module) -> Tensor:
-    """0.001 times the sum of squares of all convolution kernels, without biases; a scalar."""
+    """Return 0.001 times the sum of squares of all convolution kernels, without biases."""
     kernels = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
     return KERNEL_PENALTY * torch.stack([kernel.square().sum() for kernel in kernels]).sum()
 
@@ -288,11 +290,11 @@ class EmotionKDTeacherNetwork(nn.Module):
 
     Args:
         inputs: Two signals or more; the paper takes 28 channels of ``"eeg"`` and one of ``"eda"``.
-        n_classes: K.
+        n_classes: Number of classes, K.
         imf_inputs: ``"figure"`` fuses the deeper tokens of every signal; ``"code"`` takes the
             shallow tokens of the first signal in place of its deeper ones, as the authors' code
             does. The third block of that signal then learns nothing.
-        extractor_pooling: See Scored.
+        extractor_pooling: Pooling of the scores; see Scored.
     """
 
     def __init__(
@@ -332,8 +334,8 @@ class EmotionKDStudentNetwork(nn.Module):
 
     Args:
         inputs: One signal; the paper takes one channel of ``"eda"``.
-        n_classes: K.
-        extractor_pooling: See Scored.
+        n_classes: Number of classes, K.
+        extractor_pooling: Pooling of the scores; see Scored.
     """
 
     def __init__(
@@ -355,15 +357,15 @@ class EmotionKDStudentNetwork(nn.Module):
 
 
 class EmotionKDModel(EmotionClassifier):
-    """What teacher and student have in common: cross-entropy with a penalty on the kernels."""
+    """Base of teacher and student: cross-entropy with a penalty on the kernels."""
 
     def penalized(self, loss: Tensor) -> Tensor:
-        """A loss with the penalty on the kernels."""
+        """Return a loss plus the penalty on the kernels."""
         return loss + kernel_penalty(self.network)
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:
-        """Raise IncompatibleRunError unless the number of signals fits and a token does."""
+        """Raise IncompatibleRunError unless every signal has a sample, and the window a token."""
         super().check_inputs(inputs)
         for name, spec in inputs.items():
             if spec.n_channels < 1 or spec.n_times < 1:
@@ -379,25 +381,19 @@ class EmotionKDModel(EmotionClassifier):
             )
 
 
-def _check_choice(name: str, value: str, choices: object) -> None:
-    known = get_args(choices)
-    if value not in known:
-        raise ValueError(f"expected {name} among {known}, found {value!r}")
-
-
 class EmotionKDTeacher(EmotionKDModel):
     """EmotionKD's teacher: EEG and skin conductance, fused at two depths; trained by itself.
 
     The paper's full text was not at hand: this follows descriptions of the authors' code and the
-    figures of their repository. Distillation is another module's; ``Output.embedding`` is what the
-    paper calls the fusion feature. Departures, and why:
+    figures of their repository. Distillation is in another module; ``Output.embedding`` is the
+    fusion feature of the paper. Departures, and why:
 
     * Deeper EEG tokens are fused as in the paper's figure; the code passes them in and does not
-      use them, so that its third EEG block stays untrained. ``imf_inputs="code"`` brings it back.
+      use them, so that its third EEG block stays untrained. ``imf_inputs="code"`` does the same.
     * Scores are taken for each token, as in the code; the poster has a pooling over time before
       them, which is read here as a mean (``extractor_pooling="time_mean"``).
     * There may be more than two signals, of any number of channels, at any rates; see ``prefers``
-      for which. Filters are as long in seconds as the paper's, not in samples.
+      for which. Filters have the paper's length in seconds, not in samples.
     * Windows longer than 4 s have longer filters, further apart, and 61 tokens as well: see
       ``token_grid``. Slow signals and feature rows are held from one sample to the next.
     * Batch size, epochs and stopping are this project's, as none are published. The epoch is chosen
@@ -414,10 +410,10 @@ class EmotionKDTeacher(EmotionKDModel):
     Args:
         inputs: Two signals or more; the paper takes 28 channels of ``"eeg"`` and one of ``"eda"``,
             4 s at 128 Hz.
-        n_classes: K; the paper has two.
+        n_classes: Number of classes, K; the paper has two.
         imf_inputs: ``"figure"`` or ``"code"``; see EmotionKDTeacherNetwork.
         extractor_pooling: ``"none"`` or ``"time_mean"``; see Scored.
-        recipe: How it is trained.
+        recipe: Recipe by which the network is trained.
 
     Raises:
         IncompatibleRunError: See ``check_inputs``.
@@ -429,19 +425,20 @@ class EmotionKDTeacher(EmotionKDModel):
         doi 10.1145/3581783.3612277.
     """
 
-    prefers: ClassVar = (
+    network: EmotionKDTeacherNetwork
+    prefers = (
         ("eeg", "eda"),
         ("eda", "bvp", "ecg", "resp", "temp", "music"),
         ("eeg_de", "eye"),
         ("eeg", "eye", "bvp", "ecg", "resp", "temp", "music"),
     )
-    """Alternatives; the first of which a dataset has two signals or more.
+    """Alternatives; the first one of which a dataset has two signals or more is taken.
 
-    Without EEG, skin conductance has for company what the autonomic system shows otherwise, and the
+    Without EEG, skin conductance is joined by other signals of the autonomic system, and by the
     music heard. Motion, muscles and eye potentials are left out: they show how people move.
     """
     published = TEACHER
-    fast: ClassVar[Recipe] = FAST
+    fast = FAST
 
     def __init__(
         self,
@@ -452,26 +449,26 @@ class EmotionKDTeacher(EmotionKDModel):
         recipe: Recipe = TEACHER,
     ) -> None:
         self.check_inputs(inputs)
-        _check_choice("imf_inputs", imf_inputs, ImfInputs)
-        _check_choice("extractor_pooling", extractor_pooling, ExtractorPooling)
+        check_choice("imf_inputs", imf_inputs, ImfInputs)
+        check_choice("extractor_pooling", extractor_pooling, ExtractorPooling)
         network = EmotionKDTeacherNetwork(inputs, n_classes, imf_inputs, extractor_pooling)
         super().__init__(network, n_classes, recipe)
         self.save_hyperparameters()
 
     @classmethod
     def choose_signals(cls, available: Collection[str]) -> tuple[str, ...]:
-        """Signals of the first of ``prefers`` that is there with two or more.
+        """Return the signals of the first of ``prefers`` of which a dataset has two or more.
 
         Raises:
-            IncompatibleRunError: There is none.
+            IncompatibleRunError: The dataset has two signals of none of them.
         """
         for alternative in cls.prefers:
-            found = tuple(name for name in alternative if name in available)
-            if len(found) > 1:
-                return found
-        wanted = ", then two or more of ".join(" + ".join(names) for names in cls.prefers)
+            signals = tuple(name for name in alternative if name in available)
+            if len(signals) > 1:
+                return signals
+        preferred = ", then two or more of ".join(" + ".join(names) for names in cls.prefers)
         raise IncompatibleRunError(
-            f"{cls.__name__} takes {wanted}; there is only {', '.join(available)}"
+            f"{cls.__name__} takes {preferred}; there is only {', '.join(available)}"
         )
 
     @classmethod
@@ -488,15 +485,15 @@ class EmotionKDTeacher(EmotionKDModel):
 class EmotionKDStudent(EmotionKDModel):
     """EmotionKD's student: one signal that is easy to wear; trained by itself.
 
-    It follows the authors' code, apart from what the teacher lists, and from the learning rate:
+    It follows the authors' code, but for the departures of the teacher and for the learning rate:
     theirs is 1e-6, so that over 10 000 steps of Adam no weight moves by more than about 0.01, which
     is less than most of them start from. The default is 1e-4; ``STUDENT_AS_PUBLISHED`` has theirs.
 
     Args:
         inputs: One signal; the paper takes one channel of ``"eda"``, 4 s at 128 Hz.
-        n_classes: K; the paper has two.
+        n_classes: Number of classes, K; the paper has two.
         extractor_pooling: ``"none"`` or ``"time_mean"``; see Scored.
-        recipe: How it is trained.
+        recipe: Recipe by which the network is trained.
 
     Raises:
         IncompatibleRunError: See ``check_inputs``.
@@ -506,9 +503,9 @@ class EmotionKDStudent(EmotionKDModel):
         See EmotionKDTeacher.
     """
 
-    prefers: ClassVar = (("eda",), ("bvp",), ("ecg",), ("resp",), ("eye",))
+    prefers = (("eda",), ("bvp",), ("ecg",), ("resp",), ("eye",))
     published = STUDENT
-    fast: ClassVar[Recipe] = FAST
+    fast = FAST
 
     def __init__(
         self,
@@ -518,7 +515,7 @@ class EmotionKDStudent(EmotionKDModel):
         recipe: Recipe = STUDENT,
     ) -> None:
         self.check_inputs(inputs)
-        _check_choice("extractor_pooling", extractor_pooling, ExtractorPooling)
+        check_choice("extractor_pooling", extractor_pooling, ExtractorPooling)
         network = EmotionKDStudentNetwork(inputs, n_classes, extractor_pooling)
         super().__init__(network, n_classes, recipe)
         self.save_hyperparameters()

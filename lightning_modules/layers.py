@@ -4,16 +4,16 @@ import torch
 from torch import Tensor, nn
 
 N_BINS = 33
-"""Frequency bins of a spectrogram: 0 to 32 Hz where the rate allows."""
+"""Number of frequency bins of a spectrogram: 0 to 32 Hz where the rate allows."""
 
 MIN_FFT = 64
-"""Samples of the shortest Fourier transform, whose one-sided spectrum has just ``N_BINS`` bins."""
+"""Number of samples of the shortest Fourier transform; its spectrum has just ``N_BINS`` bins."""
 
 MIN_FRAMES = 16
-"""Frames that a window is given if it has the samples for it."""
+"""Number of frames of a window that has enough samples for them."""
 
 FLOOR = 1e-5
-"""Smallest magnitude that is told from zero: -100 dB."""
+"""Smallest magnitude that differs from zero: -100 dB."""
 
 DYNAMIC_RANGE = 80.0
 """Decibels below its highest level at which a spectrogram is cut off."""
@@ -33,12 +33,12 @@ class Spectrogram(nn.Module):
 
     Args:
         sfreq: Sampling rate in Hz.
-        n_times: T, samples in a window.
+        n_times: Number of samples in a window, T.
 
     Attributes:
-        n_fft: Samples in a frame.
-        hop: Samples from one frame to the next.
-        n_frames: L.
+        n_fft: Number of samples in a frame.
+        hop: Number of samples from one frame to the next.
+        n_frames: Number of frames, L.
 
     References:
         Choi et al., Weighted knowledge distillation of attention-LRCN for recognizing affective
@@ -56,7 +56,7 @@ class Spectrogram(nn.Module):
         self.register_buffer("weight", torch.hann_window(self.n_fft), persistent=False)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Levels in dB, shape (B, C, F, L), of samples of shape (B, C, T)."""
+        """Return levels in dB, shape (B, C, F, L), of samples of shape (B, C, T)."""
         spectrum = torch.stft(
             window.flatten(0, 1),
             self.n_fft,

@@ -1,31 +1,30 @@
 """LSTM: two recurrent layers over feature rows."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from datamodules.batch import Inputs
 from lightning_modules.base import Output
-from lightning_modules.feature_rows.rows import FeatureRows, last_row
-from lightning_modules.seedv_study import RowClassifier, StudyLSTM1Network, StudyLSTM2Network
+from lightning_modules.feature_rows.rows import last_row
+from lightning_modules.row_classifier import RowClassifier, RowNetwork
+from lightning_modules.seedv_study import StudyLSTM1Network, StudyLSTM2Network
 
 UNITS = 64
 WIDTH = 128
 DROPOUT = 0.2
 
 
-class LSTMNetwork(nn.Module):
+class LSTMNetwork(RowNetwork):
     """Two LSTM layers over rows, the state after the last valid row, one dense layer.
 
     Args:
         inputs: Any signals; see FeatureRows.
-        n_classes: K.
+        n_classes: Number of classes, K.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
-        super().__init__()
-        self.rows = FeatureRows(inputs)
+        super().__init__(inputs)
         self.lstm = nn.LSTM(self.rows.n_features, UNITS, num_layers=2, batch_first=True)
         self.norm = nn.BatchNorm1d(UNITS)
         self.dropout = nn.Dropout(DROPOUT)
@@ -55,7 +54,7 @@ class LSTM(RowClassifier):
         (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
     """
 
-    networks: ClassVar = {
+    networks = {
         "rows": LSTMNetwork,
         "study_1": StudyLSTM1Network,
         "study_2": StudyLSTM2Network,

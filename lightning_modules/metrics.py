@@ -1,69 +1,104 @@
-"""The one definition of every score.
+"""The one definition of every score: a function of probabilities and targets, and a line in SCORES.
 
-Two scores are not torchmetrics' own: its Matthews correlation of two classes has special values of
-1, -1 or a small number where the correlation is 0/0, and its calibration error puts a confidence
-of exactly 1 into an eleventh bin of ten.
+Scores are derived from the predictions of a run when boards are written, so a new one needs a
+function here and a line in SCORES, and no new run: every board, ``runs.csv`` and every tracker
+shows it. Nothing here knows torch.
+
+The predicted class of a unit is that of the highest probability, the first of equals.
 """
 
-import torch
-from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Probabilities = npt.NDArray[np.float64]
+"""Shape (N, K), rows sum to 1."""
+Target = npt.NDArray[np.int64]
+"""Class index of each unit, shape (N,)."""
+Counts = npt.NDArray[np.int64]
+"""Shape (K, K): units by true class (row) and predicted class (column)."""
 
 ECE_BINS = 10
-"""Equal-width bins of confidence in the expected calibration error."""
-
-SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-"""Names of the scores, in the order of the boards' columns."""
+"""Number of equal-width bins of confidence in the expected calibration error."""
 
 
-def scores(probabilities: Tensor, target: Tensor) -> dict[str, float]:
-    """All scores of one subject, or of any other set of score units.
-
-    * macro_f1: mean of F1 over the classes that occur among the targets or the predictions; a class
-      in neither has no F1 and is left out, so a subject with one class only can still reach 1.
-    * balanced_accuracy: mean recall over the classes that occur among the targets. A prediction
-      that knows nothing of the signal expects 1/K of it, whatever the class mix (where all K
-      classes occur); macro F1 has no such constant.
-    * mcc: Matthews' correlation, in the form for K classes; 0 where it is 0/0.
-    * accuracy: share of units with the right class.
-    * brier: mean over units of the squared distance between probabilities and one-hot target (0
-      is best, 2 worst).
-    * ece: expected calibration error of the top class, over ten bins of equal width.
-
-    The predicted class is that of the highest probability, the first of equals.
-
-    Args:
-        probabilities: Shape (N, K), rows sum to 1.
-        target: Class index, shape (N,).
-    """
+def confusion(probabilities: Probabilities, target: Target) -> Counts:
+    """Count units by true class and predicted class."""
     n_classes = probabilities.shape[1]
-    predicted = probabilities.argmax(dim=1)
-    present = torch.bincount(target, minlength=n_classes) > 0
-    recall = multiclass_accuracy(predicted, target, n_classes, average="none")
-    one_hot = torch.nn.functional.one_hot(target, n_classes)
-    values = {
-        "macro_f1": multiclass_f1_score(predicted, target, n_classes, average="macro"),
-        "balanced_accuracy": recall[present].mean(),
-        "mcc": _matthews(predicted, target, n_classes),
-        "accuracy": multiclass_accuracy(predicted, target, n_classes, average="micro"),
-        "brier": ((probabilities - one_hot) ** 2).sum(dim=1).mean(),
-        "ece": _calibration_error(probabilities, target),
-    }
-    return {name: float(values[name]) for name in SCORES}
+    cells = target * n_classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
-def _matthews(predicted: Tensor, target: Tensor, n_classes: int) -> Tensor:
-    """Correlation of the one-hot codes of prediction and target (Gorodkin 2004)."""
-    coded = [torch.nn.functional.one_hot(x, n_classes).double() for x in (predicted, target)]
-    x, y = (code - code.mean(dim=0) for code in coded)
-    spread = torch.sqrt((x * x).sum() * (y * y).sum())
-    return (x * y).sum() / spread if spread > 0 else spread
+def macro_f1_of(counts: Counts) -> float:
+    """Mean of F1 over the classes that occur among the targets or the predictions.
+
+    A class in neither has no F1 and is left out, so a subject with one class only can reach 1.
+    """
+    occurs = counts.sum(axis=0) + counts.sum(axis=1)
+    return float(np.mean(2 * np.diag(counts)[occurs > 0] / occurs[occurs > 0]))
 
 
-def _calibration_error(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Mean distance between confidence and hit rate over bins, weighted by their size."""
-    confidence, predicted = probabilities.max(dim=1)
-    bins = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
-    gaps = torch.zeros(ECE_BINS, dtype=torch.float64, device=bins.device)
-    gaps.index_add_(0, bins, (predicted == target).double() - confidence.double())
-    return gaps.abs().sum() / len(target)
+def macro_f1(probabilities: Probabilities, target: Target) -> float:
+    """Mean of F1 over the classes that occur, see ``macro_f1_of``."""
+    return macro_f1_of(confusion(probabilities, target))
+
+
+def balanced_accuracy(probabilities: Probabilities, target: Target) -> float:
+    """Mean recall over the classes that occur among the targets.
+
+    A prediction that knows nothing of the signal expects 1/K of it, whatever the class mix (where
+    all K classes occur); macro F1 has no such constant.
+    """
+    counts = confusion(probabilities, target)
+    size = counts.sum(axis=1)
+    return float(np.mean(np.diag(counts)[size > 0] / size[size > 0]))
+
+
+def mcc(probabilities: Probabilities, target: Target) -> float:
+    """Matthews' correlation, in the form for K classes (Gorodkin 2004); 0 where it is 0/0."""
+    counts = confusion(probabilities, target)
+    true, predicted, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    spread = float(n * n - (true * true).sum()) * float(n * n - (predicted * predicted).sum())
+    return float((n * np.trace(counts) - (true * predicted).sum()) / np.sqrt(spread or np.inf))
+
+
+def accuracy(probabilities: Probabilities, target: Target) -> float:
+    """Share of units with the right class."""
+    return float(np.mean(probabilities.argmax(axis=1) == target))
+
+
+def brier(probabilities: Probabilities, target: Target) -> float:
+    """Mean squared distance between probabilities and one-hot target; 0 is best, 2 worst."""
+    one_hot = np.eye(probabilities.shape[1])[target]
+    return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
+
+
+def ece(probabilities: Probabilities, target: Target) -> float:
+    """Expected calibration error of the top class, over bins of equal width.
+
+    The distance between confidence and share of hits in each bin, weighted by its size. A bin holds
+    its lower edge; the last bin holds a confidence of 1 too.
+    """
+    confidence = probabilities.max(axis=1)
+    bins = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+    gaps = np.bincount(bins, (probabilities.argmax(axis=1) == target) - confidence)
+    return float(np.abs(gaps).sum() / len(target))
+
+
+Score = Callable[[Probabilities, Target], float]
+
+SCORES: dict[str, Score] = {
+    "macro_f1": macro_f1,
+    "balanced_accuracy": balanced_accuracy,
+    "mcc": mcc,
+    "accuracy": accuracy,
+    "brier": brier,
+    "ece": ece,
+}
+"""Every score by name, in the order of the boards' columns."""
+
+
+def scores(probabilities: Probabilities, target: Target) -> dict[str, float]:
+    """All scores of one subject, or of any other set of score units."""
+    return {name: score(probabilities, target) for name, score in SCORES.items()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +10,18 @@ from torch.nn import functional as F
 
 from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
+from lightning_modules.choices import check_choice
+from lightning_modules.recipe import Recipe
 
 Variant = Literal["mlstm_fcn", "lstm_fcn", "malstm_fcn"]
 """With squeeze-excite; without; with squeeze-excite and attention in the recurrent branch."""
 
 MAX_TIMES = 640
-"""Samples of the longest window that the network sees: 5 s at 128 Hz, as in the DEAP study."""
+"""Number of samples of the longest window of the network: 5 s at 128 Hz, as in the DEAP study."""
 
 REDUCTION = 16
-"""Channels to one unit in the middle of squeeze-excite."""
+"""Number of channels for one unit in the middle of squeeze-excite."""
 
 DROPOUT = 0.8
 """Share of the recurrent branch's output that is dropped in training."""
@@ -56,7 +58,7 @@ FAST = replace(
 
 
 def hard_gate(value: Tensor) -> Tensor:
-    """0.2 x + 0.5, cut to 0 and 1; ``torch.nn.Hardsigmoid`` has another slope, 1/6."""
+    """Return 0.2 x + 0.5, cut to 0 and 1; ``torch.nn.Hardsigmoid`` has another slope, 1/6."""
     return (0.2 * value + 0.5).clamp(0, 1)
 
 
@@ -64,14 +66,14 @@ class Resample(nn.Module):
     """Values of a signal at times j / rate, each from the samples around it.
 
     Sample k of a signal is at k / sfreq, counted from the window's start. Samples are weighted by a
-    triangle around the wanted time, whose half width is the longer of the two sampling periods;
-    the weights add up to one also at the ends. For a slower signal this is linear interpolation
+    triangle around the new time, whose half width is the longer of the two sampling periods; the
+    weights add up to one also at the ends. For a slower signal this is linear interpolation
     (its last sample is held), for a faster one a moving average against aliasing.
 
     Args:
         spec: The signal.
-        sfreq: The wanted rate in Hz.
-        n_times: The wanted number of samples, T'.
+        sfreq: New sampling rate in Hz.
+        n_times: New number of samples, T'.
     """
 
     index: Tensor
@@ -92,7 +94,7 @@ class Resample(nn.Module):
         self.register_buffer("weight", weight.float(), persistent=False)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, T')."""
+        """Return samples of shape (B, C, T'), of samples of shape (B, C, T)."""
         return (window[..., self.index] * self.weight).sum(dim=-1)  # (B, C, T')
 
 
@@ -101,15 +103,15 @@ class CommonGrid(nn.Module):
 
     The grid is that of the signal with most samples in a window, unless it has more than
     ``MAX_TIMES``: then it has ``MAX_TIMES`` samples over the same time. Signals on another grid go
-    through Resample; what is on it passes as it is. A channel of zeros stays one.
+    through Resample; a signal on this grid passes unchanged. A channel of zeros stays one.
 
     Args:
         inputs: Any signals, in the order of the variables.
 
     Attributes:
-        n_variables: V.
-        n_times: T of the grid.
-        sfreq: Its rate in Hz.
+        n_variables: Number of variables, V.
+        n_times: Number of samples of the grid, T.
+        sfreq: Sampling rate of the grid in Hz.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -128,20 +130,20 @@ class CommonGrid(nn.Module):
         )
 
     def forward(self, signals: Mapping[str, Tensor]) -> Tensor:
-        """Variables, shape (B, V, T)."""
+        """Return variables, shape (B, V, T)."""
         return torch.cat([layer(signals[name]) for name, layer in self.signals.items()], dim=1)
 
 
 class MaskedLSTM(nn.Module):
-    """LSTM over the variables, in which a variable of nothing but zeros leaves the state alone.
+    """LSTM over the variables, in which a variable of zeros leaves the state unchanged.
 
     Step v reads all samples of variable v at once ("dimension shuffle"). Gates are in the order
     input, forget, candidate, output, with one bias.
 
     Args:
-        n_times: T, the features of a step.
-        cells: Units U.
-        hard_sigmoid: Gates by ``hard_gate`` instead of the logistic function.
+        n_times: Number of features of a step, T.
+        cells: Number of units, U.
+        hard_sigmoid: Whether gates are ``hard_gate`` instead of the logistic function.
     """
 
     def __init__(self, n_times: int, cells: int, hard_sigmoid: bool = False) -> None:
@@ -156,30 +158,30 @@ class MaskedLSTM(nn.Module):
         nn.init.ones_(self.bias.data[cells : 2 * cells])
 
     def forward(self, variables: Tensor) -> Tensor:
-        """Shape (B, V, T) to the last state, (B, U)."""
-        present = (variables != 0).any(dim=2, keepdim=True)  # (B, V, 1)
+        """Return the last state, shape (B, U), of variables of shape (B, V, T)."""
+        occupied = (variables != 0).any(dim=2, keepdim=True)  # (B, V, 1)
         driven = F.linear(variables, self.weight_ih, self.bias)  # (B, V, 4 U)
         hidden = cell = variables.new_zeros(len(variables), self.cells)
-        for gates, there in zip(driven.unbind(1), present.unbind(1), strict=True):
+        for gates, present in zip(driven.unbind(1), occupied.unbind(1), strict=True):
             gates = gates + F.linear(hidden, self.weight_hh)  # (B, 4 U)
-            hidden, cell = self.advance(gates, hidden, cell, there)
+            hidden, cell = self.advance(gates, hidden, cell, present)
         return hidden
 
     def advance(
-        self, gates: Tensor, hidden: Tensor, cell: Tensor, there: Tensor
+        self, gates: Tensor, hidden: Tensor, cell: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """State after a step.
+        """Return the hidden state and the cell after a step.
 
         Args:
-            gates: What goes into the gates, shape (B, 4 U).
-            hidden: State before it, shape (B, U).
-            cell: Likewise.
-            there: Whether there is anything in this step, shape (B, 1).
+            gates: Input of the gates, shape (B, 4 U).
+            hidden: Hidden state before the step, shape (B, U).
+            cell: Cell before the step, shape (B, U).
+            present: Whether the variable of the step is other than zeros, shape (B, 1).
         """
         squash = hard_gate if self.hard_sigmoid else torch.sigmoid
         i, f, g, o = gates.chunk(4, dim=1)
         moved = squash(f) * cell + squash(i) * g.tanh()
-        return (squash(o) * moved.tanh()).where(there, hidden), moved.where(there, cell)
+        return (squash(o) * moved.tanh()).where(present, hidden), moved.where(present, cell)
 
 
 class AttentionLSTM(MaskedLSTM):
@@ -187,13 +189,13 @@ class AttentionLSTM(MaskedLSTM):
 
     The weight of variable s is the softmax over s of v . tanh(W x_s + U h + b). Here v starts at
     zero: the first mean is a plain one, and W, U and b have no gradient until v has moved.
-    Variables of zeros have their share of the mean, although their steps are skipped. The forget
-    bias starts at zero.
+    Variables of zeros have a share in the mean, although their steps are skipped. The forget bias
+    starts at zero.
 
     Args:
-        n_times: T, the features of a step.
-        cells: Units U.
-        hard_sigmoid: Gates by ``hard_gate`` instead of the logistic function.
+        n_times: Number of features of a step, T.
+        cells: Number of units, U.
+        hard_sigmoid: Whether gates are ``hard_gate`` instead of the logistic function.
     """
 
     def __init__(self, n_times: int, cells: int, hard_sigmoid: bool = False) -> None:
@@ -208,18 +210,18 @@ class AttentionLSTM(MaskedLSTM):
         nn.init.zeros_(self.bias)
 
     def forward(self, variables: Tensor) -> Tensor:
-        """Shape (B, V, T) to the last state, (B, U)."""
-        present = (variables != 0).any(dim=2, keepdim=True)  # (B, V, 1)
+        """Return the last state, shape (B, U), of variables of shape (B, V, T)."""
+        occupied = (variables != 0).any(dim=2, keepdim=True)  # (B, V, 1)
         driven = F.linear(variables, self.weight_ih, self.bias)  # (B, V, 4 U)
         offered = F.linear(variables, self.weight_mean)  # (B, V, 4 U)
         keys = F.linear(variables, self.score_input, self.score_bias)  # (B, V, U)
         hidden = cell = variables.new_zeros(len(variables), self.cells)
-        for gates, there in zip(driven.unbind(1), present.unbind(1), strict=True):
+        for gates, present in zip(driven.unbind(1), occupied.unbind(1), strict=True):
             query = F.linear(hidden, self.score_hidden)[:, None]  # (B, 1, U)
             share = ((keys + query).tanh() @ self.score).softmax(dim=1)  # (B, V)
             mean = (share[:, None] @ offered).squeeze(1)  # (B, 4 U)
             gates = gates + F.linear(hidden, self.weight_hh) + mean
-            hidden, cell = self.advance(gates, hidden, cell, there)
+            hidden, cell = self.advance(gates, hidden, cell, present)
         return hidden
 
 
@@ -227,9 +229,9 @@ class ConvBlock(nn.Module):
     """Convolution, BatchNorm, ReLU; as many samples out as in.
 
     Args:
-        n_inputs: Feature maps in.
-        n_outputs: Feature maps out.
-        kernel: Samples; an even kernel has one zero more after the window than before it.
+        n_inputs: Number of feature maps in.
+        n_outputs: Number of feature maps out.
+        kernel: Number of samples; an even kernel has one zero more after the window than before.
     """
 
     def __init__(self, n_inputs: int, n_outputs: int, kernel: int) -> None:
@@ -238,10 +240,10 @@ class ConvBlock(nn.Module):
         self.conv = nn.Conv1d(n_inputs, n_outputs, kernel, padding=(kernel - 1) // 2)
         self.norm = nn.BatchNorm1d(n_outputs, eps=1e-3, momentum=0.01)
         nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu")
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.conv.get_parameter("bias"))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, D, T)."""
+        """Return maps of shape (B, D, T), of maps of shape (B, C, T)."""
         return torch.relu(self.norm(self.conv(self.pad(maps))))  # (B, D, T)
 
 
@@ -249,7 +251,7 @@ class SqueezeExcite(nn.Module):
     """Feature maps times one weight in (0, 1) each, computed from their means over time.
 
     Args:
-        n_channels: D.
+        n_channels: Number of feature maps, D.
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -261,7 +263,7 @@ class SqueezeExcite(nn.Module):
             nn.init.trunc_normal_(layer.weight, std=std, a=-CUT * std, b=CUT * std)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, D, T), in and out."""
+        """Return maps of the same shape, (B, D, T)."""
         middle = torch.relu(self.squeeze(maps.mean(dim=2)))  # (B, D/16)
         return maps * torch.sigmoid(self.excite(middle))[:, :, None]
 
@@ -271,9 +273,9 @@ class MLSTMFCNNetwork(nn.Module):
 
     Args:
         inputs: Any signals; the DEAP study takes four of one channel, 5 s at 128 Hz.
-        n_classes: K.
-        cells: Units of the LSTM, U; the paper searches 8, 64 and 128.
-        hard_sigmoid: Gates by ``hard_gate``, as in the study's logged runs.
+        n_classes: Number of classes, K.
+        cells: Number of units of the LSTM, U; the paper searches 8, 64 and 128.
+        hard_sigmoid: Whether gates are ``hard_gate``, as in the study's logged runs.
         variant: ``"mlstm_fcn"``, ``"lstm_fcn"`` (no squeeze-excite) or ``"malstm_fcn"``
             (AttentionLSTM).
 
@@ -290,8 +292,7 @@ class MLSTMFCNNetwork(nn.Module):
         variant: Variant = "mlstm_fcn",
     ) -> None:
         super().__init__()
-        if variant not in get_args(Variant):
-            raise ValueError(f"expected variant among {get_args(Variant)}, found {variant!r}")
+        check_choice("variant", variant, Variant)
         if cells < 1:
             raise ValueError(f"expected at least one cell, found {cells}")
         gated = variant != "lstm_fcn"
@@ -332,7 +333,7 @@ class MLSTMFCN(EmotionClassifier):
     * Signals need not share a rate, nor the window have 640 samples: see CommonGrid. Four signals
       at 128 Hz for 5 s pass unchanged.
     * There may be any number of channels, each of them a variable. From a single one the LSTM
-      makes a single step, in which its recurrent weights have nothing to do.
+      makes a single step, in which its recurrent weights are not used.
     * The fifth, derived channel (change of the beat interval) is left out: as the study computes
       it, it is not a number before a trial's second beat, and the run with it did not train.
     * Samples are standardised with moments of the training subjects; the study scales to 0 ... 1
@@ -345,19 +346,19 @@ class MLSTMFCN(EmotionClassifier):
     * BatchNorm's running moments start at 0 and 1 and creep up; in the study's framework the first
       batch replaces them. With a momentum of 0.01 it takes some hundred batches to forget this.
     * In ``"malstm_fcn"`` the softmax subtracts its maximum, which cannot overflow; one weight
-      whose start is not on record (of the state, in the attention) starts orthogonal.
+      whose initial value is not on record (of the state, in the attention) starts orthogonal.
 
     As published: no class weights (the study computes some, but they had no effect), dropout on
     the LSTM's output alone, no weight decay, the initial weights of every layer.
 
     Args:
         inputs: Any signals; the study takes four of one channel, 5 s at 128 Hz.
-        n_classes: K; the study has nine, its ratings rounded.
-        cells: Units of the LSTM; 8, 64 or 128 in the paper's search.
-        hard_sigmoid: Piecewise linear gates.
+        n_classes: Number of classes, K; the study has nine, its ratings rounded.
+        cells: Number of units of the LSTM; 8, 64 or 128 in the paper's search.
+        hard_sigmoid: Whether gates are piecewise linear.
         variant: ``"mlstm_fcn"``; ``"lstm_fcn"``, without squeeze-excite; ``"malstm_fcn"``, with
             attention over the variables. The study's runs that are called attention are the first.
-        recipe: How it is trained.
+        recipe: Recipe by which the network is trained.
 
     Raises:
         IncompatibleRunError: See ``check_inputs``.
@@ -370,10 +371,9 @@ class MLSTMFCN(EmotionClassifier):
         The study: https://github.com/athar70/MLSTM (no licence; rebuilt from its behaviour).
     """
 
-    prefers: ClassVar = (("eda", "resp", "bvp", "temp"), ("ecg",), ("eeg_de",), ("eeg",))
+    prefers = (("eda", "resp", "bvp", "temp"), ("ecg",), ("eeg_de",), ("eeg",))
     published = PUBLISHED
-    fast: ClassVar[Recipe] = FAST
-    """A start for everyday use: far fewer epochs, and early stopping."""
+    fast = FAST
 
     def __init__(
         self,

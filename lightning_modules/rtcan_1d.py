@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import isqrt
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,25 +12,27 @@ from torch.nn import functional as F
 
 from datamodules.batch import Inputs
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
+from lightning_modules.choices import check_choice
+from lightning_modules.recipe import Recipe
 
 MUSIC = "music"
-"""The signal with one sample a window: a vector that describes the song."""
+"""Name of the signal with one sample a window: a vector that describes the song."""
 
 WIDTH = 64
-"""Feature maps of every layer of the trunk."""
+"""Number of feature maps of every layer of the trunk."""
 
 N_TIMES = 2500
-"""Samples of the published input; longer windows are brought down to it."""
+"""Number of samples of the published input; longer windows are shortened to it."""
 
 SIDE = 50
 """Height and width of the published input where it is resampled as an image."""
 
 POOLING = 14
-"""Steps that the last pooling averages."""
+"""Number of steps that the last pooling averages."""
 
 N_PARTS = 3
-"""Parts of a window, each with temporal attention of its own."""
+"""Number of parts of a window, each with its own temporal attention."""
 
 Resampling = Literal["time", "image"]
 Initialization = Literal["he", "xavier"]
@@ -80,22 +82,22 @@ FAST = Recipe(
 )
 
 
-def shorten(window: Tensor, how: Resampling = "time") -> Tensor:
-    """Bring a window of more than 2500 samples down to 2500; a shorter one stays as it is.
+def shorten(window: Tensor, resampling: Resampling = "time") -> Tensor:
+    """Shorten a window of more than 2500 samples to 2500; a shorter one stays as it is.
 
     Args:
-        window: Shape (B, C, T).
-        how: ``"time"`` averages over time, with triangular weights that reach two new samples;
-            ``"image"`` does as the authors did: the first s * s samples are written row by row
-            into a square, which is shrunk to 50 x 50 by the same weights in both directions.
+        window: Samples, shape (B, C, T).
+        resampling: ``"time"`` averages over time, with triangular weights that reach two new
+            samples; ``"image"`` does as the authors did: the first s * s samples are written row by
+            row into a square, which is shrunk to 50 x 50 by the same weights in both directions.
 
     Returns:
-        Shape (B, C, min(T, 2500)).
+        Samples, shape (B, C, min(T, 2500)).
     """
     n_times = window.shape[2]
     if n_times <= N_TIMES:
         return window
-    if how == "time":
+    if resampling == "time":
         picture, size = window.unsqueeze(2), (1, N_TIMES)  # (B, C, 1, T)
     else:
         side = isqrt(n_times)
@@ -112,7 +114,7 @@ class NonLocalBlock(nn.Module):
     zero: at first the block changes nothing.
 
     Args:
-        n_channels: D, feature maps in and out; the attention has half of them.
+        n_channels: Number of feature maps in and out, D; the attention has half of them.
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -126,7 +128,7 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, part: Tensor) -> Tensor:
-        """Shape (B, D, L) to the same."""
+        """Return maps of the same shape, (B, D, L)."""
         pooling = 2 if part.shape[2] >= 4 else 1
         query = self.query(part).transpose(1, 2)  # (B, L, D/2)
         key = F.max_pool1d(self.key(part), pooling).transpose(1, 2)  # (B, L/2, D/2)
@@ -143,8 +145,8 @@ class TemporalAttention(nn.Module):
     running moments move ``n_parts`` times a step.
 
     Args:
-        n_channels: D.
-        n_parts: Parts; cut at ``floor(i * L / n_parts)``.
+        n_channels: Number of feature maps, D.
+        n_parts: Number of parts; they are cut at ``floor(i * L / n_parts)``.
     """
 
     def __init__(self, n_channels: int, n_parts: int) -> None:
@@ -153,7 +155,7 @@ class TemporalAttention(nn.Module):
         self.n_parts = n_parts
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, D, L) to the same."""
+        """Return maps of the same shape, (B, D, L)."""
         cuts = [part * maps.shape[2] // self.n_parts for part in range(self.n_parts + 1)]
         parts = [self.block(maps[..., start:stop]) for start, stop in pairwise(cuts)]
         return torch.cat(parts, dim=2)  # (B, D, L)
@@ -163,7 +165,7 @@ class ChannelAttention(nn.Module):
     """A weight in (0, 1) for each feature map, from the means of all of them.
 
     Args:
-        n_channels: D; the layer between has an eighth.
+        n_channels: Number of feature maps, D; the layer between has an eighth.
     """
 
     def __init__(self, n_channels: int) -> None:
@@ -176,7 +178,7 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, D, L) to the same."""
+        """Return maps of the same shape, (B, D, L)."""
         weights: Tensor = self.gate(maps.mean(dim=2, keepdim=True))  # (B, D, 1)
         return maps * weights
 
@@ -185,10 +187,10 @@ class ResidualBlock(nn.Module):
     """A single convolution beside a shortcut; ReLU after it, and after the sum.
 
     Args:
-        n_channels: D.
+        n_channels: Number of feature maps, D.
         stride: 1: the shortcut is the input before attention. 2: it is a convolution of the input
             after attention.
-        attention: Channel attention before the convolution.
+        attention: Whether there is channel attention before the convolution.
     """
 
     def __init__(self, n_channels: int, stride: int, attention: bool) -> None:
@@ -209,7 +211,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Shape (B, D, L) to (B, D, L/stride), rounded up."""
+        """Return maps of shape (B, D, L/stride), rounded up, of maps of shape (B, D, L)."""
         attended = self.attention(maps)  # (B, D, L)
         shortcut = maps if self.shortcut is None else self.shortcut(attended)
         return torch.relu(self.branch(attended) + shortcut)  # (B, D, L/stride)
@@ -242,19 +244,19 @@ class RTCAN1DNetwork(nn.Module):
     """Residual 1-D CNN with attention over time and over feature maps, and a song's vector.
 
     Args:
-        inputs: Signals of one rate and length, stacked as channels, and ``"music"`` or not.
-        n_classes: K.
-        music: Read ``"music"`` where it is there.
-        attention: Channel attention after the stem.
-        non_local: Temporal attention after the stem.
-        block_attention: Channel attention in every residual block; None: as ``attention``.
-        n_parts: Parts of the window for temporal attention.
+        inputs: Signals of one rate and length, stacked as channels, with ``"music"`` or without.
+        n_classes: Number of classes, K.
+        music: Whether ``"music"`` is read, if ``inputs`` have it.
+        attention: Whether there is channel attention after the stem.
+        non_local: Whether there is temporal attention after the stem.
+        block_attention: Whether every residual block has channel attention; None: as ``attention``.
+        n_parts: Number of parts of the window for temporal attention.
         output: Last layer; see RTCAN1D.
-        resampling: See ``shorten``.
-        initialization: Of the trunk's convolutions.
+        resampling: Way to shorten long windows; see ``shorten``.
+        initialization: Initial weights of the trunk's convolutions.
 
     Raises:
-        ValueError: A value that is not among those known.
+        ValueError: An unknown choice, or fewer than one part.
     """
 
     def __init__(
@@ -273,9 +275,9 @@ class RTCAN1DNetwork(nn.Module):
         super().__init__()
         if n_parts < 1:
             raise ValueError(f"expected n_parts to be a positive whole number, found {n_parts!r}")
-        _expect("output", output, ("linear", "softmax", "relu"))
-        _expect("resampling", resampling, ("time", "image"))
-        _expect("initialization", initialization, ("he", "xavier"))
+        check_choice("output", output, OutputLayer)
+        check_choice("resampling", resampling, Resampling)
+        check_choice("initialization", initialization, Initialization)
         self.signals = tuple(name for name in inputs if name != MUSIC)
         self.music = music and MUSIC in inputs
         self.output, self.resampling = output, resampling
@@ -319,11 +321,6 @@ class RTCAN1DNetwork(nn.Module):
         return Output(logits, embedding)
 
 
-def _expect(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"expected {name} among {known}, found {value!r}")
-
-
 def _he(module: nn.Module) -> None:
     if isinstance(module, nn.Conv1d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -335,7 +332,7 @@ def _xavier(module: nn.Module) -> None:
 
 
 INITIAL: dict[Initialization, Callable[[nn.Module], None]] = {"he": _he, "xavier": _xavier}
-"""Weights of the trunk's convolutions at the start: of the PMEmo code, of DEAP's and AMIGOS's."""
+"""Initial weights of the trunk's convolutions: in the code of PMEmo; in that of DEAP and AMIGOS."""
 
 
 class RTCAN1D(EmotionClassifier):
@@ -362,7 +359,7 @@ class RTCAN1D(EmotionClassifier):
       for 2497 to 2592 samples, without any attention for 1921 to 2016, and others crash.
     * There may be any signals of one rate, with any number of channels, in the order of
       ``inputs``, and any number of classes. The code puts the original first for PMEmo and last
-      for the others; this matters for nobody but a reader of its weights.
+      for the others; this matters only to a reader of its weights.
     * Signals and the song's vector are standardised with moments of the training subjects. The
       code does neither, so that a few of the 6373 values outweigh all else; a recipe with
       ``scaling="none"`` does as the code.
@@ -381,23 +378,24 @@ class RTCAN1D(EmotionClassifier):
     have a ReLU.
 
     Args:
-        inputs: Signals of one rate and length, and ``"music"`` or not; the paper takes 3 channels
-            of 2500 samples, and 6373 values of music.
-        n_classes: K.
-        music: Append the song's vector before the head, where the dataset has one.
-        attention: Channel attention after the stem.
-        non_local: Temporal attention after the stem.
-        block_attention: Channel attention in every residual block; None: as ``attention``, which
-            is the PMEmo code.
-        n_parts: Parts of the window for temporal attention; 4 in the code before May 2021.
+        inputs: Signals of one rate and length, with ``"music"`` or without; the paper takes 3
+            channels of 2500 samples, and 6373 values of music.
+        n_classes: Number of classes, K.
+        music: Whether the song's vector is appended before the head, if the dataset has one.
+        attention: Whether there is channel attention after the stem.
+        non_local: Whether there is temporal attention after the stem.
+        block_attention: Whether every residual block has channel attention; None: as ``attention``,
+            which is the PMEmo code.
+        n_parts: Number of parts of the window for temporal attention; 4 in the code before May
+            2021.
         output: ``"linear"``; ``"softmax"`` and ``"relu"`` put one of these before cross-entropy.
-        resampling: ``"time"`` or ``"image"``, of windows longer than 2500 samples.
+        resampling: ``"time"`` or ``"image"``, for windows longer than 2500 samples.
         initialization: ``"he"``, normal over the fan out; ``"xavier"``, normal.
-        recipe: How it is trained.
+        recipe: Recipe by which the network is trained.
 
     Raises:
         IncompatibleRunError: See ``check_inputs``.
-        ValueError: A value that is not among those known.
+        ValueError: An unknown choice, or fewer than one part.
 
     References:
         Yin, Sun, Yu, Li and Zhang, A Multimodal Framework for Large-Scale Emotion Recognition by
@@ -407,7 +405,7 @@ class RTCAN1D(EmotionClassifier):
         behaviour).
     """
 
-    prefers: ClassVar = (
+    prefers = (
         ("eda", "eda_tonic", "eda_phasic", MUSIC),
         ("bvp",),
         ("ecg",),
@@ -451,21 +449,21 @@ class RTCAN1D(EmotionClassifier):
     def check_inputs(cls, inputs: Inputs, n_parts: int = N_PARTS) -> None:
         """Raise IncompatibleRunError unless signals can be stacked, and cut in ``n_parts``."""
         super().check_inputs(inputs)
-        timed = {name: spec for name, spec in inputs.items() if name != MUSIC}
-        if not timed:
+        stacked = {name: spec for name, spec in inputs.items() if name != MUSIC}
+        if not stacked:
             raise IncompatibleRunError(
                 f"{cls.__name__} takes one signal or more besides {MUSIC}, found none"
             )
         shapes = ", ".join(
             f"{name} with {spec.n_times} samples at {spec.sfreq:g} Hz"
-            for name, spec in timed.items()
+            for name, spec in stacked.items()
         )
-        if len({(spec.n_times, spec.sfreq) for spec in timed.values()}) > 1:
+        if len({(spec.n_times, spec.sfreq) for spec in stacked.values()}) > 1:
             raise IncompatibleRunError(
                 f"{cls.__name__} stacks signals as channels of one: expected one rate and length, "
                 f"found {shapes}. Name signals of one rate."
             )
-        n_times = next(iter(timed.values())).n_times
+        n_times = next(iter(stacked.values())).n_times
         if _stem_length(n_times) < n_parts:
             raise IncompatibleRunError(
                 f"{cls.__name__} cuts a window in {n_parts} parts after halving it: expected at "

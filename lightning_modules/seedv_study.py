@@ -1,115 +1,32 @@
-"""A study on SEED-V: what the four models built after it share, and its own layer tables.
+"""The layer tables of a study on SEED-V, after which DNN, LSTM, CNN and CNN-LSTM are designed.
 
-The tables are there for whoever wants to see what they do. The study feeds whole trials of raw EEG,
+The study feeds whole trials of raw EEG,
 padded with zeros to the longest one, as an image of (channels, time): recurrent layers step over
 channels. Its trials were cut at the times of another session, and the padding alone tells the
-class, so its scores say nothing about emotion; these networks are kept out of the boards and are
-there for experiments on padding. Layers, widths and the framework's defaults are the study's: batch
+class, so its scores say nothing about emotion; these networks are kept out of the boards and serve
+experiments on padding. Layers, widths and the framework's defaults are the study's: batch
 normalisation after pooling with eps 1e-3 and momentum 0.01, Glorot's initial weights, orthogonal
-recurrent ones, zero biases, 1 for the forget gate, one bias a gate. Counts of parameters are those
-it prints, which hold the running statistics.
+recurrent ones, zero biases, 1 for the forget gate, one bias a gate. Numbers of parameters are those
+that it prints, running statistics included.
 
-Departures: they take any number of channels and samples that leaves something after pooling, and
-running variances are of the unbiased kind.
+Departures: the networks take any number of channels and samples that leaves something after
+pooling, and running variances are unbiased.
 
 References:
     Ahmed, Analysis of Deep Learning Models for Emotion Recognition, released notebooks
     (https://github.com/sifatahammed/Analysis-of-Deep-Learning-Models-for-Emotion-Recognition).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from datamodules.batch import LENGTH, Front, Inputs, SignalSpec
+from datamodules.batch import LENGTH, Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.base import EmotionClassifier, Output, Recipe
-from lightning_modules.feature_rows.rows import FeatureRows
+from lightning_modules.base import Output
 
 EPS, MOMENTUM = 1e-3, 0.01
 DROPOUT = 0.2
-
-
-PUBLISHED = Recipe(
-    source="this project's design after a study on SEED-V: Adam 1e-3, batch 32, patience 10 as "
-    "there; windows of ten rows of 4 s, plateau after 5 epochs are ours",
-    window=40.0,
-    stride=20.0,
-    lr=1e-3,
-    plateau_factor=0.2,
-    plateau_patience=5,
-    plateau_on="val_loss",
-    batch_size=32,
-    max_epochs=100,
-    patience=10,
-)
-
-FAST = replace(
-    PUBLISHED,
-    source="this project's: stopped early; learning rate tuned for the four together on validation "
-    "subjects of Stress-Predict (tests/benchmarks/tune_fast.py)",
-    lr=3e-3,
-    plateau_patience=3,
-    max_epochs=25,
-    patience=6,
-)
-
-
-class RowClassifier(EmotionClassifier):
-    """What DNN, LSTM, CNN and CNN-LSTM have in common.
-
-    ``layers="rows"`` is this project's design on feature rows; it takes a mask for padded trials.
-    The other names are the study's own layer tables, which take none.
-
-    Args:
-        inputs: Any signals, by preference ``"eeg_de"``, and ``LENGTH`` where there is a mask.
-        n_classes: K.
-        layers: Which of ``networks``.
-        recipe: How it is trained.
-
-    Raises:
-        IncompatibleRunError: No signal, or inputs that the study's layers cannot take.
-        ValueError: There is no network of this name.
-    """
-
-    prefers: ClassVar[tuple[tuple[str, ...], ...]] = (
-        ("eeg_de",),
-        ("eeg",),
-        ("eda", "bvp", "temp", "resp", "ecg"),
-        ("eye",),
-        ("chest_eda", "chest_temp", "emg", "eog"),
-        ("eeg_study",),
-        ("eeg_study_pooled",),
-    )
-    published: ClassVar[Recipe] = PUBLISHED
-    fast: ClassVar[Recipe] = FAST
-    masks: ClassVar[bool] = True
-    networks: ClassVar[Mapping[str, Callable[[Inputs, int], nn.Module]]]
-    """By the name that ``layers`` has for it."""
-
-    def __init__(
-        self, inputs: Inputs, n_classes: int, layers: str = "rows", recipe: Recipe = PUBLISHED
-    ) -> None:
-        self.check_inputs(inputs)
-        if layers not in self.networks:
-            raise ValueError(f"expected layers among {', '.join(self.networks)}, found {layers!r}")
-        super().__init__(self.networks[layers](inputs, n_classes), n_classes, recipe)
-        self.save_hyperparameters()
-
-    @property
-    def front(self) -> Front | None:
-        """Features, where there is a signal that is not feature rows already."""
-        rows = getattr(self.network, "rows", None)
-        return rows.front if isinstance(rows, FeatureRows) else None
-
-    @classmethod
-    def check_inputs(cls, inputs: Inputs) -> None:
-        """Raise IncompatibleRunError unless there is a signal."""
-        super().check_inputs(inputs)
-        if not set(inputs) - {LENGTH}:
-            raise IncompatibleRunError(f"{cls.__name__} takes one signal or more, found none")
 
 
 class OneSignalNetwork(nn.Module):
@@ -146,7 +63,7 @@ class DenseBlock(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, steps: Tensor) -> Tensor:
-        """Shape (B, C, T) to (B, C, 128)."""
+        """Return features, shape (B, C, 128), of steps of shape (B, C, T)."""
         features = self.dense(steps).relu().transpose(1, 2)  # (B, 128, C)
         dropped: Tensor = self.dropout(self.norm(features).transpose(1, 2))
         return dropped
@@ -270,8 +187,8 @@ class StudyCNN2Network(OneSignalNetwork):
 class StudyCNNLSTMNetwork(OneSignalNetwork):
     """CNN-LSTM: two convolutions, an LSTM of 16 over rows of channels, one sigmoid a class.
 
-    The sigmoids are divided by their sum before the loss. Logits are their logarithms, of which
-    the softmax is just that.
+    The study divides the sigmoids by their sum before the loss. Logits are their logarithms, whose
+    softmax is the same.
     """
 
     def __init__(self, inputs: Inputs, n_classes: int) -> None:
@@ -302,7 +219,7 @@ class StudyCNNLSTMNetwork(OneSignalNetwork):
 
 
 def halved(size: int) -> int:
-    """Length of an axis after a convolution of three without padding, and pooling by two."""
+    """Return the length of an axis after a convolution of three without padding, pooled by two."""
     return (size - 2) // 2
 
 
@@ -316,7 +233,7 @@ def check_map(signal: str, spec: SignalSpec, height: int, width: int) -> None:
 
 
 def dense(n_inputs: int, n_outputs: int) -> nn.Linear:
-    """A dense layer with Glorot's initial weights."""
+    """Return a dense layer with Glorot's initial weights."""
     layer = nn.Linear(n_inputs, n_outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -324,7 +241,7 @@ def dense(n_inputs: int, n_outputs: int) -> nn.Linear:
 
 
 def convolution(n_inputs: int, n_outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution without padding, with Glorot's initial weights."""
+    """Return a 3x3 convolution without padding, with Glorot's initial weights."""
     layer = nn.Conv2d(n_inputs, n_outputs, 3, stride)
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
@@ -333,7 +250,7 @@ def convolution(n_inputs: int, n_outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 def lstm(n_inputs: int, n_units: int) -> nn.LSTM:
-    """An LSTM with one bias a gate (the other is zero and stays so), 1 for the forget gate."""
+    """Return an LSTM with one bias a gate (the other stays zero), 1 for the forget gate."""
     layer = nn.LSTM(n_inputs, n_units, batch_first=True)
     weights = dict(layer.named_parameters())
     nn.init.xavier_uniform_(weights["weight_ih_l0"])

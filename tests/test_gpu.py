@@ -8,11 +8,15 @@ import pytest
 import torch
 
 from benchmark.engines.devices import gpus, memory, phases
+from benchmark.engines.engine import Terms
 from benchmark.engines.local import run_all
-from benchmark.execution.execute import Places, execute, make_datamodule
+from benchmark.execution.assemble import make_datamodule
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import Suite
 from benchmark.recordings.prepare import prepare
+from benchmark.scored import scored
 from benchmark.store import Store
 
 pytestmark = [
@@ -34,8 +38,8 @@ def test_recordings_on_the_device_give_the_batches_of_the_memory_map(run, tmp_pa
     module.prepare_data()
     module.setup()
     rows = torch.arange(5)
-    on_device = module.dataset("train", torch.device("cuda"))[rows]
-    on_host = module.dataset("train")[rows]
+    on_device = module.gathered("train", torch.device("cuda"))[rows]
+    on_host = module.gathered("train")[rows]
     for name, window in on_host.signals.items():
         assert on_device.signals[name].is_cuda
         torch.testing.assert_close(on_device.signals[name].cpu(), window)
@@ -65,7 +69,7 @@ def test_workers_packed_on_a_device_give_the_results_of_one(tmp_path):
     stores = []
     for name, count in (("one", 1), ("packed", 4)):
         places = Places(tmp_path, tmp_path / "cache", tmp_path / name)
-        run_all(runs, places, gpus()[:1] * count, lambda event: None)
+        run_all(runs, places, gpus()[:1] * count, lambda event: None, Terms())
         stores.append(Store(places.runs))
     for asked in runs:
         one, packed = (store.result(asked) for store in stores)
@@ -89,7 +93,7 @@ def test_as_many_workers_as_the_measured_run_leaves_room_for(run, tmp_path):
     counts = []
     for asked, there in parts:
         counts.append(len(there))
-        run_all(asked, places, there, lambda event: None)
+        run_all(asked, places, there, lambda event: None, Terms())
     first, second = counts
     assert first == 1 < second
     assert {Store(places.runs).status(asked) for asked in (run, other)} == {"done"}
@@ -100,8 +104,8 @@ def test_a_run_over_two_devices_is_scored_on_the_units_of_one(run, tmp_path):
     results = []
     for device in (gpus()[0], ",".join(gpus()[:2])):
         places = Places(tmp_path, tmp_path / "cache", tmp_path / device)
-        run_all([run], places, [device], lambda event: None)
-        results.append(Store(places.runs).result(run))
+        run_all([run], places, [device], lambda event: None, Terms())
+        results.append(scored(Store(places.runs), run))
     assert [result.status for result in results] == ["done", "done"], results[1].traceback
     assert [result.devices for result in results] == [1, 2]
     assert results[0].units == results[1].units

@@ -2,74 +2,41 @@
 
 import io
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmark.boards.cohort import (
-    SCORES,
     Cohort,
-    Row,
+    build_cohort,
     build_cohorts,
-    by_board,
     recipe_label,
     signals_label,
 )
+from benchmark.boards.columns import Context, board_columns, table
 from benchmark.boards.distillation import gains_table
+from benchmark.boards.flawed import flawed_board
 from benchmark.boards.heads import TITLE, board_head
+from benchmark.boards.leak_audit import audit_head, audit_table
 from benchmark.boards.overall import overall_ranks
-from benchmark.boards.paired import against_simple, comparisons_table, groups
-from benchmark.boards.published import of_row, published_table
-from benchmark.boards.statistics import interval
-from benchmark.result import Result
+from benchmark.boards.paired import comparisons_table
+from benchmark.boards.published import published_table
+from benchmark.boards.scores import scored_results
+from benchmark.boards.versions import Older, by_version
+from benchmark.files import write_text
 from benchmark.run import Run
-from benchmark.store import Store, write_text
+from benchmark.scored import Scored
+from benchmark.store import Store
+from lightning_modules.metrics import SCORES
 
 DECIMALS = 4
 SMALL = "%.4g"
 """Format of a table with p-values of any size."""
-COLUMNS = (
-    "tie_group",
-    "model",
-    "signals",
-    "recipe",
-    "n_subjects",
-    "n_seeds",
-    "macro_f1",
-    "ci_low",
-    "ci_high",
-    "balanced_accuracy",
-    "balanced_low",
-    "balanced_high",
-    "mcc",
-    "accuracy",
-    "pooled_macro_f1",
-    "delta_majority",
-    "delta_simple",
-    "p_holm",
-    "subjects_above_chance",
-    "worst_decile",
-    "brier",
-    "ece",
-    "parameters",
-    "macs",
-    "latency_ms",
-    "cpu_latency_ms",
-    "train_seconds",
-    "published",
-    "comparable",
-    "n_runs",
-    "n_failed",
-    "complete",
-    "commit",
-    "note",
-)
-"""Of a board, whatever its rows are."""
+OLDER = "older"
+"""Folder of the boards of older versions."""
 MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
 """Columns that differ between two executions of the same runs."""
 
@@ -90,39 +57,41 @@ class Board:
     table: pd.DataFrame
 
     def to_csv(self) -> str:
-        """Head as comment lines, then the table."""
+        """Return the head as comment lines, then the table."""
         text = io.StringIO()
         text.writelines(f"# {line}\n" for line in self.head)
         self.table.to_csv(text, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
         return text.getvalue()
 
 
-def build_boards(store: Store) -> list[Board]:
-    """All leaderboards of a store, by name.
+def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
+    """Return the leaderboards of today, in order of name.
+
+    Args:
+        results: Results with scores, as from benchmark.boards.scores.
+        store: Their store, which holds the plan of the latest call and notes.
 
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
     plan = store.plan()
-    return [_build(cohort, store, plan) for cohort in build_cohorts(by_board(store.results()))]
+    today, older = by_version(results, plan)
+    return [_build(cohort, store, plan, older) for cohort in build_cohorts(today)]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
-    """Write every board and the tables over all of them.
+    """Write every board and the tables over all of them; return the boards of today.
 
-    These are ``comparisons.csv``, ``overall.csv``, ``published.csv``, ``runs.csv``, and
+    The tables are ``comparisons.csv``, ``overall.csv``, ``published.csv``, ``runs.csv``, and
     ``distillation.csv`` if anything was distilled; if nothing was, an earlier one goes. Runs under
     protocol flags are in none of them, but in ``flawed/`` and, with what each flaw adds to an
-    honest run, in ``leak_audit.csv``.
+    honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
-    everything = list(store.results())
-    results = [result for result in everything if not result.run.flags]
-    flawed = [result for result in everything if result.run.flags]
-    named = by_board(results)
-    cohorts = build_cohorts(named)
     plan = store.plan()
-    boards = [_build(cohort, store, plan) for cohort in cohorts]
-    gains = gains_table(named)
+    today, older = by_version(scored_results(store), plan)
+    cohorts = build_cohorts(today)
+    boards = [_build(cohort, store, plan, older) for cohort in cohorts]
+    gains = gains_table(honest(today))
     head, ranks = overall_ranks(cohorts)
     for board in [*boards, Board("overall", head, ranks)]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
@@ -133,54 +102,79 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     comparisons = comparisons_table(cohorts, gains)
     write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
     write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
-    write_text(folder / "runs.csv", _plain_csv(runs_table(results)))
+    everything = [result for results in today.values() for result in results]
+    ranked = [result for result in everything if not result.run.protocol.flags]
+    write_text(folder / "runs.csv", _plain_csv(runs_table(ranked)))
+    flawed = [result for result in everything if result.run.protocol.flags]
     if flawed:
-        _write_flawed(everything, flawed, store, folder)
+        for name, results in today.items():
+            if results[0].run.protocol.flags:
+                board = Board(name, *flawed_board(name, results, store))
+                write_text(folder / "flawed" / f"{name}.csv", board.to_csv())
+        write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
+        how = "".join(f"# {line}\n" for line in audit_head())
+        audit = audit_table(everything, store)
+        write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
+    _write_older(older, store, folder / OLDER)
     return boards
 
 
-def _write_flawed(
-    everything: list[Result], flawed: list[Result], store: Store, folder: Path
-) -> None:
-    """Write what runs under protocol flags show.
+def honest(named: Mapping[str, Sequence[Scored]]) -> dict[str, Sequence[Scored]]:
+    """Return boards without those of runs under protocol flags."""
+    return {name: results for name, results in named.items() if not results[0].run.protocol.flags}
 
-    Their scores over all folds are computed here and with torch, which other boards do not need and
-    do not wait for.
-    """
-    from benchmark.boards.flawed import flawed_boards
-    from benchmark.boards.leak_audit import audit_head, audit_table
 
-    for name, head, table in flawed_boards(flawed, store):
-        write_text(folder / "flawed" / f"{name}.csv", Board(name, head, table).to_csv())
-    write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
-    how = "".join(f"# {line}\n" for line in audit_head())
-    audit = audit_table(everything, store)
-    write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
+def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
+    """Write the boards of older versions, and the table of their runs; others of this store go."""
+    planned, names = store.boards(), {version.name for version in older}
+    for path in folder.glob("*.csv"):
+        stale = path.stem not in names and _plain_name(path.stem) in planned
+        if stale and _begins(path, f"# {path.stem}: "):
+            path.unlink()
+    for version in older:
+        results = [result for result in version.results if not result.run.without]
+        if results:
+            if results[0].run.protocol.flags:
+                head, lines = flawed_board(version.name, results, store)
+            else:
+                built = _build(build_cohort(version.name, results), store)
+                head, lines = built.head, built.table
+            said = f"OLDER VERSION, not ranked beside the board of today: {version.reason}"
+            board = Board(version.name, (head[0], said, *head[1:]), lines)
+            write_text(folder / f"{version.name}.csv", board.to_csv())
+    if older:
+        runs = [result for version in older for result in version.results]
+        write_text(folder / "runs.csv", _plain_csv(runs_table(runs)))
 
 
 def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Path]:
-    """Boards in a folder that calls with this store wrote and of which it has no runs any more.
+    """Return boards in a folder that calls with this store wrote and that have no runs any more.
 
     That is a file whose first line says that it is the board of its name, if a call asked for the
     board once. Any other file, boards of other stores among them, is left alone.
 
     Args:
-        store: Of the runs.
-        folder: Of the leaderboards.
-        boards: Of today.
+        store: Store of the runs.
+        folder: Folder of the leaderboards.
+        boards: Boards of today.
     """
-    asked, today = store.boards(), {board.name for board in boards}
+    planned, today = store.boards(), {board.name for board in boards}
     return [
         path
         for path in sorted(folder.glob("*.csv"))
         if path.stem not in today
-        and re.sub("(__protocol_[0-9]+)?(__data_[0-9a-f]+)?$", "", path.stem) in asked
+        and _plain_name(path.stem) in planned
         and _begins(path, f"# {path.stem}: {TITLE}")
     ]
 
 
+def _plain_name(name: str) -> str:
+    """Return the name of a board without the part that marks an older version of it."""
+    return re.sub(r"(__protocol_\d+)?(__data_[0-9a-f]+|__code_of_.+_\w+)?$", "", name)
+
+
 def _begins(path: Path, text: str) -> bool:
-    """Whether a file is there and begins so."""
+    """Return whether there is a file that begins with a text."""
     try:
         with path.open() as file:
             return file.read(len(text)) == text
@@ -192,8 +186,8 @@ def _plain_csv(table: pd.DataFrame, numbers: str = f"%.{DECIMALS}f") -> str:
     return str(table.to_csv(index=False, float_format=numbers, lineterminator="\n"))
 
 
-def runs_table(results: Iterable[Result]) -> pd.DataFrame:
-    """One line a run and test subject; a failed run has one line with its error."""
+def runs_table(results: Iterable[Scored]) -> pd.DataFrame:
+    """Return one line a run and test subject; a failed run has one line with its error."""
     lines = []
     for result in results:
         run = result.run
@@ -205,7 +199,7 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
             "without": "+".join(run.without),
             "fold": run.fold,
             "seed": run.seed,
-            "id": run.id,
+            "id": result.id,
             "status": result.status,
         }
         rest = {
@@ -222,112 +216,26 @@ def runs_table(results: Iterable[Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _build(cohort: Cohort, store: Store, plan: Iterable[Run]) -> Board:
-    done = [result for result in cohort.results if result.status == "done"]
-    n_classes = len(next(iter(done[0].confusion.values()))) if done else 0
-    majority, simple = cohort.best(("majority",)), cohort.simple
-    tied = dict(zip((id(row) for row in cohort.complete), groups(cohort), strict=True))
-    p_holm = {id(row): p for row, _, p in against_simple(cohort)}
-    lines = []
-    for row in cohort.rows:
-        found = row.results
-        lines.append(
-            {
-                "tie_group": tied.get(id(row)),
-                **dict(zip(("model", "signals", "recipe"), row.label, strict=True)),
-                "n_subjects": len(row.scores),
-                "n_seeds": len({result.run.seed for result in found}),
-                **_score_columns(row, n_classes),
-                "delta_majority": _delta(row, majority),
-                "delta_simple": _delta(row, simple),
-                "p_holm": p_holm.get(id(row), np.nan),
-                **_cost_columns(found),
-                **dict(zip(("published", "comparable"), of_row(row.run), strict=True)),
-                "n_runs": len(found),
-                "n_failed": sum(result.status == "failed" for result in found),
-                "complete": row.complete,
-                "commit": " ".join(sorted({result.commit for result in found if result.commit})),
-                "note": next((r.error for r in found if r.error), ""),
-            }
-        )
-    present = {line["model"] for line in lines}
-    lines += [
-        {"model": model, "complete": False, "note": f"not applicable: {reason}"}
-        for model, reason in store.not_applicable(cohort.board).items()
-        if model not in present
-    ]
-    table = pd.DataFrame(lines, columns=list(COLUMNS))
-    whole = ["tie_group", "n_subjects", "n_seeds", "subjects_above_chance", "parameters", "macs"]
-    whole += ["n_runs", "n_failed"]
-    table[whole] = table[whole].astype("Int64")
-    head = board_head(cohort, done, n_classes, majority, plan)
-    notes = store.notes(cohort.board) if cohort.name == cohort.board else []
-    if cohort.others:
-        others = ", ".join(cohort.others)
-        notes.append(f"other recordings of this dataset have boards of their own: {others}")
-    return Board(cohort.name, (*head, *notes), table)
+def _build(
+    cohort: Cohort, store: Store, plan: Iterable[Run] = (), older: Iterable[Older] = ()
+) -> Board:
+    """Return the board of a cohort.
 
-
-def _score_columns(row: Row, n_classes: int) -> dict[str, Any]:
-    if not row.scores:
-        return {"macro_f1": np.nan}
-    values = {name: [scores[name] for scores in row.scores.values()] for name in SCORES}
-    f1, f1_low, f1_high = interval(values["macro_f1"])
-    balanced, balanced_low, balanced_high = interval(values["balanced_accuracy"])
-    above = sum(value > 1 / n_classes + 1e-9 for value in values["balanced_accuracy"])
-    return {
-        "macro_f1": f1,
-        "ci_low": f1_low,
-        "ci_high": f1_high,
-        "balanced_accuracy": balanced,
-        "balanced_low": balanced_low,
-        "balanced_high": balanced_high,
-        "mcc": np.mean(values["mcc"]),
-        "accuracy": np.mean(values["accuracy"]),
-        "pooled_macro_f1": pooled_macro_f1(row.results),
-        "subjects_above_chance": above,
-        "worst_decile": np.quantile(values["macro_f1"], 0.1),
-        "brier": np.mean(values["brier"]),
-        "ece": np.mean(values["ece"]),
-    }
-
-
-def pooled_macro_f1(results: Iterable[Result]) -> float:
-    """Macro F1 over the units of all subjects together, of each seed, averaged over seeds.
-
-    A class counts if it occurs among targets or predictions, as in the score of one subject; NaN
-    if there is no unit.
+    Args:
+        cohort: Its rows.
+        store: Store with notes, and reasons why a model is not run.
+        plan: Runs that the latest call asked for.
+        older: Older versions of this board and of others.
     """
-    counts: dict[int, list[Sequence[Sequence[int]]]] = defaultdict(list)
-    for result in results:
-        counts[result.run.seed] += result.confusion.values()
-    scores = []
-    for _, matrices in sorted(counts.items()):
-        if matrices:
-            confusion = np.sum(matrices, axis=0)
-            occurs = confusion.sum(axis=0) + confusion.sum(axis=1)
-            scores.append(np.mean((2 * np.diag(confusion) / np.maximum(occurs, 1))[occurs > 0]))
-    return float(np.mean(scores)) if scores else np.nan
-
-
-def _delta(row: Row, reference: Row | None) -> float:
-    """Mean macro F1 over the row's subjects, less that of a row that has tested everybody."""
-    if reference is None or not row.scores:
-        return np.nan
-    theirs = reference.macro_f1
-    return float(np.mean([score - theirs[subject] for subject, score in row.macro_f1.items()]))
-
-
-def _cost_columns(found: Sequence[Result]) -> dict[str, Any]:
-    done = [result for result in found if result.status == "done"]
-    if not done:
-        return {}
-    measured = {
-        name: float(np.median([result.efficiency.get(name, np.nan) for result in done]))
-        for name in ("macs", "latency_ms", "cpu_latency_ms")
-    }
-    return {
-        "parameters": int(np.median([result.parameters for result in done])),
-        **measured,
-        "train_seconds": round(float(np.median([r.seconds["train"] for r in done])), 1),
-    }
+    board = cohort.results[0].run.board
+    reasons = store.not_applicable(board)
+    lines = table(cohort.rows, board_columns(), Context.of(cohort), reasons)
+    head = board_head(cohort, plan)
+    if cohort.name == board:
+        head += store.notes(board)
+        head += [
+            f"older version in {OLDER}/{version.name}.csv: {version.reason}"
+            for version in older
+            if version.board == board
+        ]
+    return Board(cohort.name, tuple(head), lines)

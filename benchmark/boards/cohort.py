@@ -8,14 +8,12 @@ import numpy as np
 
 from benchmark.boards.distillation import across_folds
 from benchmark.errors import BenchmarkError
-from benchmark.result import Result
-from benchmark.run import WITHIN_SUBJECT, Run
+from benchmark.probes.catalogue import PROBES
+from benchmark.run import Run
+from benchmark.scored import Scored
 
-SCORES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-SIMPLE = ("lda", "random_forest")
+SIMPLE = tuple(name for name, probe in PROBES.items() if probe.simple)
 """Baselines on hand-crafted features; every model is compared with the better of them."""
-SOME_TESTED = ("subject_hold_out", "subject_stimulus_k_fold")
-"""Splits that do not test every subject; who is tested is told by the results."""
 
 
 class LeaderboardError(BenchmarkError):
@@ -27,17 +25,18 @@ class Row:
     """One model on one board.
 
     Attributes:
-        run: What its runs of all folds and seeds have in common.
-        results: Of these runs.
+        run: Run of fold and seed 0, which stands for those of all folds and seeds.
+        results: Results of these runs.
         scores: By subject, averaged over seeds, and over folds where several test the same.
-        wanted: Scores that a complete row has, one a subject, seed and fold that tests the subject.
-        missing: How many of them are not there.
+        expected: Number of scores of a complete row, one for each seed of a subject and each fold
+            that tests the subject.
+        missing: Number of scores that it lacks.
     """
 
     run: Run
-    results: tuple[Result, ...]
+    results: tuple[Scored, ...]
     scores: Mapping[str, Mapping[str, float]]
-    wanted: int
+    expected: int
     missing: int
 
     @property
@@ -47,13 +46,22 @@ class Row:
 
     @property
     def complete(self) -> bool:
-        """Whether every subject was tested with every seed."""
+        """True if every subject was tested with every seed."""
         return not self.missing
 
     @property
+    def done(self) -> list[Scored]:
+        """Results that have scores."""
+        return [result for result in self.results if result.status == "done"]
+
+    @property
     def macro_f1(self) -> dict[str, float]:
-        """By subject, in order of subject."""
+        """Macro F1 by subject, in order of subject."""
         return {subject: scores["macro_f1"] for subject, scores in self.scores.items()}
+
+    def values(self, name: str) -> list[float]:
+        """Return one score of every subject, in order of subject."""
+        return [scores.get(name, np.nan) for scores in self.scores.values()]
 
     @property
     def mean(self) -> float:
@@ -66,20 +74,31 @@ class Cohort:
     """All results that stand on one board.
 
     Attributes:
-        name: Of the board; with the recordings or the protocol where another has the plain name.
-        board: The plain name.
-        results: Without teachers of some of the training subjects.
+        name: Name of the board.
+        results: Results, without those of teachers of some of the training subjects.
         rows: Best macro F1 first, incomplete ones last.
         tested: Subjects whom a complete row has tested.
-        others: Digests of other recordings that have boards under the same plain name.
     """
 
     name: str
-    board: str
-    results: tuple[Result, ...]
+    results: tuple[Scored, ...]
     rows: tuple[Row, ...]
     tested: tuple[str, ...]
-    others: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> list[Scored]:
+        """Results that have scores."""
+        return [result for result in self.results if result.status == "done"]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; 0 if no run is done."""
+        return next((len(c) for r in self.done for c in r.confusion.values()), 0)
+
+    @property
+    def majority(self) -> Row | None:
+        """The row of the probe that always answers with the most frequent class."""
+        return self.best(("majority",))
 
     @property
     def complete(self) -> list[Row]:
@@ -92,62 +111,36 @@ class Cohort:
         return self.best(SIMPLE)
 
     def best(self, models: Sequence[str]) -> Row | None:
-        """The best of some models that has tested everybody."""
-        found = (row for row in self.rows if row.run.name in models)
-        whole = [row for row in found if len(row.scores) == len(self.tested)]
-        return max(whole, key=lambda row: row.mean, default=None)
+        """Return the best row of some models that has tested everybody."""
+        rows = (row for row in self.rows if row.run.name in models)
+        complete = [row for row in rows if len(row.scores) == len(self.tested)]
+        return max(complete, key=lambda row: row.mean, default=None)
 
 
-def build_cohorts(named: Mapping[str, Sequence[Result]]) -> list[Cohort]:
-    """Rows of every board, by name of the board.
+def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
+    """Return the rows of every board, by name of the board; runs under protocol flags are on none.
 
     Args:
-        named: As from ``by_board``.
+        named: Results of today by name of their board, as from benchmark.boards.versions.
 
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
     cohorts = []
     for name, everything in named.items():
-        results = tuple(result for result in everything if not result.run.without)
+        results = [r for r in everything if not r.run.without and not r.run.protocol.flags]
         if results:
-            run = results[0].run
-            firsts = [other[0].run for other in named.values()]
-            others = [r.data for r in firsts if r.board == run.board and r.data != run.data]
-            cohorts.append(_cohort(name, results, tuple(others)))
+            cohorts.append(build_cohort(name, results))
     return cohorts
 
 
-def by_board(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results by the name of their board, those of out-of-fold teachers among them.
-
-    Runs on other recordings, or of another version of the protocol, have names of their own. Runs
-    with protocol flags are on no board: they are never ranked, see benchmark.boards.flawed.
-    """
-    cohorts: dict[str, dict[tuple[int, str], list[Result]]] = defaultdict(lambda: defaultdict(list))
-    for result in results:
-        if result.run.flags:
-            continue
-        cohorts[result.run.board][result.run.protocol, result.run.data].append(result)
-    named = {}
-    for name, groups in sorted(cohorts.items()):
-        ordered = sorted(
-            groups.items(), key=lambda g: (-g[0][0], -len(g[1][0].run.subjects), -len(g[1]), g[0])
-        )
-        newest = ordered[0][0][0]
-        for position, ((protocol, data), found) in enumerate(ordered):
-            older = "" if protocol == newest else f"__protocol_{protocol}"
-            named[name if position == 0 else f"{name}{older}__data_{data[:6]}"] = found
-    return named
-
-
 def signals_label(run: Run) -> str:
-    """Signals as in the column of a board."""
+    """Return signals as in the column of a board."""
     return "+".join(run.signals) or "none"
 
 
 def recipe_label(run: Run) -> str:
-    """How a model was trained, and what taught it."""
+    """Return the recipe of a model and of its teachers, in words."""
     if not run.teachers:
         return run.recipe_label
     teacher = run.teachers[0]
@@ -155,7 +148,7 @@ def recipe_label(run: Run) -> str:
     return f"{run.recipe_label}; teacher {signals_label(teacher)} {teacher.recipe_label}{several}"
 
 
-def check_units(name: str, results: Iterable[Result]) -> None:
+def check_units(name: str, results: Iterable[Scored]) -> None:
     """Make sure that models were scored on the same units.
 
     Raises:
@@ -174,31 +167,37 @@ def check_units(name: str, results: Iterable[Result]) -> None:
                 )
 
 
-def _cohort(name: str, results: tuple[Result, ...], others: tuple[str, ...]) -> Cohort:
+def build_cohort(name: str, results: Sequence[Scored]) -> Cohort:
+    """Return the rows of one board; raises LeaderboardError like ``build_cohorts``."""
     check_units(name, results)
     run = results[0].run
-    found: dict[Run, list[Result]] = defaultdict(list)
+    by_row: dict[Run, list[Scored]] = defaultdict(list)
     for result in results:
-        found[across_folds(result.run)].append(result)
+        by_row[across_folds(result.run)].append(result)
     tested = sorted({subject for result in results for subject in result.scores})
-    if run.split not in SOME_TESTED:
+    splitting = run.protocol.splitting
+    if splitting.tests_everybody:
         tested = sorted(run.subjects)
-    times = run.folds if run.split in WITHIN_SUBJECT else 1
-    wanted = len({result.run.seed for result in results}) * len(tested) * times
+    times = run.protocol.folds if splitting.within_subject else 1
+    expected = len({result.run.seed for result in results}) * len(tested) * times
     rows = [
-        Row(row, tuple(own), _by_subject(own), wanted, wanted - sum(len(r.scores) for r in own))
-        for row, own in found.items()
+        Row(row, tuple(rs), by_subject(rs), expected, expected - sum(len(r.scores) for r in rs))
+        for row, rs in by_row.items()
     ]
     rows.sort(key=lambda r: (not r.complete, -r.mean if r.scores else 0.0, r.label, r.run.id))
-    return Cohort(name, run.board, results, tuple(rows), tuple(tested), others)
+    return Cohort(name, tuple(results), tuple(rows), tuple(tested))
 
 
-def _by_subject(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+def by_subject(results: Sequence[Scored]) -> dict[str, dict[str, float]]:
+    """Return the scores of each subject, averaged over seeds and folds."""
     collected: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
         for subject, scores in result.scores.items():
             collected[subject].append(scores)
     return {
-        subject: {name: float(np.mean([s[name] for s in found])) for name in SCORES}
-        for subject, found in sorted(collected.items())
+        subject: {
+            name: sum(scores[name] for scores in of_subject) / len(of_subject)
+            for name in of_subject[0]
+        }
+        for subject, of_subject in sorted(collected.items())
     }

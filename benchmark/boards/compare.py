@@ -13,11 +13,12 @@ from benchmark.boards.cohort import (
     LeaderboardError,
     Row,
     build_cohorts,
-    by_board,
     check_units,
 )
 from benchmark.boards.paired import Pair, pair, statistics
+from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import CONFIDENCE, holm
+from benchmark.boards.versions import by_version
 from benchmark.store import Store
 
 FORMATS = ("md", "csv", "json")
@@ -35,8 +36,8 @@ class Match:
         second: Row of the other.
         pair: Their macro F1 on the subjects that both have tested.
         p_holm: Corrected over all that is shown.
-        sides: What A and B are called: models, or folders of results.
-        notes: What a reader must know: rows that are incomplete, recordings that differ.
+        sides: Names of A and B: models, or folders of results.
+        notes: Lines that a reader must know: rows that are incomplete, recordings that differ.
     """
 
     board: str
@@ -51,7 +52,7 @@ class Match:
 def matches(
     first: str, second: str, store: Store, other: Store | None = None, boards: Sequence[str] = ()
 ) -> list[Match]:
-    """Both models on every board that both are on, in order of board.
+    """Return both models on every board that both are on, in order of board.
 
     Args:
         first: Model as on the row of a board; where a board has several rows of it, with the
@@ -68,24 +69,24 @@ def matches(
     left = _boards(store)
     right = left if other is None else _boards(other)
     shared = _shared(left, right, boards)
-    found = _matched(
+    matched = _matched(
         [
             (name, a, b, (a.label[0], b.label[0]))
             for name in shared
             if (a := _row(left[name], first)) and (b := _row(right[name], second))
         ]
     )
-    if not found:
-        known = sorted({row.run.name for c in [*left.values(), *right.values()] for row in c.rows})
+    if not matched:
+        models = sorted({row.run.name for c in [*left.values(), *right.values()] for row in c.rows})
         raise LeaderboardError(
             f"no board with scores of both {first!r} and {second!r}: expected two of the models "
-            f"{', '.join(known)}"
+            f"{', '.join(models)}"
         )
-    return found
+    return matched
 
 
 def suite_matches(store: Store, other: Store, boards: Sequence[str] = ()) -> list[Match]:
-    """Every row of one folder of results against its counterpart in another.
+    """Return every row of one folder of results against its counterpart in another.
 
     Counterparts are of one model, signals and recipe; where a model has one row left on both
     boards, of whatever signals and recipe, these are too.
@@ -100,27 +101,28 @@ def suite_matches(store: Store, other: Store, boards: Sequence[str] = ()) -> lis
     """
     left, right = _boards(store), _boards(other)
     sides = str(store.root), str(other.root)
-    found = _matched(
+    matched = _matched(
         [
             (name, a, b, sides)
             for name in _shared(left, right, boards)
             for a, b in _counterparts(left[name].rows, right[name].rows)
         ]
     )
-    if not found:
+    if not matched:
         raise LeaderboardError(
             f"expected a board with scores of one model in both {sides[0]} and {sides[1]}, found "
             f"{', '.join(left) or 'none'} and {', '.join(right) or 'none'}"
         )
-    return found
+    return matched
 
 
 def _boards(store: Store) -> dict[str, Cohort]:
-    return {cohort.name: cohort for cohort in build_cohorts(by_board(store.results()))}
+    today, _ = by_version(scored_results(store), store.plan())
+    return {cohort.name: cohort for cohort in build_cohorts(today)}
 
 
 def _shared(left: Iterable[str], right: Container[str], boards: Sequence[str]) -> list[str]:
-    """Boards that both have, those that are asked for."""
+    """Return the boards that both have, or those of them that are named."""
     shared = [name for name in left if name in right]
     for name in boards:
         if name not in shared:
@@ -131,22 +133,22 @@ def _shared(left: Iterable[str], right: Container[str], boards: Sequence[str]) -
 
 
 def _matched(rows: Iterable[tuple[str, Row, Row, tuple[str, str]]]) -> list[Match]:
-    """Pairs of rows compared, those that have tested somebody in common, as one family."""
-    found = [(*row, its) for row in rows if (its := pair(row[1].macro_f1, row[2].macro_f1))]
-    for name, a, b, *_ in found:
+    """Return the pairs that tested somebody in common, compared as one family of tests."""
+    paired = [(*row, its) for row in rows if (its := pair(row[1].macro_f1, row[2].macro_f1))]
+    for name, a, b, *_ in paired:
         check_units(name, (*a.results, *b.results))
-    corrected = holm([its.found.p for *_, its in found])
+    corrected = holm([its.comparison.p for *_, its in paired])
     return [
         Match(name, a, b, its, p, sides, _notes(a, b))
-        for (name, a, b, sides, its), p in zip(found, corrected, strict=True)
+        for (name, a, b, sides, its), p in zip(paired, corrected, strict=True)
     ]
 
 
 def _counterparts(left: Sequence[Row], right: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Rows of one board and of another that are of one kind, in the order of the first."""
+    """Return rows of two boards that are of one kind, in the order of the first board."""
     theirs = {row.label: row for row in right}
     ours = {row.label for row in left}
-    found = []
+    counterparts = []
     for row in left:
         other = theirs.get(row.label)
         if other is None:
@@ -154,54 +156,56 @@ def _counterparts(left: Sequence[Row], right: Sequence[Row]) -> list[tuple[Row, 
             rest = [r for r in right if r.run.name == row.run.name and r.label not in ours]
             other = rest[0] if len(alone) == len(rest) == 1 else None
         if other is not None:
-            found.append((row, other))
-    return found
+            counterparts.append((row, other))
+    return counterparts
 
 
-def sides(found: Sequence[Match]) -> tuple[str, str]:
-    """What A and B are, in words."""
+def sides(pairs: Sequence[Match]) -> tuple[str, str]:
+    """Return the names of A and B."""
     first, second = (
-        " / ".join(dict.fromkeys(names)) for names in zip(*(m.sides for m in found), strict=True)
+        " / ".join(dict.fromkeys(names)) for names in zip(*(m.sides for m in pairs), strict=True)
     )
     return first, second
 
 
-def titles(found: Sequence[Match]) -> list[tuple[str, ...]]:
-    """Board of each match, and the model of A where several of a board are shown."""
-    counts = Counter(match.board for match in found)
+def titles(pairs: Sequence[Match]) -> list[tuple[str, ...]]:
+    """Return the board of each match, and the model of A where several of a board are shown."""
+    counts = Counter(match.board for match in pairs)
     return [
         (match.board, *([match.first.label[0]] if counts[match.board] > 1 else []))
-        for match in found
+        for match in pairs
     ]
 
 
 def _row(cohort: Cohort, name: str) -> Row | None:
-    """The one row of a board that a name fits; None if there is none."""
-    asked = name.split(PART)
-    found = [row for row in cohort.rows if list(row.label[: len(asked)]) == asked]
-    if len(found) > 1:
-        fits = ", ".join(repr(PART.join(row.label)) for row in found)
+    """Return the one row of a board that a name fits; None if there is none."""
+    parts = name.split(PART)
+    rows = [row for row in cohort.rows if list(row.label[: len(parts)]) == parts]
+    if len(rows) > 1:
+        fits = ", ".join(repr(PART.join(row.label)) for row in rows)
         raise LeaderboardError(
             f"board {cohort.name}: expected {name!r} to be one row, found {fits}; name one of them"
         )
-    return found[0] if found else None
+    return rows[0] if rows else None
 
 
 def _notes(first: Row, second: Row) -> tuple[str, ...]:
     notes = [
-        f"{row.run.name} is incomplete: it lacks {row.missing} of {row.wanted} scores"
+        f"{row.run.name} is incomplete: it lacks {row.missing} of {row.expected} scores"
         for row in (first, second)
         if row.missing
     ]
-    for what in ("data", "protocol"):
-        values = [getattr(row.run, what) for row in (first, second)]
-        if values[0] != values[1]:
-            notes.append(f"{what} differ: {values[0]} and {values[1]}")
+    for name, one, other in (
+        ("data", first.run.data, second.run.data),
+        ("protocol", first.run.protocol.version, second.run.protocol.version),
+    ):
+        if one != other:
+            notes.append(f"{name} differ: {one} and {other}")
     return tuple(notes)
 
 
-def table(found: Sequence[Match]) -> pd.DataFrame:
-    """A line a board."""
+def table(pairs: Sequence[Match]) -> pd.DataFrame:
+    """Return a line a match."""
     lines = [
         {
             "board": match.board,
@@ -212,13 +216,13 @@ def table(found: Sequence[Match]) -> pd.DataFrame:
             **_ordered(match),
             "note": "; ".join(match.notes),
         }
-        for match in found
+        for match in pairs
     ]
     return pd.DataFrame(lines)
 
 
 def _ordered(match: Match) -> dict[str, Any]:
-    """Statistics with the corrected p-value beside the other."""
+    """Return statistics with the corrected p-value beside the other."""
     columns: dict[str, Any] = {}
     for name, value in statistics(match.pair).items():
         columns[name] = value
@@ -227,40 +231,40 @@ def _ordered(match: Match) -> dict[str, Any]:
     return columns
 
 
-def render(found: Sequence[Match], form: str) -> str:
-    """The comparison as text.
+def render(pairs: Sequence[Match], form: str) -> str:
+    """Return the comparison as text.
 
     Args:
-        found: As from ``matches``.
+        pairs: Matches, as from ``matches``.
         form: One of FORMATS; JSON has the scores of each subject too.
     """
-    lines = table(found)
+    lines = table(pairs)
     if form == "csv":
         return str(lines.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
     if form == "json":
         records: list[Any] = json.loads(lines.to_json(orient="records", double_precision=10))
-        for record, match in zip(records, found, strict=True):
+        for record, match in zip(records, pairs, strict=True):
             record["subjects"] = {
                 subject: {"a": score, "b": match.pair.second[subject]}
                 for subject, score in match.pair.first.items()
             }
         return json.dumps(records, indent=1) + "\n"
-    return _markdown(found)
+    return _markdown(pairs)
 
 
-def _markdown(found: Sequence[Match]) -> str:
-    names = sides(found)
+def _markdown(pairs: Sequence[Match]) -> str:
+    names = sides(pairs)
     lines = [
         f"A: {names[0]}, B: {names[1]}. Macro F1, means over subjects; A - B paired over "
         f"subjects, {CONFIDENCE:.0%} interval (Student t); p of the exact Wilcoxon signed-rank "
-        f"test, and corrected (Holm) over the {len(found)} line(s) shown.",
+        f"test, and corrected (Holm) over the {len(pairs)} line(s) shown.",
         "",
         "| board | n | A | B | A - B | interval | p | p (Holm) | rank-biserial | won | lost |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    rows = table(found).to_dict("records")
-    for match, title, row in zip(found, titles(found), rows, strict=True):
-        its = match.pair.found
+    rows = table(pairs).to_dict("records")
+    for match, title, row in zip(pairs, titles(pairs), rows, strict=True):
+        its = match.pair.comparison
         lines.append(
             f"| {' '.join(title)} | {its.n} | {row['a_macro_f1']:.3f} | {row['b_macro_f1']:.3f} "
             f"| {its.difference:+.3f} | {its.low:+.3f} to {its.high:+.3f} | {its.p:.3g} "
@@ -268,7 +272,7 @@ def _markdown(found: Sequence[Match]) -> str:
         )
     notes = [
         f"- {' '.join(title)}: {note}"
-        for match, title in zip(found, titles(found), strict=True)
+        for match, title in zip(pairs, titles(pairs), strict=True)
         for note in match.notes
     ]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"

@@ -17,21 +17,21 @@ COLUMNS = 3
 """Panels side by side."""
 
 
-def plot(found: Sequence[Match]) -> str:
-    """An SVG: a panel a match, a line a subject, from B's score (square) to A's (dot).
+def plot(pairs: Sequence[Match]) -> str:
+    """Return an SVG: a panel a match, a line a subject, from B's score (square) to A's (dot).
 
     Subjects are in order of A less B, the best for A on top; the line between has the colour of the
     better model. The axis is macro F1 from 0 to 1.
     """
-    across = min(COLUMNS, len(found))
+    across = min(COLUMNS, len(pairs))
     step = LEFT + PANEL + RIGHT + GAP
     most = [
-        max(len(match.pair.first) for match in found[start : start + COLUMNS])
-        for start in range(0, len(found), COLUMNS)
+        max(len(match.pair.first) for match in pairs[start : start + COLUMNS])
+        for start in range(0, len(pairs), COLUMNS)
     ]
     tops = list(accumulate((TOP + BELOW + LINE * n for n in most), initial=KEY))
     width, height = across * step - GAP, tops[-1]
-    first, second = sides(found)
+    first, second = sides(pairs)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="10">',
@@ -42,7 +42,7 @@ def plot(found: Sequence[Match]) -> str:
         _square(12, 27),
         f'<text x="22" y="30.5">B: {escape(second)}</text>',
     ]
-    for number, (match, title) in enumerate(zip(found, titles(found), strict=True)):
+    for number, (match, title) in enumerate(zip(pairs, titles(pairs), strict=True)):
         x, y = (number % COLUMNS) * step, tops[number // COLUMNS]
         lines += [f'<g transform="translate({x} {y})">', *_panel(match, title), "</g>"]
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -50,7 +50,7 @@ def plot(found: Sequence[Match]) -> str:
 
 def _panel(match: Match, title: Sequence[str]) -> list[str]:
     a, b = match.pair.first, match.pair.second
-    its = match.pair.found
+    its = match.pair.comparison
     subjects = sorted(a, key=lambda subject: (b[subject] - a[subject], subject))
     bottom = TOP + LINE * len(subjects)
     lines = [

@@ -1,4 +1,4 @@
-"""What distillation gains: a student alone, the same student taught, and its teacher."""
+"""Gains by distillation: a student alone, the same student taught, and its teacher."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.boards.statistics import compare, effects, holm
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 
-CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
-"""Distillers without a better teacher: what they gain, a teacher cannot take credit for."""
 COLUMNS = (
     "board",
     "student",
@@ -49,8 +47,8 @@ COLUMNS = (
 )
 
 
-def gains_table(boards: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
-    """One line a board, student, distiller and teacher; the best gain of each board first.
+def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
+    """Return one line a board, student, distiller and teacher; the best gain comes first.
 
     Seeds, and folds that test the same subject, are averaged within a subject. Compared are the
     runs, and so the subjects, of which both the student alone and the taught one are done; what
@@ -62,19 +60,19 @@ def gains_table(boards: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
     """
     lines: list[dict[str, Any]] = []
     for board, results in boards.items():
-        by_id = {result.run.id: result for result in results}
-        groups: dict[Run, list[Result]] = defaultdict(list)
+        by_id = {name: result for result in results for name in (result.run.id, result.id)}
+        groups: dict[Run, list[Scored]] = defaultdict(list)
         for result in results:
             if result.run.distiller:
                 groups[across_folds(result.run)].append(result)
-        found = [{"board": board, **_line(taught, by_id)} for taught in groups.values()]
-        claims = [line for line in found if not line["control"] and not np.isnan(line["p"])]
+        rows = [{"board": board, **_line(students, by_id)} for students in groups.values()]
+        claims = [line for line in rows if not line["control"] and not np.isnan(line["p"])]
         for line, p in zip(claims, holm([line["p"] for line in claims]), strict=True):
             line["p_holm"] = p
-        lines += found
+        lines += rows
     table = pd.DataFrame(lines, columns=list(COLUMNS))
-    whole = ["student_parameters", "teacher_parameters", "student_macs", "teacher_macs"]
-    table[whole] = table[whole].astype("Int64")
+    counts = ["student_parameters", "teacher_parameters", "student_macs", "teacher_macs"]
+    table[counts] = table[counts].astype("Int64")
     order = ["student", "student_signals", "distiller", "teacher", "teacher_signals"]
     order += ["recipe", "teacher_recipe", "out_of_fold"]
     return table.sort_values(
@@ -85,26 +83,26 @@ def gains_table(boards: Mapping[str, Sequence[Result]]) -> pd.DataFrame:
 
 
 def across_folds(run: Run) -> Run:
-    """What the runs of all folds and seeds of one row have in common."""
+    """Return the run of fold and seed 0 that stands for all runs of a row."""
     teachers = tuple(replace(across_folds(teacher), without=()) for teacher in run.teachers)
     return replace(run, fold=0, seed=0, alone="", teachers=teachers)
 
 
-def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, Any]:
-    run = taught[0].run
-    pairs = [(result, by_id.get(result.run.alone)) for result in taught]
+def _line(students: Sequence[Scored], by_id: Mapping[str, Scored]) -> dict[str, Any]:
+    run = students[0].run
+    pairs = [(result, by_id.get(result.run.alone)) for result in students]
     done = [(t, a) for t, a in pairs if a and t.status == a.status == "done"]
-    asked = [teacher.id for result, _ in done for teacher in result.run.teachers]
-    teachers = [by_id[name] for name in asked if name in by_id and by_id[name].status == "done"]
+    names = [teacher.id for result, _ in done for teacher in result.run.teachers]
+    teachers = [by_id[name] for name in names if name in by_id and by_id[name].status == "done"]
     distilled = _by_subject([result for result, _ in done])
     alone = _by_subject([result for _, result in done])
     teacher = _by_subject(teachers)
-    seeds = {result.run.seed for result in taught}
+    seeds = {result.run.seed for result in students}
     line = {
         "student": run.model,
         "student_signals": "+".join(run.signals),
         "distiller": run.distiller,
-        "control": run.distiller in CONTROLS,
+        "control": any(result.control for result in students),
         "teacher": run.teachers[0].model if run.teachers else "none",
         "teacher_signals": "+".join(run.teachers[0].signals) if run.teachers else "",
         "recipe": run.recipe_label,
@@ -121,38 +119,38 @@ def _line(taught: Sequence[Result], by_id: Mapping[str, Result]) -> dict[str, An
     }
     if distilled:
         pair = list(distilled.values()), list(alone.values())
-        found = compare(*pair)
+        comparison = compare(*pair)
         median, correlation = effects(*pair)
         line |= {
             "alone": _mean(alone),
             "distilled": _mean(distilled),
-            "gain": found.difference,
-            "gain_low": found.low,
-            "gain_high": found.high,
+            "gain": comparison.difference,
+            "gain_low": comparison.low,
+            "gain_high": comparison.high,
             "median_gain": median,
             "rank_biserial": correlation,
-            "p": found.p,
-            "won": found.won,
-            "lost": found.lost,
+            "p": comparison.p,
+            "won": comparison.won,
+            "lost": comparison.lost,
         }
     return line
 
 
-def _by_subject(results: Sequence[Result]) -> dict[str, float]:
-    """Macro F1 of each subject, averaged over seeds and folds, in order of subject."""
+def _by_subject(results: Sequence[Scored]) -> dict[str, float]:
+    """Return macro F1 of each subject, averaged over seeds and folds, in order of subject."""
     collected: dict[str, list[float]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold, r.run.id)):
         for subject, scores in result.scores.items():
             collected[subject].append(scores["macro_f1"])
-    return {subject: float(np.mean(found)) for subject, found in sorted(collected.items())}
+    return {subject: float(np.mean(values)) for subject, values in sorted(collected.items())}
 
 
 def _mean(scores: Mapping[str, float]) -> float:
     return float(np.mean(list(scores.values()))) if scores else np.nan
 
 
-def _costs(who: str, results: Sequence[Result]) -> dict[str, Any]:
-    """Medians; of results from before costs were measured, the parameters alone."""
+def _costs(who: str, results: Sequence[Scored]) -> dict[str, Any]:
+    """Return medians; of results from before costs were measured, the parameters alone."""
     costs = {}
     if results:
         costs[f"{who}_parameters"] = np.median([r.parameters for r in results])

@@ -1,54 +1,38 @@
 """Heads of boards: what a reader must know before the first row."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import Cohort
 from benchmark.boards.paired import median_spread
+from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, POWER, detectable
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 
 TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
-"""What boards show; their first line begins with their name and this."""
+"""First line of the head of a board, after its name."""
 
 
-def board_head(
-    cohort: Cohort,
-    done: Sequence[Result],
-    n_classes: int,
-    majority: Row | None,
-    plan: Iterable[Run],
-) -> list[str]:
-    """Protocol, size, chance, the smallest difference that can be told, data, versions, gaps.
+def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
+    """Return lines on protocol, size, chance, detectable difference, data, versions and gaps.
 
     Args:
-        cohort: Runs of the board.
-        done: Those of them that are done.
-        n_classes: K; 0 if none is done.
-        majority: Row of that probe.
-        plan: Runs that were asked for.
+        cohort: Rows of the board.
+        plan: Runs that the latest call asked for.
     """
     results, run, n = cohort.results, cohort.results[0].run, len(cohort.tested)
+    n_classes, majority = cohort.n_classes, cohort.majority
     versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
     devices = sorted({result.device for result in results if result.device})
     units = {(r.run.fold, s): n for r in results for s, n in r.n_units.items()}
-    disjoint = {
-        "subject_stimulus_k_fold": "subjects and stimuli disjoint, epoch chosen on validation "
-        "subjects and stimuli, test subjects",
-        "trial_k_fold": "one model a subject, trials disjoint, epoch chosen on validation trials, "
-        "test trials",
-        "session_out": "one model a subject, sessions disjoint, epoch chosen on validation trials, "
-        "test trials",
-    }.get(run.split, "subjects disjoint, epoch chosen on validation subjects, test subjects")
-    if not run.validation:
-        disjoint = re.sub("epoch chosen on [^,]*", "epoch chosen on what is trained on", disjoint)
+    words = run.protocol.splitting.words(run.protocol.validation)
     lines = [
         f"{cohort.name}: {TITLE}",
-        f"protocol {run.protocol}, honest: {disjoint} read once",
+        f"protocol {run.protocol.version}, honest: {words} read once",
         f"n = {n} subjects, {sum(units.values())} score units; intervals: Student t over "
         f"subjects, {CONFIDENCE:.0%}",
     ]
@@ -57,28 +41,41 @@ def board_head(
             f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
             + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
         )
-    lines += [*_power(cohort), *_one_class(done, n)]
+    lines += [*_power(cohort), *_one_class(cohort.done, n)]
     lines.append(
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
     )
     lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
-    return [*lines, *_incomplete(cohort, plan)]
+    return [*lines, *_incomplete(cohort, plan), *_unsure(results)]
+
+
+def _unsure(results: Sequence[Scored]) -> list[str]:
+    """Return lines on results whose predictions are not those committed, or may not be."""
+    damaged = [result.run for result in results if result.status == "damaged"]
+    lines = [f"NOT RANKED, {DAMAGED}: {run.name} {Path(run.folder).name}" for run in damaged]
+    believed = sum(result.status == "done" and not result.files for result in results)
+    if believed:
+        lines.append(
+            f"{believed} result(s) were kept by a version that recorded no digests of files: their "
+            "predictions are believed"
+        )
+    return lines
 
 
 def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
-    """How much of the board is missing: failed, not done, or planned and never begun."""
+    """Return a line on the missing part of a board: failed, not done or never begun."""
     first = cohort.results[0].run
     failed = sum(result.status == "failed" for result in cohort.results)
-    there = {result.run.id for result in cohort.results}
+    ids = {result.run.id for result in cohort.results}
     waiting = [
         run
         for run in plan
         if (run.board, run.protocol, run.data) == (first.board, first.protocol, first.data)
         and not run.without
-        and run.id not in there
+        and run.id not in ids
     ]
     reasons = [
-        f"{row.run.name} lacks {row.missing} of {row.wanted}"
+        f"{row.run.name} lacks {row.missing} of {row.expected}"
         for row in cohort.rows
         if not row.complete
     ]
@@ -95,7 +92,7 @@ def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
 
 
 def _power(cohort: Cohort) -> list[str]:
-    """How small a difference between two rows this number of subjects can show."""
+    """Return a line on the smallest difference that this number of subjects can show."""
     spread, n = median_spread(cohort), len(cohort.tested)
     if np.isnan(spread):
         return []
@@ -109,13 +106,13 @@ def _power(cohort: Cohort) -> list[str]:
     ]
 
 
-def _one_class(done: Iterable[Result], n: int) -> list[str]:
-    """Says of how many subjects one class alone was tested."""
+def _one_class(done: Iterable[Scored], n: int) -> list[str]:
+    """Return a line on the subjects of whom one class alone was tested."""
     classes: dict[str, set[int]] = defaultdict(set)
     for result in done:
         for subject, confusion in result.confusion.items():
             classes[subject] |= {k for k, row in enumerate(confusion) if any(row)}
-    alone = sum(len(found) == 1 for found in classes.values())
+    alone = sum(len(tested) == 1 for tested in classes.values())
     if not alone:
         return []
     return [f"{alone} of {n} subjects have score units of one class only; see pooled_macro_f1"]

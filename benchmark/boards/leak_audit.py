@@ -1,4 +1,4 @@
-"""What each flaw of a protocol adds: the same model on the same windows, without it and with it."""
+"""Leak audit: the gain from each flaw of a protocol, on the same windows with the same model."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +10,11 @@ import pandas as pd
 from benchmark.boards.cohort import recipe_label, signals_label
 from benchmark.boards.flawed import Tested, averaged, by_row, tested
 from benchmark.boards.statistics import CONFIDENCE, compare, holm
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
-from datamodules.protocol import ABOUT, FLAGS, known_flags, teacher_flags
+from datamodules.errors import IncompatibleRunError
+from datamodules.flags import ABOUT, FLAGS, known_flags
 
 COLUMNS = (
     "board",
@@ -47,8 +48,8 @@ COLUMNS = (
 )
 
 
-def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
-    """One line a model and flaw that was run both without and with it, all else equal.
+def audit_table(results: Sequence[Scored], store: Store) -> pd.DataFrame:
+    """Return one line a model and flaw that was run both without and with it, all else equal.
 
     A run under several flags is compared with one that has none of them, and with each that has
     one less. Compared are subjects of whom both have tested the same score units with the same
@@ -56,22 +57,22 @@ def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
     corrected (Holm) over all lines of a board.
 
     Args:
-        results: Of a store, honest and flawed.
-        store: Has their predictions.
+        results: Results of a store, honest and flawed.
+        store: Their store, which holds the predictions.
     """
     rows = by_row(results)
-    known: dict[Run, dict[tuple[int, str], Tested]] = {}
+    tests: dict[Run, dict[tuple[int, str], Tested]] = {}
 
     def scored(run: Run) -> dict[tuple[int, str], Tested]:
-        if run not in known:
-            known[run] = tested(rows[run], store)
-        return known[run]
+        if run not in tests:
+            tests[run] = tested(rows[run], store)
+        return tests[run]
 
     lines = []
     for run in rows:
         for flaw in _flaws(run):
             plain = without(run, flaw)
-            if plain in rows:
+            if plain is not None and plain in rows:
                 line = _line(run, plain, flaw, scored(plain), scored(run))
                 both = [*rows[plain], *rows[run]]
                 line["trained_without"], line["trained_with"] = map(
@@ -80,8 +81,8 @@ def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
                 line["commit"] = " ".join(sorted({r.commit for r in both if r.commit}))
                 lines.append(line)
     table = pd.DataFrame(lines, columns=list(COLUMNS))
-    for _, own in table[table["n_subjects"] > 0].groupby("board"):
-        table.loc[own.index, "p_holm"] = holm(own["p"].tolist())
+    for _, of_board in table[table["n_subjects"] > 0].groupby("board"):
+        table.loc[of_board.index, "p_holm"] = holm(of_board["p"].tolist())
     position = {flag: number for number, flag in enumerate(FLAGS)}
     table["order"] = [
         tuple(position[flag] for flag in known_flags(flaw.split("+"))) for flaw in table["flaw"]
@@ -91,7 +92,7 @@ def audit_table(results: Sequence[Result], store: Store) -> pd.DataFrame:
 
 
 def audit_head() -> tuple[str, ...]:
-    """How to read the table."""
+    """Return the lines that say how to read the table."""
     return (
         "leak_audit: what a flaw adds to macro F1 here: the same model, windows and subjects "
         "scored without and with it, paired over subjects; a flaw of one size on these data may "
@@ -102,25 +103,28 @@ def audit_head() -> tuple[str, ...]:
     )
 
 
-def without(run: Run, flaw: Collection[str]) -> Run:
-    """The run that has some flags less, and is the same otherwise.
+def without(run: Run, flaw: Collection[str]) -> Run | None:
+    """Return the run that has some flags less, and is the same otherwise.
 
-    Without ``pad_reveals_length`` no trial is padded.
+    Without ``pad_reveals_length`` no trial is padded. None where the flags that are left cannot be
+    set alone, so that there is no such run.
     """
-    flags = known_flags(flag for flag in run.flags if flag not in flaw)
-    padding = None if "pad_reveals_length" in flaw else run.padding
-    teachers = tuple(
-        replace(teacher, flags=teacher_flags(flags), padding=padding) for teacher in run.teachers
-    )
-    return replace(run, flags=flags, padding=padding, teachers=teachers)
+    flags = known_flags(flag for flag in run.protocol.flags if flag not in flaw)
+    padding = None if "pad_reveals_length" in flaw else run.protocol.padding
+    try:
+        protocol = replace(run.protocol, flags=flags, padding=padding)
+    except IncompatibleRunError:
+        return None
+    teachers = tuple(replace(teacher, protocol=protocol.of_teachers()) for teacher in run.teachers)
+    return replace(run, protocol=protocol, teachers=teachers)
 
 
 def _flaws(run: Run) -> Iterator[tuple[str, ...]]:
-    """What may be taken away: all flags, and one of several."""
-    if run.flags:
-        yield run.flags
-    if len(run.flags) > 1:
-        yield from ((flag,) for flag in run.flags)
+    """Yield the flags that may be taken away: all, and one of several."""
+    if run.protocol.flags:
+        yield run.protocol.flags
+    if len(run.protocol.flags) > 1:
+        yield from ((flag,) for flag in run.protocol.flags)
 
 
 def _line(
@@ -144,12 +148,12 @@ def _line(
     ]
     keys = [(seed, subject) for seed in sorted(seeds) for subject in paired]
     line: dict[str, Any] = {
-        "board": replace(plain, flags=()).board,
+        "board": replace(plain, protocol=plain.protocol.with_flags(())).board,
         "model": run.name,
         "signals": signals_label(run),
         "recipe": recipe_label(run),
         "flaw": "+".join(flaw),
-        "besides": "+".join(plain.flags),
+        "besides": "+".join(plain.protocol.flags),
         "n_subjects": len(paired),
         "n_seeds": len(seeds),
         "p": np.nan,
@@ -161,31 +165,31 @@ def _line(
     f1, accuracy = (
         [list(averaged(arm, name).values()) for arm in arms] for name in ("macro_f1", "accuracy")
     )
-    found, other = compare(f1[1], f1[0]), compare(accuracy[1], accuracy[0])
+    by_f1, by_accuracy = compare(f1[1], f1[0]), compare(accuracy[1], accuracy[0])
     labels = [(before[key].labels, after[key].labels) for key in keys]
     moved = [one[unit] != two[unit] for one, two in labels for unit in one]
     return line | {
         "without": np.mean(f1[0]),
         "with": np.mean(f1[1]),
-        "adds": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "p": found.p,
-        "higher": found.won,
-        "lower": found.lost,
+        "adds": by_f1.difference,
+        "low": by_f1.low,
+        "high": by_f1.high,
+        "p": by_f1.p,
+        "higher": by_f1.won,
+        "lower": by_f1.lost,
         "accuracy_without": np.mean(accuracy[0]),
         "accuracy_with": np.mean(accuracy[1]),
-        "accuracy_adds": other.difference,
-        "accuracy_low": other.low,
-        "accuracy_high": other.high,
+        "accuracy_adds": by_accuracy.difference,
+        "accuracy_low": by_accuracy.low,
+        "accuracy_high": by_accuracy.high,
         "same_windows": all(before[key].windows == after[key].windows for key in keys),
         "relabelled": float(np.mean(moved)),
-        "reading": f"{' and '.join(flaw)} adds {found.difference:+.3f} macro F1 here "
-        f"({found.low:+.3f} to {found.high:+.3f})",
+        "reading": f"{' and '.join(flaw)} adds {by_f1.difference:+.3f} macro F1 here "
+        f"({by_f1.low:+.3f} to {by_f1.high:+.3f})",
     }
 
 
-def _trained(results: Sequence[Result]) -> str:
-    """Median over runs of the training windows of each class, as 120+80."""
+def _trained(results: Sequence[Scored]) -> str:
+    """Return the median over runs of the training windows of each class, as 120+80."""
     counts = [result.trained_on for result in results if result.trained_on]
     return "+".join(f"{n:.0f}" for n in np.median(counts, axis=0)) if counts else ""

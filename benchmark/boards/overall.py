@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.statistics import CONFIDENCE, critical_difference
-from benchmark.run import WITHIN_SUBJECT
+from datamodules.splits import Split
 
 LEAST_DATASETS = 5
 """From which on a test over datasets is worth its name."""
@@ -21,30 +21,30 @@ Model = tuple[str, str]
 
 
 def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFrame]:
-    """Average ranks of the models that are complete on every board, and how to read them.
+    """Return how to read the ranks, and average ranks of models that are complete everywhere.
 
     Models are ranked by macro F1 on each board (1 is best, equal scores share the mean of their
     ranks); the ranks of a dataset's boards are averaged and ranked anew, so that a dataset counts
     once however many tasks and splits it has; ``average_rank`` is the mean over datasets. Boards of
-    splits within subjects, and of other recordings or an older protocol, do not take part. A model
-    that has several rows on one board is not ranked: to choose one would be to choose by score.
+    splits within subjects do not take part. A model that has several rows on one board is not
+    ranked: to choose one would be to choose by score.
 
     From five datasets on, Friedman's test and the critical difference of Nemenyi's (Demšar 2006)
     stand in the head.
     """
-    boards = [c for c in cohorts if c.name == c.board and _split(c) not in WITHIN_SUBJECT]
+    boards = [cohort for cohort in cohorts if not _splitting(cohort).within_subject]
     rows = [_rows(cohort) for cohort in boards]
     models = sorted(set().union(*rows)) if rows else []
     lacking = {model: _lacking(model, boards, rows) for model in models}
     ranked = [model for model in models if not lacking[model]]
     ranks = {
-        cohort.name: stats.rankdata([-found[model][0].mean for model in ranked])
-        for cohort, found in zip(boards, rows, strict=True)
+        cohort.name: stats.rankdata([-by_model[model][0].mean for model in ranked])
+        for cohort, by_model in zip(boards, rows, strict=True)
     }
     blocks: dict[str, list[npt.NDArray[np.float64]]] = defaultdict(list)
     for cohort in boards:
         blocks[cohort.results[0].run.dataset].append(ranks[cohort.name])
-    of_datasets = np.array([stats.rankdata(np.mean(found, axis=0)) for found in blocks.values()])
+    of_datasets = np.array([stats.rankdata(np.mean(block, axis=0)) for block in blocks.values()])
     average = of_datasets.mean(axis=0) if len(blocks) else np.empty(0)
     order = np.argsort(average, kind="stable")  # of equals, by name
     lines = [
@@ -53,7 +53,7 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
             "recipe": ranked[i][1],
             "average_rank": average[i],
             "n_boards": len(boards),
-            **{name: found[i] for name, found in ranks.items()},
+            **{name: places[i] for name, places in ranks.items()},
         }
         for i in order
     ]
@@ -71,29 +71,29 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     return (*_head(boards, len(blocks)), *_tests(of_datasets)), table
 
 
-def _split(cohort: Cohort) -> str:
-    return cohort.results[0].run.split
+def _splitting(cohort: Cohort) -> Split:
+    return cohort.results[0].run.protocol.splitting
 
 
 def _rows(cohort: Cohort) -> dict[Model, list[Row]]:
-    found: dict[Model, list[Row]] = defaultdict(list)
+    by_model: dict[Model, list[Row]] = defaultdict(list)
     for row in cohort.rows:
-        found[row.run.name, row.run.recipe_label].append(row)
-    return dict(found)
+        by_model[row.run.name, row.run.recipe_label].append(row)
+    return dict(by_model)
 
 
 def _lacking(
     model: Model, boards: Sequence[Cohort], rows: Sequence[Mapping[Model, Sequence[Row]]]
 ) -> list[str]:
-    """Why a model is not ranked, board by board."""
+    """Return the reasons why a model is not ranked, board by board."""
     reasons = []
-    for cohort, found in zip(boards, rows, strict=True):
-        own = found.get(model, ())
-        if len(own) > 1:
-            reasons.append(f"{len(own)} rows on {cohort.name}")
-        elif not own:
+    for cohort, by_model in zip(boards, rows, strict=True):
+        of_model = by_model.get(model, ())
+        if len(of_model) > 1:
+            reasons.append(f"{len(of_model)} rows on {cohort.name}")
+        elif not of_model:
             reasons.append(f"not on {cohort.name}")
-        elif not own[0].complete:
+        elif not of_model[0].complete:
             reasons.append(f"incomplete on {cohort.name}")
     return reasons
 
@@ -107,7 +107,7 @@ def _head(boards: Sequence[Cohort], n_datasets: int) -> list[str]:
 
 
 def _tests(ranks: npt.NDArray[np.float64]) -> list[str]:
-    """Friedman's test and Nemenyi's critical difference, or why they are not there.
+    """Return Friedman's test and Nemenyi's critical difference, or why there are none.
 
     Args:
         ranks: Shape (datasets, models).
@@ -119,10 +119,10 @@ def _tests(ranks: npt.NDArray[np.float64]) -> list[str]:
         ]
     if ranks.shape[1] < 3:
         return [f"no test over datasets: {ranks.shape[1]} ranked model(s), it takes 3"]
-    found = stats.friedmanchisquare(*ranks.T)
+    friedman = stats.friedmanchisquare(*ranks.T)
     size = critical_difference(ranks.shape[1], len(ranks))
     return [
-        f"Friedman's test: chi-squared {found.statistic:.4f}, p {found.pvalue:.4g}",
+        f"Friedman's test: chi-squared {friedman.statistic:.4f}, p {friedman.pvalue:.4g}",
         f"average ranks differ (Nemenyi, {CONFIDENCE:.0%}) if they are {size:.4f} or more apart"
-        + ("" if found.pvalue < 1 - CONFIDENCE else ", which Friedman's test does not bear out"),
+        + ("" if friedman.pvalue < 1 - CONFIDENCE else ", which Friedman's test does not bear out"),
     ]

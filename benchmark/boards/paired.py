@@ -40,14 +40,14 @@ class Pair:
     Attributes:
         first: Scores by subject, in order of subject.
         second: The other's, of the same subjects.
-        found: First less second.
+        comparison: First less second.
         median: Median difference.
         rank_biserial: Matched-pairs rank-biserial correlation.
     """
 
     first: dict[str, float]
     second: dict[str, float]
-    found: Comparison
+    comparison: Comparison
     median: float
     rank_biserial: float
 
@@ -63,7 +63,7 @@ def pair(first: dict[str, float], second: dict[str, float]) -> Pair | None:
 
 
 def against_simple(cohort: Cohort) -> list[tuple[Row, Pair, float]]:
-    """Every other row against the better simple baseline, with its corrected p-value.
+    """Compare every other row with the better simple baseline; with corrected p-values.
 
     The family is every other complete row of the board, probes too: one correction for all that
     the board shows. Of an incomplete row the p-value is no claim and is not corrected (NaN).
@@ -74,18 +74,18 @@ def against_simple(cohort: Cohort) -> list[tuple[Row, Pair, float]]:
     others = [
         (row, pair(row.macro_f1, simple.macro_f1)) for row in cohort.rows if row is not simple
     ]
-    found = [(row, its) for row, its in others if its]
-    corrected = iter(holm([its.found.p for row, its in found if row.complete]))
-    return [(row, its, next(corrected) if row.complete else np.nan) for row, its in found]
+    paired = [(row, its) for row, its in others if its]
+    corrected = iter(holm([its.comparison.p for row, its in paired if row.complete]))
+    return [(row, its, next(corrected) if row.complete else np.nan) for row, its in paired]
 
 
 def groups(cohort: Cohort) -> list[int]:
-    """Tie group of every complete row, see benchmark.boards.statistics.tie_groups."""
+    """Return the tie group of every complete row, see benchmark.boards.statistics.tie_groups."""
     return tie_groups(np.array([list(row.macro_f1.values()) for row in cohort.complete]))
 
 
 def median_spread(cohort: Cohort) -> float:
-    """Median standard deviation of paired differences over all pairs of complete rows.
+    """Return the median standard deviation of paired differences, over pairs of complete rows.
 
     Pairs that do not differ on anybody do not count; NaN without a pair or for a single subject.
     """
@@ -97,11 +97,11 @@ def median_spread(cohort: Cohort) -> float:
 
 
 def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.DataFrame:
-    """Both families, a line a pair; ``claim`` where the p-value is corrected.
+    """Return both families, a line a pair; ``claim`` where the p-value is corrected.
 
     Args:
-        cohorts: Of all boards.
-        gains: As from benchmark.boards.distillation.
+        cohorts: Rows of all boards.
+        gains: Table of benchmark.boards.distillation.
     """
     lines: list[dict[str, Any]] = []
     for cohort in cohorts:
@@ -127,7 +127,7 @@ def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.Data
 
 
 def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
-    """A line of the distillation board as a comparison."""
+    """Return a line of the distillation board as a comparison."""
     model = f"{gain['student']}-by_{gain['distiller']}"
     recipe = gain["recipe"]
     if gain["teacher"] != "none":
@@ -153,16 +153,16 @@ def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
 
 
 def statistics(its: Pair) -> dict[str, Any]:
-    """Columns of a comparison, without the corrected p-value."""
-    found = its.found
+    """Return the columns of a comparison, without the corrected p-value."""
+    comparison = its.comparison
     return {
-        "n_subjects": found.n,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
+        "n_subjects": comparison.n,
+        "difference": comparison.difference,
+        "low": comparison.low,
+        "high": comparison.high,
         "median_difference": its.median,
         "rank_biserial": its.rank_biserial,
-        "p": found.p,
-        "won": found.won,
-        "lost": found.lost,
+        "p": comparison.p,
+        "won": comparison.won,
+        "lost": comparison.lost,
     }

@@ -1,4 +1,4 @@
-"""What papers report, and whether it can be compared with a board: computed, never typed.
+"""Published values, and whether they can be compared with a board: computed, never typed.
 
 Values are in ``literature/values.csv``, one a line, with the place where each stands; how they were
 found is in ``literature/protocols.csv``, and nothing there says what it is worth. An empty field is
@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.boards.cohort import SCORES, Cohort
-from benchmark.run import WITHIN_SUBJECT, Run
+from benchmark.boards.cohort import Cohort
+from benchmark.run import Run
+from datamodules.catalogue import DATASETS
+from datamodules.protocol import Protocol
+from lightning_modules.metrics import SCORES
 
 LITERATURE = Path(__file__).parent / "literature"
 PROTOCOL_FIELDS = (
@@ -28,7 +31,7 @@ PROTOCOL_FIELDS = (
     "unit",
     "averaged_over",
 )
-"""What of a protocol is compared, besides the metric and the label rule; see ``accepted``."""
+"""Fields of a protocol that are compared, besides metric and label rule; see ``accepted``."""
 COLUMNS = (
     "dataset",
     "task",
@@ -69,34 +72,8 @@ VAGUE = ("", "f1")
 
 
 @dataclass(frozen=True)
-class Default:
-    """What a dataset's board is like before anything has run, as in datamodules, without torch.
-
-    Attributes:
-        tasks: Names.
-        unit: What is scored.
-        split: The one that comes first.
-    """
-
-    tasks: tuple[str, ...]
-    unit: str = "trial"
-    split: str = "leave_one_subject_out"
-
-
-DEFAULTS = {
-    "wesad": Default(("stress", "affect"), "60 s block"),
-    "stress_predict": Default(("stress",), "60 s block"),
-    "deap": Default(("valence", "arousal")),
-    "amigos": Default(("valence", "arousal")),
-    "mahnob_hci": Default(("valence", "arousal")),
-    "pmemo": Default(("valence", "arousal"), split="subject_stimulus_k_fold"),
-    "seed_v": Default(("emotion",)),
-}
-
-
-@dataclass(frozen=True)
 class Judgement:
-    """Whether a published value can be compared with those of a board.
+    """Comparison of the protocol of a published value with that of a board.
 
     Attributes:
         differs: Fields that are not as on the board, with both values.
@@ -114,7 +91,7 @@ class Judgement:
 
 @cache
 def published() -> tuple[Mapping[str, str], ...]:
-    """Every published value with its protocol, in the order of the file."""
+    """Return every published value with its protocol, in the order of the file."""
     values = pd.read_csv(LITERATURE / "values.csv", dtype=str, keep_default_na=False)
     protocols = pd.read_csv(LITERATURE / "protocols.csv", dtype=str, keep_default_na=False)
     joined = values.merge(
@@ -127,24 +104,24 @@ def published() -> tuple[Mapping[str, str], ...]:
 
 
 def accepted(run: Run) -> dict[str, tuple[str, ...]]:
-    """What a published value must have, field by field, to be compared with the board of a run.
+    """Return the values of each field with which a published value is comparable to a board.
 
     The task, the split with its number of folds, what is scored, how trials are padded and how
     scores are averaged must be those of the board. Of the rest the board asks only that nothing has
     seen the tested subjects: the choice of the epoch, scaling, oversampling and thresholds.
     """
-    unit = DEFAULTS[run.dataset].unit if run.dataset in DEFAULTS else ""
+    dataset, protocol = DATASETS.get(run.dataset), run.protocol
     return {
-        "metric": SCORES,
-        "label_rule": (run.rule, "conditions"),
-        "split": (run.split.replace("_k_", f"_{run.folds}_"),),
-        "both_sides": ("subjects",) if run.split in WITHIN_SUBJECT else ("nothing",),
+        "metric": tuple(SCORES),
+        "label_rule": (protocol.rule, "conditions"),
+        "split": (protocol.splitting.slug(protocol.folds),),
+        "both_sides": ("subjects",) if protocol.splitting.within_subject else ("nothing",),
         "selection": SOUND,
         "scaling": ("none", "window", "training"),
         "oversampling": ("none", "training"),
         "labels_from": ("fixed", "training"),
-        "padding": (run.padding or "none",),
-        "unit": (unit,),
+        "padding": (protocol.padding or "none",),
+        "unit": (dataset.unit_name if dataset else "",),
         "averaged_over": ("subjects",),
     }
 
@@ -157,26 +134,26 @@ def judge(value: Mapping[str, str], run: Run, signals: bool = False) -> Judgemen
         run: Any of the board.
         signals: Whether the signals of the run count too, as for a row of the board.
     """
-    wanted = accepted(run)
+    fields = accepted(run)
     if signals:
-        wanted["signals"] = ("+".join(sorted(run.signals)),)
+        fields["signals"] = ("+".join(sorted(run.signals)),)
     stated = {**value, "signals": "+".join(sorted(value["signals"].split("+")))}
     differs = tuple(
         f"{name}: {stated[name]}" + (f", here {accept[0]}" if len(accept) == 1 else "")
-        for name, accept in wanted.items()
+        for name, accept in fields.items()
         if stated[name] not in (*VAGUE, *accept)
     )
-    return Judgement(differs, tuple(name for name in wanted if stated[name] in VAGUE))
+    return Judgement(differs, tuple(name for name in fields if stated[name] in VAGUE))
 
 
 def of_row(run: Run) -> tuple[str, str]:
-    """What its paper reports for the model of a row, on the row's dataset and task.
+    """Return the values that papers report for the model of a row, on its dataset and task.
 
     Returns:
         The values in words, and whether they can be compared: the worst that holds for one of them,
         ``"no"`` before ``"unknown"`` before ``"yes"``; both empty where no paper reports any.
     """
-    found = [
+    values = [
         value
         for value in published()
         if (value["dataset"], value["task"], value["model"]) == (run.dataset, run.task, run.name)
@@ -184,27 +161,28 @@ def of_row(run: Run) -> tuple[str, str]:
     words = [
         f"{value['metric']} {value['value']}"
         + (f" ({value['variant']})" if value["variant"] else "")
-        for value in found
+        for value in values
     ]
-    judged = {judge(value, run, signals=True).comparable for value in found}
+    judged = {judge(value, run, signals=True).comparable for value in values}
     worst = next((name for name in ("no", "unknown", "yes") if name in judged), "")
     return "; ".join(words), worst
 
 
 def published_table(cohorts: Iterable[Cohort]) -> pd.DataFrame:
-    """One line a published value and board of its dataset and task.
+    """Return one line a published value and board of its dataset and task.
 
     Where none has run, the value is compared with the board that the dataset would have by default.
     """
     boards: dict[tuple[str, str], list[tuple[str, Run]]] = defaultdict(list)
     for cohort in cohorts:
         run = cohort.results[0].run
-        if cohort.name == cohort.board and not run.options:
+        if not run.options:
             boards[run.dataset, run.task].append((cohort.name, run))
-    for dataset, default in DEFAULTS.items():
-        for task in default.tasks:
-            run = Run(dataset, task, default.split, 0, 0, "", (), (), "")
-            boards[dataset, task] = boards.get((dataset, task)) or [(run.board, run)]
+    for name, dataset in DATASETS.items():
+        for task in dataset.tasks:
+            protocol = Protocol(dataset.splits[0])
+            run = Run(name, task, protocol, 0, 0, "", (), (), "")
+            boards[name, task] = boards.get((name, task)) or [(run.board, run)]
     lines = []
     for value in published():
         for board, run in boards.get((value["dataset"], value["task"]), ()):

@@ -1,44 +1,65 @@
 """``affectbench list``: the catalogues."""
 
 import argparse
+from collections.abc import Callable, Mapping
 
-from benchmark.cli.outcome import DONE
+from benchmark.cli.command import DONE, Command
+
+Rows = list[tuple[str, str]]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("catalogue", choices=list(CATALOGUES))
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print what there is to choose from. What needs no torch does not import it."""
-    if arguments.what == "suites":
-        from benchmark.plan.suite import SUITES, suite_names
-
-        rows = [
-            (name, (SUITES / f"{name}.yaml").read_text().splitlines()[0].lstrip("# "))
-            for name in suite_names()
-        ]
-    elif arguments.what == "splits":
-        from datamodules.splits import SPLITS
-
-        rows = [(name, "") for name in SPLITS]
-    elif arguments.what == "distillers":
-        from lightning_modules.catalogue import DISTILLERS
-
-        rows = [(name, distiller.about) for name, distiller in DISTILLERS.items()]
-    elif arguments.what == "datasets":
-        from datamodules.catalogue import DATAMODULES
-
-        rows = [
-            (name, f"{', '.join(module.tasks)}; {' '.join(module.signals)}; {module.access}")
-            for name, module in DATAMODULES.items()
-        ]
-    else:
-        from benchmark.probes.fit import PROBES
-        from lightning_modules.catalogue import MODELS
-
-        rows = [(name, _first_line(model.__doc__)) for name, model in MODELS.items()]
-        rows += [(name, probe.about) for name, probe in PROBES.items()]
+    """Print the names of a catalogue, with a line about each."""
+    rows = CATALOGUES[arguments.catalogue]()
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"{name:<{width}}  {about}".rstrip() for name, about in rows))
     return DONE
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().splitlines()[0]
+def _datasets() -> Rows:
+    from datamodules.catalogue import DATASETS  # each catalogue is imported if it is asked for
+
+    return [
+        (name, f"{', '.join(dataset.tasks)}; {' '.join(dataset.signals)}; {dataset.access}")
+        for name, dataset in DATASETS.items()
+    ]
+
+
+def _models() -> Rows:
+    from benchmark.probes.catalogue import PROBES
+    from lightning_modules.catalogue import MODELS
+
+    rows = [(name, MODELS.about(name)) for name in MODELS]
+    return rows + [(name, probe.about) for name, probe in PROBES.items()]
+
+
+def _distillers() -> Rows:
+    from lightning_modules.catalogue import DISTILLERS
+
+    return [(name, DISTILLERS.about(name)) for name in DISTILLERS]
+
+
+def _splits() -> Rows:
+    from datamodules.splits import SPLITS
+
+    return [(name, split.about) for name, split in SPLITS.items()]
+
+
+def _suites() -> Rows:
+    from benchmark.plan.parse import about_suite, suite_names
+
+    return [(name, about_suite(name)) for name in suite_names()]
+
+
+CATALOGUES: Mapping[str, Callable[[], Rows]] = {
+    "datasets": _datasets,
+    "models": _models,
+    "distillers": _distillers,
+    "splits": _splits,
+    "suites": _suites,
+}
+COMMAND = Command("what there is to choose from", _arguments, show)

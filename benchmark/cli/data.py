@@ -2,48 +2,85 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import yaml
-from rich.console import Console
 
-from benchmark.cli.outcome import DONE, FAILED, INTERRUPTED
-from benchmark.plan.expand import left_out
-from benchmark.plan.suite import known_names, reader_options
-from benchmark.recordings.check import check as check_files
-from benchmark.recordings.download import download as fetch
-from benchmark.recordings.prepare import synthesize as write_recordings
-from datamodules.catalogue import DATAMODULES
+from benchmark.cli.arguments import add_folders, add_options, not_negative
+from benchmark.cli.command import DONE, FAILED, INTERRUPTED, Command
+from benchmark.engines.server import importing
+from benchmark.run import Value
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    look = actions.add_parser("check", help="what is there, subject by subject")
+    look.set_defaults(action=check)
+    look.add_argument("--subject", nargs="+", metavar="S", help="only these")
+    add_folders(look, "cache")
+    add_options(look, "options of the dataset's reader")
+    made_up = actions.add_parser(
+        "synthesize", help="made-up recordings in the publisher's files and folders"
+    )
+    made_up.set_defaults(action=synthesize)
+    made_up.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
+    made_up.add_argument("--seed", type=int, default=0)
+    made_up.add_argument("--effect", type=not_negative, default=1.0, help="0 plants none")
+    add_options(made_up, "options of the dataset's writer, as raw=true for seed_v")
+    fetched = actions.add_parser(
+        "download", help="fetch a dataset that may be fetched without an agreement"
+    )
+    fetched.set_defaults(action=download)
+    for action in (look, made_up, fetched):
+        action.add_argument("dataset")
+        action.add_argument("--root", type=Path, required=True, help="the dataset's own folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do an action."""
+    status: int = arguments.action(arguments)
+    return status
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Print what is there, subject by subject."""
-    known_names([arguments.dataset], DATAMODULES, "dataset")
-    module = DATAMODULES[arguments.dataset]
-    asked = {name: yaml.safe_load(value) for name, value in arguments.option}
-    options = dict(reader_options(module, asked))
+    with importing():  # torch, and pandas for the tables
+        from benchmark.plan.expand import left_out
+        from benchmark.plan.suite import known_names, reader_options
+        from benchmark.recordings.check import check as check_files
+        from datamodules.catalogue import DATASETS
+
+    known_names([arguments.dataset], DATASETS, "dataset")
+    module = DATASETS[arguments.dataset]
+    options = dict(reader_options(module, _values(arguments)))
     subjects = arguments.subject or ()
-    found = check_files(arguments.dataset, arguments.root, arguments.cache, subjects, options)
+    findings = check_files(arguments.dataset, arguments.root, arguments.cache, subjects, options)
     print(f"{module.title} in {arguments.root}\n")
-    if len(found.signals):
-        print(found.signals.to_string(index=False) + "\n")
-    print(found.subjects.to_string(index=False) + "\n")
-    for line in (*found.faults, *found.summary):
+    if len(findings.signals):
+        print(findings.signals.to_string(index=False) + "\n")
+    print(findings.subjects.to_string(index=False) + "\n")
+    for line in (*findings.faults, *findings.summary):
         print(line)
-    for line in left_out(found.left_out):
+    for line in left_out(findings.left_out):
         print(line, file=sys.stderr)
-    return FAILED if found.left_out else DONE
+    return FAILED if findings.left_out else DONE
 
 
 def synthesize(arguments: argparse.Namespace) -> int:
     """Write made-up recordings."""
-    known_names([arguments.dataset], DATAMODULES, "dataset")
+    with importing():  # torch
+        from benchmark.plan.suite import known_names
+        from benchmark.recordings.prepare import synthesize as write_recordings
+        from datamodules.catalogue import DATASETS
+
+    known_names([arguments.dataset], DATASETS, "dataset")
     written = write_recordings(
         arguments.dataset,
         arguments.root,
         arguments.subjects,
         arguments.seed,
         arguments.effect,
-        {name: yaml.safe_load(value) for name, value in arguments.option},
+        _values(arguments),
     )
     print(f"wrote {written} made-up subjects of {arguments.dataset} to {arguments.root}")
     return DONE
@@ -51,7 +88,14 @@ def synthesize(arguments: argparse.Namespace) -> int:
 
 def download(arguments: argparse.Namespace) -> int:
     """Fetch a dataset."""
-    known_names([arguments.dataset], DATAMODULES, "dataset")
+    with importing():  # torch
+        from rich.console import Console
+
+        from benchmark.plan.suite import known_names
+        from benchmark.recordings.download import download as fetch
+        from datamodules.catalogue import DATASETS
+
+    known_names([arguments.dataset], DATASETS, "dataset")
     try:
         fetch(arguments.dataset, arguments.root, Console(stderr=True))
     except KeyboardInterrupt:
@@ -59,3 +103,11 @@ def download(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     print(f"{arguments.dataset} is in {arguments.root}, and is what is on record")
     return DONE
+
+
+def _values(arguments: argparse.Namespace) -> dict[str, Value]:
+    """Return the options of a reader or writer; their values are written as in YAML."""
+    return {name: yaml.safe_load(value) for name, value in arguments.option}
+
+
+COMMAND = Command("look at recordings, make them up, fetch them", _arguments, run)

@@ -1,23 +1,48 @@
 """``affectbench predict``: a trained model on new recordings."""
 
 import argparse
+from pathlib import Path
 
-from benchmark.cli.outcome import DONE
+from benchmark.cli.command import DONE, Command
+from benchmark.engines.server import importing
 from benchmark.errors import BenchmarkError
-from benchmark.plan.suite import known_names
-from benchmark.predict.predictor import load_predictor, predict_files, predict_subjects
-from datamodules.catalogue import DATAMODULES
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="model.ckpt of a finished run, or a folder with published Attention-LRCN weights",
+    )
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        help="session folders of an Empatica E4, SX/SX.pkl of WESAD, or with --dataset subjects",
+    )
+    parser.add_argument("--dataset", metavar="D", help="predict subjects of this dataset")
+    parser.add_argument("--root", type=Path, help="where that dataset's files are")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV; plots go beside it")
+    parser.add_argument(
+        "--stride", type=float, default=10.0, help="seconds between windows; default: 10"
+    )
 
 
 def predict(arguments: argparse.Namespace) -> int:
     """Write predictions of new recordings."""
+    with importing():  # torch
+        from benchmark.execution.checkpoint import load_predictor
+        from benchmark.plan.suite import known_names
+        from benchmark.predict.files import predict_files, predict_subjects
+        from datamodules.catalogue import DATASETS
+
     if not arguments.stride > 0:
         raise BenchmarkError(f"expected a positive --stride, found {arguments.stride}")
     predictor = load_predictor(arguments.checkpoint)
     if predictor.subjects:
         print(f"trained on {', '.join(predictor.subjects)}: be sure that they are other people")
     if arguments.dataset:
-        known_names([arguments.dataset], DATAMODULES, "dataset")
+        known_names([arguments.dataset], DATASETS, "dataset")
         subjects = [str(name) for name in arguments.files]
         written = predict_subjects(
             predictor, arguments.dataset, arguments.root, subjects, arguments.out, arguments.stride
@@ -27,3 +52,6 @@ def predict(arguments: argparse.Namespace) -> int:
     for path in written:
         print(path)
     return DONE
+
+
+COMMAND = Command("use a trained model on new recordings", _arguments, predict)

@@ -1,15 +1,30 @@
-"""``affectbench report``: everything that was found, on one page."""
+"""``affectbench report``: all results on one page."""
 
 import argparse
+from pathlib import Path
 
-from benchmark.cli.outcome import DONE
-from benchmark.report.page import render
-from benchmark.store import Store, write_text
+from benchmark.cli.arguments import add_folders
+from benchmark.cli.command import DONE, Command
+from benchmark.engines.server import importing
+from benchmark.files import write_text
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_folders(parser, "runs", "leaderboards")
+    page = Path("report.html")
+    parser.add_argument("--out", type=Path, default=page, help=f"default: {page}")
 
 
 def report(arguments: argparse.Namespace) -> int:
     """Write the page."""
+    with importing():  # pandas
+        from benchmark.report.page import render
+        from benchmark.store import Store
+
     page = render(Store(arguments.runs), arguments.leaderboards)
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode()) / 2**20:.2f} MiB; open it in a browser")
     return DONE
+
+
+COMMAND = Command("everything on one page that needs no network", _arguments, report)

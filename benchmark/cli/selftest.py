@@ -1,35 +1,51 @@
-"""``affectbench selftest``: whether the harness finds what is there, and nothing else."""
+"""``affectbench selftest``: check the harness on data with and without a planted effect."""
 
 import argparse
-import os
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmark.checks.selftest import as_record, selftest, table_of
-from benchmark.cli.outcome import DONE, FAILED
-from benchmark.engines.worker import Finished
-from benchmark.execution.execute import commit, versions
-from benchmark.store import write_json
+from benchmark.cli.arguments import add_folders
+from benchmark.cli.command import DONE, FAILED, Command
+from benchmark.engines.catalogue import make_engine
+from benchmark.engines.placement import CPU, Placement
+from benchmark.engines.server import importing, start_server
+from benchmark.files import write_json
+
+if TYPE_CHECKING:
+    from benchmark.engines.event import Finished
 
 EVERY = 50
-"""Runs after which a line says how far it is."""
+"""Number of runs after which a line says how many are done."""
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_folders(parser, "leaderboards")
+    parser.add_argument("--jobs", type=int, metavar="N", help="workers; default: one a core")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the harness, print a table and keep the record beside the leaderboards."""
-    started, done = time.monotonic(), 0
-    devices = ["cpu"] * (arguments.jobs or len(os.sched_getaffinity(0)))
+    start_server()  # its imports go on while this process does its own
+    with importing():  # torch
+        from benchmark.checks.selftest import as_record, selftest, table_of
+        from benchmark.execution.circumstances import commit, versions
 
-    def told(event: Finished, count: int) -> None:
+    started, done = time.monotonic(), 0
+
+    def finished(event: "Finished", count: int) -> None:
         nonlocal done
         done += 1
         if done % EVERY == 0 or done == count:
             print(f"[{done}/{count}] runs, {time.monotonic() - started:.0f} s", flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="affectbench-selftest-") as scratch:
-        checks = selftest(Path(scratch), devices, told)
+    with (
+        make_engine("local", Placement(CPU, arguments.jobs)) as engine,
+        tempfile.TemporaryDirectory(prefix="affectbench-selftest-") as scratch,
+    ):
+        checks = selftest(Path(scratch), engine, finished)
     seconds = round(time.monotonic() - started, 1)
     print(table_of(checks))
     record = as_record(
@@ -38,10 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
         versions=versions(),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
-        workers=len(devices),
+        workers=len(engine.slots),
     )
     path = arguments.leaderboards / "selftest.json"
     write_json(path, record)
     failed = [check.name for check in checks if not check.passed]
     print(f"{len(checks)} checks, {len(failed)} failed, {seconds:.0f} s; {path}")
     return FAILED if failed else DONE
+
+
+COMMAND = Command("check the harness on data with and without a planted effect", _arguments, run)

@@ -1,22 +1,47 @@
-"""``affectbench verify``: do a finished run again and say whether it comes out as on record."""
+"""``affectbench verify``: do a finished run again, and say whether it comes out as on record."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-import torch
-
-from benchmark.checks.verify import TOLERANCE, Verdict, read_run
-from benchmark.checks.verify import verify as do_again
-from benchmark.cli.outcome import DONE, FAILED
+from benchmark.cli.arguments import add_folders, add_run, not_negative
+from benchmark.cli.command import DONE, FAILED, Command
+from benchmark.engines.catalogue import make_engine
+from benchmark.engines.placement import CPU, Placement
+from benchmark.engines.server import importing
 from benchmark.errors import BenchmarkError
-from benchmark.execution.execute import Places
-from benchmark.result import Result
-from benchmark.store import Store
 
-CPU = "cpu"
+if TYPE_CHECKING:
+    from benchmark.checks.verify import Verdict
+    from benchmark.result import Result
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    add_folders(parser, "data", "cache", "runs")
+    parser.add_argument(
+        "--device", metavar="D", help="cpu or the number of a GPU; default: as it was done"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=not_negative,
+        metavar="T",
+        help="how far probabilities and scores may differ; default: 0.0001, 0 with --deterministic",
+    )
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="use only algorithms that give the same bits each time, and expect equal bits",
+    )
 
 
 def verify(arguments: argparse.Namespace) -> int:
     """Do a finished run again."""
+    with importing():  # torch
+        from benchmark.checks.verify import TOLERANCE, read_run
+        from benchmark.checks.verify import verify as do_again
+        from benchmark.execution.places import Places
+        from benchmark.store import Store
+
     folder = Store(arguments.runs).find_one(arguments.run).absolute()
     places = Places(
         arguments.data,
@@ -29,32 +54,36 @@ def verify(arguments: argparse.Namespace) -> int:
     if tolerance is None:
         tolerance = 0.0 if arguments.deterministic else TOLERANCE
     device = _device(arguments.device, read_run(folder))
-    found = do_again(folder, places, device, tolerance)
-    print("\n".join(_report(found)))
-    return DONE if found.equal else FAILED
+    with make_engine("local", Placement(device, jobs=1)) as engine:
+        verdict = do_again(folder, places, engine, tolerance)
+    print("\n".join(_report(verdict)))
+    return DONE if verdict.equal else FAILED
 
 
-def _device(asked: str | None, first: Result) -> str:
-    """Where to do it: by default on what it was done on, if there is one."""
+def _device(name: str | None, first: "Result") -> str:
+    """Return the device to do it on: by default, the kind it was done on, if there is one."""
+    import torch
+
     count = torch.cuda.device_count()
-    if asked is None:
+    if name is None:
         return CPU if first.device.startswith(CPU) or not count else "0"
-    if asked != CPU and (not asked.isdecimal() or int(asked) >= count):
+    if name != CPU and (not name.isdecimal() or int(name) >= count):
         raise BenchmarkError(
-            f"no device {asked!r}: expected cpu, or one of the {count} GPU(s) by number"
+            f"no device {name!r}: expected cpu, or one of the {count} GPU(s) by number"
         )
-    return asked
+    return name
 
 
-def _report(found: Verdict) -> list[str]:
-    first, again = found.first, found.again
-    bits = "equal bits" if found.tolerance == 0 else f"{found.tolerance:g}"
+def _report(verdict: "Verdict") -> list[str]:
+    """Return the lines that say what came out."""
+    first, again = verdict.first, verdict.again
+    bits = "equal bits" if verdict.tolerance == 0 else f"{verdict.tolerance:g}"
     lines = [
         f"{first.run.label} ({first.run.id}): done again on {again.device}, "
         f"{sum(again.seconds.values()):.1f} s"
     ]
-    if found.circumstances:
-        lines += [f"{c.what}: {c.first} on record, {c.again} now" for c in found.circumstances]
+    if verdict.circumstances:
+        lines += [f"{c.what}: {c.first} on record, {c.again} now" for c in verdict.circumstances]
     else:
         lines.append(
             f"commit {first.commit or 'unknown'}, versions, device and threads as on record"
@@ -63,20 +92,23 @@ def _report(found: Verdict) -> list[str]:
         lines.append("commit with uncommitted changes (+): what they were is not on record")
     if again.status != "done":
         return [*lines, f"FAILED now: {again.error}"]
-    if found.equal:
-        how = "equal bits" if found.largest == 0 else f"largest difference {found.largest:.2g}"
+    if verdict.equal:
+        how = "equal bits" if verdict.largest == 0 else f"largest difference {verdict.largest:.2g}"
         return [
             *lines,
             f"equal: predictions and scores of {', '.join(first.scores)}: {how} "
             f"(tolerance: {bits})",
         ]
     lines += [
-        f"DIFFERS: {len(found.differences)} beyond the tolerance ({bits})",
+        f"DIFFERS: {len(verdict.differences)} beyond the tolerance ({bits})",
         "",
         "| what | on record | again | difference |",
         "|---|---|---|---:|",
     ]
-    for line in found.differences:
+    for line in verdict.differences:
         size = "" if line.size != line.size else f"{line.size:.2g}"
         lines.append(f"| {line.what} | {line.first} | {line.again} | {size} |")
     return lines
+
+
+COMMAND = Command("do a finished run again and compare", _arguments, verify)

@@ -1,1 +1,1 @@
-"""Who does runs, and on what: worker processes of this machine, or a Ray cluster."""
+"""Engines: worker processes of this machine, or a Ray cluster, that do runs."""

@@ -1,42 +1,39 @@
-"""Devices: which there are, how much memory they have, and how many workers each takes."""
+"""Devices of this machine: their names, their memory, and the number of workers on each."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
+from benchmark.engines.placement import AUTO, CPU, Jobs
 from benchmark.errors import BenchmarkError
 from benchmark.plan.order import Kind, kind
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
 
-Jobs = int | Literal["auto"] | None
-"""Workers a device; None: one a GPU, one a core of the CPU."""
-
 CONTEXT = 2**30
-"""Bytes of a GPU for each worker's CUDA context and libraries; an allowance, not measured."""
+"""Bytes of a GPU for the CUDA context and libraries of a worker; an allowance, not measured."""
 SLACK = 1.3
-"""Times the measured peak that a worker may take, as memory is handed out in blocks."""
+"""Factor by which a worker may exceed the measured peak, as memory comes in blocks."""
 SHARE = 0.9
-"""Of the memory that is free now, to leave some for others."""
+"""Share of the free memory that is used; the rest is left for others."""
 
 
 class DeviceError(BenchmarkError):
-    """Devices that are not there, or cannot be shared out as asked."""
+    """Devices that do not exist, or cannot be shared out as asked."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of a GPU, in bytes.
+    """Memory of a GPU, in bytes.
 
     Args:
-        used: By all processes.
-        total: That it has.
+        used: Memory that all processes use.
+        total: Memory in all.
     """
 
     used: int
@@ -44,36 +41,36 @@ class Memory:
 
     @property
     def free(self) -> int:
-        """Bytes that no process has."""
+        """Memory that no process uses."""
         return self.total - self.used
 
 
 def memory(names: Sequence[str]) -> dict[str, Memory]:
-    """Memory of GPUs by name; empty if there is no nvidia-smi to ask.
+    """Return the memory of GPUs by name; empty if there is no nvidia-smi.
 
     The driver's tool is asked, since a look through CUDA would cost a context on every GPU.
 
     Args:
-        names: As in CUDA_VISIBLE_DEVICES.
+        names: Names as in CUDA_VISIBLE_DEVICES.
     """
-    found: dict[str, Memory] = {}
+    by_name: dict[str, Memory] = {}
     if not shutil.which("nvidia-smi"):
-        return found
+        return by_name
     for name in names:
-        asked = ["nvidia-smi", f"--id={name}", "--query-gpu=memory.used,memory.total"]
-        done = subprocess.run(
-            [*asked, "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False
+        words = ["nvidia-smi", f"--id={name}", "--query-gpu=memory.used,memory.total"]
+        answer = subprocess.run(
+            [*words, "--format=csv,noheader,nounits"], capture_output=True, text=True, check=False
         )
-        values = done.stdout.strip().split(",")
-        if done.returncode or len(values) != 2 or not all(v.strip().isdecimal() for v in values):
+        values = answer.stdout.strip().split(",")
+        if answer.returncode or len(values) != 2 or not all(v.strip().isdecimal() for v in values):
             return {}
         used, total = (int(value) * 2**20 for value in values)
-        found[name] = Memory(used, total)
-    return found
+        by_name[name] = Memory(used, total)
+    return by_name
 
 
 def gpus() -> list[str]:
-    """GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
 
     Counting them makes no CUDA context.
     """
@@ -83,33 +80,36 @@ def gpus() -> list[str]:
 
 
 def chosen(names: str) -> list[str]:
-    """Devices of ``--devices``: ``cpu``, ``auto``, or numbers among ``gpus``; empty: the CPU.
+    """Return the GPUs that ``--devices`` names; empty: the CPU.
+
+    Args:
+        names: ``cpu``, ``auto``, or numbers of GPUs joined by commas.
 
     Raises:
-        DeviceError: One that is not there, or the same one twice.
+        DeviceError: A GPU that does not exist, or the same one twice.
     """
-    there = gpus()
-    if names == "cpu" or (names == "auto" and not there):
+    available = gpus()
+    if names == CPU or (names == AUTO and not available):
         return []
-    if names == "auto":
-        return there
+    if names == AUTO:
+        return available
     numbers = names.split(",")
     for number in numbers:
-        if not number.isdecimal() or int(number) >= len(there) or numbers.count(number) > 1:
+        if not number.isdecimal() or int(number) >= len(available) or numbers.count(number) > 1:
             raise DeviceError(
-                f"no device {number!r}: expected cpu, auto, or some of the {len(there)} GPU(s) by "
-                "number, each once"
+                f"no device {number!r}: expected cpu, auto, or some of the {len(available)} GPU(s) "
+                "by number, each once"
             )
-    return [there[int(number)] for number in numbers]
+    return [available[int(number)] for number in numbers]
 
 
 def workers(devices: Sequence[str], jobs: int | None, per_run: int = 1) -> list[str]:
-    """What each worker is bound to, as ``run_all`` takes it.
+    """Return the device, or devices, of each worker, as ``run_all`` takes them.
 
     Args:
-        devices: GPUs; none: the CPU.
-        jobs: Workers a device; None: 1, on the CPU as many processes as there are cores.
-        per_run: Devices of one worker; on the CPU processes.
+        devices: Names of GPUs; none: the CPU.
+        jobs: Workers on each device; None: 1, on the CPU as many processes as there are cores.
+        per_run: Devices of one worker; on the CPU, its processes.
 
     Raises:
         DeviceError: Devices that cannot be shared out.
@@ -130,62 +130,62 @@ def workers(devices: Sequence[str], jobs: int | None, per_run: int = 1) -> list[
 
 
 def jobs_that_fit(free: float, peak: float, cores: int, devices: int) -> int:
-    """Workers that a device takes, at least one.
+    """Return the number of workers for which a device has room, at least one.
 
     Args:
-        free: Bytes of the fullest device.
-        peak: Most bytes that a run takes.
-        cores: Of the machine; a worker keeps one busy.
-        devices: That share the cores.
+        free: Free bytes of the fullest device.
+        peak: Largest number of bytes that a run takes.
+        cores: Cores of the machine; each worker keeps one busy.
+        devices: Number of devices that share the cores.
     """
     return max(1, min(int(SHARE * free / (CONTEXT + SLACK * peak)), cores // devices))
 
 
 def peaks(results: Iterable[Result]) -> dict[Kind, int]:
-    """Most bytes that finished runs of each kind took on a GPU."""
-    found: dict[Kind, int] = {}
+    """Return the largest number of bytes that finished runs of each kind took on a GPU."""
+    largest: dict[Kind, int] = {}
     for result in results:
         if result.status == "done" and not result.device.startswith("cpu"):
             of = kind(result.run)
-            found[of] = max(found.get(of, 0), result.peak_memory)
-    return found
+            largest[of] = max(largest.get(of, 0), result.peak_memory)
+    return largest
 
 
 def to_measure(runs: Sequence[Run], measured: Mapping[Kind, int]) -> list[Run]:
-    """One run of each kind of which none is measured, with the teachers it waits for."""
-    asked = {run.id: run for run in runs}
-    wanted: dict[str, Run] = {}
+    """Return one run of each kind that was never measured, with the teachers it waits for."""
+    by_id = {run.id: run for run in runs}
+    chosen_runs: dict[str, Run] = {}
     seen = set(measured)
     for run in runs:
         if kind(run) in seen:
             continue
         seen.add(kind(run))
         for needed in (*run.teachers, run):
-            if needed.id in asked:
-                wanted[needed.id] = asked[needed.id]
-    return list(wanted.values())
+            if needed.id in by_id:
+                chosen_runs[needed.id] = by_id[needed.id]
+    return list(chosen_runs.values())
 
 
 def phases(
     runs: Sequence[Run], devices: Sequence[str], jobs: Jobs, per_run: int, store: Store
 ) -> Iterator[tuple[list[Run], list[str]]]:
-    """Parts of a call, one after another: runs, and the workers that do them.
+    """Yield the parts of a call, one after another: runs, and the workers that do them.
 
-    With ``auto``, runs whose memory is not known are measured first, one worker a device; the rest
-    is then packed by the largest.
+    With ``auto``, runs of unknown memory are measured first, with one worker on each device; the
+    others are then packed by the largest.
 
     Args:
-        runs: In the order in which they should start.
-        devices: GPUs; none: the CPU.
-        jobs: Workers a device.
+        runs: Runs in the order in which they should start.
+        devices: Names of GPUs; none: the CPU.
+        jobs: Workers on each device.
         per_run: Devices of one worker.
-        store: Where memory is on record.
+        store: Store of the results, which record memory.
 
     Raises:
-        DeviceError: The memory of a GPU is not to be had.
+        DeviceError: The memory of a GPU is unknown.
     """
-    if jobs != "auto" or not devices:
-        yield list(runs), workers(devices, None if jobs == "auto" else jobs, per_run)
+    if jobs != AUTO or not devices:
+        yield list(runs), workers(devices, None if jobs == AUTO else jobs, per_run)
         return
     first = to_measure(runs, peaks(store.results()))
     if first:
@@ -201,6 +201,6 @@ def phases(
             )
         kinds = {kind(run) for run in rest}
         peak = max((v for k, v in peaks(store.results()).items() if k in kinds), default=0)
-        least = min(found.free for found in free.values())
+        least = min(gpu.free for gpu in free.values())
         fit = jobs_that_fit(least, peak, len(os.sched_getaffinity(0)), len(devices))
         yield rest, workers(devices, fit, per_run)

@@ -1,4 +1,4 @@
-"""Live view of a call: boards, what runs now, time left, failures; else plain lines."""
+"""Live view of a call: boards, current runs, time left and failures; or plain lines."""
 
 import os
 import sys
@@ -18,18 +18,18 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.engines.devices import Memory, memory
-from benchmark.engines.worker import Finished
+from benchmark.engines.event import Finished
 from benchmark.plan.order import Costs, Kind, kind
 from benchmark.run import Run
 
 REFRESH = 2
-"""Times a second that the view is drawn."""
+"""Number of times a second that the view is drawn."""
 LOOK = 5.0
-"""Seconds between two looks at the memory of GPUs."""
+"""Seconds between two measurements of the memory of GPUs."""
 FAILURES = 5
-"""So many of the latest failures are shown."""
+"""Number of the latest failures that are shown."""
 OTHER_LINES = 14
-"""Lines of the view that are neither boards nor workers."""
+"""Number of lines of the view that are neither boards nor workers."""
 
 
 @dataclass
@@ -40,14 +40,14 @@ class _Slot:
 
 
 class Progress:
-    """What is known of a call while it goes on.
+    """State of a call while it goes on.
 
     Args:
-        runs: All that the call asks for.
+        runs: All runs that the call asks for.
         todo: Those among them that are to be done now.
         statuses: ``"done"``, ``"failed"`` or None before the call, by id.
-        costs: What is known of how long runs take; others add to it.
-        workers: That take runs.
+        costs: Durations of past runs; the engine adds those of this call.
+        workers: Number of workers.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Progress:
         workers: int,
     ) -> None:
         self.costs, self.workers = costs, workers
+        self.most_workers = 1
         self.waiting = {run.id for run in todo}
         self.kinds: dict[Kind, tuple[Run, set[str]]] = {}
         for run in todo:
@@ -77,8 +78,14 @@ class Progress:
         self.lock = threading.RLock()
         """Held while something changes or is drawn: the view has a thread of its own."""
 
+    def staffed(self, workers: int) -> None:
+        """Record that so many workers begin on runs."""
+        with self.lock:
+            self.workers = workers
+            self.most_workers = max(self.most_workers, workers)
+
     def watch(self, number: int, device: str, run: Run | None) -> None:
-        """A worker has begun a run, or has none."""
+        """Record the run that a worker does from now on; None: it has none."""
         with self.lock:
             if run:
                 self.slots[number] = _Slot(device, run, time.monotonic())
@@ -86,7 +93,7 @@ class Progress:
                 self.slots.pop(number, None)
 
     def finished(self, event: Finished) -> None:
-        """A run has ended."""
+        """Record that a run has ended."""
         with self.lock:
             self.begun = self.begun or time.time() - event.busy
             self.count += 1
@@ -102,34 +109,34 @@ class Progress:
                 self.failures.append(f"{event.run.id}  {_short(event.run)}: {event.error}")
 
     def seconds_left(self) -> float | None:
-        """By what finished runs of each kind took; None while none of any kind is finished.
+        """Estimate the time left from finished runs of each kind; None while there are none.
 
-        A kind of which none is finished counts as the mean of the others. What a worker spends on a
-        run beyond preparing, training and predicting is taken from the runs of this call.
+        A kind without a finished run counts as the mean of the others. The time that a worker
+        spends on a run beyond preparing, training and predicting is that of the runs of this call.
         """
         if not self.waiting:
             return 0.0
         open_runs = [(self.costs.seconds(run), len(ids)) for run, ids in self.kinds.values()]
-        known = sum(count for cost, count in open_runs if cost is not None)
-        whole = sum(cost * count for cost, count in open_runs if cost is not None)
-        if not known:
+        n_measured = sum(count for cost, count in open_runs if cost is not None)
+        total = sum(cost * count for cost, count in open_runs if cost is not None)
+        if not n_measured:
             if not self.count:
                 return None
-            known, whole = 1, self.seconds / self.count
-        whole *= len(self.waiting) / known
+            n_measured, total = 1, self.seconds / self.count
+        total *= len(self.waiting) / n_measured
         more = self.busy / self.seconds if self.seconds and self.busy else 1.0
         now = time.monotonic()
         spent = sum(now - slot.since for slot in self.slots.values() if slot.run.id in self.waiting)
         workers = min(self.workers, len(self.waiting))
-        return max(0.0, whole * more - spent) / workers
+        return max(0.0, total * more - spent) / workers
 
     def per_minute(self) -> float:
-        """Runs of this call that end in a minute."""
+        """Return the number of runs of this call that end in a minute."""
         passed = time.time() - self.begun
         return 60 * self.count / passed if self.begun and passed else 0.0
 
     def line(self, event: Finished) -> str:
-        """One line about a run that has ended."""
+        """Return one line about a run that has ended."""
         outcome = f"macro F1 {event.score:.3f}" if event.score is not None else event.error
         left = self.seconds_left()
         return (
@@ -138,10 +145,10 @@ class Progress:
         )
 
     def view(self, height: int, devices: Mapping[str, Memory] | None = None) -> RenderableType:
-        """All of it, as far as it has room.
+        """Return the view, cut to the lines of the terminal.
 
         Args:
-            height: Lines that there are.
+            height: Number of lines.
             devices: Memory by device.
         """
         with self.lock:
@@ -180,8 +187,8 @@ class Progress:
             )
         if hidden := names[room:]:
             counts = sum((self.boards[name] for name in hidden), Counter())
-            there = sum(running[name] for name in hidden)
-            shown = (counts["done"], there, counts["failed"], counts["open"] - there)
+            n_running = sum(running[name] for name in hidden)
+            shown = (counts["done"], n_running, counts["failed"], counts["open"] - n_running)
             table.add_row(f"{len(hidden)} more", *map(str, shown), "")
         return table
 
@@ -211,8 +218,8 @@ class Progress:
             f"{self.per_minute():.1f} runs a minute",
             f"{duration(self.seconds_left())} left",
             *(
-                f"GPU {name}: {found.used / 2**30:.1f} of {found.total / 2**30:.0f} GiB"
-                for name, found in devices.items()
+                f"GPU {name}: {gpu.used / 2**30:.1f} of {gpu.total / 2**30:.0f} GiB"
+                for name, gpu in devices.items()
             ),
         ]
         return Text(", ".join(parts), style="bold")
@@ -232,7 +239,7 @@ def _short(run: Run) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration as a person would say it; None is not known yet."""
+    """Return a duration as a person would say it; None is unknown."""
     if seconds is None:
         return "unknown"
     if seconds >= 2 * 3600:
@@ -241,12 +248,12 @@ def duration(seconds: float | None) -> str:
 
 
 class Shown:
-    """A call's progress on a console: a live view on a terminal, else a line a run.
+    """Progress of a call on a console: a live view on a terminal, otherwise one line for each run.
 
     Args:
-        progress: What is shown.
-        devices: Of the workers, as CUDA_VISIBLE_DEVICES names them.
-        console: None: on stdout.
+        progress: State of the call.
+        devices: Devices of the workers, as CUDA_VISIBLE_DEVICES names them.
+        console: Console to write on; None: stdout.
     """
 
     def __init__(
@@ -262,26 +269,24 @@ class Shown:
         return self.progress.view(self.console.height, self.memory)
 
     def finished(self, event: Finished) -> None:
-        """A run has ended."""
-        self.progress.finished(event)
+        """Print a line about a run that has ended, unless the view shows it."""
         if not self.live:
             print(self.progress.line(event), flush=True)
 
     @contextmanager
     def shown(self) -> Iterator[Connection | None]:
-        """Show it while the block goes on.
+        """Show the progress while the block goes on.
 
         Yields:
-            Where workers should write what they say, so that it comes above the view and does not
-            tear it; None: there is no view.
+            Pipe for the output of workers, which is printed above the view; None: there is no view.
         """
         if not self.live:
             yield None
             return
-        heard, said = Pipe(duplex=False)
+        reading, writing = Pipe(duplex=False)
         over = threading.Event()
         threads = [
-            threading.Thread(target=self._repeat, args=(heard,), daemon=True),
+            threading.Thread(target=self._repeat, args=(reading,), daemon=True),
             threading.Thread(target=self._look, args=(over,), daemon=True),
         ]
         view = Live(
@@ -295,23 +300,23 @@ class Shown:
                 for thread in threads:
                     thread.start()
                 try:
-                    yield said
+                    yield writing
                 finally:
-                    said.close()  # workers are gone: the other thread comes to the end
+                    writing.close()  # workers are gone: the other thread comes to the end
                     over.set()
                     for thread in threads:
                         thread.join(LOOK)
         finally:
-            heard.close()
+            reading.close()
 
-    def _repeat(self, heard: Connection) -> None:
-        """Print what workers say above the view."""
-        with os.fdopen(os.dup(heard.fileno()), errors="replace") as lines:
+    def _repeat(self, reading: Connection) -> None:
+        """Print the output of workers above the view."""
+        with os.fdopen(os.dup(reading.fileno()), errors="replace") as lines:
             for line in lines:
                 self.console.print(Text(line.rstrip("\n")), soft_wrap=True)
 
     def _look(self, over: threading.Event) -> None:
-        """Look at the memory of GPUs from time to time."""
+        """Measure the memory of GPUs from time to time."""
         while self.names and not over.wait(LOOK if self.memory else 0.0):
             self.memory = memory(self.names)
             if not self.memory:

@@ -24,19 +24,25 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from benchmark.engines.devices import chosen, phases, workers
+from benchmark.engines.engine import Engine, EngineError, Terms
+from benchmark.engines.event import LOST, OUT_OF_MEMORY, Finished
+from benchmark.engines.placement import AUTO, Placement
 from benchmark.engines.queue import Queue
 from benchmark.engines.server import start_server
-from benchmark.engines.worker import GRACE, LOST, OUT_OF_MEMORY, Finished, work
-from benchmark.execution.execute import Places
+from benchmark.engines.worker import GRACE, work
 from benchmark.execution.parallel import Group, spreads
-from benchmark.plan.order import Costs
+from benchmark.execution.places import Places
 from benchmark.run import Run
+from benchmark.store import Store
 
 STARTS = 50
-"""A worker is tried to be started so often, a tenth of a second apart."""
+"""Maximum number of attempts to start a worker; retried every 0.1 s."""
 SHORT = 1.0
-"""Seconds; a worker is handed the next run while it does one that takes no longer than this."""
+"""Seconds; a worker gets its next run in advance while it does one that is not longer than this."""
 
 
 @dataclass
@@ -58,7 +64,7 @@ class _Worker:
 
     @property
     def run(self) -> Run | None:
-        """What it does now; others that it was handed come behind."""
+        """The run that it does now; those that it got in advance come behind."""
         return self.runs[0] if self.runs else None
 
     @property
@@ -66,33 +72,73 @@ class _Worker:
         return len(self.members) == 1
 
 
+class LocalEngine(Engine):
+    """Worker processes on the devices of this machine.
+
+    Args:
+        placement: Devices, and how many workers share them.
+
+    Raises:
+        EngineError: The address of a cluster.
+        DeviceError: Devices that do not exist, or cannot be shared out in that way.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        if placement.address:
+            raise EngineError("--ray-address is for --engine ray; ask for both, or neither")
+        self.placement = placement
+        self.devices = chosen(placement.devices)
+        jobs = None if placement.jobs == AUTO else placement.jobs
+        self._slots = workers(self.devices, jobs, placement.per_run)
+
+    @property
+    def slots(self) -> Sequence[str]:
+        return self._slots
+
+    def run_all(
+        self,
+        runs: Sequence[Run],
+        places: Places,
+        finished: Callable[[Finished], None],
+        terms: Terms,
+    ) -> list[Run]:
+        """Do runs as ``Engine`` says; where memory must be measured first, in two phases."""
+        jobs, per_run = self.placement.jobs, self.placement.per_run
+        left: list[Run] = []
+        for part, devices in phases(runs, self.devices, jobs, per_run, Store(places.runs)):
+            left += run_all(part, places, devices, finished, terms)
+        return left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Do nothing: workers end with ``run_all``."""
+
+
 def run_all(
     runs: Sequence[Run],
     places: Places,
     devices: Sequence[str],
     finished: Callable[[Finished], None],
-    timeout: float | None = None,
-    max_seconds: float | None = None,
-    costs: Costs | None = None,
-    watch: Callable[[int, str, Run | None], None] | None = None,
-    output: Connection | None = None,
+    terms: Terms,
 ) -> list[Run]:
-    """Do runs on workers, one a device named, and commit every result.
+    """Do runs on workers, one for each device named, and commit every result.
 
     Args:
-        runs: In the order in which they should start; one that has teachers among them waits for
-            them.
-        places: Where; its device is set by the worker.
-        devices: What CUDA_VISIBLE_DEVICES is set to in a worker, or ``"cpu"``; a name given twice
-            makes two workers, several names joined by commas one worker of so many devices. After
-            one of them ran out of memory, the device has one worker less for the rest of the call.
-        finished: Called in this process after each run.
-        timeout: Seconds after which the worker of a run is killed.
-        max_seconds: No run is started that would end later than this, counted from now.
-        costs: What is known of how long runs take; the runs of this call are added. A run of
-            unknown cost is started while there is any time.
-        watch: Called in this process with the number of a worker, its device and what it does now.
-        output: Takes what workers say on stdout and stderr; None leaves these as they are.
+        runs: As of ``Engine.run_all``.
+        places: As of ``Engine.run_all``.
+        devices: Value of CUDA_VISIBLE_DEVICES in each worker, or ``"cpu"``. A name given twice
+            makes two workers, several names joined by commas make one worker of several devices.
+            After a worker ran out of memory, its device has one worker less for the rest of the
+            call.
+        finished: As of ``Engine.run_all``.
+        terms: As of ``Engine.run_all``.
 
     Returns:
         Runs that were not started.
@@ -102,42 +148,42 @@ def run_all(
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
-    queue = Queue(runs, places, finished, max_seconds, costs)
+    queue = Queue(runs, places, finished, terms)
 
     def ready(worker: _Worker) -> tuple[Run, bool] | None:
-        """What may be handed to a worker, which is busy at most with a short run."""
+        """Return a run for a worker that has none, or only a short one."""
         before = (queue.costs.seconds(worker.run) if worker.run else 0.0) or 0.0
         if worker.run and not (worker.alone and 0 < before <= SHORT):
             return None
         return queue.next(before)
 
     def start(device: str, number: int) -> _Worker:
-        return _start(context, device, places, alive, output, number)
+        return _start(context, device, places, alive, terms.output, number)
 
     def tell(worker: _Worker) -> None:
         worker.started = time.monotonic()
-        if watch:
-            watch(worker.number, worker.device, worker.run)
+        terms.watch(worker.number, worker.device, worker.run)
 
-    many = max(1, len(runs))
-    workers = [start(device, number) for number, device in enumerate(devices[:many])]
+    few = devices[: max(1, len(runs))]
+    staff = [start(device, number) for number, device in enumerate(few)]
+    terms.workers(len(staff))
     try:
         while True:
             for held in range(2):  # all workers have one before any is handed a second
-                for worker in workers:
+                for worker in staff:
                     if len(worker.runs) == held and (job := ready(worker)):
                         worker.runs.append(job[0])
                         _send(worker, *job)
                         if not held:
                             tell(worker)
-            busy = [worker for worker in workers if worker.run]
+            busy = [worker for worker in staff if worker.run]
             if not busy:
                 break
             everyone = [member for worker in busy for member in worker.members]
             pipes = [item for process, pipe in everyone for item in (pipe, process.sentinel)]
-            wait(pipes, _patience(busy, timeout))
+            wait(pipes, _patience(busy, terms.timeout))
             for worker in busy:
-                event = _event(worker, timeout)
+                event = _event(worker, terms.timeout)
                 if event is None:
                     continue
                 worker.runs.popleft()
@@ -149,33 +195,33 @@ def run_all(
                         queue.back(run)
                     worker.runs.clear()
                     _end(worker)
-                    place = workers.index(worker)
-                    same = [w.device for w in workers].count(worker.device)
+                    place = staff.index(worker)
+                    same = [w.device for w in staff].count(worker.device)
                     if event.status == OUT_OF_MEMORY and same > 1:
-                        del workers[place]
+                        del staff[place]
                     else:
-                        workers[place] = start(worker.device, worker.number)
+                        staff[place] = start(worker.device, worker.number)
                 tell(worker)
                 if replaced:  # now that no process of the worker can commit its result
                     queue.ended(event)
     finally:
-        for worker in workers:
+        for worker in staff:
             _terminate(worker)
-        for worker in workers:
+        for worker in staff:
             _end(worker)
         lifeline.close()
     return list(queue.waiting)
 
 
 def _patience(busy: Sequence[_Worker], timeout: float | None) -> float | None:
-    """Seconds until the first of some workers has had its time."""
+    """Return the seconds until the time of the first of some workers is over."""
     if timeout is None:
         return None
     return max(0.0, min(worker.started for worker in busy) + timeout - time.monotonic())
 
 
 def _event(worker: _Worker, timeout: float | None) -> Finished | None:
-    """How a worker's run ended; None while it goes on."""
+    """Return how a worker's run ended; None while it goes on."""
     assert worker.run is not None
     for process, connection in worker.members:  # the first is asked first
         if connection.poll():
@@ -212,12 +258,12 @@ def _start(
     members = []
     for rank in range(size):
         group = Group(rank, size, meeting) if meeting else None
-        here, there = context.Pipe()
-        words = (there, alive, device, replace(places, group=group), output)
-        process = context.Process(target=work, args=words, daemon=True)
+        ours, theirs = context.Pipe()
+        arguments = (theirs, alive, device, replace(places, group=group), output)
+        process = context.Process(target=work, args=arguments, daemon=True)
         _start_process(process)
-        there.close()
-        members.append((process, here))
+        theirs.close()
+        members.append((process, ours))
     return _Worker(device, members, number, meeting)
 
 
@@ -238,7 +284,7 @@ def _terminate(worker: _Worker) -> None:
 
 
 def _end(worker: _Worker) -> None:
-    """Let a worker clean up and end, and see to it that it does."""
+    """Let a worker clean up and end, and kill it if it does not."""
     _terminate(worker)
     for process, connection in worker.members:
         process.join(GRACE)
@@ -258,7 +304,7 @@ def _send(worker: _Worker, run: Run, last: bool) -> None:
 
 
 def _received_from(process: ForkServerProcess, connection: Connection) -> Finished | None:
-    """What a worker says; None if it died instead, perhaps in the middle of a word."""
+    """Return the event that a worker sends; None if it died before the message was complete."""
     try:
         answer: Finished = connection.recv()
     except (EOFError, OSError):  # a reset, if it died before it read what it was sent

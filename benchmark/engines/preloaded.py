@@ -1,8 +1,11 @@
-"""What the server imports, so that workers have it when they are forked."""
+"""Modules that the server imports, so that workers have them when they are forked."""
 
 import gc
 
-from benchmark.engines.server import imported
+from benchmark.engines.server import importing
 
-imported("benchmark.engines.worker")
+with importing():
+    import benchmark.engines.worker
+
+__all__ = ["benchmark"]
 gc.freeze()  # workers share it for good

@@ -1,9 +1,9 @@
 """Many runs on the machines of a Ray cluster: one Ray task a run, in workers that live on.
 
-Ray finds a worker for each run; which run is next, and what becomes of a lost one, is decided by
-the queue that the local engine has too. Nothing but a few words on how a run ended goes through
-Ray: results go to the store, so the folders of results, cache and data must be shared by all
-machines, and the project installed on each of them.
+Ray finds a worker for each run; which run is next, and whether a lost one is tried again, is
+decided by the queue that the local engine has too. Ray carries only the event of each run: results
+go to the store, so the folders of results, cache and data must be shared by all machines, and the
+project must be installed on each of them.
 
 References:
     Ray's documentation: docs.ray.io/en/latest/ray-core/fault_tolerance/tasks.html (a task whose
@@ -22,45 +22,48 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import torch
 
+from benchmark.engines.devices import chosen, workers
+from benchmark.engines.engine import Engine, EngineError, Terms
+from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, summarise
+from benchmark.engines.placement import AUTO, CPU, Placement
 from benchmark.engines.queue import Queue
 from benchmark.engines.server import THREAD_VARIABLES, THREADS
-from benchmark.engines.worker import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, told
-from benchmark.errors import BenchmarkError
-from benchmark.execution.execute import Places, execute, out_of_memory
-from benchmark.plan.order import Costs
+from benchmark.execution.execute import execute, out_of_memory
+from benchmark.execution.places import Places
+from benchmark.files import DiskFullError, write_text
 from benchmark.run import Run
-from benchmark.store import DiskFullError, write_text
 
 PATIENCE = 5.0
-"""Seconds after which the cluster is asked again how many runs it has room for."""
+"""Seconds after which the cluster is asked again for its room for runs."""
 REACH = 10.0
 """Seconds that the head of a cluster has to answer."""
 OBJECTS = 100 * 2**20
-"""Bytes that a Ray of this machine alone may keep for itself; results do not go through it."""
+"""Bytes of the object store of a Ray of this machine alone; results do not go through it."""
 GRAIN = 10_000
-"""Ray counts GPUs in so many parts of one."""
+"""Number of parts in which Ray counts a GPU."""
 
 NO_SETTING = {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}
-"""A worker meets another GPU with another run, but CUDA reads what it may see only once."""
+"""A worker may get another GPU for another run, but CUDA reads the visible ones only once."""
 
 
-class RayEngineError(BenchmarkError):
-    """A cluster that is not there, or cannot do runs."""
+class RayEngineError(EngineError):
+    """A cluster that does not exist, or cannot do runs."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a run takes of a machine, in Ray's units."""
+    """Resources that a run takes of a machine, in Ray's units."""
 
     num_cpus: float
     num_gpus: float
 
     def slots(self, nodes: Sequence[Mapping[str, Any]]) -> int:
-        """So many runs fit on some nodes, as Ray lists them, at once."""
+        """Return the number of runs that fit at once on nodes, as Ray lists them."""
         count = 0
         for node in nodes:
             has = node["Resources"] if node["Alive"] else {}
@@ -71,62 +74,79 @@ class Demand:
         return count
 
 
-class Cluster:
+class RayEngine(Engine):
     """Machines that Ray has put together, or a Ray of this machine alone, which ends with it.
 
     Args:
-        address: Where the cluster's head listens, as ``host:port``; None starts a Ray that listens
-            on this machine's loopback alone. Addresses in files and variables do not count.
-        device: ``"cpu"``, or ``"auto"`` for GPUs if the cluster has any.
-        jobs: Runs at a time on each GPU; None: one.
-        own: What the workers of a Ray of this machine alone are bound to, as in the local engine.
+        placement: Address of the cluster; None starts a Ray that listens on this machine's loopback
+            alone, whatever addresses are in files and variables. ``"cpu"``, or ``"auto"`` for GPUs
+            if the cluster has any. Number of runs at a time on each GPU; None: one.
 
     Raises:
+        EngineError: A placement that Ray cannot work on.
         RayEngineError: Ray is not installed, or there is no cluster, or it has no such devices.
     """
 
-    def __init__(
-        self, address: str | None, device: str, jobs: int | None, own: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, placement: Placement) -> None:
+        address, devices, jobs = placement.address, placement.devices, placement.jobs
+        if jobs == AUTO or placement.per_run != 1:
+            raise EngineError(
+                "--engine ray puts each run on one device: expected a number of --jobs-per-device, "
+                "and no --devices-per-run"
+            )
+        if address and devices not in (AUTO, CPU):
+            raise EngineError(
+                "Ray chooses the GPUs of a cluster: expected --devices auto or cpu, found "
+                f"{devices}"
+            )
+        local = [] if address else workers(chosen(devices), jobs)
         self._ray = _imported(address is None)
         if address:
             _reach(address)  # Ray itself tries for ever
             choice: dict[str, Any] = {"address": address}
         else:
-            gpus = [name for name in dict.fromkeys(own) if name != "cpu"]
+            gpus = [name for name in dict.fromkeys(local) if name != CPU]
             if gpus:
                 os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
             choice = {
                 "address": "local",
                 "include_dashboard": False,
-                "num_cpus": len(own),
+                "num_cpus": len(local),
                 "num_gpus": len(gpus),
                 "object_store_memory": OBJECTS,
             }
         self._ray.init(**choice, log_to_driver=False, logging_level=logging.ERROR)
-        if device == "cpu" and address and jobs is not None:
+        if devices == CPU and address and jobs is not None:
             raise RayEngineError(
                 "expected --jobs-per-device for GPUs only: a core of a Ray cluster takes one run"
             )
-        on_gpus = device != "cpu" and bool(self._ray.cluster_resources().get("GPU"))
-        device = "cuda" if on_gpus else "cpu"
-        self.device = device
-        self.demand = Demand(1, math.floor(GRAIN / (jobs or 1)) / GRAIN if device == "cuda" else 0)
-        if not self.slots():
+        on_gpus = devices != CPU and bool(self._ray.cluster_resources().get("GPU"))
+        self.device = "cuda" if on_gpus else CPU
+        self.demand = Demand(1, math.floor(GRAIN / (jobs or 1)) / GRAIN if on_gpus else 0)
+        if not self._room():
             raise RayEngineError(
                 f"no room for a run on the Ray cluster at {address!r}: expected a machine with a "
-                f"{'GPU and a core' if device == 'cuda' else 'core'}; --devices says on what runs "
-                "are done"
+                f"{'GPU and a core' if on_gpus else 'core'}; --devices says on what runs are done"
             )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._ray.shutdown()
 
-    def slots(self) -> int:
-        """So many runs fit at once on the machines that are there now."""
+    @property
+    def slots(self) -> Sequence[str]:
+        """One for each run that fits now; Ray chooses the devices, which have no names here."""
+        return [CPU] * self._room()
+
+    def _room(self) -> int:
+        """Return the number of runs that fit at once on the machines that are there now."""
         return self.demand.slots(self._ray.nodes())
 
     def run_all(
@@ -134,27 +154,12 @@ class Cluster:
         runs: Sequence[Run],
         places: Places,
         finished: Callable[[Finished], None],
-        timeout: float | None = None,
-        max_seconds: float | None = None,
-        costs: Costs | None = None,
-        watch: Callable[[int, str, Run | None], None] | None = None,
+        terms: Terms,
     ) -> list[Run]:
-        """Do runs on the cluster, and commit every result.
+        """Do runs as ``Engine`` says, one task a run.
 
         A run that ran out of memory on a part of a GPU has a whole one when it is tried again.
-
-        Args:
-            runs: In the order in which they should start; one that has teachers among them waits
-                for them.
-            places: Where, on every machine alike; its device is set by the worker.
-            finished: Called in this process after each run.
-            timeout: Seconds after which the worker of a run ends itself.
-            max_seconds: No run is started that would end later than this, counted from now.
-            costs: What is known of how long runs take; the runs of this call are added.
-            watch: Called in this process with the number of a place and what Ray has in it now.
-
-        Returns:
-            Runs that were not started.
+        Folders must be the same on every machine.
 
         Raises:
             RayEngineError: A machine does not share the folder of results.
@@ -163,7 +168,7 @@ class Cluster:
         ray = self._ray
         work = ray.remote(max_calls=0, max_retries=0)(_work)
         variables = {"env_vars": {**dict.fromkeys(THREAD_VARIABLES, str(THREADS)), **NO_SETTING}}
-        queue = Queue(runs, places, finished, max_seconds, costs)
+        queue = Queue(runs, places, finished, terms)
         places = replace(
             places,
             data=places.data.absolute(),
@@ -173,29 +178,29 @@ class Cluster:
         )
         mark = places.runs / f".shared-{uuid.uuid4().hex}"
         write_text(mark, "")
-        watch = watch or (lambda *_: None)
+        terms.workers(min(max(1, self._room()), len(runs)))
         flying: dict[Any, tuple[Run, float, int]] = {}
         hungry: set[str] = set()
         try:
             while True:
-                room = max(1, self.slots()) - len(flying)
+                room = max(1, self._room()) - len(flying)
                 while room > 0 and (job := queue.next()):
                     run, last = job
-                    whole = {"num_gpus": 1} if run.id in hungry and self.demand.num_gpus else {}
-                    demand = {**vars(self.demand), **whole}
+                    one_gpu = {"num_gpus": 1} if run.id in hungry and self.demand.num_gpus else {}
+                    demand = {**vars(self.demand), **one_gpu}
                     task = work.options(name=run.label, runtime_env=variables, **demand)
                     taken = {number for _, _, number in flying.values()}
                     number = min(set(range(len(flying) + 1)) - taken)
-                    sent = task.remote(run, places, last, timeout, mark)
+                    sent = task.remote(run, places, last, terms.timeout, mark)
                     flying[sent] = run, time.monotonic(), number
-                    watch(number, "ray", run)
+                    terms.watch(number, "ray", run)
                     room -= 1
                 if not flying:
                     break
                 for task in ray.wait(list(flying), timeout=PATIENCE)[0]:
                     run, started, number = flying.pop(task)
-                    watch(number, "ray", None)
-                    event = self._event(task, run, started, timeout)
+                    terms.watch(number, "ray", None)
+                    event = self._event(task, run, started, terms.timeout)
                     if event.status == OUT_OF_MEMORY:
                         hungry.add(event.run.id)
                     queue.ended(event)
@@ -206,7 +211,7 @@ class Cluster:
         return list(queue.waiting)
 
     def _event(self, task: Any, run: Run, started: float, timeout: float | None) -> Finished:
-        """How a task ended."""
+        """Return how a task ended."""
         errors = self._ray.exceptions
         try:
             event: Finished = self._ray.get(task)
@@ -222,11 +227,11 @@ class Cluster:
                 ) from error
             return Finished(run, LOST, f"the worker failed: {error.cause!r}", None, 0.0)
         except errors.RayError as error:
-            said = f"the worker was lost: {_first_line(error)}"
+            message = f"the worker was lost: {_first_line(error)}"
             if timeout is not None and time.monotonic() - started > timeout:
                 minutes = f"{timeout / 60:g} minutes"
-                said = f"the run had not ended after {minutes}; --timeout sets how long"
-            return Finished(run, LOST, said, None, 0.0)
+                message = f"the run had not ended after {minutes}; --timeout sets how long"
+            return Finished(run, LOST, message, None, 0.0)
         return event
 
 
@@ -246,7 +251,7 @@ def _work(run: Run, places: Places, last: bool, timeout: float | None, mark: Pat
         faulthandler.dump_traceback_later(timeout, exit=True, file=2)
     started = time.perf_counter()
     try:
-        event = told(execute(run, places, THREADS, last))
+        event = summarise(execute(run, places, THREADS, last))
     except DiskFullError as error:
         event = Finished(run, DISK_FULL, str(error), None, 0.0)
     except Exception as error:
@@ -259,7 +264,7 @@ def _work(run: Run, places: Places, last: bool, timeout: float | None, mark: Pat
 
 
 def _reach(address: str) -> None:
-    """See that somebody listens at an address."""
+    """Check that a cluster listens at an address."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), REACH).close()
@@ -271,12 +276,12 @@ def _reach(address: str) -> None:
 
 
 def _number(name: str | int, visible: str | None) -> int:
-    """Number that torch gives a GPU, by Ray's name for it and those that the process may see."""
+    """Return the number that torch gives a GPU, from Ray's name and the visible devices."""
     return visible.split(",").index(str(name)) if visible else int(name)
 
 
 def _imported(alone: bool) -> Any:
-    """Ray, told before it is imported to say nothing to anybody."""
+    """Import Ray, with its reports to its makers switched off."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if alone:
         # Where Ray makes no clusters, as on laptops with other systems, it keeps to the loopback.

@@ -1,13 +1,12 @@
-"""Server: the process that workers are forked from, with all that they need imported."""
+"""Server: the process from which workers are forked, with all imports done."""
 
 import atexit
 import gc
 import multiprocessing
 import os
-import sys
-from importlib import import_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
-from types import ModuleType
 
 THREADS = 1
 """Threads of a worker: small models side by side lose time with more, and numbers change."""
@@ -18,7 +17,7 @@ def start_server() -> ForkServerContext:
     """Start the server, unless it runs; its imports go on in the background."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(THREADS)
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # else numbers mean what whoever set it meant
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # otherwise numbers mean what the user meant
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers of nvidia-smi
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmark.engines.preloaded"])
@@ -28,19 +27,17 @@ def start_server() -> ForkServerContext:
     return context
 
 
-def imported(name: str) -> ModuleType:
-    """Import a module without looking for garbage, of which an import makes little.
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import in a block without garbage collection, as imports make little garbage.
 
-    At the end of the process none is looked for either, which takes long where torch is loaded.
+    Nothing is collected at the end of the process either, which takes long where torch is loaded.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    was = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
-        module = import_module(name)
+        yield
     finally:
-        if was:
+        if enabled:
             gc.enable()
     atexit.register(gc.freeze)
-    return module

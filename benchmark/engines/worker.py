@@ -1,4 +1,4 @@
-"""Worker: the process that takes runs one after another, and what it says of each."""
+"""Worker: a process that does runs one after another, and reports how each ended."""
 
 import ctypes
 import os
@@ -8,52 +8,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import torch
 
+from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, summarise
 from benchmark.engines.server import THREADS
-from benchmark.execution.execute import Places, execute, follow, out_of_memory
-from benchmark.result import Result
+from benchmark.execution.execute import execute, follow, out_of_memory
+from benchmark.execution.places import Places
+from benchmark.files import DiskFullError
 from benchmark.run import Run
-from benchmark.store import DiskFullError
 
 GRACE = 10.0
-"""Seconds that a worker has to clean up after itself when it is told to end."""
-LOST, OUT_OF_MEMORY, DISK_FULL = "lost", "out of memory", "disk full"
-"""How an attempt may end besides ``"done"`` and ``"failed"``; nothing is committed then."""
+"""Seconds that a worker has to clean up after itself when it must end."""
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Settings of malloc, numbered as in glibc's malloc.h."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Told of each run as it ends.
-
-    Args:
-        run: Which one.
-        status: ``"done"`` or ``"failed"``.
-        error: One line; empty if done.
-        score: Mean macro F1 of its test subjects; None if failed.
-        seconds: That preparing, training and predicting took.
-        busy: Seconds that the worker spent on it in all.
-    """
-
-    run: Run
-    status: str
-    error: str
-    score: float | None
-    seconds: float
-    busy: float = 0.0
-
-
-def told(result: Result) -> Finished:
-    """What is told of a result."""
-    values = [score["macro_f1"] for score in result.scores.values()]
-    score = sum(values) / len(values) if values else None
-    seconds = sum(result.seconds.values())
-    return Finished(result.run, result.status, result.error, score, seconds)
 
 
 def work(
@@ -63,14 +33,14 @@ def work(
     places: Places,
     output: Connection | None,
 ) -> None:
-    """Take a run, do it, say so, until the runner is gone.
+    """Receive runs, do them and send an event for each, until the runner is gone.
 
     Args:
-        connection: Runs come in here, and what became of them goes out.
-        alive: Closes when the runner is gone.
-        device: What CUDA_VISIBLE_DEVICES is set to, before CUDA is touched; or ``"cpu"``.
-        places: Where; the device is set here.
-        output: Takes the place of stdout and stderr; None leaves them as they are.
+        connection: Connection that brings runs and takes events.
+        alive: Connection that closes when the runner is gone.
+        device: Value of CUDA_VISIBLE_DEVICES, set before CUDA is used; or ``"cpu"``.
+        places: Folders, and how runs are executed; the device is set here.
+        output: Connection that replaces stdout and stderr; None leaves them as they are.
     """
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -89,7 +59,7 @@ def work(
             if places.group and places.group.rank:
                 follow(run, places)
                 continue
-            event = told(execute(run, places, THREADS, last))
+            event = summarise(execute(run, places, THREADS, last))
         except DiskFullError as error:
             event = Finished(run, DISK_FULL, str(error), None, 0.0)
         except Exception as error:
@@ -97,8 +67,8 @@ def work(
                 event = Finished(run, OUT_OF_MEMORY, str(error), None, 0.0)
             elif places.group and places.group.rank:
                 time.sleep(GRACE)  # where it is the run's fault, the first of the group says so
-                said = f"process {places.group.rank}: {type(error).__name__}: {error}"
-                event = Finished(run, LOST, said, None, 0.0)
+                message = f"process {places.group.rank}: {type(error).__name__}: {error}"
+                event = Finished(run, LOST, message, None, 0.0)
             else:
                 raise
         give_back()
@@ -106,14 +76,14 @@ def work(
 
 
 def _keep_pages() -> Callable[[], object]:
-    """Have malloc keep what is freed, as the next training step asks for as much again.
+    """Have malloc keep freed memory, as the next training step asks for as much again.
 
     Otherwise the pages of large tensors go back to the system and are faulted in anew at every
     step: a third of the time of Attention-LRCN (``python -m tests.benchmarks.speed settings``). No
     number changes. Only glibc can be told.
 
     Returns:
-        Gives back what is free at last.
+        Function that gives free memory back to the system.
     """
     if platform.libc_ver()[0] != "glibc":
         return lambda: None

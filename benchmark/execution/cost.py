@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-accumulates and the time that one window takes."""
+"""Cost of a model: parameters, multiply-accumulates and the time for one window."""
 
 import copy
 import time
@@ -13,26 +13,28 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.run import Run
 from datamodules.batch import LENGTH, Inputs
+from datamodules.resident import RESIDENT, Shelf
 from lightning_modules.base import EmotionClassifier
 
 WARM_UP = 2
 """Windows before the clock runs: first calls allocate memory and choose algorithms."""
 REPEATS = (5, 30)
-"""Windows timed at least, and at most."""
+"""Minimum and maximum number of windows that are timed."""
 SECONDS = 0.5
-"""After which no further window is timed once there are enough."""
+"""Time after which no further window is timed, once there are enough."""
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """What one window costs.
+    """Cost of one window.
 
     Attributes:
-        parameters: Learnable values.
-        macs: Multiply-accumulates; see ``count_macs`` for what counts.
+        parameters: Number of learnable values.
+        macs: Number of multiply-accumulates; ``count_macs`` says which count.
         latency_ms: Median time of a batch of one on the device, in milliseconds.
         cpu_latency_ms: The same on one CPU thread.
     """
@@ -43,24 +45,40 @@ class Efficiency:
     cpu_latency_ms: float
 
 
-def measure(model: EmotionClassifier, inputs: Inputs, device: torch.device | str) -> Efficiency:
-    """Cost of a model in use: in eval mode, without gradients, one window at a time.
+_costs: Shelf[Efficiency] = RESIDENT.keep(Shelf(1000))
 
-    A copy of its network is measured, on random samples, so that the model stays as it is. Samples
-    are on the device already; what they cost on the way there is not in the time.
+
+def cost_of(run: Run, model: EmotionClassifier, inputs: Inputs, device: str) -> Efficiency:
+    """Return the cost of a run's model, measured once for all runs of one network and input.
 
     Args:
-        model: Trained or not, wherever it is.
-        inputs: Shapes of its signals; all of a window is recorded where there is a mask.
-        device: Whose time is ``latency_ms``.
+        run: The run.
+        model: Its model.
+        inputs: Shapes of the model's signals.
+        device: Device whose time is ``latency_ms``.
     """
-    here, there = torch.device("cpu"), torch.device(device)
-    network = copy.deepcopy(model.network).eval().to(here)
+    key = (run.model, run.arguments, tuple(inputs.items()), model.n_classes, device)
+    return _costs.kept(key, lambda: measure(model, inputs, device))
+
+
+def measure(model: EmotionClassifier, inputs: Inputs, device: torch.device | str) -> Efficiency:
+    """Measure a model in use: in eval mode, without gradients, one window at a time.
+
+    A copy of its network is measured, on random samples, so that the model stays as it is. Samples
+    are on the device already; the time of their transfer is not included.
+
+    Args:
+        model: A model, trained or not, on any device.
+        inputs: Shapes of its signals; where there is a mask, windows count as recorded whole.
+        device: Device whose time is ``latency_ms``.
+    """
+    cpu, target = torch.device("cpu"), torch.device(device)
+    network = copy.deepcopy(model.network).eval().to(cpu)
     signals = draw_window(inputs)
     macs = count_macs(network, signals)
     with one_thread():
-        cpu_latency = latency(network, signals, here)
-        device_latency = cpu_latency if there == here else latency(network, signals, there)
+        cpu_latency = latency(network, signals, cpu)
+        device_latency = cpu_latency if target == cpu else latency(network, signals, target)
     return Efficiency(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         macs=macs,
@@ -70,7 +88,7 @@ def measure(model: EmotionClassifier, inputs: Inputs, device: torch.device | str
 
 
 def draw_window(inputs: Inputs) -> dict[str, Tensor]:
-    """A batch of one window of random samples, recorded whole, on the CPU."""
+    """Return a batch of one window of random samples, recorded whole, on the CPU."""
     generator = torch.Generator().manual_seed(0)
     signals = {
         name: torch.randn(1, spec.n_channels, spec.n_times, generator=generator)
@@ -82,7 +100,7 @@ def draw_window(inputs: Inputs) -> dict[str, Tensor]:
 
 
 def latency(network: nn.Module, signals: Mapping[str, Tensor], device: torch.device) -> float:
-    """Median time of a forward pass in seconds, on a device, to which the network is moved."""
+    """Return the median time of a forward pass in seconds; the network is moved to the device."""
     network.to(device)
     window = {name: samples.to(device) for name, samples in signals.items()}
     fewest, most = REPEATS
@@ -100,15 +118,15 @@ def latency(network: nn.Module, signals: Mapping[str, Tensor], device: torch.dev
 
 
 def count_macs(network: nn.Module, signals: Mapping[str, Tensor]) -> int:
-    """Multiply-accumulates of a forward pass on the CPU: half of what FlopCounterMode counts.
+    """Count the multiply-accumulates of a forward pass: half of what FlopCounterMode counts.
 
     Products of matrices, convolutions, scaled dot-product attention and LSTMs count, whether the
-    weights are learned or not. Fourier transforms, sums, norms, activations, pooling and all else
-    that goes element by element do not; nor does a convolution's padding count less.
+    weights are learned or not. Fourier transforms, sums, norms, activations, pooling and all other
+    element-wise operations do not; nor does a convolution's padding count less.
 
     Args:
-        network: On the CPU, so that the count does not depend on a device's kernels.
-        signals: On the CPU.
+        network: A network on the CPU, so that the count does not depend on a device's kernels.
+        signals: A batch on the CPU.
     """
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
         network(signals)
@@ -119,13 +137,13 @@ def count_macs(network: nn.Module, signals: Mapping[str, Tensor]) -> int:
 def lstm_flops(
     steps: Shape, weight_ih: Shape, weight_hh: Shape, *_: Any, out_shape: Any, **__: Any
 ) -> int:
-    """Flops of the gates' products in one layer and direction; oneDNN runs them as one operator.
+    """Count the flops of an LSTM's gates, which oneDNN runs as one operator a layer and direction.
 
     Args:
         steps: Shape (L, B, D).
         weight_ih: Shape (4 H, D).
         weight_hh: Shape (4 H, H).
-        out_shape: Of the states.
+        out_shape: Shape of the states.
     """
     return 2 * prod(steps[:2]) * (prod(weight_ih) + prod(weight_hh))
 
@@ -133,13 +151,13 @@ def lstm_flops(
 def attention_flops(
     query: Shape, key: Shape, value: Shape, *_: Any, out_shape: Any, **__: Any
 ) -> int:
-    """Flops of the scores, and of the values' weighted sums.
+    """Count the flops of attention scores, and of the values' weighted sums.
 
     Args:
         query: Shape (B, heads, L, D).
         key: Shape (B, heads, S, D).
         value: Shape (B, heads, S, E).
-        out_shape: (B, heads, L, E).
+        out_shape: Shape (B, heads, L, E).
     """
     return 2 * prod(query[:3]) * key[2] * (query[3] + value[3])
 
@@ -148,7 +166,7 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mkldnn_rnn_layer: lstm_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
 }
-"""For operators of the CPU that FlopCounterMode has no formula for; it passes shapes of tensors."""
+"""Formulas for CPU operators that FlopCounterMode does not know; it passes shapes of tensors."""
 
 
 @contextmanager

@@ -13,12 +13,15 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from benchmark.execution.parallel import Group, Shares
-from benchmark.execution.scoring import score_units
+from benchmark.execution.predictions import predictions
+from benchmark.scored import score_units
 from datamodules.datamodule import EmotionDataModule
-from lightning_modules.base import EmotionClassifier, Recipe
+from lightning_modules.base import EmotionClassifier
+from lightning_modules.metrics import macro_f1
+from lightning_modules.recipe import Recipe
 
 SELECTION = "val_macro_f1"
-"""What chooses the epoch."""
+"""Score that chooses the epoch."""
 
 
 def fit(
@@ -34,13 +37,13 @@ def fit(
     """Train a model by its recipe, and give it the weights of its best epoch.
 
     Args:
-        model: Is changed in place.
-        module: What it is trained and chosen on.
+        model: Model, which is changed in place.
+        module: Data that it is trained and chosen on.
         device: ``"cpu"`` or ``"cuda"``.
-        folder: For what a Trainer may write.
-        logger: Told once an epoch.
+        folder: Folder in which a Trainer may write.
+        logger: Logger of each epoch.
         more: Callbacks besides the recipe's own.
-        profiler: Told what begins and ends.
+        profiler: Profiler of what begins and ends.
         group: Processes that train together; it has met, and is left.
 
     Returns:
@@ -54,7 +57,6 @@ def fit(
         callbacks.append(Shares(group.size))
     recipe = model.recipe
     trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
-    module.front = model.front
     trainer.fit(model, datamodule=module)
     epochs = trainer.current_epoch, best.epoch
     if group:
@@ -73,27 +75,27 @@ def lean_trainer(
     profiler: Profiler | None = None,
     group: Group | None = None,
 ) -> L.Trainer:
-    """A Trainer without whatever costs time and changes no number.
+    """Return a Trainer without whatever costs time and changes no number.
 
     Args:
         device: ``"cpu"`` or ``"cuda"``.
-        recipe: Has the number of epochs and the precision.
-        logger: Told once an epoch; None: none is.
-        callbacks: And no others.
-        folder: For what a Trainer may write.
-        profiler: Told what begins and ends.
+        recipe: Recipe with the number of epochs and the precision.
+        logger: Logger of each epoch, or None.
+        callbacks: All callbacks.
+        folder: Folder in which a Trainer may write.
+        profiler: Profiler of what begins and ends.
         group: Processes that train together; None: it trains alone.
     """
     if group:
-        own = group.trainer_arguments(device)
+        placement = group.trainer_arguments(device)
     else:
         environment = LightningEnvironment()  # or variables of SLURM's would be believed
         environment.set_global_rank(0)  # its rank was believed on import: loggers were silent
         current = [torch.cuda.current_device()] if device == "cuda" else 1
-        own = {"devices": current, "plugins": [environment]}
+        placement = {"devices": current, "plugins": [environment]}
     return L.Trainer(
         accelerator=device,
-        **own,
+        **placement,
         max_epochs=recipe.max_epochs,
         precision=recipe.precision,
         logger=logger or False,
@@ -139,8 +141,8 @@ class TestedEpochs(L.Callback):
     """Tests a model after every epoch, for the protocol flags that report it.
 
     Args:
-        model: Is tested; with a distiller, its student.
-        module: Of the model's own signals; its guard refuses without such a flag.
+        model: Model to test; with a distiller, its student.
+        module: Datamodule of its signals; the guard refuses it without such a flag.
     """
 
     def __init__(self, model: EmotionClassifier, module: EmotionDataModule) -> None:
@@ -155,19 +157,19 @@ class TestedEpochs(L.Callback):
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             parts = [
                 self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
-                for rows in torch.arange(len(windows)).split(self.module.batch_size)
+                for rows in torch.arange(len(windows)).split(self.module.loading.batch_size)
             ]
         self.model.train(was)
         self.epochs.append(torch.cat(parts).double().cpu().numpy())
 
-    def reported(self, flags: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Probabilities (N, K) of the epoch with the best macro F1, or of all epochs (E, N, K)."""
-        if "report_mean_over_epochs" in flags:
+    def reported(self) -> npt.NDArray[np.float64]:
+        """Return probabilities (N, K) of the epoch with the best macro F1, or of all (E, N, K)."""
+        if "report_mean_over_epochs" in self.module.protocol.flags:
             return np.stack(self.epochs)
         windows = self.module.windows("test")
-        scored = [score_units(self.module, windows, epoch)["scores"] for epoch in self.epochs]
-        means = [np.mean([s["macro_f1"] for s in scores.values()]) for scores in scored]
-        return self.epochs[int(np.argmax(means))]
+        scored = [score_units(predictions(self.module, windows, epoch)) for epoch in self.epochs]
+        means = [np.mean([units.score(macro_f1) for units in epoch.values()]) for epoch in scored]
+        return self.epochs[int(np.argmax(np.round(means, 9)))]  # the first of equals
 
 
 def _moved(signals: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
-"""One run over several devices: a process a device, trained with DDP and tested by the first alone.
+"""One run over several devices: one process each, trained with DDP and tested by the first alone.
 
-Every process of a group prepares the same run. Of each training batch it takes its part (the
+Every process of a group prepares the same run. It takes its part of each training batch (the
 datamodule deals them out), and gradients are averaged with the weight that the part has in the
 batch, so that a step is that of the whole batch: a recipe's batch size is the global one.
 Validation subjects are seen by all processes alike. The test subjects are seen by the first
@@ -22,7 +22,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, distributed
 
-from benchmark.probes.fit import PROBES
+from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.batch import Batch
 
@@ -36,8 +36,8 @@ class Group:
 
     Args:
         rank: Its number, from 0.
-        size: How many there are.
-        meeting: Folder of the group's own, where the processes find each other.
+        size: Number of processes.
+        meeting: Folder of this group alone, where the processes find each other.
     """
 
     rank: int
@@ -45,7 +45,7 @@ class Group:
     meeting: Path
 
     def join(self, device: str) -> None:
-        """Wait for the others."""
+        """Wait for the other processes."""
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
         distributed.init_process_group(
             "nccl" if device == "cuda" else "gloo",
@@ -55,11 +55,11 @@ class Group:
         )
 
     def part(self) -> None:
-        """End what was between the processes; each goes on alone."""
+        """End the group; each process goes on alone."""
         distributed.destroy_process_group()
 
     def trainer_arguments(self, device: str) -> dict[str, Any]:
-        """What makes a Trainer one of the group."""
+        """Return the arguments that make a Trainer a member of the group."""
         return {
             "devices": self.size,
             "strategy": DDPStrategy(),
@@ -70,7 +70,7 @@ class Group:
 
 
 def spreads(run: Run) -> bool:
-    """Whether a run is trained on several devices where there are: networks without a teacher are.
+    """Return whether a run can be trained on several devices: networks without a teacher can.
 
     A distiller's loss is no mean over windows, and a probe has no gradients.
     """
@@ -78,10 +78,10 @@ def spreads(run: Run) -> bool:
 
 
 class RankEnvironment(LightningEnvironment):
-    """Tells Lightning that the other processes are there, and which one this is.
+    """Tells Lightning that the other processes exist, and the number of this one.
 
     Args:
-        rank: Of this process.
+        rank: Number of this process.
     """
 
     def __init__(self, rank: int) -> None:
@@ -90,7 +90,7 @@ class RankEnvironment(LightningEnvironment):
 
     @property
     def creates_processes_externally(self) -> bool:
-        """True: the runner has started them."""
+        """Return True: the engine has started them."""
         return True
 
     def local_rank(self) -> int:
@@ -101,13 +101,13 @@ class RankEnvironment(LightningEnvironment):
 
 
 class Shares(L.Callback):
-    """Weighs the gradient of a part of a batch by what the part is of the batch.
+    """Weighs the gradient of a part of a batch by its share of the batch.
 
     DDP takes the plain mean over processes, but parts may differ by a window, and where classes are
     weighted, by the weights of their windows.
 
     Args:
-        size: Processes in the group.
+        size: Number of processes in the group.
     """
 
     def __init__(self, size: int) -> None:
@@ -120,10 +120,10 @@ class Shares(L.Callback):
         weights = pl_module.class_weights
         assert weights is None or isinstance(weights, Tensor)  # a buffer
         one = torch.ones_like(batch.target, dtype=torch.float32)
-        own = (one if weights is None else weights[batch.target]).sum()
-        whole = own.clone()
-        distributed.all_reduce(whole)
-        self.share = own * self.size / whole
+        weight = (one if weights is None else weights[batch.target]).sum()
+        total = weight.clone()
+        distributed.all_reduce(total)
+        self.share = weight * self.size / total
 
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor

@@ -1,6 +1,6 @@
-r"""Where the time of runs goes, for ``affectbench run --profile``.
+r"""Profile: the time of runs by part, for ``affectbench run --profile``.
 
-Of leave-one-subject-out on a WESAD of full size, made up, on two cores of an AMD EPYC:
+Leave-one-subject-out on a made-up WESAD of full size, on two cores of an AMD EPYC:
 
     affectbench data synthesize wesad --root data/wesad --subjects 15 --option minutes=28.0
     affectbench run full --dataset wesad --task stress --model dnn cnn lstm cnn_lstm \
@@ -23,11 +23,11 @@ from benchmark.run import Run
 from benchmark.store import Store
 
 PROFILE = "profile.json"
-"""File in a run's folder: seconds by part, the largest first."""
+"""Name of a file in a run's folder: seconds by part, the largest first."""
 REST = "other"
-"""The part that holds all others; what is in none of them is its own."""
+"""Part that holds all others; its time is that of no other part."""
 TRAINER = "trainer"
-"""What Lightning does besides calling the parts below."""
+"""Part of the work of Lightning between the parts below."""
 PARTS = {
     "train_dataloader": "features",
     "val_dataloader": "features",
@@ -42,15 +42,15 @@ PARTS = {
     "on_validation_end": "choosing the epoch",
     "save_checkpoint": "store",
 }
-"""Parts by the end of the names that Lightning gives its actions; the first that fits."""
+"""Parts by the end of Lightning's names of its actions; the first that fits counts."""
 
 
 class Stopwatch(Profiler):
     """Seconds of each part, without those of the parts inside it.
 
     Args:
-        cuda: Wait for the GPU wherever a part begins or ends, so that what it does is counted where
-            it was asked for; this costs time itself.
+        cuda: Whether to wait for the GPU wherever a part begins or ends, so that its work is
+            counted for the part that caused it; this costs time itself.
     """
 
     def __init__(self, cuda: bool = False) -> None:
@@ -77,17 +77,17 @@ class Stopwatch(Profiler):
         self._since = now
 
     def count(self, owner: object, part: str, *names: str) -> None:
-        """Count what some methods of an object take as a part."""
+        """Count the time of some methods of an object as a part."""
         for name in names:
             setattr(owner, name, self.profile(part)(getattr(owner, name)))
 
     def as_text(self) -> str:
-        """JSON of the parts, in seconds."""
+        """Return JSON of the parts, in seconds."""
         return json.dumps({part: round(s, 6) for part, s in _largest(self.seconds)}, indent=1)
 
 
 def part_of(action: str) -> str:
-    """The part that an action belongs to: Lightning's have long names, ours are parts."""
+    """Return the part of an action; Lightning's have long names, ours are parts themselves."""
     for end, part in PARTS.items():
         if action.endswith(end):
             return part
@@ -95,18 +95,18 @@ def part_of(action: str) -> str:
 
 
 def summary(store: Store, runs: Sequence[Run], recordings: float) -> str:
-    """A table of where the time of runs went, all together.
+    """Return a table of the time of runs by part.
 
     Args:
-        store: Where they are.
-        runs: Those with a profile count.
+        store: Store of the results.
+        runs: Runs; those without a profile do not count.
         recordings: Seconds in which recordings were read and preprocessed before.
     """
     seconds = defaultdict(float, {"reading and preprocessing": recordings})
     paths = [path for run in runs if (path := store.folder(run) / PROFILE).is_file()]
     for path in paths:
-        for part, found in json.loads(path.read_text()).items():
-            seconds[part] += found
+        for part, spent in json.loads(path.read_text()).items():
+            seconds[part] += spent
     total = sum(seconds.values()) or 1.0
     lines = [f"{s:10.2f} s{100 * s / total:7.1f} %  {part}" for part, s in _largest(seconds)]
     return "\n".join([f"where the time of {len(paths)} run(s) went", *lines])

@@ -1,45 +1,29 @@
-"""A run that learns from other runs: its teachers, checked, and what passes between them."""
+"""Teachers of a run: they are loaded, checked for leaks, and fitted to the student's signals."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.predict.predictor import Predictor, load_predictor
+from benchmark.execution.checkpoint import Predictor, load_predictor
 from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.batch import LENGTH
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import LeakError
-from datamodules.protocol import OF_TEACHERS, SHUFFLED, known_flags, teacher_flags
+from datamodules.flaws import passes
+from datamodules.guard import Check
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller, Teacher
 
-SHARED = (
-    "protocol",
-    "dataset",
-    "options",
-    "task",
-    "rule",
-    "split",
-    "fold",
-    "folds",
-    "seed",
-    "subjects",
-    "data",
-    "padding",
-    "mask",
-    "test_share",
-    "validation",
-    "score_windows",
-)
-"""Fields of a run that its teachers have in common with it."""
+SHARED = ("dataset", "options", "task", "fold", "seed", "subjects", "data")
+"""Fields of a run that are equal in its teachers."""
 
 
 def taught_signals(run: Run) -> tuple[str, ...]:
-    """Signals of a batch from which a run is taught: its own, then what only its teachers see."""
+    """Return the signals of a run's batches: its own, then those that only its teachers see."""
     everyone = [run.signals, *(teacher.signals for teacher in run.teachers)]
     return tuple(dict.fromkeys(name for signals in everyone for name in signals))
 
@@ -47,103 +31,118 @@ def taught_signals(run: Run) -> tuple[str, ...]:
 def make_distiller(
     run: Run, student: EmotionClassifier, module: EmotionDataModule, store: Store
 ) -> Distiller:
-    """The distiller of a run, with its teachers.
+    """Return the distiller of a run, with its teachers.
 
     Args:
-        run: What is trained.
+        run: The run that is trained.
         student: Its untrained model.
-        module: Gives ``taught_signals``, scaled for the student; set up.
-        store: Holds the results of the teachers.
+        module: Datamodule of ``taught_signals``, scaled for the student, after its setup.
+        store: Store of the teachers' results.
 
     Raises:
         BenchmarkError: A teacher that is not finished.
         LeakError: A teacher that has seen what the run tests.
     """
     teachers = []
-    for asked in run.teachers:
-        if store.status(asked) != "done":
+    for teacher in run.teachers:
+        if store.status(teacher) != "done":
             raise BenchmarkError(
-                f"expected a finished teacher, found none: {asked.label} "
-                f"({store.status(asked) or 'not run'})"
+                f"expected a finished teacher, found none: {teacher.label} "
+                f"({store.status(teacher) or 'not run'})"
             )
-        loaded = load_predictor(store.folder(asked) / "model.ckpt")
-        check_teacher(asked, loaded, run, module)
-        shift, scale = rescaling(loaded, module)
+        predictor = load_predictor(store.folder(teacher) / "model.ckpt")
+        check_teacher(teacher, predictor, run, module)
+        shift, scale = rescaling(predictor, module)
         teachers.append(
-            Teacher(loaded.model, asked.signals, shift, scale, _answers_for(asked, module))
+            Teacher(predictor.model, teacher.signals, shift, scale, _unseen_rows(teacher, module))
         )
     build = DISTILLERS[run.distiller]
     return build(student, run.signals, tuple(teachers), **dict(run.distillation))
 
 
-def check_teacher(asked: Run, loaded: Predictor, run: Run, module: EmotionDataModule) -> None:
+def check_teacher(
+    teacher: Run,
+    predictor: Predictor,
+    run: Run,
+    module: EmotionDataModule,
+    passed: Collection[Check] | None = None,
+) -> None:
     """Refuse a teacher of another fold, or one that was trained or chosen on what the run tests.
 
-    Who it was trained on, and who chose its epoch, is read from its own checkpoint.
+    Who it was trained on, and who chose its epoch, is read from its checkpoint.
+
+    Args:
+        teacher: Run of the teacher.
+        predictor: Its checkpoint.
+        run: The run that learns from it.
+        module: Datamodule of that run, after its setup.
+        passed: Checks of the guard that may fail; None: those of the run's flags.
 
     Raises:
         LeakError: Naming the subjects or trials.
     """
-    for what in SHARED:
-        if getattr(asked, what) != getattr(run, what):
+    for name in SHARED:
+        if getattr(teacher, name) != getattr(run, name):
             raise LeakError(
-                f"leak: a teacher of another {what}: expected {getattr(run, what)!r}, found "
-                f"{getattr(asked, what)!r}."
+                f"leak: a teacher of another {name}: expected {getattr(run, name)!r}, found "
+                f"{getattr(teacher, name)!r}."
             )
-    wanted = teacher_flags(known_flags(run.flags))
-    if asked.flags != wanted:
+    expected = run.protocol.of_teachers()
+    if teacher.protocol != expected:
         raise LeakError(
-            f"leak: a teacher under other protocol flags: expected {wanted}, found {asked.flags}."
+            f"leak: a teacher under another protocol: expected {expected}, found "
+            f"{teacher.protocol}."
         )
-    if set(SHUFFLED) & set(run.flags):
+    if run.protocol.shuffled:
         return  # the same fold of the same deal, as its flags are shared
-    trained = _tested(module, loaded.subjects, loaded.trials)
+    trained = _tested(module, predictor.subjects, predictor.trials)
     if trained:
         raise LeakError(f"leak: the teacher was trained on {trained}, which this run tests.")
-    chosen = _tested(module, loaded.chosen_on, loaded.chosen_on_trials)
-    if chosen and OF_TEACHERS not in run.flags:
+    chosen = _tested(module, predictor.chosen_on, predictor.chosen_on_trials)
+    if chosen and "teacher" not in (passes(run.protocol.flags) if passed is None else passed):
         raise LeakError(
             f"leak: the epoch of the teacher was chosen on {chosen}, which this run tests."
         )
 
 
 def _tested(module: EmotionDataModule, subjects: Sequence[str], trials: Sequence[str]) -> list[str]:
-    """Those of some subjects, or of their trials where subjects are on all sides, that are tested.
+    """Return the subjects that are tested, or their trials where subjects are on all sides.
 
-    No trials are all of them.
+    An empty ``trials`` means all trials of those subjects.
     """
-    found = set(subjects) & set(module.split.test)
-    if module.split.within and trials:
-        found.clear()
-    if module.split.trials is not None:
-        found |= set(trials) & module.split.trials["test"]
-    return sorted(found)
+    tested = set(subjects) & set(module.fold.members.test)
+    if module.fold.members.within and trials:
+        tested.clear()
+    if module.fold.members.trials is not None:
+        tested |= set(trials) & module.fold.members.trials["test"]
+    return sorted(tested)
 
 
 def rescaling(
-    loaded: Predictor, module: EmotionDataModule
+    predictor: Predictor, module: EmotionDataModule
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What turns signals that are scaled for the student into those that the teacher knows.
+    """Return the change from signals scaled for the student to signals scaled for a teacher.
 
     Returns:
-        Shift and scale by signal, shape (C, 1) each: a teacher sees ``x * scale + shift``; empty
-        where both take signals alike.
+        Shift and scale by signal, shape (C, 1) each: the teacher sees ``x * scale + shift``; empty
+        where both scale a signal alike.
     """
     shift, scale = {}, {}
-    for name in loaded.inputs.keys() - {LENGTH}:
+    scaling = module.fold.scaling
+    for name in predictor.inputs.keys() - {LENGTH}:
         zero, one = torch.zeros(1, 1), torch.ones(1, 1)
-        own = module.scaling
-        m, s = (own.mean[name], own.std[name]) if own else (zero, one)
-        mean, std = loaded.mean.get(name, zero), loaded.std.get(name, one)
-        if not (torch.equal(m, mean) and torch.equal(s, std)):
-            shift[name], scale[name] = (m - mean) / std, s / std
+        mean, std = (scaling.mean[name], scaling.std[name]) if scaling else (zero, one)
+        teacher_mean = predictor.mean.get(name, zero)
+        teacher_std = predictor.std.get(name, one)
+        if not (torch.equal(mean, teacher_mean) and torch.equal(std, teacher_std)):
+            shift[name], scale[name] = (mean - teacher_mean) / teacher_std, std / teacher_std
     return shift, scale
 
 
-def _answers_for(asked: Run, module: EmotionDataModule) -> Tensor | None:
-    """Training rows of those that an out-of-fold teacher has not seen; None: all."""
-    if not asked.without:
+def _unseen_rows(teacher: Run, module: EmotionDataModule) -> Tensor | None:
+    """Return the training rows of the subjects unseen by an out-of-fold teacher; None: all."""
+    if not teacher.without:
         return None
-    unseen = [module.subjects.index(subject) for subject in asked.without]
+    unseen = [module.subjects.index(subject) for subject in teacher.without]
     subjects = torch.from_numpy(module.windows("train").subject)
     return torch.isin(subjects, torch.tensor(unseen)).nonzero().flatten()

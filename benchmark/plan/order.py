@@ -1,4 +1,4 @@
-"""Schedule: in which order runs start, what they may cost, and which of them are this call's."""
+"""Schedule: the order in which runs start, their expected cost, and the part of one call."""
 
 from bisect import insort
 from collections import defaultdict
@@ -17,10 +17,10 @@ WINDOWING = ("window", "stride", "scaling")
 
 
 class Costs:
-    """What runs cost, by what finished ones of the same model and dataset did.
+    """Costs of runs, from those of finished ones of the same model and dataset.
 
     Args:
-        results: Of which the finished ones count.
+        results: Results, of which the finished ones count.
     """
 
     def __init__(self, results: Iterable[Result] = ()) -> None:
@@ -34,37 +34,39 @@ class Costs:
         insort(self._seconds[kind(run)], seconds)
 
     def seconds(self, run: Run) -> float | None:
-        """Median of its kind; None if none of its kind is finished."""
-        known = self._seconds.get(kind(run))
-        return (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2 if known else None
+        """Return the median of its kind; None if none of its kind is finished."""
+        times = self._seconds.get(kind(run))
+        return (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2 if times else None
 
 
 def kind(run: Run) -> Kind:
-    """What runs that cost the same have in common."""
+    """Return what runs of one cost have in common."""
     return (run.dataset, run.options, run.name, run.recipe, run.arguments)
 
 
 def windows(run: Run) -> Kind:
-    """What runs that share windows have in common."""
-    recipe = dict(run.recipe)
-    how = tuple(recipe.get(name) for name in WINDOWING)
-    what = (run.dataset, run.options, run.data, run.subjects, run.task, run.rule)
-    return (*what, run.split, run.folds, run.padding, run.mask, run.signals, *how)
+    """Return what runs with the same windows have in common."""
+    protocol = run.protocol
+    recordings = (run.dataset, run.options, run.data, run.subjects, run.task)
+    dealing = (protocol.rule, protocol.split, protocol.folds, protocol.padding, protocol.mask)
+    windowing = tuple(getattr(run.recipe, name, None) for name in WINDOWING)
+    return (*recordings, *dealing, run.signals, *windowing)
 
 
 def ordered(runs: Sequence[Run], costs: Costs) -> list[Run]:
-    """Runs in the order in which they should start.
+    """Return runs in the order in which they should start.
 
     Those that share windows are next to each other, the group with the longest run first and the
     longest first in a group, where a teacher counts for as long as it and its longest student take.
     Runs of unknown cost come before all others: they are measured soon, and may be long.
     """
-    own = {run.id: _or_endless(costs.seconds(run)) for run in runs}
-    length = dict(own)
+    duration = {run.id: _or_endless(costs.seconds(run)) for run in runs}
+    length = dict(duration)
     for run in runs:
         for teacher in run.teachers:
-            if teacher.id in own:
-                length[teacher.id] = max(length[teacher.id], own[teacher.id] + own[run.id])
+            if teacher.id in duration:
+                both = duration[teacher.id] + duration[run.id]
+                length[teacher.id] = max(length[teacher.id], both)
     groups: dict[Kind, list[Run]] = defaultdict(list)
     for run in runs:
         groups[windows(run)].append(run)
@@ -80,37 +82,37 @@ def _or_endless(seconds: float | None) -> float:
 
 
 def shard(runs: Sequence[Run], number: int, count: int) -> list[Run]:
-    """One of several parts of the runs, in which no run waits for one of another part.
+    """Return one of several parts of the runs; no run waits for one of another part.
 
     A student is in the part of its teachers, and so is whoever shares one of them. Which part that
     is depends on the ids alone.
 
     Args:
         runs: All of them, also those that are done.
-        number: Of the part, from 1.
-        count: Of parts.
+        number: Number of the part, from 1.
+        count: Number of parts.
     """
     leader = {run.id: run.id for run in runs}
 
-    def found(name: str) -> str:
+    def leader_of(name: str) -> str:
         while leader.setdefault(name, name) != name:
             name = leader[name]
         return name
 
     for run in runs:
         for teacher in run.teachers:
-            first, second = sorted((found(run.id), found(teacher.id)))
+            first, second = sorted((leader_of(run.id), leader_of(teacher.id)))
             leader[second] = first
-    return [run for run in runs if int(found(run.id), 16) % count == number - 1]
+    return [run for run in runs if int(leader_of(run.id), 16) % count == number - 1]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some runs will take.
+    """Expected time and size of runs.
 
     Args:
-        hours: On the workers asked for; of the runs of known cost.
-        size: Bytes on the disk; of the same.
+        hours: Hours on all workers, of the runs of known cost.
+        size: Bytes on the disk, of the same runs.
         unknown: Number of runs of unknown cost, by model and dataset.
     """
 
@@ -120,19 +122,19 @@ class Estimate:
 
 
 def estimate(runs: Sequence[Run], store: Store, workers: int) -> Estimate:
-    """What runs will take, by what finished ones of the same model and dataset took."""
+    """Return what runs will take, from finished ones of the same model and dataset."""
     costs, sizes = Costs(), defaultdict(list)
-    for result in store.results():
+    for folder, result in store.entries():
         if result.status == "done":
             costs.add(result.run, sum(result.seconds.values()))
-            sizes[kind(result.run)].append(_size(store.folder(result.run)))
-    known = [(run, seconds) for run in runs if (seconds := costs.seconds(run)) is not None]
+            sizes[kind(result.run)].append(_size(folder))
+    priced = [(run, seconds) for run in runs if (seconds := costs.seconds(run)) is not None]
     unknown: dict[str, int] = defaultdict(int)
     for run in runs:
         if costs.seconds(run) is None:
             unknown[f"{run.name} on {run.dataset}"] += 1
-    hours = sum(seconds for _, seconds in known) / 3600 / workers
-    return Estimate(hours, sum(median(sizes[kind(run)]) for run, _ in known), unknown)
+    hours = sum(seconds for _, seconds in priced) / 3600 / workers
+    return Estimate(hours, sum(median(sizes[kind(run)]) for run, _ in priced), unknown)
 
 
 def _size(folder: Path) -> int:

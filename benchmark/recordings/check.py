@@ -1,4 +1,4 @@
-"""What is there of a dataset, what is missing, what looks wrong, subject by subject."""
+"""Check of a dataset: subjects that can be used, missing files and doubtful signals."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,13 @@ import pandas as pd
 
 from benchmark.recordings.prepare import reason_without_place
 from benchmark.run import Value
-from datamodules.cache import StoredSubject, as_recording
-from datamodules.catalogue import DATAMODULES
-from datamodules.datamodule import EmotionDataModule, store_subjects
+from datamodules.catalogue import DATASETS
+from datamodules.datamodule import store_subjects
+from datamodules.dataset import Dataset
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import Recording
+from datamodules.stored import StoredSubject, as_recording
 from datamodules.windows import EPSILON
 
 FLAT_EDA = 0.01
@@ -27,14 +28,14 @@ PLAUSIBLE_TEMPERATURE = (15.0, 45.0)
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What was found.
+    """Findings of a check.
 
     Attributes:
-        signals: A row a signal: channels, rate in Hz, unit, and the range that its samples are in.
-        subjects: A row a subject, those that cannot be used included.
-        left_out: Why subjects cannot be used, by subject.
-        faults: One line a kind of fault, with the subjects and how many trials of each.
-        summary: What the benchmark will use and leave out.
+        signals: One row for each signal: channels, rate in Hz, unit, and range of its samples.
+        subjects: One row for each subject, also for those that cannot be used.
+        left_out: Reasons why subjects cannot be used, by subject.
+        faults: One line for each kind of fault, with the number of trials by subject.
+        summary: Lines that say what the benchmark will use and leave out.
     """
 
     signals: pd.DataFrame
@@ -55,20 +56,20 @@ def check(
 
     Args:
         dataset: Catalogue key.
-        root: Of the raw files.
-        cache: Of prepared recordings.
-        subjects: Who is looked at; empty: everybody.
-        options: Of the reader.
+        root: Folder of the raw files.
+        cache: Folder of prepared recordings.
+        subjects: Subjects to check; empty: everybody.
+        options: Options of the reader.
 
     Raises:
         DatasetNotFoundError: No such dataset or subject.
     """
-    module = DATAMODULES[dataset]
+    module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
-    wanted = module.check_subjects(reader, subjects or None)
-    stored, failed = store_subjects(module, reader, wanted, cache)
+    names = module.check_subjects(reader, subjects or None)
+    stored, failed = store_subjects(module, reader, names, cache)
     rows, ranges, classes = [], _Ranges(), {name: Counter[str]() for name in module.tasks}
-    for name in wanted:
+    for name in names:
         if name not in stored:
             rows.append({"subject": name, "found": "no", "doubts": "cannot be used, see below"})
             continue
@@ -77,8 +78,8 @@ def check(
         ]
         ranges.add(recordings)
         counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
-        for task, found in counts.items():
-            classes[task].update(found)
+        for task, of_task in counts.items():
+            classes[task].update(of_task)
         rows.append({"subject": name, **_described(module, stored[name], recordings, counts)})
     return Check(
         signals=ranges.table(module),
@@ -93,23 +94,23 @@ class _Ranges:
     """Lowest and highest sample of each signal, over all recordings."""
 
     def __init__(self) -> None:
-        self.found: dict[str, tuple[float, float, str]] = {}
+        self.limits: dict[str, tuple[float, float, str]] = {}
 
     def add(self, recordings: Sequence[Recording]) -> None:
         for recording in recordings:
             for name, signal in recording.signals.items():
-                low, high, _ = self.found.get(name, (np.inf, -np.inf, ""))
+                low, high, _ = self.limits.get(name, (np.inf, -np.inf, ""))
                 low, high = (
                     min(low, float(signal.samples.min())),
                     max(high, float(signal.samples.max())),
                 )
-                self.found[name] = low, high, signal.unit
+                self.limits[name] = low, high, signal.unit
 
-    def table(self, module: type[EmotionDataModule]) -> pd.DataFrame:
+    def table(self, module: Dataset) -> pd.DataFrame:
         rows = []
-        for name, (low, high, unit) in self.found.items():
+        for name, (low, high, unit) in self.limits.items():
             channels, rate = module.signals[name]
-            how = module.preprocessing.get(name)
+            step = module.preprocessing.get(name)
             rows.append(
                 {
                     "signal": name,
@@ -118,14 +119,14 @@ class _Ranges:
                     "unit": unit,
                     "lowest": f"{low:.4g}",
                     "highest": f"{high:.4g}",
-                    "from": how.source if isinstance(how, Derived) else "recorded",
+                    "from": step.source if isinstance(step, Derived) else "recorded",
                 }
             )
         return pd.DataFrame(rows)
 
 
 def _described(
-    module: type[EmotionDataModule],
+    module: Dataset,
     stored: StoredSubject,
     recordings: Sequence[Recording],
     counts: Mapping[str, Mapping[str, int]],
@@ -139,16 +140,14 @@ def _described(
         "trials": f"{used} of {used + omitted}",
         "repaired": str(len(stored.faults) - omitted),
     }
-    what = "trials" if module.unit is None else f"{module.unit:g} s"
-    for task, found in counts.items():
-        described[f"{task} ({what})"] = " ".join(f"{k}:{n}" for k, n in found.items())
+    unit = "trials" if module.unit is None else f"{module.unit:g} s"
+    for task, by_class in counts.items():
+        described[f"{task} ({unit})"] = " ".join(f"{k}:{n}" for k, n in by_class.items())
     return {**described, "doubts": "; ".join(_doubts(recordings)) or "none"}
 
 
-def _class_counts(
-    module: type[EmotionDataModule], name: str, recordings: Sequence[Recording]
-) -> dict[str, int]:
-    """Score units of each class of a task."""
+def _class_counts(module: Dataset, name: str, recordings: Sequence[Recording]) -> dict[str, int]:
+    """Return the number of score units of each class of a task."""
     task = module.tasks[name]
     counts = dict.fromkeys(task.classes, 0)
     for recording in recordings:
@@ -161,18 +160,18 @@ def _class_counts(
 
 
 def _doubts(recordings: Sequence[Recording]) -> list[str]:
-    """What looks wrong, with the number of recordings if there are several."""
-    found: Counter[str] = Counter()
+    """Return what looks wrong, with the number of recordings if there are several."""
+    reasons: Counter[str] = Counter()
     extremes: dict[str, list[float]] = {}
     for recording in recordings:
         for name, signal in recording.signals.items():
-            found.update(_signal_doubts(name, signal.unit, signal.samples))
+            reasons.update(_signal_doubts(name, signal.unit, signal.samples))
             if signal.unit == "degC":
                 limits = [float(signal.samples.min()), float(signal.samples.max())]
                 extremes[name] = [*extremes.get(name, []), *limits]
     doubts = [
         doubt if len(recordings) == 1 else f"{doubt} in {count} of {len(recordings)} recordings"
-        for doubt, count in found.items()
+        for doubt, count in reasons.items()
     ]
     for name, values in extremes.items():
         low, high = min(values), max(values)
@@ -195,25 +194,25 @@ def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> li
 
 def _fault_lines(stored: Mapping[str, StoredSubject]) -> list[str]:
     kinds: dict[tuple[bool, str], Counter[str]] = {}
-    for subject, found in stored.items():
-        for fault in found.faults:
+    for subject, stored_subject in stored.items():
+        for fault in stored_subject.faults:
             kinds.setdefault((fault.omitted, fault.reason), Counter())[subject] += 1
     lines = []
     for (omitted, reason), subjects in sorted(kinds.items(), key=lambda k: (not k[0][0], k[0][1])):
         named = ", ".join(f"{subject} {count}" for subject, count in subjects.items())
-        what = "left out" if omitted else "repaired"
-        lines.append(f"{subjects.total()} trial(s) {what}: {reason} ({named})")
+        outcome = "left out" if omitted else "repaired"
+        lines.append(f"{subjects.total()} trial(s) {outcome}: {reason} ({named})")
     return lines
 
 
 def _summary(
-    module: type[EmotionDataModule],
+    module: Dataset,
     stored: Mapping[str, StoredSubject],
     failed: Mapping[str, object],
     classes: Mapping[str, Mapping[str, int]],
 ) -> list[str]:
-    omitted = sum(fault.omitted for found in stored.values() for fault in found.faults)
-    segments = sum(len(r.segments) for found in stored.values() for r in found.recordings)
+    omitted = sum(fault.omitted for subject in stored.values() for fault in subject.faults)
+    segments = sum(len(r.segments) for subject in stored.values() for r in subject.recordings)
     lines = [
         f"{len(stored)} of {len(stored) + len(failed)} subjects can be used, with {segments} of "
         f"{segments + omitted} trials"

@@ -1,8 +1,8 @@
-"""Fetch the datasets that may be fetched without an agreement; resume, check, unpack.
+"""Download of datasets that may be fetched without an agreement: resume, check, unpack.
 
-What came of an archive lies beside the dataset's folder until all of it is there: ``.wesad.part``,
-and in ``.wesad.part.json`` what must be known to go on. Nothing of it is unpacked into the folder
-itself before it is known to be what is on record.
+The bytes of an archive lie beside the dataset's folder until it is complete: ``.wesad.part``, with
+``.wesad.part.json`` to resume from. Nothing is unpacked into the folder itself before the archive
+is known to be the one on record.
 """
 
 import gzip
@@ -27,38 +27,38 @@ from rich import progress
 from rich.console import Console
 
 from benchmark.errors import BenchmarkError
-from datamodules.catalogue import DATAMODULES
+from datamodules.catalogue import DATASETS
 from datamodules.wesad import SUBJECTS as WESAD_SUBJECTS
 
 TIMEOUT = 60.0
 """Seconds without a byte after which a connection counts as lost."""
 ATTEMPTS = 5
-"""In a row that bring nothing new; then it is given up."""
+"""Number of attempts in a row without new bytes after which the download is given up."""
 PAUSE = 2.0
-"""Seconds before another attempt; twice as many after each further one that brought nothing."""
+"""Seconds before another attempt; doubled after each further attempt without new bytes."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP status of faults that may be gone at the next attempt."""
+"""HTTP statuses of faults that may be gone at the next attempt."""
 CHUNK = 1 << 16
-"""Bytes read at once, and the most that a lost connection costs."""
+"""Number of bytes read at once, and the most that a lost connection costs."""
 MEGABYTE = 1_000_000
 UNSOUND = tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError
-"""What a damaged archive raises; the last one, if it has a password."""
+"""Exceptions that a damaged archive raises; the last one, if it has a password."""
 STEP = 50 * MEGABYTE
-"""Bytes between two lines of progress where the length is not known."""
+"""Number of bytes between two lines of progress where the length is unknown."""
 
 
 class ArchiveError(BenchmarkError):
-    """What came is not what is on record, so it is not kept."""
+    """An archive that is not the one on record, and is not kept."""
 
-    def __init__(self, source: "Download", expected: str, found: object) -> None:
+    def __init__(self, source: "Download", expected: str, actual: object) -> None:
         super().__init__(
-            f"{source.url}: expected {expected}, found {found}. Nothing was kept; try again, as it "
-            "may have been damaged on its way, or changed by its publisher."
+            f"{source.url}: expected {expected}, found {actual}. Nothing was kept; try again, as "
+            "it may have been damaged on its way, or changed by its publisher."
         )
 
 
 class _LostError(Exception):
-    """The connection broke, or the server faltered; another attempt may do."""
+    """A lost connection, or a passing fault of the server; another attempt may succeed."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Download:
     """An archive that may be fetched without an agreement.
 
     Args:
-        url: Of a .zip or .tar.gz; ``http`` or ``https``.
+        url: Address of a .zip or .tar.gz; ``http`` or ``https``.
         inside: Folder in the archive that holds the dataset.
-        parts: Files and folders of it that are kept; all must be there.
-        sha256: Digest of what ``checked`` says.
+        parts: Files and folders of it that are kept; none may be missing.
+        sha256: Digest of the archive or of the files, as ``checked`` says.
         checked: The archive, or the kept files as ``tree_digest`` computes it, where the server
             packs anew and promises no stable bytes.
-        unpacked: Bytes that are in it at most. More is refused, and as much disk must be free.
-        terms: Of the publisher.
+        unpacked: Largest number of bytes in it. More is refused, and as much disk must be free.
+        terms: Terms of the publisher.
     """
 
     url: str
@@ -90,8 +90,8 @@ WESAD_SHARE = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
 """The authors' share, to which their page at the University of Siegen leads. The archive of the UCI
 repository is none: 261 bytes that name a share which no longer exists."""
 WESAD_SHA256 = "5e15d2606adf16d819ba535c1786d92e94bae5ff5392f7ae01fb63f9938fd71c"
-"""Of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum: this one was
-computed, alike, by independent projects that fetched the file and put it on public record."""
+"""Digest of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum;
+independent projects that fetched the file computed this one, alike, and put it on public record."""
 DOWNLOADS: Mapping[str, Download] = {
     "stress_predict": Download(
         url="https://codeload.github.com/italha-d/Stress-Predict-Dataset/tar.gz/"
@@ -116,19 +116,19 @@ DOWNLOADS: Mapping[str, Download] = {
 
 
 def download(dataset: str, root: Path, console: Console) -> None:
-    """Fetch a dataset, going on where an earlier call stopped; check what came, and unpack it.
+    """Fetch a dataset from where an earlier call stopped; check it, and unpack it.
 
     Args:
         dataset: Catalogue key.
-        root: The folder to be made; it may exist if it is empty.
-        console: Takes the progress: a bar if it is a terminal, else a line each 10 %.
+        root: Folder to make; it may exist if it is empty.
+        console: Console for the progress: a bar on a terminal, otherwise a line each 10 %.
 
     Raises:
-        BenchmarkError: The dataset may not be fetched, is there already, does not fit on the disk,
+        BenchmarkError: The dataset may not be fetched, exists already, does not fit on the disk,
             or the connection was lost too often.
-        ArchiveError: What came is not what is on record. Nothing is left behind then.
+        ArchiveError: The archive is not the one on record. Nothing is left behind.
     """
-    module = DATAMODULES[dataset]
+    module = DATASETS[dataset]
     if dataset not in DOWNLOADS:
         raise BenchmarkError(
             f"{module.title} is not downloaded by this command. {module.access} "
@@ -161,9 +161,9 @@ def download(dataset: str, root: Path, console: Console) -> None:
 
 @dataclass(frozen=True)
 class _Note:
-    """What names the bytes of an archive, so that one goes on with the same: a file beside it.
+    """Identity of an archive's bytes, in a file beside it, so that the same ones are resumed.
 
-    ``validator`` is the server's ETag or date of change, ``size`` their number, if known.
+    ``validator`` is the server's ETag or date of change, ``size`` the number of bytes, if known.
     """
 
     validator: str | None = None
@@ -220,7 +220,7 @@ def _fetch(source: Download, archive: Path, console: Console) -> None:
 
 
 def _receive(source: Download, archive: Path, console: Console) -> None:
-    """One attempt: what is missing if the server's file is still the same, else all of it."""
+    """Attempt once to fetch the missing bytes, or all bytes if the server's file has changed."""
     note, have = _Note.load(archive), _size(archive)
     if have and have == note.size:
         return
@@ -228,11 +228,11 @@ def _receive(source: Download, archive: Path, console: Console) -> None:
     if have and note.validator:
         headers |= {"Range": f"bytes={have}-", "If-Range": note.validator}
     with _open(request.Request(source.url, headers=headers), archive) as response:
-        found = _Note.of(response)
+        current = _Note.of(response)
         if response.status == 206:
-            asked = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            same = found.validator in (None, note.validator) and note.size in (None, found.size)
-            if not asked or not same:
+            fits = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            same = current.validator in (None, note.validator)
+            if not fits or not same or note.size not in (None, current.size):
                 _discard(archive)
                 raise _LostError("the server sent another part than was asked for")
         else:
@@ -240,9 +240,9 @@ def _receive(source: Download, archive: Path, console: Console) -> None:
                 console.out("the server sends all of it anew", highlight=False)
             have = 0
             _discard(archive)  # before the note, so that no old half is taken for a new one
-            found.save(archive)
-        _check_room(archive.parent, source.unpacked + (found.size or 0) - have)
-        keep, show = archive.open("ab"), _progress(console, "downloaded", found.size, have)
+            current.save(archive)
+        _check_room(archive.parent, source.unpacked + (current.size or 0) - have)
+        keep, show = archive.open("ab"), _progress(console, "downloaded", current.size, have)
         with keep as file, show as advance:
             for chunk in _chunks(response):
                 file.write(chunk)
@@ -250,10 +250,10 @@ def _receive(source: Download, archive: Path, console: Console) -> None:
                 if have > source.unpacked:
                     raise ArchiveError(source, f"at most {source.unpacked} bytes", "more")
                 advance(len(chunk))
-    if found.size is None:
-        _Note(found.validator, have).save(archive)
-    elif have != found.size:
-        raise _LostError(f"{have} of {found.size} bytes came")
+    if current.size is None:
+        _Note(current.validator, have).save(archive)
+    elif have != current.size:
+        raise _LostError(f"{have} of {current.size} bytes came")
 
 
 class _NoFTP(request.FTPHandler):
@@ -263,16 +263,16 @@ class _NoFTP(request.FTPHandler):
         raise URLError("the server names an ftp address")
 
 
-def _open(wanted: request.Request, archive: Path) -> HTTPResponse:
+def _open(query: request.Request, archive: Path) -> HTTPResponse:
     opener = request.build_opener(_NoFTP)
     try:
-        response: HTTPResponse = opener.open(wanted, timeout=TIMEOUT)
+        response: HTTPResponse = opener.open(query, timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
         if error.code == 416:
             _discard(archive)
         elif error.code not in PASSING:
-            text = f"{wanted.full_url}: the server answers {error}: see the publisher's page"
+            text = f"{query.full_url}: the server answers {error}: see the publisher's page"
             raise BenchmarkError(text) from error
         raise _LostError(str(error)) from error
     except (OSError, HTTPException) as error:
@@ -299,14 +299,14 @@ def _check_room(folder: Path, needed: int) -> None:
 
 @contextmanager
 def _progress(
-    console: Console, what: str, total: int | None, done: int = 0
+    console: Console, label: str, total: int | None, done: int = 0
 ) -> Iterator[Callable[[int], None]]:
-    """Yields what is to be called with the number of bytes that were done."""
+    """Yield a function that takes the number of bytes of each step."""
     if console.is_terminal:
         sizes = progress.DownloadColumn(), progress.TransferSpeedColumn()
         left = progress.TimeRemainingColumn()
-        with progress.Progress(what, progress.BarColumn(), *sizes, left, console=console) as bar:
-            task = bar.add_task(what, total=total, completed=done)
+        with progress.Progress(label, progress.BarColumn(), *sizes, left, console=console) as bar:
+            task = bar.add_task(label, total=total, completed=done)
             yield lambda count: bar.advance(task, count)
         return
 
@@ -314,16 +314,16 @@ def _progress(
         nonlocal done
         before, done = done, done + count
         if total is None and done // STEP > before // STEP:
-            console.out(f"{what}: {done / MEGABYTE:.0f} MB", highlight=False)
+            console.out(f"{label}: {done / MEGABYTE:.0f} MB", highlight=False)
         elif total and (tenth := 10 * done // total) > 10 * before // total:
-            console.out(f"{what}: {tenth * 10} % of {total / MEGABYTE:.1f} MB", highlight=False)
+            console.out(f"{label}: {tenth * 10} % of {total / MEGABYTE:.1f} MB", highlight=False)
 
     yield advance
 
 
-def _check_digest(source: Download, found: str) -> None:
-    if found != source.sha256:
-        raise ArchiveError(source, f"the sha256 {source.sha256} of the {source.checked}", found)
+def _check_digest(source: Download, digest: str) -> None:
+    if digest != source.sha256:
+        raise ArchiveError(source, f"the sha256 {source.sha256} of the {source.checked}", digest)
 
 
 def _unpack(source: Download, archive: Path, folder: Path, console: Console) -> None:
@@ -370,7 +370,7 @@ def _check_member(member: zipfile.ZipInfo) -> None:
 
 
 def _kept(source: Download, folder: Path) -> Path:
-    """The dataset's folder among what was unpacked, with nothing in it but what is kept."""
+    """Return the dataset's folder in an unpacked archive, with only the kept parts in it."""
     inside = folder / source.inside
     missing = [part for part in source.parts if not (inside / part).exists()]
     if missing:
@@ -384,7 +384,7 @@ def _kept(source: Download, folder: Path) -> Path:
 
 
 def tree_digest(folder: Path, parts: Sequence[str]) -> str:
-    """sha256 over path and sha256 of every file of some parts of a folder, in order of path."""
+    """Return the sha256 over path and sha256 of every file in parts of a folder, by path."""
     total = hashlib.sha256()
     for part in parts:
         root = folder / part

@@ -1,39 +1,18 @@
-"""Recordings before they are used: read them into the cache, make them up."""
+"""Recordings before they are used: read into the cache, or made up."""
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.plan.expand import Prepared
 from benchmark.run import Value
-from datamodules.cache import Archive
-from datamodules.catalogue import DATAMODULES
-from datamodules.datamodule import EmotionDataModule, store_subjects
+from datamodules.archive import Archive
+from datamodules.catalogue import DATASETS
+from datamodules.datamodule import store_subjects
+from datamodules.dataset import Dataset
 from datamodules.errors import AffectbenchError
-from datamodules.synthesis import (
-    amigos,
-    deap,
-    empatica_e4,
-    mahnob_hci,
-    pmemo,
-    seed_v,
-    stress_predict,
-    wesad,
-)
-
-SYNTHESIZERS: dict[str, Callable[..., None]] = {
-    "wesad": wesad.write,
-    "stress_predict": stress_predict.write,
-    "deap": deap.write,
-    "amigos": amigos.write,
-    "mahnob_hci": mahnob_hci.write,
-    "pmemo": pmemo.write,
-    "seed_v": seed_v.write,
-    "empatica_e4": empatica_e4.write,
-}
-"""Called with the folder, and by name ``n_subjects``, ``seed`` and ``effect``."""
 
 
 def prepare(
@@ -43,35 +22,33 @@ def prepare(
 
     Args:
         dataset: Catalogue key.
-        root: Of the raw files.
-        cache: Of prepared recordings.
-        options: Of the reader.
-        subjects: Who is wanted; empty: everybody.
+        root: Folder of the raw files.
+        cache: Folder of prepared recordings.
+        options: Options of the reader.
+        subjects: Subjects to read; empty: everybody.
 
     Raises:
         AffectbenchError: Not one subject can be read.
     """
-    module = DATAMODULES[dataset]
+    module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **options)
-    wanted = module.check_subjects(reader, subjects or None)
-    stored, failed = store_subjects(module, reader, wanted, cache)
+    names = module.check_subjects(reader, subjects or None)
+    stored, failed = store_subjects(module, reader, names, cache)
     if not stored:
         first = next(iter(failed.values()))
         raise type(first)(
-            f"none of the {len(wanted)} subjects of {module.title} can be read; the first: {first}"
+            f"none of the {len(names)} subjects of {module.title} can be read; the first: {first}"
         )
     archive = Archive(cache / dataset, tuple(stored.values()))
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
-    sessions = max(len({found.session for found in s.recordings}) for s in stored.values())
+    sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
     return Prepared(tuple(stored), left_out, archive.key, sessions)
 
 
-def reason_without_place(
-    module: type[EmotionDataModule], root: Path, subject: str, error: AffectbenchError
-) -> str:
-    """Why a subject is left out, in words that are equal for equal reasons and name no folder."""
+def reason_without_place(module: Dataset, root: Path, subject: str, error: AffectbenchError) -> str:
+    """Return why a subject is left out, in words without folders, equal for equal reasons."""
     text = str(error).replace(str(root), module.title)
-    name = re.escape(subject)  # in names of files and of people, not where it may be a number
+    name = re.escape(subject)  # in names of files and people, not where it may be a number
     places = rf"(?<![A-Za-z0-9]){name}(?=[/_.])|(?<=[/_]){name}(?=[./ '])|(?<=participant ){name}\b"
     return re.sub(places, "<subject>", text)
 
@@ -88,32 +65,33 @@ def synthesize(
 
     Args:
         dataset: Catalogue key.
-        root: Where they go.
-        n_subjects: How many are made up.
-        seed: Of everything.
-        effect: How strongly labels show in the signals.
+        root: Folder to write to.
+        n_subjects: Number of subjects.
+        seed: Seed of all random numbers.
+        effect: Strength with which labels show in the signals.
         options: Other arguments of the dataset's writer.
 
     Returns:
         Number of subjects written.
 
     Raises:
-        BenchmarkError: No writer for this dataset, or an option that it has not.
+        BenchmarkError: No writer for this dataset, or an option that it does not have.
     """
-    if dataset not in SYNTHESIZERS:
+    write = DATASETS[dataset].make_writer()
+    if write is None:
+        names = [name for name, known in DATASETS.items() if known.writer]
         raise BenchmarkError(
-            f"{dataset} cannot be synthesized: expected one of {', '.join(SYNTHESIZERS)}. The "
+            f"{dataset} cannot be synthesized: expected one of {', '.join(names)}. The "
             "dataset synthetic needs no files at all."
         )
-    write = SYNTHESIZERS[dataset]
-    known = {
+    defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(write).parameters.items()
         if name not in ("root", "n_subjects", "seed", "effect")
     }
     for name, value in (options or {}).items():
-        if name not in known or type(value) is not type(known[name]):
-            listed = ", ".join(f"{name}={default}" for name, default in known.items())
+        if name not in defaults or type(value) is not type(defaults[name]):
+            listed = ", ".join(f"{name}={default}" for name, default in defaults.items())
             raise BenchmarkError(
                 f"{dataset}: expected options as in {listed or 'none'}, found {name}={value}"
             )

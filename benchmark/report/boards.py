@@ -11,9 +11,10 @@ from benchmark.boards.board import Board
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.paired import median_spread
 from benchmark.boards.statistics import detectable
+from benchmark.probes.catalogue import PROBES
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, Scatter, lines, scatter
-from benchmark.report.lines import BLIND, COLUMNS, HIDDEN, OWN, Line, board_line, label
+from benchmark.report.lines import COLUMNS, HIDDEN, OWN, Line, board_line, column, label
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
     NOTHING,
@@ -37,22 +38,22 @@ class BoardPage:
     """A board.
 
     Args:
-        name: Of the board.
+        name: Name of the board.
         title: Dataset and task.
-        subtitle: Split, and what else tells it from others.
+        subtitle: Split, and whatever else sets it apart from others.
         head: Lines that say how to read it, as in the CSV.
         incomplete: Whether the head says so.
         facts: Short names and values for above the table.
-        verdict: What the board shows, in sentences.
-        warnings: What should make a reader doubt it.
-        columns: Of the table, after the head of a row.
+        verdict: Sentences on what the board shows.
+        warnings: Reasons to doubt it.
+        columns: Columns of the table, after the head of a row.
         lines: Rows, best first.
         references: Path data of the lines of majority and of the simple baseline, with names.
         paired: Every row against the better simple baseline; None without one.
         baseline: Its name.
         classes: Names, in order.
         costs: Title, unit and plot of score against each cost.
-        provenance: Of each row that has results, by its number; JSON.
+        provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
         overview: Cells of its line on the first tab.
     """
@@ -78,12 +79,12 @@ class BoardPage:
 
 
 def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> BoardPage:
-    """All that the page shows of a board.
+    """Return all that the page shows of a board.
 
     Args:
         cohort: Its results.
         board: The same as a table; its first rows are those of the cohort, in order.
-        comparisons: As from benchmark.boards.paired, of all boards.
+        comparisons: Table of benchmark.boards.paired, of all boards.
     """
     n, table = len(cohort.tested), board.table
     shown = [name for name in COLUMNS if name in table]
@@ -91,9 +92,11 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> Board
     records = table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
     classes = next((r.classes for r in cohort.results if r.classes), ())
-    made = tuple(board_line(record, row, shown) for record, row in zip(records, rows, strict=True))
+    page_lines = tuple(
+        board_line(record, row, shown) for record, row in zip(records, rows, strict=True)
+    )
     title, subtitle = titles(cohort)
-    majority, simple = cohort.best(("majority",)), cohort.simple
+    majority, simple = cohort.majority, cohort.simple
     references = tuple(
         (label, round(row.mean, 4), lines([row.mean]))
         for label, row in (("majority", majority), (simple.run.name if simple else "", simple))
@@ -108,38 +111,39 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> Board
         head=board.head,
         incomplete=any(line.startswith("INCOMPLETE") for line in board.head),
         facts=_facts(cohort, len(classes), majority, smallest),
-        verdict=_verdict(made),
-        warnings=_warnings(made, board.head),
-        columns=tuple(COLUMNS.get(name, Column(name, number=False, more=True)) for name in shown),
-        lines=made,
+        verdict=_verdict(page_lines),
+        warnings=_warnings(page_lines, board.head),
+        columns=tuple(column(name) for name in shown),
+        lines=page_lines,
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
         baseline=simple.run.name if simple else "",
-        classes=classes or _numbered(made),
-        costs=_costs(made, records),
+        classes=classes or _numbered(page_lines),
+        costs=_costs(page_lines, records),
         provenance={
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row
         },
         tested=cohort.tested,
-        overview=_overview(cohort, made, records, majority, smallest),
+        overview=_overview(cohort, page_lines, records, majority, smallest),
     )
 
 
 def titles(cohort: Cohort) -> tuple[str, str]:
-    """Dataset and task, and what else tells a board from others."""
+    """Return dataset and task, and what else sets a board apart from others."""
     run = cohort.results[0].run
     more = [f"{name} {value}" for name, value in run.options]
-    more += [f"threshold: {run.rule}"] if run.rule != "midpoint" else []
-    more += [f"{run.padding} padding{' with mask' if run.mask else ''}"] if run.padding else []
-    more += [
-        part.replace("_", " ") for part in cohort.name[len(cohort.board) :].split("__") if part
-    ]
+    more += [f"threshold: {run.protocol.rule}"] if run.protocol.rule != "midpoint" else []
+    more += (
+        [f"{run.protocol.padding} padding{' with mask' if run.protocol.mask else ''}"]
+        if run.protocol.padding
+        else []
+    )
     return f"{run.dataset} · {run.task}", ", ".join([split_label(run), *more])
 
 
-def _numbered(made: Sequence[Line]) -> tuple[str, ...]:
-    """Names of classes of results that have none."""
-    size = next((len(line.confusion.counts) for line in made if line.confusion), 0)
+def _numbered(rows: Sequence[Line]) -> tuple[str, ...]:
+    """Return names of classes for results that have none."""
+    size = next((len(line.confusion.counts) for line in rows if line.confusion), 0)
     return tuple(f"class {number}" for number in range(size))
 
 
@@ -159,12 +163,12 @@ def _facts(
     return tuple(facts)
 
 
-def _verdict(made: Sequence[Line]) -> tuple[str, ...]:
-    """Who is best, and who cannot be told from it."""
-    ranked = [line for line in made if line.tie]
+def _verdict(rows: Sequence[Line]) -> tuple[str, ...]:
+    """Return sentences on the best row, and on those that cannot be told from it."""
+    ranked = [line for line in rows if line.tie]
     if not ranked:
         return ("No row is complete, so none is ranked.",)
-    tied = [label(line, made) for line in ranked if line.tie == TOP]
+    tied = [label(line, rows) for line in ranked if line.tie == TOP]
     groups = max(line.tie for line in ranked)
     if len(tied) == 1:
         first = f"{tied[0]} is best, and told apart from each of the {len(ranked) - 1} other rows."
@@ -174,60 +178,62 @@ def _verdict(made: Sequence[Line]) -> tuple[str, ...]:
     return (f"{len(tied)} of {len(ranked)} rows cannot be told from the best: {', '.join(tied)}.",)
 
 
-def _warnings(made: Sequence[Line], head: Sequence[str]) -> tuple[str, ...]:
-    found = [line for line in head if line.startswith("with n =")]
-    lacking = sum(not line.complete and line.kind != "absent" for line in made)
+def _warnings(rows: Sequence[Line], head: Sequence[str]) -> tuple[str, ...]:
+    warnings = [line for line in head if line.startswith("with n =")]
+    lacking = sum(not line.complete and line.kind != "absent" for line in rows)
     if lacking:
-        found.append(
+        warnings.append(
             f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
             "what it lacks."
         )
-    blind = [line.name for line in made if line.tie == TOP and line.name in BLIND]
+    blind_probes = {name for name, probe in PROBES.items() if probe.blind}
+    blind = [line.name for line in rows if line.tie == TOP and line.name in blind_probes]
     if blind:
-        sees = ", ".join(f"{name} ({BLIND[name]})" for name in dict.fromkeys(blind))
-        found.append(
-            "The best tie group holds what knows no emotion; in brackets all that it sees: "
-            f"{sees}. Such a board says more about the experiment, or its size, than about emotion."
+        probes = ", ".join(f"{name} ({PROBES[name].about})" for name in dict.fromkeys(blind))
+        warnings.append(
+            "The best tie group holds what knows no emotion; in brackets what it is: "
+            f"{probes}. Such a board says more about the experiment, or its size, than about "
+            "emotion."
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def _costs(
-    made: Sequence[Line], records: Sequence[Mapping[Any, Any]]
+    rows: Sequence[Line], records: Sequence[Mapping[Any, Any]]
 ) -> tuple[tuple[str, str, Scatter], ...]:
-    """Plots of score against parameters and against latency, where there is any."""
-    wanted = (
+    """Return plots of score against parameters and against latency, where there is any."""
+    measures = (
         ("parameters", "Score against size", "parameters"),
         ("cpu_latency_ms", "Score against latency", "ms a window, one CPU thread"),
     )
-    found = []
-    for key, title, unit in wanted:
+    plots = []
+    for key, title, unit in measures:
         points = [
             Point(
-                label(line, made),
+                label(line, rows),
                 line.kind,
                 float(record[key]),
                 *(float(record[k]) for k in ("macro_f1", "ci_low", "ci_high")),
             )
-            for line, record in zip(made, records, strict=True)
+            for line, record in zip(rows, records, strict=True)
             if line.complete and not pd.isna(record[key]) and not pd.isna(record["macro_f1"])
         ]
         plot = scatter(points)
         if plot:
-            found.append((title, unit, plot))
-    return tuple(found)
+            plots.append((title, unit, plot))
+    return tuple(plots)
 
 
 def _overview(
     cohort: Cohort,
-    made: Sequence[Line],
+    rows: Sequence[Line],
     records: Sequence[Mapping[Any, Any]],
     majority: Row | None,
     smallest: float,
 ) -> tuple[Cell, ...]:
-    tied = [label(line, made) for line in made if line.tie == TOP]
+    tied = [label(line, rows) for line in rows if line.tie == TOP]
     more = len(tied) - SHOWN
-    best = next((r for line, r in zip(made, records, strict=True) if line.tie), None)
+    best = next((r for line, r in zip(rows, records, strict=True) if line.tie), None)
     score = Cell(NOTHING, None)
     if best:
         score = between(best["macro_f1"], best["ci_low"], best["ci_high"])

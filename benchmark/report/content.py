@@ -1,20 +1,22 @@
-"""What the page holds, from a store of results and the folder of leaderboards."""
+"""Content of the page, from a store of results and the folder of leaderboards."""
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmark.boards.board import build_boards
-from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts, by_board
+from benchmark.boards.board import build_boards, honest
+from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts
 from benchmark.boards.distillation import gains_table
 from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
 from benchmark.boards.paired import comparisons_table
+from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import critical_difference
+from benchmark.boards.versions import by_version
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
 from benchmark.report.figures import Diagram, critical_diagram
@@ -28,11 +30,10 @@ from benchmark.report.tables import (
     plain,
     text,
 )
-from benchmark.result import Result
 from benchmark.store import Store
 
 LEAST_MODELS = 3
-"""That a test over datasets takes, as in benchmark.boards.overall."""
+"""Number of models that a test over datasets takes, as in benchmark.boards.overall."""
 EXTRAS = {
     "leak_audit.csv": (
         "Leak audit",
@@ -69,9 +70,9 @@ class Extra:
     """A file that is shown as it is.
 
     Args:
-        key: For the address of its tab.
-        title: Of the tab.
-        about: What it holds.
+        key: Name in the address of its tab.
+        title: Title of the tab.
+        about: Sentence on its content.
         head: Its comment lines.
         table: Its rows.
     """
@@ -90,14 +91,15 @@ class Content:
     Args:
         summary: Counts of what was run.
         overview: A line a board, in order of ``boards``.
-        boards: By name.
-        ranks: Over all boards.
+        boards: Boards, by name.
+        ranks: Ranks over all boards.
         unranked: Models that are on some of them only, and why that is so.
-        ranks_head: How to read them.
-        diagram: None where no test over datasets may be made; ``ranks_head`` says why.
-        gains: A board each.
+        ranks_head: Lines that say how to read them.
+        diagram: Critical differences; None where no test over datasets may be made, for which
+            ``ranks_head`` has the reason.
+        gains: Gains by distillation, a board each.
         extras: Other tables.
-        failures: As from benchmark.report.provenance.
+        failures: Failed runs, as from benchmark.report.provenance.
     """
 
     summary: tuple[tuple[str, str], ...]
@@ -113,29 +115,29 @@ class Content:
 
 
 def collect(store: Store, leaderboards: Path) -> Content:
-    """All that the page shows; the same results give the same content.
+    """Return all that the page shows; the same results give the same content.
 
     Args:
-        store: Boards, comparisons, ranks and gains follow from it.
+        store: Store from which boards, comparisons, ranks and gains follow.
         leaderboards: Folder with the tables that do not, as in EXTRAS, if they are there.
 
     Raises:
         LeaderboardError: There are no results, or a table that cannot be read.
     """
-    results = list(store.results())
-    if not results:
+    scored = scored_results(store)
+    if not scored:
         raise LeaderboardError(
             f"no results in {str(store.root)!r}: expected the folder of an affectbench run; "
             "name it with --runs"
         )
-    read = _Read(store.root, results)
-    named = by_board(results)
-    cohorts = build_cohorts(named)
-    taught = gains_table(named)
-    comparisons = comparisons_table(cohorts, taught)
+    today, _ = by_version(scored, store.plan())
+    results = [result for board in today.values() for result in board]
+    cohorts = build_cohorts(today)
+    distilled = gains_table(honest(today))
+    comparisons = comparisons_table(cohorts, distilled)
     boards = tuple(
         board_page(cohort, board, comparisons)
-        for cohort, board in zip(cohorts, build_boards(read), strict=True)
+        for cohort, board in zip(cohorts, build_boards(scored, store), strict=True)
     )
     head, ranks = overall_ranks(cohorts)
     failed = failures(results)
@@ -155,32 +157,16 @@ def collect(store: Store, leaderboards: Path) -> Content:
         ranks_head=head,
         diagram=_diagram(ranks, cohorts),
         gains=tuple(
-            gains_page(str(name), titles.get(str(name), (str(name), "")), found)
-            for name, found in taught.groupby("board", sort=True)
+            gains_page(str(name), titles.get(str(name), (str(name), "")), lines)
+            for name, lines in distilled.groupby("board", sort=True)
         ),
         extras=tuple(_extras(leaderboards)),
         failures=failed,
     )
 
 
-class _Read(Store):
-    """A store whose results have been read.
-
-    Args:
-        root: Its folder.
-        found: All of them.
-    """
-
-    def __init__(self, root: Path, found: Sequence[Result]) -> None:
-        super().__init__(root)
-        self.found = found
-
-    def results(self) -> Iterator[Result]:
-        return iter(self.found)
-
-
 def _ranks(ranks: pd.DataFrame, titles: Mapping[str, tuple[str, str]]) -> Table:
-    """The models that are ranked."""
+    """Return the table of the models that are ranked."""
     boards = [str(name) for name in ranks if name not in FIRST]
     columns = (
         Column("model", number=False),
@@ -201,13 +187,13 @@ def _ranks(ranks: pd.DataFrame, titles: Mapping[str, tuple[str, str]]) -> Table:
 
 
 def _unranked(ranks: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    """Models that are not, and why."""
+    """Return the models that are not ranked, and why."""
     left = ranks[ranks["average_rank"].isna()].to_dict("records")
     return tuple((f"{line['model']} ({line['recipe']})", str(line["note"])) for line in left)
 
 
 def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
-    """From as many datasets on as benchmark.boards.overall asks for."""
+    """Return the diagram; None for fewer datasets than benchmark.boards.overall asks for."""
     boards = {name for name in ranks if name not in FIRST}
     datasets = {c.results[0].run.dataset for c in cohorts if c.name in boards}
     ranked = ranks[ranks["average_rank"].notna()]
@@ -221,7 +207,7 @@ def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
 
 
 def _extras(folder: Path) -> list[Extra]:
-    found = []
+    extras = []
     for name, (title, about, first) in EXTRAS.items():
         path = folder / name
         if path.is_file():
@@ -232,12 +218,12 @@ def _extras(folder: Path) -> list[Extra]:
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
                     "delete it to have the page without it."
                 ) from error
-            found.append(Extra(path.stem, title, about, head, table))
-    return found
+            extras.append(Extra(path.stem, title, about, head, table))
+    return extras
 
 
 def _read(path: Path, first: Sequence[str] = ()) -> tuple[tuple[str, ...], Table]:
-    """Comment lines and rows of a CSV, or names and values, or rows, of JSON."""
+    """Return comment lines and rows of a CSV, or names and values, or rows, of JSON."""
     content = path.read_text()
     if path.suffix == ".json":
         values = json.loads(content)

@@ -53,13 +53,13 @@ GAINS = (
 
 @dataclass(frozen=True)
 class Gains:
-    """What distillation gains on one board.
+    """Gains by distillation on one board.
 
     Args:
         board: Its name.
         title: Dataset and task.
         subtitle: Split.
-        verdict: In a sentence.
+        verdict: Sentences on the gain.
         table: A line a pair, controls last.
         controls: Numbers of the lines that are controls.
     """
@@ -73,11 +73,11 @@ class Gains:
 
 
 def paired_table(comparisons: pd.DataFrame, name: str) -> Table | None:
-    """Every row of a board against the better simple baseline; None if there is none.
+    """Return every row of a board against the better simple baseline; None if there is none.
 
     Args:
-        comparisons: As from benchmark.boards.paired, of all boards.
-        name: Of the board.
+        comparisons: Table of benchmark.boards.paired, of all boards.
+        name: Name of the board.
     """
     chosen = comparisons[
         (comparisons["board"] == name) & (comparisons["family"] == "against_simple")
@@ -109,37 +109,37 @@ def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]
 
 
 def _drawn(middle: float, low: float, high: float, end: float) -> tuple[Cell, Cell]:
-    """A difference as a strip from -end to end, and as a number."""
+    """Return a difference as a strip from -end to end, and as a number."""
     shown = between(middle, low, high, "+.3f")
     kind = "up" if low > 0 else "down" if high < 0 else ""
     drawn = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
     return Cell("", shown.value, strip=drawn), shown
 
 
-def gains_page(name: str, titles: tuple[str, str], found: pd.DataFrame) -> Gains:
-    """The distillation board of a board.
+def gains_page(name: str, titles: tuple[str, str], lines: pd.DataFrame) -> Gains:
+    """Return the distillation board of a board.
 
     Args:
-        name: Of the board.
-        titles: Of its tab.
-        found: Its lines, as from benchmark.boards.distillation.
+        name: Name of the board.
+        titles: Title and subtitle of its tab.
+        lines: Its lines, as from benchmark.boards.distillation.
     """
-    records = found.to_dict("records")
+    records = lines.to_dict("records")
     end = reach([float(r[key]) for r in records for key in ("gain_low", "gain_high")])
     columns = (*GAINS[:2], scale(end), *GAINS[2:])
     table = Table(columns, tuple(_gain(record, end) for record in records))
     controls = frozenset(i for i, record in enumerate(records) if record["control"])
-    return Gains(name, *titles, _gains_verdict(found), table, controls)
+    return Gains(name, *titles, _gains_verdict(lines), table, controls)
 
 
 def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
     ends = record["gain_low"], record["gain_high"]
     student = f"{record['student_signals']} · {record['recipe']}"
     teacher = f" of {record['teacher']} ({record['teacher_signals']})"
-    taught = record["distiller"] + (teacher if record["teacher"] != "none" else "")
+    teaching = record["distiller"] + (teacher if record["teacher"] != "none" else "")
     return (
         Cell(record["student"], f"{record['student']} {student}", student),
-        text(f"{taught} · control" if record["control"] else taught),
+        text(f"{teaching} · control" if record["control"] else teaching),
         *_drawn(record["gain"], *ends, end),
         p_value(record["p_holm"]),
         number(record["alone"]),
@@ -155,19 +155,19 @@ def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
     )
 
 
-def _gains_verdict(found: pd.DataFrame) -> str:
-    """How large the gain is, and whether chance would do."""
-    done = [record for record in found.to_dict("records") if not np.isnan(record["gain"])]
+def _gains_verdict(lines: pd.DataFrame) -> str:
+    """Return sentences on how large the gain is, and whether chance would do."""
+    done = [record for record in lines.to_dict("records") if not np.isnan(record["gain"])]
     claims = [record for record in done if not record["control"]]
     controls = [record for record in done if record["control"]]
-    lacking = len(found) - len(done)
+    lacking = len(lines) - len(done)
     parts = []
     if claims:
-        told = [record["gain"] for record in claims if record["p_holm"] <= 1 - CONFIDENCE]
-        gain = sum(value > 0 for value in told)
+        significant = [record["gain"] for record in claims if record["p_holm"] <= 1 - CONFIDENCE]
+        gain = sum(value > 0 for value in significant)
         parts = [
             f"Taught students: {len(claims)}; beyond chance (corrected p of at most "
-            f"{1 - CONFIDENCE:.2g}) {gain} gain and {len(told) - gain} lose.",
+            f"{1 - CONFIDENCE:.2g}) {gain} gain and {len(significant) - gain} lose.",
             f"The largest gain: {_best(claims)}.",
         ]
     if controls:

@@ -46,7 +46,7 @@ def strip(
     ends: tuple[float, float] = (0.0, 1.0),
     kind: str = "",
 ) -> Strip:
-    """Values as dots, their mean as a tick, its interval as a bar that is cut off at the ends."""
+    """Return values as dots, their mean as a tick, its interval as a bar cut off at the ends."""
 
     def place(value: float) -> float:
         return WIDE * (min(max(value, ends[0]), ends[1]) - ends[0]) / (ends[1] - ends[0])
@@ -65,12 +65,12 @@ def strip(
 
 
 def lines(values: Sequence[float]) -> str:
-    """Upright lines of a strip at values from 0 to 1."""
+    """Return upright lines of a strip at values from 0 to 1."""
     return "".join(f"M{WIDE * value:.1f} 0v{HIGH}" for value in values)
 
 
 def reach(values: Sequence[float]) -> float:
-    """A round number that no value passes."""
+    """Return a round number that no value passes."""
     largest = max((abs(value) for value in values if not math.isnan(value)), default=0.0)
     steps = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
     return next((step for step in steps if step >= largest), math.ceil(largest))
@@ -83,8 +83,8 @@ class Point:
     Args:
         name: Its label.
         kind: Class and shape of its mark.
-        cost: On the x axis; 0 has a place of its own, left of all others.
-        score: On the y axis.
+        cost: Value on the x axis; 0 has a place of its own, left of all others.
+        score: Value on the y axis.
         low: End of its interval.
         high: The other end.
     """
@@ -114,10 +114,10 @@ class Scatter:
     """Score against cost on a logarithmic axis.
 
     Args:
-        marks: Of all points.
+        marks: Marks of all points.
         across: Place and text of the ticks of the x axis.
-        up: Of the y axis.
-        zero: Where the points without cost are; None if there are none.
+        up: Place and text of the ticks of the y axis.
+        zero: Place of the points without cost; None if there are none.
     """
 
     marks: tuple[Mark, ...]
@@ -127,7 +127,7 @@ class Scatter:
 
 
 def scatter(points: Sequence[Point]) -> Scatter | None:
-    """Places of points, and of as many labels as there is room for; None without any point."""
+    """Return the places of points, and of labels where there is room; None without any point."""
     if not points:
         return None
     top, right, bottom, left = MARGIN
@@ -177,9 +177,9 @@ def _shown(value: float) -> str:
 
 
 def _labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[float, float, str] | None]:
-    """Beside, above or below each point, wherever no other point or label is; else None."""
+    """Return a place for each label, clear of other points and labels; None where there is none."""
     taken = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in points]
-    found: list[tuple[float, float, str] | None] = []
+    labels: list[tuple[float, float, str] | None] = []
     for name, x, y in points:
         width = LETTER * len(name)
         places = (
@@ -193,11 +193,11 @@ def _labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[float, flo
             inside = box[0] > MARGIN[3] and box[2] < PLOT[0] and box[1] > 0
             if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                found.append((round(at, 1), round(base, 1), anchor))
+                labels.append((round(at, 1), round(base, 1), anchor))
                 break
         else:
-            found.append(None)
-    return found
+            labels.append(None)
+    return labels
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -229,7 +229,7 @@ class Diagram:
 
 
 def critical_diagram(ranks: Sequence[tuple[str, float]], difference: float) -> Diagram:
-    """Critical-difference diagram (Demšar 2006) of names with average ranks, best first."""
+    """Return the critical-difference diagram (Demšar 2006) of average ranks, best first."""
     line, axis, n = 20, 62, len(ranks)
     labels = [f"{name} {rank:.2f}" for name, rank in ranks]
     side = 40 + round(7.6 * max(map(len, labels)))
@@ -259,10 +259,10 @@ def critical_diagram(ranks: Sequence[tuple[str, float]], difference: float) -> D
 
 
 def cliques(ranks: Sequence[float], difference: float) -> list[tuple[int, int]]:
-    """First and last of every longest run of at least two sorted ranks less than it apart."""
-    found: list[tuple[int, int]] = []
+    """Return first and last of every longest run of sorted ranks closer than a difference."""
+    runs: list[tuple[int, int]] = []
     for first, rank in enumerate(ranks):
         last = max(i for i, other in enumerate(ranks) if other - rank < difference)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not runs or last > runs[-1][1]):
+            runs.append((first, last))
+    return runs

@@ -7,20 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.boards.cohort import SIMPLE, Row
+from benchmark.boards.cohort import Row
+from benchmark.probes.catalogue import PROBES
 from benchmark.report.figures import Strip, strip
 from benchmark.report.tables import Cell, Column, between, count, number, p_value, sentence, text
+from lightning_modules.metrics import SCORES
 
-BLIND = {
-    "time": "the seconds since the start of the session",
-    "motion": "acceleration alone",
-    "length": "how long a padded trial is",
-    "subject_mean": "who it is, not when",
-    "prior": "nothing",
-    "majority": "nothing",
-}
-"""Probes that know no emotion, and what they see."""
-PROBES = (*SIMPLE, *BLIND)
 LONG = 140
 """Letters of a note; more of an error stands with the failed runs."""
 OWN = ("model", "signals", "recipe", "complete", "note")
@@ -57,11 +49,18 @@ COLUMNS = {
     "commit": Column("commit", "+: with uncommitted changes", number=False, more=True),
 }
 """In order; columns that are not named here come after these, on demand."""
+
+
 FORMS = {
     **dict.fromkeys(("delta_majority", "delta_simple"), "+.3f"),
     **dict.fromkeys(("latency_ms", "cpu_latency_ms"), ".2f"),
     "train_seconds": ".1f",
 }
+
+
+def column(name: str) -> Column:
+    """Return a column by its name on a board; a score without a column of its own is a number."""
+    return COLUMNS.get(name) or Column(name, number=name in SCORES, more=True)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Confusion:
 
     Args:
         counts: Units.
-        shares: Of the units of a true class; NaN for a class without any.
+        shares: Shares of the units of a true class; NaN for a class without any.
     """
 
     counts: tuple[tuple[int, ...], ...]
@@ -82,10 +81,10 @@ class Line:
     """One row of a board.
 
     Args:
-        name: Of the model, and what taught it.
-        signals: It sees.
-        recipe: It was trained by.
-        note: Error, why it does not apply, or empty.
+        name: Name of the model, and of its teacher.
+        signals: Signals that it sees.
+        recipe: Recipe that it was trained by.
+        note: Error, or reason why it does not apply, or empty.
         kind: ``probe``, ``network``, ``taught``, or ``absent`` if it does not apply.
         tie: Number of its group; 0 for a row that is not ranked.
         complete: Whether every subject was tested with every seed.
@@ -107,12 +106,12 @@ class Line:
 
 
 def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str]) -> Line:
-    """A row of a board.
+    """Return a row of a board.
 
     Args:
-        record: Of its table.
+        record: Line of its table.
         row: Its results; None if the model does not apply.
-        shown: Columns.
+        shown: Names of the columns.
     """
     kind = "absent"
     if row:
@@ -123,7 +122,7 @@ def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str])
     if len(note) > LONG:
         note = f"{note[:LONG]}\N{HORIZONTAL ELLIPSIS}"
     if row and row.missing:
-        lacking = f"lacks {row.missing} of {row.wanted} scores"
+        lacking = f"lacks {row.missing} of {row.expected} scores"
         note = f"{lacking}; {note}" if note else lacking
     return Line(
         name=name,
@@ -149,10 +148,10 @@ def _cell(record: Mapping[Any, Any], key: str) -> Cell:
         return between(value, *(record[end] for end in intervals[key]))
     if key == "p_holm":
         return p_value(value)
-    if key not in COLUMNS or not COLUMNS[key].number:
+    if not column(key).number:
         return text(value)
-    whole = key.startswith("n_") or key in ("tie_group", "subjects_above_chance", "macs")
-    if whole or key == "parameters":
+    counted = key.startswith("n_") or key in ("tie_group", "subjects_above_chance", "macs")
+    if counted or key == "parameters":
         return count(value)
     return number(value, FORMS.get(key, ".3f"))
 
@@ -168,8 +167,8 @@ def _subjects(row: Row, record: Mapping[Any, Any]) -> Strip:
 
 
 def _confusion(row: Row) -> Confusion:
-    found = [np.array(c) for r in row.results for c in r.confusion.values()]
-    counts = np.sum(found, axis=0)
+    matrices = [np.array(c) for r in row.results for c in r.confusion.values()]
+    counts = np.sum(matrices, axis=0)
     with np.errstate(invalid="ignore"):  # a class that nobody has
         shares = counts / counts.sum(axis=1, keepdims=True)
     return Confusion(
@@ -178,9 +177,9 @@ def _confusion(row: Row) -> Confusion:
     )
 
 
-def label(line: Line, made: Sequence[Line]) -> str:
-    """Name of a row, with what else it takes to tell it from others of the board."""
-    same = [other for other in made if other.name == line.name]
+def label(line: Line, rows: Sequence[Line]) -> str:
+    """Return the name of a row, with signals and recipe where others share the name."""
+    same = [other for other in rows if other.name == line.name]
     if len(same) == 1:
         return line.name
     if len({other.signals for other in same}) == len(same):

@@ -18,10 +18,10 @@ HERE = Path(__file__).parent
 
 
 def render(store: Store, leaderboards: Path) -> str:
-    """The page of a store; the same results give the same bytes.
+    """Return the page of a store; the same results give the same bytes.
 
     Args:
-        store: Of results.
+        store: Store of results.
         leaderboards: Folder with tables that do not follow from it, see benchmark.report.content.
 
     Raises:
@@ -49,24 +49,24 @@ def render(store: Store, leaderboards: Path) -> str:
 
 
 def _rows(content: Content) -> dict[str, Any]:
-    """What opens on a click, by board."""
+    """Return the content that opens on a click, by board."""
     return {
         board.name: {"subjects": board.tested, "rows": board.provenance} for board in content.boards
     }
 
 
 def _json(value: object) -> Markup:
-    """As the content of a script element, which a closing tag inside would end."""
+    """Return JSON for a script element, in which no closing tag may stand."""
     text = json.dumps(value, sort_keys=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
 
 def _breakable(text: str) -> Markup:
-    """A name that may go on in the next line after the signs that join its parts."""
+    """Return a name that may break after the signs that join its parts."""
     escaped = str(escape(text))
     return Markup(re.sub(r"(?<=\w)([-+])(?=\w)", r"\1<wbr>", escaped))
 
 
 def _digest(script: str) -> str:
-    """What the page's own policy knows its one script by."""
+    """Return the digest by which the page's policy allows its one script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Where a row comes from: what was asked, what computed it, and what each subject scored."""
+"""Provenance of a row: its protocol, what computed it, and the score of each subject."""
 
 import dataclasses
 import re
@@ -10,36 +10,29 @@ import numpy as np
 
 from benchmark.boards.cohort import Row, signals_label
 from benchmark.boards.distillation import across_folds
-from benchmark.report.lines import PROBES
-from benchmark.result import Result
-from benchmark.run import WITHIN_SUBJECT, Run
+from benchmark.probes.catalogue import PROBES
+from benchmark.run import Run
+from benchmark.scored import Scored
 
 Facts = list[tuple[str, str]]
 """Names and what they are, in order."""
 SHORT = 8
 """Letters of a run's id, which `affectbench logs` takes for the whole."""
-DISJOINT = {
-    "leave_one_subject_out": "each subject is tested by a model that has never seen them",
-    "subject_k_fold": "subjects disjoint",
-    "subject_hold_out": "subjects disjoint, one part of them tested",
-    "subject_stimulus_k_fold": "subjects and stimuli disjoint",
-    "trial_k_fold": "one model a subject, trials disjoint",
-    "session_out": "one model a subject, sessions disjoint",
-}
-"""What is on two sides of a split."""
 SHOWN = {
-    *("dataset", "task", "split", "fold", "seed", "model", "signals", "subjects", "data", "folds"),
-    *("options", "recipe", "kind", "changed", "arguments", "rule", "padding", "mask", "distiller"),
-    *("distillation", "teachers", "without", "alone", "protocol"),
+    *("dataset", "task", "protocol", "fold", "seed", "model", "signals", "subjects", "data"),
+    *("options", "recipe", "kind", "changed", "arguments", "distiller", "distillation"),
+    *("teachers", "without", "alone"),
 }
 """Fields of a run that have a line of their own, or none."""
+SAID = {"split", "folds", "rule", "padding", "mask", "version"}
+"""Fields of a protocol that have a line of their own, or none."""
 
 
 def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
-    """All that is known of a row, as plain values.
+    """Return all that is known of a row, as plain values.
 
     Args:
-        row: Of a board.
+        row: Row of a board.
         tested: Subjects of the board; scores are in their order, None where there is none.
     """
     done = [result for result in row.results if result.status == "done"]
@@ -60,34 +53,36 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
 
 
 def split_label(run: Run) -> str:
-    """A split in words."""
-    return run.split.replace("_k_", f"_{run.folds}_").replace("_", " ")
+    """Return a split in words."""
+    return run.protocol.splitting.slug(run.protocol.folds).replace("_", " ")
 
 
-def _protocol(row: Row, done: Iterable[Result]) -> Facts:
+def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     run = row.run
     seeds = sorted({result.run.seed for result in row.results})
-    others = "trials" if run.split in WITHIN_SUBJECT else "subjects"
+    splitting = run.protocol.splitting
+    others = "trials" if splitting.within_subject else "subjects"
     epoch = f"chosen on validation {others}"
     if run.model in PROBES:
         epoch = f"none to choose, so fitted on validation {others} too"
     facts = [
-        ("version", str(run.protocol)),
-        ("split", f"{split_label(run)}: {DISJOINT.get(run.split, '')}".rstrip(": ")),
+        ("version", str(run.protocol.version)),
+        ("split", f"{split_label(run)}: {splitting.about}"),
         ("epoch", f"{epoch}; what is tested is read once"),
         ("seeds", _joined(seeds)),
         ("task", f"{run.task}: {_joined(next((r.classes for r in done if r.classes), ()))}"),
-        ("threshold", f"{run.rule}, where a task cuts ratings"),
+        ("threshold", f"{run.protocol.rule}, where a task cuts ratings"),
         ("labels from", _joined(sorted({r.labels for r in done if r.labels}))),
-        ("whole trials", f"padding {run.padding}{', mask' if run.mask else ''}"),
-        ("scores", f"{row.wanted - row.missing} of {row.wanted}, one a subject and seed"),
+        ("whole trials", f"padding {run.protocol.padding}{', mask' if run.protocol.mask else ''}"),
+        ("scores", f"{row.expected - row.missing} of {row.expected}, one a subject and seed"),
     ]
-    if run.padding is None:
+    if run.protocol.padding is None:
         facts = [fact for fact in facts if fact[0] != "whole trials"]
     facts += [
-        (f.name.replace("_", " "), _plain(getattr(run, f.name)))
-        for f in dataclasses.fields(run)
-        if f.name not in SHOWN and getattr(run, f.name) != f.default
+        (f.name.replace("_", " "), _plain(getattr(value, f.name)))
+        for value, said in ((run.protocol, SAID), (run, SHOWN))
+        for f in dataclasses.fields(value)
+        if f.name not in said and getattr(value, f.name) != f.default
     ]
     return [(name, value) for name, value in facts if value.rstrip(": ")]
 
@@ -96,7 +91,7 @@ def _model(run: Run) -> Facts:
     return [
         ("sees", signals_label(run)),
         ("recipe", run.recipe_label),
-        *((name, _plain(value)) for name, value in (*run.arguments, *run.recipe)),
+        *((name, _plain(value)) for name, value in (*run.arguments, *vars(run.recipe).items())),
     ]
 
 
@@ -110,14 +105,14 @@ def _teaching(run: Run) -> Facts:
             ("teacher", teacher.name),
             ("teacher sees", signals_label(teacher)),
             ("teacher's recipe", teacher.recipe_label),
-            *((f"teacher's {name}", _plain(value)) for name, value in teacher.recipe),
+            *((f"teacher's {name}", _plain(value)) for name, value in vars(teacher.recipe).items()),
         ]
     if len(run.teachers) > 1:
         facts.append(("out of fold", f"{len(run.teachers)} teachers"))
     return facts
 
 
-def _data(run: Run, done: Iterable[Result]) -> Facts:
+def _data(run: Run, done: Iterable[Scored]) -> Facts:
     options = ", ".join(f"{name} {_plain(value)}" for name, value in run.options)
     raw = _joined(sorted({result.raw for result in done if result.raw}))
     facts = [
@@ -129,7 +124,7 @@ def _data(run: Run, done: Iterable[Result]) -> Facts:
     return [(name, value) for name, value in facts if value]
 
 
-def _execution(results: Sequence[Result], done: Sequence[Result]) -> Facts:
+def _execution(results: Sequence[Scored], done: Sequence[Scored]) -> Facts:
     versions = {f"{name} {value}" for r in results for name, value in r.versions.items()}
     trained = [r.epochs for r in done if r.epochs]
     facts = [
@@ -153,12 +148,12 @@ def _execution(results: Sequence[Result], done: Sequence[Result]) -> Facts:
     return [(name, value) for name, value in facts if value]
 
 
-def _ids(results: Iterable[Result]) -> dict[str, str]:
-    """Ids of the runs of each seed, in order of fold."""
-    found: dict[int, list[tuple[int, str]]] = defaultdict(list)
+def _ids(results: Iterable[Scored]) -> dict[str, str]:
+    """Return the ids of the runs of each seed, in order of fold."""
+    by_seed: dict[int, list[tuple[int, str]]] = defaultdict(list)
     for result in results:
-        found[result.run.seed].append((result.run.fold, result.run.id[:SHORT]))
-    return {str(seed): " ".join(i for _, i in sorted(ids)) for seed, ids in sorted(found.items())}
+        by_seed[result.run.seed].append((result.run.fold, result.id[:SHORT]))
+    return {str(seed): " ".join(i for _, i in sorted(ids)) for seed, ids in sorted(by_seed.items())}
 
 
 def _plain(value: object) -> str:
@@ -169,20 +164,20 @@ def _joined(values: Iterable[object]) -> str:
     return ", ".join(_plain(value) for value in values)
 
 
-def failures(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Failed runs, by folder; those of a row whose errors differ in numbers at most are one."""
-    found: dict[tuple[Run, str], list[Result]] = defaultdict(list)
+def failures(results: Iterable[Scored]) -> list[dict[str, Any]]:
+    """Return failed runs by folder; errors of a row that differ in numbers alone are one."""
+    by_error: dict[tuple[Run, str], list[Scored]] = defaultdict(list)
     for result in results:
         if result.status == "failed":
-            found[across_folds(result.run), re.sub(r"\d+", "", result.error)].append(result)
+            by_error[across_folds(result.run), re.sub(r"\d+", "", result.error)].append(result)
     return [
         {
             "board": run.board,
             "name": run.name,
             "signals": signals_label(run),
             "error": same[0].error,
-            "runs": [(r.run.fold, r.run.seed, r.run.id[:SHORT]) for r in same],
+            "runs": [(r.run.fold, r.run.seed, r.id[:SHORT]) for r in same],
             "traceback": same[0].traceback,
         }
-        for (run, _), same in found.items()
+        for (run, _), same in by_error.items()
     ]

@@ -20,8 +20,8 @@ class Column:
     """Head of a column.
 
     Args:
-        title: What stands above it.
-        hint: What it means, for whom the title is too short.
+        title: Title above it.
+        hint: Explanation for whom the title is too short.
         number: Whether it holds numbers.
         more: Whether it is shown on demand only.
     """
@@ -37,9 +37,9 @@ class Cell:
     """One value.
 
     Args:
-        text: To read.
-        value: To sort by; None: after all others, whatever the direction.
-        detail: To read with it, in smaller letters.
+        text: Text to read.
+        value: Value to sort by; None: after all others, whatever the direction.
+        detail: Text to read with it, in smaller letters.
         strip: A drawing in place of the text.
     """
 
@@ -58,32 +58,32 @@ class Table:
 
 
 def text(value: object) -> Cell:
-    """A word or a sentence; empty for NaN."""
+    """Return a word or a sentence; empty for NaN."""
     shown = "" if value is None or value is pd.NA or value != value else str(value)
     return Cell(shown, shown or None)
 
 
 def number(value: object, form: str = ".3f") -> Cell:
-    """A number in a format; nothing for NaN."""
-    known = _known(value)
-    return Cell(NOTHING, None) if known is None else Cell(_signed(format(known, form)), known)
+    """Return a number in a format; nothing for NaN."""
+    finite = _finite(value)
+    return Cell(NOTHING, None) if finite is None else Cell(_signed(format(finite, form)), finite)
 
 
 def count(value: object) -> Cell:
-    """A whole number."""
+    """Return a whole number."""
     return number(value, ",.0f")
 
 
 def p_value(value: object) -> Cell:
-    """A p-value; very small ones by their bound."""
-    known = _known(value)
-    if known is not None and known < LEAST_P:
-        return Cell(f"< {LEAST_P:.4f}", known)
-    return number(known, ".4f" if known is not None and known < 0.01 else ".3f")
+    """Return a p-value; very small ones by their bound."""
+    finite = _finite(value)
+    if finite is not None and finite < LEAST_P:
+        return Cell(f"< {LEAST_P:.4f}", finite)
+    return number(finite, ".4f" if finite is not None and finite < 0.01 else ".3f")
 
 
 def between(value: object, low: object, high: object, form: str = ".3f") -> Cell:
-    """A number with its interval."""
+    """Return a number with its interval."""
     middle, *ends = (number(part, form) for part in (value, low, high))
     if middle.value is None or ends[0].value is None:
         return middle
@@ -91,20 +91,20 @@ def between(value: object, low: object, high: object, form: str = ".3f") -> Cell
 
 
 def sentence(cell: Cell) -> str:
-    """A cell as part of a sentence."""
+    """Return a cell as part of a sentence."""
     return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
 def plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Any table of texts: a column sorts as numbers if all that it holds are."""
-    whole = [_are_numbers([row[place] for row in rows]) for place in range(len(names))]
-    columns = tuple(Column(name, number=is_it) for name, is_it in zip(names, whole, strict=True))
+    """Return any table of texts: a column of numbers alone sorts as numbers."""
+    numeric = [_are_numbers([row[place] for row in rows]) for place in range(len(names))]
+    columns = tuple(Column(name, number=is_it) for name, is_it in zip(names, numeric, strict=True))
     return Table(
         columns,
         tuple(
             tuple(
                 Cell(value, float(value)) if is_it and value else text(value)
-                for value, is_it in zip(row, whole, strict=True)
+                for value, is_it in zip(row, numeric, strict=True)
             )
             for row in rows
         ),
@@ -119,25 +119,25 @@ def _are_numbers(values: Sequence[str]) -> bool:
 
 
 def scale(end: float) -> Column:
-    """Head of a column of strips from -end to end."""
+    """Return the head of a column of strips from -end to end."""
     return Column(f"{MINUS}{end:g} … +{end:g}", "drawn: the difference and its 95 % interval")
 
 
 def pairs(values: Mapping[str, object]) -> Table:
-    """Names and values, a line each."""
+    """Return names and values, a line each."""
     columns = (Column("what", number=False), Column("value", number=False))
     return Table(columns, tuple((text(name), text(value)) for name, value in values.items()))
 
 
-def _known(value: object) -> float | None:
+def _finite(value: object) -> float | None:
     if value is None or value is pd.NA:
         return None
-    known = float(value)  # type: ignore[arg-type]  # numbers of numpy and pandas
-    return None if math.isnan(known) else known
+    converted = float(value)  # type: ignore[arg-type]  # numbers of numpy and pandas
+    return None if math.isnan(converted) else converted
 
 
 def _signed(shown: str) -> str:
-    """With a minus as wide as a plus, and no negative zero."""
+    """Return a number with a minus as wide as a plus, and no negative zero."""
     if shown.startswith("-") and not shown.strip("-0.,"):
         shown = shown[1:]
     return shown.replace("-", MINUS)

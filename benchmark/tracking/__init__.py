@@ -1,1 +1,1 @@
-"""Results for Weights & Biases or TensorBoard."""
+"""Trackers: results for Weights & Biases or TensorBoard."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.tracking.tracker import draw_confusion, mean_scores
+from benchmark.scored import Scored
+from benchmark.tracking.content import draw_confusion, mean_scores
 
 
 class TensorBoardWriter:
     """Writes ``<root>/<board>/<model>/<fold>-<seed>-<id>/events.out.tfevents.<id>``.
 
     Args:
-        root: For ``tensorboard --logdir``.
+        root: Folder for ``tensorboard --logdir``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -26,7 +26,7 @@ class TensorBoardWriter:
     def has(self, run: Run) -> bool:
         return self._path(run).is_file()
 
-    def write(self, result: Result, curves: Mapping[int, Mapping[str, float]]) -> None:
+    def write(self, result: Scored, curves: Mapping[int, Mapping[str, float]]) -> None:
         path, last = self._path(result.run), max(curves, default=0)
         with tempfile.TemporaryDirectory(prefix="affectbench-") as folder:
             with SummaryWriter(folder) as writer:
@@ -44,10 +44,10 @@ class TensorBoardWriter:
             shutil.copyfile(written, path)
 
     def write_boards(self, folder: Path) -> None:
-        """Nothing: TensorBoard has no tables."""
+        """Do nothing: TensorBoard has no tables."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is open."""
 
     def _path(self, run: Run) -> Path:
         return self.root / run.folder / f"events.out.tfevents.{run.id}"

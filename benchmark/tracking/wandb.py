@@ -18,14 +18,15 @@ import pandas as pd
 import wandb
 from wandb.sdk import wandb_setup
 
-from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.tracking.tracker import WandbMode, draw_confusion, mean_scores, plain
+from benchmark.scored import Scored
+from benchmark.tracking.content import draw_confusion, mean_scores, plain
+from benchmark.tracking.names import WandbMode
 
 INIT_TIMEOUT, FINISH_TIMEOUT = 30.0, 60.0
-"""Seconds that the server has to accept a run, and to take what is left of it at its end."""
+"""Seconds that the server has to accept a run, and to receive the rest of it at its end."""
 DEAD_TIMEOUT = 5.0
-"""Seconds that the client has to end where there is no server to wait for."""
+"""Seconds that the client has to end where no server answers."""
 PRIVATE: dict[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -43,21 +44,21 @@ PRIVATE: dict[str, Any] = {
     "x_disable_stats": True,
     "x_save_requirements": False,
 }
-"""Settings under which nothing is sent of the machine, its user, its folders or the command."""
+"""Settings that send nothing about the machine, its user, its folders or the command."""
 QUIET: dict[str, Any] = {"quiet": True, "show_warnings": False, "silent": True}
 TRACKED = "tracked"
-"""Empty file in the folder of a run that is written to the end."""
+"""Name of an empty file in the folder of a run that is written completely."""
 TAG = 64
-"""Longest tag in characters."""
+"""Length of the longest tag in characters."""
 FOLDERS = re.compile(r"(?<![\w:./])(?:/[^/\s\"'<>:,;()\[\]]+)+/")
-"""The folders of an absolute path."""
+"""Pattern of the folders of an absolute path."""
 
 
 def end_client(timeout: float) -> None:
-    """End the client and its service process, which may else wait for a dead server for ever.
+    """End the client and its service process, which otherwise may wait for ever for a dead server.
 
     Args:
-        timeout: Seconds after which the process is killed; what was kept is on the disk.
+        timeout: Seconds after which the process is killed; what was written stays on the disk.
     """
     setup: Any = wandb_setup._singleton
     service = setup._connection._proc if setup and setup._connection else None
@@ -73,16 +74,16 @@ def end_client(timeout: float) -> None:
 
 
 class _Listener:
-    """Hears what the client would write on the terminal.
+    """Receives the lines that the client would write on the terminal.
 
-    That the server refuses data for good is told there and nowhere else.
+    The client says only there that the server refuses data for good.
     """
 
     def __init__(self) -> None:
         self.refused = False
 
     def info(self, msg: str) -> None:
-        """Not of interest."""
+        """Ignore a message."""
 
     def warning(self, msg: str) -> None:
         self.refused |= "Fatal error while uploading" in msg
@@ -94,13 +95,13 @@ class WandbWriter:
     """Writes runs with the client of Weights & Biases.
 
     If the server cannot be reached, or stops answering, it warns once and goes on offline; a run
-    that was not taken whole is written offline as well.
+    that the server did not receive completely is written offline as well.
 
     Args:
         mode: ``"offline"`` touches no network.
-        suite: Project.
-        root: Files are kept in ``<root>/wandb``, whatever the mode.
-        warn: Told if online turned into offline.
+        suite: Name of the suite, which becomes the project.
+        root: Folder of the runs; files are kept in ``<root>/wandb`` in every mode.
+        warn: Function that takes a warning when online turns into offline.
     """
 
     def __init__(
@@ -119,9 +120,9 @@ class WandbWriter:
     def has(self, run: Run) -> bool:
         return run.id in self._written
 
-    def write(self, result: Result, curves: Mapping[int, Mapping[str, float]]) -> None:
+    def write(self, result: Scored, curves: Mapping[int, Mapping[str, float]]) -> None:
         run = result.run
-        tags = (run.dataset, run.task, run.split, run.model, run.kind, run.distiller)
+        tags = (run.dataset, run.task, run.protocol.split, run.model, run.kind, run.distiller)
         about = {
             "id": run.id,
             "name": f"{run.name} fold {run.fold} seed {run.seed}",
@@ -130,9 +131,9 @@ class WandbWriter:
             "tags": sorted({tag[:TAG] for tag in tags if tag}),
             "config": plain(run.as_dict()),
         }
-        found = plain(result.as_dict())
+        summary = plain(result.as_dict() | result.derived)
         for name in ("error", "traceback"):
-            found[name] = without_folders(found[name])
+            summary[name] = without_folders(summary[name])
 
         def log(tracked: wandb.Run) -> None:
             tracked.define_metric("*", summary="none")  # the result is the summary, nothing else
@@ -144,12 +145,12 @@ class WandbWriter:
             if last:
                 tracked.log(last, step=max(curves, default=0))
             # The server forgets what is null.
-            tracked.summary.update({n: "null" if v is None else v for n, v in found.items()})
+            tracked.summary.update({n: "null" if v is None else v for n, v in summary.items()})
 
         self._write(about, log, exit_code=0 if result.status == "done" else 1)
 
     def write_boards(self, folder: Path) -> None:
-        """Write every table as a table, and all of them with the report as files.
+        """Write every table as a table, and all tables and the report as files.
 
         Online they are an artifact, too. Equal leaderboards are written once.
         """
@@ -173,10 +174,10 @@ class WandbWriter:
                     table.astype(object).where(table.notna(), None).to_numpy().tolist()
                 )
                 columns: list[str | int] = list(table.columns)
-                made: Any = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
+                shown: Any = wandb.Table(columns=columns, data=cells, allow_mixed_types=True)
                 # Otherwise the client makes an artifact of it, with the path of a local file.
-                made.bind_to_run(tracked, f"leaderboards/{name}", 0)
-                tracked.log({f"leaderboards/{name}": made}, step=0)
+                shown.bind_to_run(tracked, f"leaderboards/{name}", 0)
+                tracked.log({f"leaderboards/{name}": shown}, step=0)
             if report in files:
                 tracked.log({"report": wandb.Html(report.read_text(), inject=False)}, step=0)
             kept = Path(tracked.dir) / "leaderboards"
@@ -212,7 +213,7 @@ class WandbWriter:
         self._write_in("offline", about, log, exit_code)
 
     def _log_in(self) -> None:
-        """Find the user's key without asking, and have the server check it."""
+        """Find the user's key without a question, and have the server check it."""
         if self._ready:
             return
         settings = wandb.Settings(mode="online", **QUIET, **PRIVATE)
@@ -271,7 +272,7 @@ def _log_artifact(tracked: wandb.Run, folder: Path) -> None:
 
 
 def read_table(text: str) -> tuple[list[str], pd.DataFrame]:
-    """Comment lines at the head of a CSV, and the table under them."""
+    """Return the comment lines at the head of a CSV, and the table below them."""
     lines = text.splitlines(keepends=True)
     head = []
     while lines and lines[0].startswith("# "):
@@ -280,6 +281,6 @@ def read_table(text: str) -> tuple[list[str], pd.DataFrame]:
 
 
 def without_folders(text: str) -> str:
-    """A message whose absolute paths are cut to the names of their files."""
+    """Return a message whose absolute paths are cut to the names of their files."""
     home = str(Path.home())
     return FOLDERS.sub("", text.replace(home, "/~") if len(home) > 1 else text)

@@ -1,1 +1,1 @@
-"""Files of one kind, read without trusting them."""
+"""Readers of file formats; every file is checked before it is used."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.formats.tables import read_numbers
 from datamodules.signals.recording import Signal
 
 SIGNALS = {"bvp": (1, 64.0), "eda": (1, 4.0), "temp": (1, 4.0), "acc": (3, 32.0)}
@@ -25,7 +25,7 @@ CHANNELS = {"bvp": ("bvp",), "eda": ("eda",), "temp": ("temp",), "acc": ("x", "y
 ACC_STEPS_PER_G = 64
 """The files count acceleration in 1/64 g."""
 START_UP_SECONDS = 5.0
-"""Artefacts of switching on are looked for in this stretch only."""
+"""Length of the start of a recording in which artefacts of switching on are looked for."""
 HOTTEST = 100.0
 """Degrees Celsius; above it a temperature is a start-up artefact."""
 SPREAD_SECONDS = 15.0
@@ -54,7 +54,7 @@ class E4Session:
 
 
 def session_files(folder: Path) -> tuple[Path, ...]:
-    """The signal files of a session; raises DatasetNotFoundError naming those that are missing."""
+    """Return the signal files of a session; raises DatasetNotFoundError naming missing ones."""
     missing = [name for name in FILES.values() if not (folder / name).is_file()]
     if missing:
         raise DatasetNotFoundError(
@@ -78,11 +78,11 @@ def read_session(folder: Path) -> E4Session:
     start = max(starts.values())
     stops = {name: starts[name] + samples[name].shape[1] / SIGNALS[name][1] for name in SIGNALS}
     stop = min(stops.values())
-    for what, times in (("start", starts), ("end", stops)):
+    for verb, times in (("start", starts), ("end", stops)):
         first, last = min(times, key=lambda n: times[n]), max(times, key=lambda n: times[n])
         if times[last] - times[first] > SPREAD_SECONDS:
             raise DatasetCorruptedError(
-                f"{folder}: expected files that {what} within {SPREAD_SECONDS:g} s of each other, "
+                f"{folder}: expected files that {verb} within {SPREAD_SECONDS:g} s of each other, "
                 f"found {FILES[first]} {times[last] - times[first]:g} s before {FILES[last]}. One "
                 "of them was cut off or is of another session; export the session again."
             )
@@ -96,15 +96,14 @@ def read_session(folder: Path) -> E4Session:
 
 
 def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32]]:
-    """Start in UTC seconds, and samples (C, T) in the unit of ``UNITS``, start-up mended."""
+    """Return start in UTC seconds, and samples (C, T) in the unit of ``UNITS`` less artefacts."""
     n_channels, sfreq = SIGNALS[name]
     try:
         with path.open() as file:
             start = [float(value) for value in file.readline().split(",")]
             rate = [float(value) for value in file.readline().split(",")]
-            rows = pd.read_csv(file, header=None, dtype=np.float32).to_numpy()
-            samples = rows.T.copy()
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            samples = read_numbers(file, np.float32).T.copy()
+    except ValueError as error:
         raise DatasetCorruptedError(
             f"{path}: expected a start in UTC seconds, a rate, then {n_channels} number(s) a line; "
             f"found otherwise ({error}). Export the session again."
@@ -121,23 +120,24 @@ def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32]]:
             f"{path}: expected {n_channels} number(s) on every line, found {where}. The file was "
             "cut off; export the session again."
         )
-    return start[0], _mended(samples, name)
+    return start[0], _converted(samples, name)
 
 
-def _mended(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    """Return samples in the unit of ``UNITS``, with the first good one in place of artefacts."""
     if name == "acc":
         return samples / np.float32(ACC_STEPS_PER_G)
     early = samples[0, : int(START_UP_SECONDS * SIGNALS[name][1])]
-    wrong = {"eda": early <= 0, "temp": early > HOTTEST}.get(name)
-    if wrong is not None and wrong.any() and not wrong.all():
-        n_wrong = int(np.flatnonzero(wrong)[-1]) + 1
-        if n_wrong < samples.shape[1]:
-            samples[0, :n_wrong] = samples[0, n_wrong]
+    artefacts = {"eda": early <= 0, "temp": early > HOTTEST}.get(name)
+    if artefacts is not None and artefacts.any() and not artefacts.all():
+        end = int(np.flatnonzero(artefacts)[-1]) + 1
+        if end < samples.shape[1]:
+            samples[0, :end] = samples[0, end]
     return samples
 
 
 def _read_tags(folder: Path) -> list[float]:
-    """UTC seconds; no file and an empty file are both common and mean no tags."""
+    """Return UTC seconds; no file and an empty file are both common and mean no tags."""
     for path in sorted(folder.glob("tags*.csv")):
         try:
             return [float(line) for line in path.read_text().split()]

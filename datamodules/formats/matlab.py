@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError, MatReadWarning
+import numpy.typing as npt
+import scipy
 
 from datamodules.errors import DatasetCorruptedError
 
 BROKEN = (
-    MatReadError,
-    MatReadWarning,
     EOFError,
     OSError,
     LookupError,
@@ -26,21 +24,21 @@ BROKEN = (
     struct.error,
     zlib.error,
 )
-"""What SciPy raises on files that are cut short or are no Matlab files."""
+"""Errors of SciPy on files that are cut short or are no Matlab files, besides its own classes."""
 
 
-def load_matlab(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Some variables of a Matlab file; the others are not read.
+def load_matlab(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read some variables of a Matlab file.
 
-    SciPy's demand that a compressed variable ends where its contents do is not made: files of
-    AMIGOS that are otherwise sound do not meet it. zlib's own check sum is verified all the same.
+    SciPy's check that a compressed variable ends where its contents do is switched off: files of
+    AMIGOS that are otherwise sound do not pass it. zlib's own check sum is verified all the same.
 
     Args:
         path: A file of version 5 to 7.
-        names: Variables that must be there.
+        names: Names of variables that the file must have.
 
     Returns:
-        By name: arrays; a cell array is one of dtype object.
+        Arrays by name; a cell array has the dtype object.
 
     Raises:
         DatasetCorruptedError: The file is cut short, is no Matlab file of these versions, or lacks
@@ -48,20 +46,20 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", MatReadWarning)
-            content: dict[str, Any] = loadmat(
+            warnings.simplefilter("error", scipy.io.matlab.MatReadWarning)
+            content: dict[str, npt.NDArray[Any]] = scipy.io.loadmat(
                 path, variable_names=list(names), verify_compressed_data_integrity=False
             )
-    except BROKEN as error:
+    except (*BROKEN, scipy.io.matlab.MatReadError, scipy.io.matlab.MatReadWarning) as error:
         raise DatasetCorruptedError(
             f"{path}: expected a whole Matlab file of version 5 to 7, found one that cannot be "
             f"read ({type(error).__name__}: {error}). Fetch the file anew from its publisher."
         ) from error
     for name in names:
         if name not in content:
-            found = sorted(key for key in content if not key.startswith("__"))
+            variables = sorted(key for key in content if not key.startswith("__"))
             raise DatasetCorruptedError(
                 f"{path}: expected a variable {name!r}, found "
-                f"{', '.join(found) or 'none of those wanted'}"
+                f"{', '.join(variables) or 'none of those wanted'}"
             )
     return {name: content[name] for name in names}

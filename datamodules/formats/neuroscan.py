@@ -15,22 +15,23 @@ from datamodules.signals.recording import Signal
 HEADER, CHANNEL_HEADER, SAMPLE = 900, 75, 4
 """Bytes of the file's header, of each channel's, and of a sample."""
 N_CHANNELS_AT, N_TIMES_AT = 370, 864
-"""Where the header has the number of channels (unsigned, 16 bits) and of samples (32 bits)."""
+"""Positions in the header: number of channels (unsigned, 16 bits), number of samples (32 bits)."""
 AT_ONCE = 30_000
-"""Samples that are read at once; MNE takes 3 kB of memory for each while it does."""
+"""Number of samples that are read at once; MNE takes 3 kB of memory for each."""
 UNUSED = (r"\s*Could not parse meas date", r"(Omitted|Limited) \d+ annotation")
-"""What MNE warns of that is not used here: the date, which it cannot read in the published files of
-SEED-V (two independent readers silence it), and events outside the recording."""
+"""Warnings of MNE about parts that are not used here: the date, which it cannot read in the
+published files of SEED-V (two independent readers silence it), and events outside the recording."""
 BROKEN = (RuntimeError, ValueError, ArithmeticError, LookupError, OSError, struct.error)
-"""What MNE raises on headers and event tables that make no sense."""
+"""Errors of MNE on headers and event tables that make no sense."""
 
 
 class NeuroscanFile:
-    """A recording of 32-bit samples, of which only what is asked for is read.
+    """A recording of 32-bit samples, read stretch by stretch.
 
     Args:
         path: A ``.cnt`` file.
-        channels: Those wanted, by name, in the order wanted; the file may have others.
+        channels: Names of the channels to read, in the order of the output; the file may have
+            others.
         sfreq: Rate in Hz that the recording must have.
 
     Raises:
@@ -50,15 +51,15 @@ class NeuroscanFile:
                 path, data_format="int32", header="new", verbose="WARNING"
             )
         missing = [name for name in self.channels if name not in self.raw.ch_names]
-        found = float(self.raw.info["sfreq"])
-        if missing or found != sfreq:
+        rate = float(self.raw.info["sfreq"])
+        if missing or rate != sfreq:
             raise DatasetCorruptedError(
                 f"{path}: expected {len(self.channels)} channels by name at {sfreq:g} Hz, found "
-                f"{found:g} Hz; channels missing: {', '.join(missing) or 'none'}"
+                f"{rate:g} Hz; channels missing: {', '.join(missing) or 'none'}"
             )
 
     def read(self, start: float, stop: float) -> Signal:
-        """A stretch in microvolts, shape (C, T); times in seconds from the start of the file.
+        """Return a stretch in microvolts, shape (C, T); times in seconds from the file's start.
 
         Raises:
             DatasetCorruptedError: The recording ends before the stretch does.
@@ -70,17 +71,17 @@ class NeuroscanFile:
                 f"{self.raw.n_times / self.sfreq:g} s. Fetch the file anew from its publisher."
             )
         samples = np.empty((len(self.channels), last - first), dtype=np.float32)
-        for at in range(first, last, AT_ONCE):
-            end = min(at + AT_ONCE, last)
+        for begin in range(first, last, AT_ONCE):
+            end = min(begin + AT_ONCE, last)
             with _reported(self.path):
-                volts = self.raw.get_data(picks=list(self.channels), start=at, stop=end)
-            samples[:, at - first : end - first] = 1e6 * volts
+                volts = self.raw.get_data(picks=list(self.channels), start=begin, stop=end)
+            samples[:, begin - first : end - first] = 1e6 * volts
         return Signal(samples, self.sfreq, self.channels, "uV")
 
 
 @contextmanager
 def _reported(path: Path) -> Iterator[None]:
-    """Turn what MNE raises on a damaged file into one error that names it."""
+    """Turn MNE's errors on a damaged file into one error that names the file."""
     try:
         yield
     except BROKEN as error:
@@ -92,7 +93,7 @@ def _reported(path: Path) -> Iterator[None]:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse a file that is shorter than its header says, before MNE guesses what was meant."""
+    """Refuse a file that is shorter than its header says, before MNE guesses its length."""
     size = path.stat().st_size
     with path.open("rb") as file:
         header = file.read(HEADER)

@@ -1,12 +1,12 @@
-"""Old pickles, with nothing in them but arrays.
+"""Old pickles that hold arrays and plain values only.
 
 A pickle is a program: loading one runs whatever its author wrote. WESAD, DEAP and SEED-V ship
 pickles all the same. The reader here knows the few calls that a pickled array consists of and
-answers them itself, without numpy's own constructors; every other name that a file asks for is
-refused before anything is called.
+answers them itself, without numpy's own constructors; every other name in a file is refused before
+anything is called.
 
-What comes back are dicts, lists, tuples, numbers, strings and arrays. Byte strings of Python 2 are
-read as latin1, which keeps every byte.
+The result consists of dicts, lists, tuples, numbers, strings and arrays. Byte strings of Python 2
+are read as latin1, which keeps every byte.
 """
 
 import math
@@ -39,11 +39,11 @@ BROKEN = (
     MemoryError,
     DeprecationWarning,
 )
-"""What the pickle machinery raises on files that are cut short or are no pickles."""
+"""Errors of the pickle machinery on files that are cut short or are no pickles."""
 
 
-def load_arrays(path: Path) -> Any:
-    """Contents of a pickle that holds only arrays and plain values.
+def load_arrays(path: Path) -> object:
+    """Return the contents of a pickle that holds only arrays and plain values.
 
     A text file of 1 GB (WESAD) takes 5 s and 1 GB of memory.
 
@@ -51,22 +51,27 @@ def load_arrays(path: Path) -> Any:
         path: A pickle of any protocol; Python 2 text included.
 
     Returns:
-        What was pickled; arrays are read-only.
+        The pickled value; arrays are read-only.
 
     Raises:
-        DatasetCorruptedError: The file is cut short, is no pickle, or asks for anything else; in
-            the last case nothing of what it asks for has been run.
+        DatasetCorruptedError: The file is cut short, is no pickle, or calls anything else; in the
+            last case nothing of that has been run.
     """
     with path.open("rb") as file:
         return _load(file, str(path))
 
 
-def loads_arrays(raw: bytes, name: str) -> Any:
-    """The same as ``load_arrays`` from bytes; ``name`` says in messages where they are from."""
+def loads_arrays(raw: bytes, name: str) -> object:
+    """Return the contents of a pickle as ``load_arrays`` does, from bytes.
+
+    Args:
+        raw: The pickle.
+        name: Name of the pickle in messages.
+    """
     return _load(BytesIO(raw), name)
 
 
-def _load(file: BinaryIO, name: str) -> Any:
+def _load(file: BinaryIO, name: str) -> object:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "invalid escape sequence")
@@ -85,11 +90,11 @@ def _load(file: BinaryIO, name: str) -> Any:
 
 
 class _Guarded:
-    """A pickle's bytes, without what would take memory out of all proportion to them.
+    """A pickle's bytes, checked for numbers that would take memory out of proportion to its size.
 
     A length or the number of a name may be anything up to 2**64 in a damaged file, and room is made
-    for it before it is used. The unpickler asks for an opcode, then for its argument; so what it
-    asks for next tells whether a byte was an opcode.
+    for it before it is used. The unpickler reads an opcode, then its argument; so the size of the
+    next read tells whether a byte was an opcode.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -122,18 +127,18 @@ class _Guarded:
 
 
 class _RefusedError(pickle.UnpicklingError):
-    """The pickle asks for something that no array needs."""
+    """The pickle refers to something that no array needs."""
 
 
 class _Sealed:
-    """What a pickle gets for a name: something to call or to pass on, and nothing to change."""
+    """The answer to a name in a pickle: it can be called or passed on, but not changed."""
 
     __slots__ = ("_call",)
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., object]) -> None:
         self._call = call
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> object:
         return self._call(*arguments)
 
     def __setstate__(self, state: object) -> NoReturn:
@@ -190,7 +195,7 @@ def _make_array(kind: object, *_: object) -> _Array:
     return _Array()
 
 
-def _make_scalar(kind: object, data: object) -> Any:
+def _make_scalar(kind: object, data: object) -> object:
     if not isinstance(kind, _Type):
         raise _RefusedError("a number without a type")
     raw = _bytes(data)
@@ -220,19 +225,24 @@ NAMES = {
     ("numpy._core.multiarray", "scalar"): _Sealed(_make_scalar),
     ("_codecs", "encode"): _Sealed(_encode),
 }
-"""All that a pickle may ask for, and what it gets."""
+"""All names that a pickle may refer to, and the answers to them."""
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> _Sealed:
-        found = NAMES.get((module, name))
-        if found is None:
+        answer = NAMES.get((module, name))
+        if answer is None:
             raise _RefusedError(f"a call for {module}.{name}")
-        return found
+        return answer
 
 
-def _restore(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
-    """Put arrays in the place of those on their way; ``done`` by id, holding on to its keys."""
+def _restore(value: Any, done: dict[int, tuple[object, object]]) -> object:
+    """Return a value with finished arrays in it.
+
+    Args:
+        value: Any part of the unpickled contents.
+        done: Containers that were restored before, and their results, by id.
+    """
     if id(value) in done:
         return done[id(value)][1]
     if isinstance(value, _Array):

@@ -1,4 +1,4 @@
-"""Trials that are published as one array of channels: their signals, or why there are none."""
+"""Trials that are published as one array of channels: their signals, and their faults."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from datamodules.signals.resistance import conductance
 from datamodules.signals.steps import BaselineRemoval
 
 SESSION = "1"
-"""The only one."""
+"""The only session."""
 OHM = "Ohm"
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Where a signal is among the channels of a trial.
+    """Position of a signal among the channels of a trial.
 
     Args:
         first: Position of its first channel, from 0.
-        names: Of its channels, which follow one another.
-        unit: As published; ``"Ohm"``, of one channel, is converted to microsiemens.
+        names: Names of its channels, which follow one another.
+        unit: Unit as published; ``"Ohm"``, of one channel, is converted to microsiemens.
     """
 
     first: int
@@ -33,21 +33,21 @@ class Channels:
 
     @property
     def rows(self) -> slice:
-        """Its positions."""
+        """Positions of its channels."""
         return slice(self.first, self.first + len(self.names))
 
 
 @dataclass(frozen=True)
 class TrialTable:
-    """What all trials of a dataset have in common.
+    """The format of all trials of a dataset.
 
     Args:
-        signals: Where each signal is.
-        sfreq: Of all signals, in Hz.
+        signals: Position of each signal.
+        sfreq: Rate of all signals in Hz.
         baseline: Seconds of rest before the stimulus.
-        ratings: Annotations without which a trial is of no use.
+        ratings: Annotations that every trial must have.
         scale: Lowest and highest rating.
-        shortest: Seconds that a stimulus must last.
+        shortest: Shortest length of a stimulus in seconds.
     """
 
     signals: Mapping[str, Channels]
@@ -66,18 +66,19 @@ class TrialTable:
         subtract_baseline: bool,
         keep_baseline: bool = False,
     ) -> Iterator[Recording | Fault]:
-        """One trial: a recording, what was repaired in it, or what is wrong with it.
+        """Yield the recording of a trial and faults that were repaired, or the fault it has.
 
         Args:
             subject: The publisher's name.
-            trial: Its number.
-            samples: Numbers, shape (C, T), baseline first; None where there are none.
-            annotations: Of the trial, those that are NaN are left out; None where there are none.
-            subtract_baseline: Take each channel's mean over the baseline away.
+            trial: Number of the trial.
+            samples: Numbers, shape (C, T), baseline first; None if they are missing.
+            annotations: Annotations of the trial; those that are NaN are left out. None if they are
+                missing.
+            subtract_baseline: Subtract each channel's mean over the baseline.
             keep_baseline: Begin the trial's segment with the baseline, not after it.
         """
         reasons: list[str] = []
-        known = {  # NaN is unequal to itself
+        given = {  # NaN is unequal to itself
             name: value for name, value in (annotations or {}).items() if value == value
         }
         if samples is None:
@@ -86,7 +87,7 @@ class TrialTable:
             reasons.append(f"shorter than {self.shortest:g} s")
         else:
             reasons += self._not_finite(samples)
-        reasons += ["no ratings"] if annotations is None else self._unrated(known)
+        reasons += ["no ratings"] if annotations is None else self._unrated(given)
         if samples is None or reasons:
             yield Fault(SESSION, trial, "; ".join(reasons))
             return
@@ -99,26 +100,26 @@ class TrialTable:
             remove = BaselineRemoval(self.baseline)
             signals = {name: remove(signal) for name, signal in signals.items()}
         start = 0.0 if keep_baseline else self.baseline
-        segment = Segment(start, samples.shape[1] / self.sfreq, trial, known)
+        segment = Segment(start, samples.shape[1] / self.sfreq, trial, given)
         yield Recording(subject, SESSION, signals, (segment,))
 
     def _signal(self, name: str, samples: npt.NDArray[Any]) -> tuple[Signal, str | None]:
-        """The signal, and how it was repaired."""
+        """Return a signal, and how it was repaired; None if it was not."""
         channels, repair = self.signals[name], None
         values, unit = samples[channels.rows], channels.unit
         if unit == OHM:
             (resistance,) = values.astype(np.float64)
-            found, repair = conductance(resistance)
-            values, unit = found[None], "uS"
+            microsiemens, repair = conductance(resistance)
+            values, unit = microsiemens[None], "uS"
         values = np.ascontiguousarray(values, dtype=np.float32)
         return Signal(values, self.sfreq, channels.names, unit), repair
 
     def _not_finite(self, samples: npt.NDArray[Any]) -> Iterator[str]:
         for name, channels in self.signals.items():
             with np.errstate(over="ignore"):
-                wrong = ~np.isfinite(samples[channels.rows].astype(np.float32))
-            if wrong.any():
-                yield f"{name}: {share(wrong)} of the samples NaN or infinite"
+                not_finite = ~np.isfinite(samples[channels.rows].astype(np.float32))
+            if not_finite.any():
+                yield f"{name}: {share(not_finite)} of the samples NaN or infinite"
 
     def _unrated(self, annotations: Mapping[str, str | float]) -> list[str]:
         low, high = self.scale

@@ -24,17 +24,17 @@ TIME = re.compile(r"(\d+)(?:\.([0-5]\d?))?")
 ``50.3`` is 50 min 30 s, ``29`` is 29 min."""
 
 Rows = Mapping[str, Sequence[Sequence[str]]]
-"""Cells of the lines of each name."""
+"""Cells of all lines by the name at their start."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A condition as it was scheduled, and how it felt.
+    """A condition as it was scheduled, and its self-assessment.
 
     Args:
         name: One of ``CONDITIONS``.
-        start: Whole seconds from the start of the chest device's recording.
-        stop: The same.
+        start: Full seconds from the start of the chest device's recording.
+        stop: Full seconds from the start of the chest device's recording.
         ratings: ``"valence"`` and ``"arousal"`` from 1 to 9, those that were given.
     """
 
@@ -45,7 +45,7 @@ class Interval:
 
 
 def read_intervals(path: Path) -> tuple[Interval, ...]:
-    """The five conditions in order of time.
+    """Return the five conditions in order of time.
 
     Raises:
         DatasetCorruptedError: The file holds something else than the publisher's.
@@ -64,15 +64,15 @@ def read_intervals(path: Path) -> tuple[Interval, ...]:
     intervals = []
     for name, cells in zip(rated, manikins, strict=True):
         if starts[name] >= stops[name]:
-            found = f"{starts[name]} and {stops[name]} s"
-            raise _corrupted(path, f"{END}, {name}", "a later time than its start", found)
+            times = f"{starts[name]} and {stops[name]} s"
+            raise _corrupted(path, f"{END}, {name}", "a later time than its start", times)
         intervals.append(Interval(name, starts[name], stops[name], _ratings(path, name, cells)))
     return tuple(sorted(intervals, key=lambda interval: interval.start))
 
 
-def _corrupted(path: Path, where: str, expected: str, found: str) -> DatasetCorruptedError:
+def _corrupted(path: Path, where: str, expected: str, actual: str) -> DatasetCorruptedError:
     return DatasetCorruptedError(
-        f"{path}: {where}: expected {expected}, found {found or 'none'}. Fetch the file anew from "
+        f"{path}: {where}: expected {expected}, found {actual or 'none'}. Fetch the file anew from "
         "its publisher, or take it away: the rest can be read without it."
     )
 
@@ -90,14 +90,14 @@ def _rows(path: Path) -> Rows:
 
 
 def _line(path: Path, rows: Rows, key: str) -> Sequence[str]:
-    found = rows.get(key, ())
-    if len(found) != 1:
-        raise _corrupted(path, key, "one line", str(len(found)))
-    return found[0]
+    lines = rows.get(key, ())
+    if len(lines) != 1:
+        raise _corrupted(path, key, "one line", str(len(lines)))
+    return lines[0]
 
 
 def _times(path: Path, rows: Rows, key: str, count: int) -> list[int]:
-    """Seconds of so many cells."""
+    """Return the times of a line in seconds; raises unless there are ``count`` of them."""
     cells = [cell for cell in _line(path, rows, key) if cell]
     times = [time for time in map(TIME.fullmatch, cells) if time]
     if not len(times) == len(cells) == count:
@@ -106,7 +106,7 @@ def _times(path: Path, rows: Rows, key: str, count: int) -> list[int]:
 
 
 def _ratings(path: Path, name: str, cells: Sequence[str]) -> dict[str, float]:
-    """Valence and arousal; an answer that was not given is ``Nan`` in these files."""
+    """Return valence and arousal; an answer that was not given is ``Nan`` in these files."""
     try:
         given = {key: float(cells[column]) for column, key in enumerate(RATINGS)}
     except (ValueError, IndexError):

@@ -1,1 +1,1 @@
-"""Signals, recordings and the file formats they come in; nothing here knows of labels or torch."""
+"""Signals, recordings and what is computed from them, without labels and without torch."""

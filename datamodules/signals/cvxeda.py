@@ -13,7 +13,7 @@ answer, and ``interior_point`` finds it. Written from the equations of the artic
 References:
     A. Greco, G. Valenza, A. Lanata, E. P. Scilingo, L. Citi, "cvxEDA: a convex optimization
     approach to electrodermal activity processing", IEEE Transactions on Biomedical Engineering 63,
-    2016, doi 10.1109/TBME.2015.2474131. Who uses the decomposition is asked to cite it.
+    2016, doi 10.1109/TBME.2015.2474131. Please cite it if you use the decomposition.
 """
 
 from collections.abc import Callable
@@ -33,12 +33,12 @@ if TYPE_CHECKING:  # else it is imported when a signal is decomposed: its compil
 Array = npt.NDArray[np.float64]
 
 Boundary = Literal["free", "rest"]
-"""How a signal begins.
+"""Assumption about the time before a signal.
 
 ``"free"``: no equation binds samples 0 and 1, so that a response from before the recording may die
 away in it, and knots end with the signal. cvxEDA did so until January 2025. ``"rest"``: there was
-no response before, and knots run on for half an interval. cvxEDA does so since. ``"free"`` is the
-default, as it is what published results rest on, and as trials are cut from a session in which the
+no response before, and knots continue for half an interval. cvxEDA has done so since. ``"free"`` is
+the default, as published results rest on it, and as trials are cut from a session in which the
 sweat glands were not at rest.
 """
 
@@ -55,7 +55,7 @@ class Program:
     Args:
         n_times: T, the length of a signal.
         sfreq: Sampling rate in Hz.
-        boundary: How a signal begins.
+        boundary: Assumption about the time before a signal.
         tau_slow: Time constant of the decay of a response, in seconds.
         tau_fast: Time constant of its rise, in seconds.
         knot_interval: Seconds between knots of the tonic splines.
@@ -94,7 +94,7 @@ class Program:
 
     @cached_property
     def filter(self) -> tuple[float, float, float]:
-        """A row of A: the weights of q_i, q_(i-1) and q_(i-2) in p_i."""
+        """Elements of a row of A: the weights of q_i, q_(i-1) and q_(i-2) in p_i."""
         step = 1 / self.sfreq
         fast, slow = step / self.tau_fast, step / self.tau_slow
         scale = (1 / self.tau_fast - 1 / self.tau_slow) * step**2
@@ -137,7 +137,7 @@ class Solution(NamedTuple):
         phasic: M q, shape (T,).
         driver: A q, shape (T,).
         coefficients: l, shape (n_knots,).
-        iterations: How many it took.
+        iterations: Number of iterations of the solver.
     """
 
     tonic: Array
@@ -148,7 +148,7 @@ class Solution(NamedTuple):
 
 
 Solver = Callable[[Array, Program], Solution]
-"""From a z-scored signal of shape (T,)."""
+"""A function from a z-scored signal of shape (T,) and a program to the minimum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,9 +158,9 @@ class Decomposition:
     Attributes:
         tonic: Slow level, shape (T,), in the unit of the signal.
         phasic: Responses, shape (T,), in the unit of the signal.
-        driver: What the filter makes ``phasic`` from, shape (T,), on the same scale.
-        objective: Of the program, which is that of the z-scored signal.
-        iterations: Of the solver.
+        driver: Input of the filter that gives ``phasic``, shape (T,), on the same scale.
+        objective: Objective of the program, which is that of the z-scored signal.
+        iterations: Number of iterations of the solver.
     """
 
     tonic: Array
@@ -175,7 +175,7 @@ def solve(y: Array, program: Program) -> Solution:
 
     Args:
         y: Z-scored signal, shape (T,).
-        program: What to minimise.
+        program: Program to minimise.
 
     Returns:
         The minimum; its driver is above zero, if often only by rounding.
@@ -221,7 +221,7 @@ def decompose(
     Args:
         eda: Skin conductance in any unit, shape (T,), from 3 samples on.
         sfreq: Sampling rate in Hz.
-        boundary: How a signal begins, see ``Boundary``.
+        boundary: Assumption about the time before the signal, see ``Boundary``.
         tau_slow: Time constant of the decay of a response, in seconds.
         tau_fast: Time constant of its rise, in seconds.
         knot_interval: Seconds between knots of the tonic splines.
@@ -242,10 +242,10 @@ def decompose(
         raise ValueError(f"expected one channel of shape (T,), found shape {signal.shape}")
     program = Program(len(signal), sfreq, boundary, tau_slow, tau_fast, knot_interval, alpha, gamma)
     if not np.isfinite(signal).all():
-        wrong = np.flatnonzero(~np.isfinite(signal))
+        positions = np.flatnonzero(~np.isfinite(signal))
         raise ValueError(
-            f"expected finite samples, found {len(wrong)} that are NaN or infinite, the first at "
-            f"{wrong[0]}; interpolate them or cut them off"
+            f"expected finite samples, found {len(positions)} that are NaN or infinite, the first "
+            f"at {positions[0]}; interpolate them or cut them off"
         )
     span = np.ptp(signal)
     if span == 0:
@@ -255,23 +255,27 @@ def decompose(
     y = (signal - mean) / span
     deviation = y.std()
     y /= deviation
-    found = solver(y, program)
-    residual = found.tonic + found.phasic - y
-    objective = residual @ residual / 2 + alpha * found.driver.sum()
-    objective += gamma * (found.coefficients @ found.coefficients) / 2
+    solution = solver(y, program)
+    residual = solution.tonic + solution.phasic - y
+    objective = residual @ residual / 2 + alpha * solution.driver.sum()
+    objective += gamma * (solution.coefficients @ solution.coefficients) / 2
     scale = span * deviation
     return Decomposition(
-        tonic=mean + scale * found.tonic,
-        phasic=scale * found.phasic,
-        driver=scale * found.driver,
+        tonic=mean + scale * solution.tonic,
+        phasic=scale * solution.phasic,
+        driver=scale * solution.driver,
         objective=float(objective),
-        iterations=found.iterations,
+        iterations=solution.iterations,
     )
 
 
 @lru_cache(maxsize=4)
 def _system(program: Program) -> "System":
-    """Scaled so that A has ones on its diagonal; the driver is in units of 1 / filter[0] then."""
+    """Return a program for compiled code, scaled so that A has ones on its diagonal.
+
+    The driver is in units of 1 / filter[0] then. Trials of equal length share it, as the splines of
+    a high rate take as long as the solution.
+    """
     from datamodules.signals.interior_point import System
 
     spacing, n_times = program.spacing, program.n_times
@@ -303,7 +307,7 @@ def _system(program: Program) -> "System":
 
 @lru_cache(maxsize=4)
 def _decompose_bytes(samples: bytes, sfreq: float, boundary: Boundary) -> Decomposition:
-    """Of float32 samples: who asks for tonic and phasic of a signal pays for one solution."""
+    """Decompose float32 samples; tonic and phasic part of a signal come from one solution."""
     return decompose(np.frombuffer(samples, np.float32), sfreq, boundary=boundary)
 
 
@@ -320,7 +324,7 @@ class TonicEDA(Step):
     Takes one channel, in microsiemens or any other unit of conductance, and keeps unit and rate.
 
     Args:
-        boundary: How a recording begins, see ``Boundary``.
+        boundary: Assumption about the time before a recording, see ``Boundary``.
 
     Raises:
         ValueError: More than one channel, less than 3 samples, or samples that are not finite.
@@ -340,7 +344,7 @@ class PhasicEDA(Step):
     Takes one channel, in microsiemens or any other unit of conductance, and keeps unit and rate.
 
     Args:
-        boundary: How a recording begins, see ``Boundary``.
+        boundary: Assumption about the time before a recording, see ``Boundary``.
 
     Raises:
         ValueError: More than one channel, less than 3 samples, or samples that are not finite.

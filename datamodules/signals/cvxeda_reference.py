@@ -27,7 +27,7 @@ def solve(y: Array, program: Program) -> Solution:
 
     Args:
         y: Z-scored signal, shape (T,).
-        program: What to minimise.
+        program: Program to minimise.
 
     Returns:
         The minimum; its driver may be below zero by the tolerance.
@@ -38,16 +38,16 @@ def solve(y: Array, program: Program) -> Solution:
     A, M, B, C, hessian, constraints = _matrices(program)
     linear = np.concatenate([program.alpha * A.sum(axis=0) - M.T @ y, -(B.T @ y), -(C.T @ y)])
     zeros = matrix(0.0, (constraints.size[0], 1))
-    found = solvers.qp(hessian, matrix(linear), constraints, zeros, options=OPTIONS)
-    if found["status"] != "optimal":
-        raise ArithmeticError(f"expected an optimum of {program}, found {found['status']!r}")
-    q, coefficients, line = np.split(np.array(found["x"]).ravel(), [len(y), len(linear) - 2])
+    answer = solvers.qp(hessian, matrix(linear), constraints, zeros, options=OPTIONS)
+    if answer["status"] != "optimal":
+        raise ArithmeticError(f"expected an optimum of {program}, found {answer['status']!r}")
+    q, coefficients, line = np.split(np.array(answer["x"]).ravel(), [len(y), len(linear) - 2])
     return Solution(
         tonic=B @ coefficients + C @ line,
         phasic=M @ q,
         driver=A @ q,
         coefficients=coefficients,
-        iterations=found["iterations"],
+        iterations=answer["iterations"],
     )
 
 
@@ -56,10 +56,10 @@ def _matrices(program: Program) -> _Matrices:
     n_times, n_knots, n_free = program.n_times, len(program.knots), len(program.knots) + 2
     A, M = (_band(taps, program) for taps in (program.filter, (1.0, 2.0, 1.0)))
     reach = len(program.bump) // 2
-    at = program.knots + np.arange(-reach, reach + 1)[:, None]
-    inside = (at >= 0) & (at < n_times)
-    values = np.broadcast_to(program.bump[:, None], at.shape)[inside]
-    B = sparse.csc_array((values, (at[inside], np.nonzero(inside)[1])), shape=(n_times, n_knots))
+    rows = program.knots + np.arange(-reach, reach + 1)[:, None]
+    inside = (rows >= 0) & (rows < n_times)
+    values = np.broadcast_to(program.bump[:, None], rows.shape)[inside]
+    B = sparse.csc_array((values, (rows[inside], np.nonzero(inside)[1])), shape=(n_times, n_knots))
     C = np.stack([np.ones(n_times), np.arange(1, n_times + 1) / n_times], axis=1)
     columns = sparse.hstack([M, B, sparse.csc_array(C)])
     ridge = np.concatenate([np.zeros(n_times), np.full(n_knots, program.gamma), np.zeros(2)])

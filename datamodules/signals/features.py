@@ -1,4 +1,4 @@
-"""Hand-crafted features of windows: what a simple baseline sees of a signal.
+"""Hand-crafted features of windows, for simple baselines.
 
 Every function maps windows of one signal, float32 of shape (N, C, T), to features of shape (N, F)
 and their names. Sources: Schmidt et al. 2018 (WESAD, table 1) for the choice; the time-domain
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as sps
+import scipy
 
 from datamodules.signals.kinds import BREATHING_RATES, EEG_BANDS, HEART_RATES, kind_of
 
@@ -17,15 +17,15 @@ Windows = npt.NDArray[np.float32]
 Features = tuple[npt.NDArray[np.float64], list[str]]
 
 PULSE_BAND = (0.5, 8.0)
-"""Band that is kept of a pulse before beats are looked for, in Hz."""
+"""Pass band of a pulse before beats are detected, in Hz."""
 QRS_BAND = (5.0, 20.0)
-"""Band that is kept of an ECG before beats are looked for, in Hz."""
+"""Pass band of an ECG before beats are detected, in Hz."""
 SCR_MINIMUM = 0.01
 """Smallest rise that counts as a skin conductance response, in microsiemens."""
 
 
 def moments(windows: Windows, sfreq: float) -> Features:
-    """Mean, standard deviation and slope a minute of every channel."""
+    """Return mean, standard deviation and slope a minute of every channel."""
     x = windows.astype(np.float64)
     minutes = np.arange(x.shape[2]) / sfreq / 60
     centred = minutes - minutes.mean()
@@ -37,7 +37,7 @@ def moments(windows: Windows, sfreq: float) -> Features:
 
 
 def skin_conductance(windows: Windows, sfreq: float) -> Features:
-    """Moments and skin conductance responses, absolute and relative to the mean level.
+    """Return moments and skin conductance responses, absolute and relative to the mean level.
 
     Responses are rises of the smoothed signal: their number and summed height a minute, and the
     highest. People differ in level by a factor of ten, hence the relative measures.
@@ -51,8 +51,8 @@ def skin_conductance(windows: Windows, sfreq: float) -> Features:
     minutes = x.shape[1] / sfreq / 60
     rows = []
     for window in range(len(x)):
-        at = np.r_[run[window, :-1][ends[window]], run[window, -1]]
-        rises = np.diff(np.r_[0.0, at])
+        levels = np.r_[run[window, :-1][ends[window]], run[window, -1]]
+        rises = np.diff(np.r_[0.0, levels])
         large = rises[rises > SCR_MINIMUM]
         rows.append([len(large) / minutes, large.sum() / minutes, large.max(initial=0.0)])
     steepness = np.abs(change).mean(axis=1) * sfreq
@@ -74,17 +74,17 @@ def skin_conductance(windows: Windows, sfreq: float) -> Features:
 
 
 def pulse(windows: Windows, sfreq: float) -> Features:
-    """Heart rate, its variability and the pulse amplitude."""
+    """Return heart rate, its variability and the pulse amplitude."""
     return _beats(windows, sfreq, PULSE_BAND)
 
 
 def electrocardiogram(windows: Windows, sfreq: float) -> Features:
-    """Heart rate and its variability from the first channel."""
+    """Return heart rate and its variability from the first channel."""
     return _beats(windows, sfreq, QRS_BAND)
 
 
 def respiration(windows: Windows, sfreq: float) -> Features:
-    """Moments, breathing rate a minute and the share of power at it."""
+    """Return moments, breathing rate a minute and the share of power at it."""
     level, names = moments(windows, sfreq)
     x = windows[:, 0].astype(np.float64)
     rate, share = _strongest(x - x.mean(axis=1, keepdims=True), sfreq, BREATHING_RATES)
@@ -92,7 +92,7 @@ def respiration(windows: Windows, sfreq: float) -> Features:
 
 
 def motion(windows: Windows, sfreq: float) -> Features:
-    """Mean and spread of every axis and of the magnitude, and the mean change of the magnitude."""
+    """Return mean and spread of every axis and of the magnitude, and the magnitude's change."""
     x = windows.astype(np.float64)
     magnitude = np.sqrt((x**2).sum(axis=1))
     change = np.abs(np.diff(magnitude, axis=1))
@@ -118,9 +118,9 @@ def motion(windows: Windows, sfreq: float) -> Features:
 
 
 def band_powers(windows: Windows, sfreq: float) -> Features:
-    """Log power of every channel in the five EEG bands that the rate allows."""
+    """Return the log power of every channel in those of the five EEG bands that the rate allows."""
     x = windows.astype(np.float64)
-    frequencies, power = sps.welch(x, sfreq, nperseg=min(x.shape[2], round(2 * sfreq)))
+    frequencies, power = scipy.signal.welch(x, sfreq, nperseg=min(x.shape[2], round(2 * sfreq)))
     columns, names = [], []
     for band, (low, high) in EEG_BANDS.items():
         inside = (frequencies >= low) & (frequencies < high)
@@ -141,16 +141,16 @@ KINDS: dict[str, Callable[[Windows, float], Features]] = {
     "eeg": band_powers,
     "emg": band_powers,
 }
-"""By the last word of a signal's name (``chest_eda`` is ``eda``); any other signal: moments."""
+"""Features by kind of signal (see ``kind_of``); a signal of any other kind has moments."""
 
 
 def features(name: str, windows: Windows, sfreq: float) -> Features:
-    """Features of one signal.
+    """Return the features of one signal.
 
     Args:
-        name: Of the signal; its last word says what kind it is.
-        windows: Shape (N, C, T).
-        sfreq: In Hz.
+        name: Name of the signal, which tells its kind.
+        windows: Windows of the signal, shape (N, C, T).
+        sfreq: Rate in Hz.
 
     Returns:
         Finite float64 of shape (N, F), and F names that begin with the signal's.
@@ -163,16 +163,16 @@ def features(name: str, windows: Windows, sfreq: float) -> Features:
 
 
 def _smoothed(x: npt.NDArray[np.float64], sfreq: float) -> npt.NDArray[np.float64]:
-    """Moving average over half a second to suppress quantisation steps."""
+    """Return a moving average over half a second, which suppresses quantisation steps."""
     width = max(1, round(0.5 * sfreq))
     kernel = np.ones((1, width)) / width
-    return sps.oaconvolve(x, kernel, mode="valid", axes=1) if x.shape[1] > width else x
+    return scipy.signal.oaconvolve(x, kernel, mode="valid", axes=1) if x.shape[1] > width else x
 
 
 def _strongest(
     x: npt.NDArray[np.float64], sfreq: float, band: tuple[float, float]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Frequency (Hz) of the strongest line in a band, and the band's share of power around it."""
+    """Return the frequency (Hz) of the strongest line in a band, and its share of the power."""
     n_fft = int(2 ** np.ceil(np.log2(max(x.shape[1], 8 * sfreq))))
     power = np.abs(np.fft.rfft(x * np.hanning(x.shape[1]), n_fft)) ** 2
     frequencies = np.fft.rfftfreq(n_fft, 1 / sfreq)
@@ -186,6 +186,7 @@ def _strongest(
 
 
 def _beats(windows: Windows, sfreq: float, band: tuple[float, float]) -> Features:
+    """Return features of the heart beats in the first channel; moments if the rate is too low."""
     x = windows[:, 0].astype(np.float64)
     high = min(band[1], 0.45 * sfreq)
     names = [
@@ -202,15 +203,15 @@ def _beats(windows: Windows, sfreq: float, band: tuple[float, float]) -> Feature
     ]
     if high <= band[0] or x.shape[1] < 4 * sfreq:
         return moments(windows, sfreq)
-    sos = sps.butter(2, (band[0], high), "bandpass", fs=sfreq, output="sos")
-    clean = sps.sosfiltfilt(sos, x, axis=1)
+    sos = scipy.signal.butter(2, (band[0], high), "bandpass", fs=sfreq, output="sos")
+    clean = scipy.signal.sosfiltfilt(sos, x, axis=1)
     spectral, share = _strongest(clean if band == PULSE_BAND else np.abs(clean), sfreq, HEART_RATES)
     spread = clean.std(axis=1)
     rows = np.zeros((len(x), len(names)))
     rows[:, 0], rows[:, 1], rows[:, 9] = spectral * 60, share, np.log(np.maximum(spread, 1e-6))
     for row, window in enumerate(clean):
         distance = max(1, int(0.6 * sfreq / np.clip(spectral[row], *HEART_RATES)))
-        peaks, _ = sps.find_peaks(window, distance=distance, prominence=0.5 * spread[row])
+        peaks, _ = scipy.signal.find_peaks(window, distance=distance, prominence=0.5 * spread[row])
         intervals = np.diff(peaks) / sfreq
         intervals = intervals[(intervals > 1 / HEART_RATES[1]) & (intervals < 1 / HEART_RATES[0])]
         if len(intervals) > 2:

@@ -58,11 +58,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 GAP = 1e-10
 """Complementarity gap at which to stop, as a share of the objective."""
 RESIDUAL = 1e-8
-"""The same for the dual residual, whose part in the error of the objective is only quadratic."""
+"""Dual residual at which to stop, as a share of the objective, whose error it enters squared."""
 FLOOR = 1e-16
-"""The same for both, where a signal is explained entirely, as a share of |y|^2."""
+"""Gap and residual at which to stop, as a share of |y|^2, if a signal is explained entirely."""
 MAX_ITERATIONS = 100
-"""Of 24000 made-up signals none needed more than 40 with the usual costs, nor 70 with others."""
+"""Largest number of iterations. None of 24000 made-up signals needed more than 40 with the usual
+costs, nor 70 with others."""
 TO_THE_BOUND = 0.99
 """Share of the way to the nearest bound that a step may go, until the gap is smaller than that."""
 STALLED = 0.9
@@ -104,7 +105,7 @@ class Variables(NamedTuple):
 
 
 class _Factors(NamedTuple):
-    """What eliminations leave: rows in the order of the front, their own element left out."""
+    """The result of eliminations: rows in the order of the front, without the pivot's element."""
 
     rows: Array  # (8, T), those of p; the two of the state are divided by the pivot
     inverses: Array  # (T,), of the pivots
@@ -119,7 +120,7 @@ _PLACES = (7, 6, 1, 0)
 
 
 def _compiled(function: _Function, *more: str) -> _Function:
-    """Machine code that lets other threads run; for recursions in time, in the order written."""
+    """Compile a recursion in time, in the order written; it lets other threads run."""
     options = partial(njit, nogil=True, error_model="numpy", fastmath={"contract", *more})
     try:
         return cast(_Function, options(cache=True)(function))
@@ -128,7 +129,7 @@ def _compiled(function: _Function, *more: str) -> _Function:
 
 
 def _vectorised(function: _Function) -> _Function:
-    """The same for sums and maxima over time, whose order is left to the compiler."""
+    """Compile sums and maxima over time, whose order is left to the compiler."""
     return _compiled(function, "reassoc", "nsz", "nnan")
 
 
@@ -338,7 +339,7 @@ def _factorise(system: System, weights: Array, factors: _Factors) -> None:
 
 @_compiled
 def _enter(front: Array) -> None:
-    """Let the next spline enter a row of the front, where those that are there make room."""
+    """Move the splines in a row of the front by one place, so that the next one can enter."""
     for a in range(_OLDEST, _NEWEST, -1):
         front[a] = front[a - 1]
     front[_NEWEST] = 0.0
@@ -388,7 +389,7 @@ def _solve(system: System, factors: _Factors, gradient: Variables, step: Variabl
 
 @_vectorised
 def _add_border(step: Array, factors: _Factors, front: Array, start: int, stop: int) -> None:
-    """Make of the quotients of an interval what p would be but for the state."""
+    """Turn the quotients of an interval into the step of p without the part of the state."""
     rows = factors.rows
     r2, r3, r4 = rows[2][start:stop], rows[3][start:stop], rows[4][start:stop]
     r5, r6, r7 = rows[5][start:stop], rows[6][start:stop], rows[7][start:stop]

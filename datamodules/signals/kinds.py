@@ -12,9 +12,9 @@ EEG_BANDS = {
 }
 """Lower and upper edge in Hz; the upper edge is not in the band (as in the SEED papers)."""
 HEART_RATES = (0.7, 3.5)
-"""Slowest and fastest heart beat that is looked for, in Hz."""
+"""Lowest and highest heart rate that is looked for, in Hz."""
 BREATHING_RATES = (0.1, 0.5)
-"""Slowest and fastest breath that is looked for, in Hz."""
+"""Lowest and highest breathing rate that is looked for, in Hz."""
 
 
 def kind_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Signal, Segment, Recording, Fault: what every reader returns and everything else starts from."""
+"""Signal, Segment, Recording, Fault: the values that every reader returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,11 +52,11 @@ class Segment:
         start: Seconds from the recording's time zero.
         stop: Seconds from the recording's time zero; not included.
         trial: Number of the trial, unique within the session.
-        annotations: What the publisher says of it (ratings, condition), in the publisher's terms;
-            ``"stimulus"`` names what was shown where numbers of trials do not.
+        annotations: The publisher's statements about it (ratings, condition), in the publisher's
+            terms; ``"stimulus"`` is the name of the stimulus, if the trial's number does not tell.
 
     Raises:
-        ValueError: A segment that does not last.
+        ValueError: A segment without a length.
     """
 
     start: float
@@ -86,7 +86,7 @@ class Recording:
         session: The publisher's name of the session; ``"1"`` where there is only one.
         signals: Signals by name; all start at time zero.
         segments: Annotated stretches in order of time, none beyond the shortest signal.
-        offset: Time zero in seconds from the start of the session; 0 where it is not known.
+        offset: Time zero in seconds from the start of the session; 0 if unknown.
 
     Raises:
         ValueError: No signal, or a segment that ends after a signal does.
@@ -117,13 +117,13 @@ class Recording:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a published trial, so that its loss or repair is on record.
+    """A fault of a published trial, so that its loss or repair is on record.
 
     Args:
         session: The publisher's name of the session.
         trial: Number of the trial.
-        reason: What was found, with the name of the signal if it is one of them; in equal words
-            for equal faults.
+        reason: Description of the fault, with the name of the signal if it concerns one; equal
+            words for equal faults.
         omitted: Whether the trial is left out; else the reason says how it was repaired.
     """
 

@@ -1,7 +1,7 @@
-"""Step: what is done to a whole continuous signal before windows are cut from it.
+"""Step: a change of a complete continuous signal, before windows are cut from it.
 
-All compute in double precision and return float32. Filters have no phase: they, and whatever else
-looks at the whole recording, use its future, so they are for offline analysis.
+All steps compute in double precision and return float32. Filters have no phase: they, and all steps
+that look at the complete recording, use its future, so they are for offline analysis.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as sps
+import scipy
 
 from datamodules.signals.kinds import EEG_BANDS
 from datamodules.signals.recording import Signal
@@ -21,30 +21,30 @@ from datamodules.signals.recording import Signal
 Samples = npt.NDArray[np.float64]
 
 LARGEST_FACTOR = 10_000
-"""Largest factor by which a signal is slowed down when its rate is changed: bounds the filter."""
+"""Largest numerator and denominator of a change of rate, which bounds the length of the filter."""
 VARIANCE_FLOOR = 1e-18
-"""Smallest variance whose entropy is taken: below an amplifier's noise, be it in uV or in V."""
+"""Smallest variance whose entropy is taken: below an amplifier's noise, both in uV and in V."""
 
 
 class Step(Protocol):
     """A frozen dataclass that maps a signal to one as long, to less than a sample of the new rate.
 
-    Its ``repr`` is part of the cache key: two steps that print alike must do alike.
+    Its ``repr`` is part of the cache key: two steps with equal ``repr`` must behave identically.
     """
 
     def __call__(self, signal: Signal) -> Signal: ...
 
     def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
-        """Number of channels and rate in Hz of the output, from those of the input."""
+        """Return number of channels and rate in Hz of the output, from those of the input."""
         return n_channels, sfreq
 
 
 class _PerChannel(Step):
-    """Does the same to each channel; one at a time, as an hour of EEG is large in float64."""
+    """A step that treats channels alike, one at a time, as an hour of EEG is large in float64."""
 
     @abstractmethod
     def channel(self, x: Samples, sfreq: float) -> Samples:
-        """One channel, shape (T,), to one of the new rate."""
+        """Return one channel at the new rate, from a channel of shape (T,)."""
 
     def __call__(self, signal: Signal) -> Signal:
         channels = [
@@ -62,7 +62,7 @@ class BandPass(_PerChannel):
     Args:
         low: Lower edge in Hz; None: a low-pass.
         high: Upper edge in Hz; None: a high-pass.
-        order: Of the low-pass that the filter is made from, in one direction.
+        order: Order of the low-pass that the filter is made from, in one direction.
 
     Raises:
         ValueError: Edges that are not 0 < low < high < half the rate, or no edge, or no order.
@@ -89,9 +89,9 @@ class BandPass(_PerChannel):
                 "choose a lower edge or filter before the rate is lowered"
             )
         if len(edges) == 2:
-            sos = sps.butter(self.order, edges, "bandpass", fs=sfreq, output="sos")
+            sos = scipy.signal.butter(self.order, edges, "bandpass", fs=sfreq, output="sos")
         else:
-            sos = sps.butter(
+            sos = scipy.signal.butter(
                 self.order,
                 edges[0],
                 "highpass" if self.high is None else "lowpass",
@@ -106,7 +106,7 @@ class Notch(_PerChannel):
     """Second-order notch, forward and backward, against mains hum.
 
     Args:
-        frequency: In Hz.
+        frequency: Frequency in Hz.
         quality: Frequency over the width of the notch, in one direction, at -3 dB.
 
     Raises:
@@ -126,14 +126,16 @@ class Notch(_PerChannel):
                 f"expected a frequency below half the rate, {sfreq / 2:g} Hz, found {self}; "
                 "filter before the rate is lowered, or not at all"
             )
-        return _both_ways(sps.tf2sos(*sps.iirnotch(self.frequency, self.quality, fs=sfreq)), x)
+        return _both_ways(
+            scipy.signal.tf2sos(*scipy.signal.iirnotch(self.frequency, self.quality, fs=sfreq)), x
+        )
 
 
 @dataclass(frozen=True)
 class Resample(_PerChannel):
     """Polyphase resampling behind an anti-aliasing filter; T becomes ``round(T * new / old)``.
 
-    Beyond its ends the signal goes on along the line through its first and its last sample. That
+    Beyond its ends the signal continues along the line through its first and its last sample. That
     line is not filtered, so that constants and ramps are exact.
 
     Args:
@@ -164,17 +166,17 @@ class Resample(_PerChannel):
             )
         start, slope = float(x[0]), float(x[-1] - x[0]) / max(len(x) - 1, 1)
         rest = x - (start + slope * np.arange(len(x)))
-        rest = sps.resample_poly(rest, ratio.numerator, ratio.denominator)[:n_times]
+        rest = scipy.signal.resample_poly(rest, ratio.numerator, ratio.denominator)[:n_times]
         return rest + start + slope / float(exact) * np.arange(n_times, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Detrend(_PerChannel):
-    """Takes away the line of least squares.
+    """Subtracts the line of least squares.
 
     Args:
-        seconds: Length of the pieces that get a line each, what is left over going with the last
-            of them; None: one line for the whole recording.
+        seconds: Length of the pieces that get a line each; the last one takes the remainder. None:
+            one line for the complete recording.
 
     Raises:
         ValueError: Pieces of less than two samples.
@@ -184,14 +186,14 @@ class Detrend(_PerChannel):
 
     def channel(self, x: Samples, sfreq: float) -> Samples:
         if self.seconds is None:
-            return sps.detrend(x)
+            return scipy.signal.detrend(x)
         width = _n_samples(self.seconds, sfreq, minimum=2)
-        return sps.detrend(x, bp=np.arange(1, len(x) // width) * width)
+        return scipy.signal.detrend(x, bp=np.arange(1, len(x) // width) * width)
 
 
 @dataclass(frozen=True)
 class BaselineRemoval(_PerChannel):
-    """Takes away the mean over the start of the recording: the baseline before a trial.
+    """Subtracts the mean over the start of the recording: the baseline before a trial.
 
     Args:
         seconds: Length of the baseline; 3 in DEAP, 5 in AMIGOS.
@@ -213,7 +215,7 @@ class BaselineRemoval(_PerChannel):
 
 @dataclass(frozen=True)
 class ZScore(_PerChannel):
-    """Each channel to mean 0 and standard deviation 1 over the recording; a constant one to 0.
+    """Scales each channel to mean 0 and standard deviation 1 over the recording; a constant to 0.
 
     Uses the recording's own future, so it is for offline analysis; no other person's data, and no
     labels.
@@ -226,7 +228,7 @@ class ZScore(_PerChannel):
 
 @dataclass(frozen=True)
 class MinMax(_PerChannel):
-    """Each channel to the range from 0 to 1 over the recording; a constant one to 0.
+    """Scales each channel to the range from 0 to 1 over the recording; a constant one to 0.
 
     Uses the recording's own future, so it is for offline analysis; no other person's data, and no
     labels.
@@ -238,7 +240,7 @@ class MinMax(_PerChannel):
 
 @dataclass(frozen=True)
 class CommonAverage(Step):
-    """Takes away the mean over channels, sample by sample: the common average reference of EEG.
+    """Subtracts the mean over channels, sample by sample: the common average reference of EEG.
 
     Raises:
         ValueError: Less than two channels.
@@ -253,9 +255,9 @@ class CommonAverage(Step):
 
 @dataclass(frozen=True)
 class ZScoreOverChannels(Step):
-    """Each sample to mean 0 and standard deviation 1 over channels; equal channels to 0.
+    """Scales each sample to mean 0 and standard deviation 1 over channels; equal channels to 0.
 
-    What all channels share is gone after it, as by a common average.
+    It removes what all channels share, as a common average does.
     """
 
     def __call__(self, signal: Signal) -> Signal:
@@ -267,10 +269,10 @@ class ZScoreOverChannels(Step):
 
 @dataclass(frozen=True)
 class AveragePool(Step):
-    """Means of squares of neighbouring channels and samples, side by side; what is left over drops.
+    """Averages squares of neighbouring channels and samples, side by side; drops the remainder.
 
     Args:
-        size: Channels, and samples, of a square.
+        size: Number of channels, and of samples, of a square.
 
     Raises:
         ValueError: Fewer channels or samples than that.
@@ -300,12 +302,13 @@ class AveragePool(Step):
 
 @dataclass(frozen=True)
 class DifferentialEntropy(Step):
-    """EEG to feature rows: differential entropy of its five bands, one row a window.
+    """Turns EEG into feature rows: differential entropy of its five bands, one row a window.
 
-    Of a normal variable, 0.5 log(2 pi e variance); the variance is that of the band-passed signal
-    (Butterworth, no phase, the whole recording) in windows from time zero that do not overlap. The
-    output has the channels "Fp1 delta", "Fp1 theta", ..., "Fp2 delta" and ends with the last whole
-    window. Unlike the features that are published with SEED, rows are not smoothed.
+    The entropy is that of a normal variable, 0.5 log(2 pi e variance), with the variance of the
+    band-passed signal (Butterworth, no phase, the complete recording) in windows from time zero
+    that do not overlap. The output has the channels "Fp1 delta", "Fp1 theta", ..., "Fp2 delta" and
+    ends with the last full window. Unlike the features that are published with SEED, rows are not
+    smoothed.
 
     Args:
         seconds: Length of a window.
@@ -359,13 +362,13 @@ class DifferentialEntropy(Step):
 def _both_ways(sos: Samples, x: Samples) -> Samples:
     """Filter forward and backward; beyond its ends the signal is mirrored through its end points.
 
-    The padding is SciPy's, or as much as a shorter signal has.
+    The padding is as long as SciPy's, or as the signal if that is shorter.
     """
-    return sps.sosfiltfilt(sos, x, padlen=min(3 * (2 * len(sos) + 1), len(x) - 1))
+    return scipy.signal.sosfiltfilt(sos, x, padlen=min(3 * (2 * len(sos) + 1), len(x) - 1))
 
 
 def _n_samples(seconds: float, sfreq: float, minimum: int) -> int:
-    """Samples in a stretch of a signal, to the nearest."""
+    """Return the number of samples in a stretch of a signal, rounded."""
     n_samples = round(seconds * sfreq)
     if n_samples < minimum:
         raise ValueError(
@@ -387,4 +390,4 @@ STEPS: dict[str, type[Step]] = {
     "average_pool": AveragePool,
     "differential_entropy": DifferentialEntropy,
 }
-"""Every step by name."""
+"""All steps by name."""

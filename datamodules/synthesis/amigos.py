@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import savemat
+import scipy
 
 from datamodules.amigos import (
     ANSWERS,
@@ -51,7 +51,7 @@ PIECES: Mapping[str, int] = MappingProxyType(
         )
     )
 )
-"""Pieces of each video that were annotated from outside, however long it is made."""
+"""Number of pieces of each video that have external annotations, whatever its made-up length."""
 NO_LONG_VIDEOS = ("P08", "P24", "P28")
 """They have no external annotations either: those are of 37 subjects."""
 NO_LONG_ASSESSMENT = ("P32",)
@@ -68,7 +68,7 @@ LONG_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Subject:
-    """Who it is, and how strongly ratings show in the signals."""
+    """A subject, and the strength of the effect of ratings on the signals."""
 
     name: str
     head: Head
@@ -89,18 +89,18 @@ def write(
     """Write the first subjects of a made-up AMIGOS.
 
     Args:
-        root: Where the folders or files go; made if it is not there.
-        n_subjects: 1 to 40. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly ratings show in the signals; 0 for not at all.
+        root: Parent folder of the new folders or files; made if it does not exist.
+        n_subjects: 1 to 40. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of ratings on the signals; 0 for none.
         seconds: Shortest and longest of the short videos; the publisher's are (51, 150).
         long_seconds: Length of the long videos; the publisher's are 840 to 1440.
-        n_videos: Cells that hold anything, from the first; the others are empty, as missing ones
-            are in the publisher's files. The short videos are the first 16.
-        nested: A folder for each subject.
+        n_videos: Number of cells with contents, from the first; the others are empty, as missing
+            ones are in the publisher's files. The short videos are the first 16.
+        nested: Make a folder for each subject.
 
     Raises:
-        AffectbenchError: A number of subjects or videos, an effect or lengths that cannot be, or a
+        AffectbenchError: A number of subjects or videos, an effect or lengths out of range, or a
             subject's file that is there already; nothing is written then.
     """
     if not (1 <= n_videos <= N_CELLS and 0 < seconds[0] <= seconds[1] and long_seconds > 0):
@@ -120,10 +120,10 @@ def write(
         target = root / names[number]
         if nested:
             with new_folder(target) as folder:
-                savemat(folder / f"{target.name}.mat", content, do_compression=True)
+                scipy.io.savemat(folder / f"{target.name}.mat", content, do_compression=True)
         else:
             with new_file(target) as path:
-                savemat(path, content, do_compression=True)
+                scipy.io.savemat(path, content, do_compression=True)
 
 
 def _content(
@@ -134,9 +134,9 @@ def _content(
     effect: float,
     n_videos: int,
 ) -> dict[str, npt.NDArray[np.object_]]:
-    """Contents of a subject's file: four rows of cells."""
-    opinion, own, *streams = rng.spawn(2 + N_CELLS)
-    subject = _Subject(name, draw_head(own, len(EEG)), draw_person(own), effect)
+    """Make up the contents of a subject's file: four rows of cells."""
+    opinion, nature, *streams = rng.spawn(2 + N_CELLS)
+    subject = _Subject(name, draw_head(nature, len(EEG)), draw_person(nature), effect)
     ratings = rate(opinion, stimuli).round(2)
     cells = {key: np.empty((1, N_CELLS), object) for key in (SIGNALS, ASSESSMENT, EXTERNAL, VIDEOS)}
     for cell, (video, stream) in enumerate(zip(PIECES, streams, strict=True)):
@@ -159,7 +159,7 @@ def _content(
 def _trial(
     rng: np.random.Generator, subject: _Subject, trial: int, levels: Samples, seconds: float
 ) -> Samples:
-    """Signals of a trial as published, shape (T, 17): time first."""
+    """Make up the signals of a trial as published, shape (T, 17): time first."""
     valence, arousal = levels.tolist()
     made = body(rng, subject.person, levels, seconds, BODY, subject.effect, BASELINE)
     n_times = made["eda"].shape[1]
@@ -183,13 +183,13 @@ def _trial(
 
 
 def _answers(rng: np.random.Generator, ratings: Samples) -> Samples:
-    """Self-assessment, shape (1, 12): arousal first, then valence."""
+    """Make up a self-assessment, shape (1, 12): arousal first, then valence."""
     others = np.clip(ratings.mean() + rng.normal(0, 1.5, 3), *SCALE).round(2)
     felt_too = rng.integers(0, 2, len(ANSWERS) - 5)
     return np.concatenate([ratings[::-1], others, felt_too])[None].astype(np.float64)
 
 
 def _external(rng: np.random.Generator, stimulus: Samples, n_pieces: int) -> Samples:
-    """External annotation, shape (n, 3): number of the piece, valence, arousal from -1 to 1."""
+    """Make up an external annotation, shape (n, 3): piece, valence, arousal from -1 to 1."""
     levels = np.clip(2 * stimulus - 1 + rng.normal(0, 0.1, (n_pieces, 2)), -1, 1)
     return np.column_stack([np.arange(1.0, n_pieces + 1), levels])

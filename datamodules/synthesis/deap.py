@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import savemat
+import scipy
 
 from datamodules.deap import (
     BASELINE,
@@ -44,7 +44,7 @@ DROPOUT = ("s03", 2)
 SMILE = 0.5
 """Logarithm of the zygomatic EMG's amplitude from lowest to highest valence."""
 BLINKS = 15.0
-"""A minute."""
+"""Number of blinks a minute."""
 
 
 def write(
@@ -58,17 +58,17 @@ def write(
     """Write the first subjects of a made-up DEAP.
 
     Args:
-        root: Where the folder of the files goes; made if it is not there.
-        n_subjects: 1 to 32. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly ratings show in the signals; 0 for not at all.
+        root: Parent folder of the new folder; made if it does not exist.
+        n_subjects: 1 to 32. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of ratings on the signals; 0 for none.
         container: ``"python"`` or ``"matlab"``.
         n_videos: Fewer than the publisher's 40 make smaller files, which the reader takes with
             its option of the same name.
 
     Raises:
-        AffectbenchError: A number of subjects or videos, an effect or a container that cannot be,
-            or a subject's file that is there already; nothing is written then.
+        AffectbenchError: A number of subjects or videos, an effect out of range, an unknown
+            container, or a subject's file that exists; nothing is written then.
     """
     if container not in FILES or not 1 <= n_videos <= N_VIDEOS:
         raise AffectbenchError(
@@ -83,7 +83,7 @@ def write(
         content = _subject(rng, subject, stimuli, effect)
         with new_file(root / folder / f"{subject}{ending}") as path:
             if container == "matlab":
-                savemat(path, content)
+                scipy.io.savemat(path, content)
                 continue
             with path.open("wb") as file:
                 write_python2_binary(content, file)
@@ -92,12 +92,12 @@ def write(
 def _subject(
     rng: np.random.Generator, subject: str, stimuli: Samples, effect: float
 ) -> dict[str, Samples]:
-    """Contents of a subject's file: labels (videos, 4) and data (videos, channels, samples)."""
-    opinion, own, *streams = rng.spawn(2 + len(stimuli))
+    """Make up a subject's file: labels (videos, 4) and data (videos, channels, samples)."""
+    opinion, nature, *streams = rng.spawn(2 + len(stimuli))
     pair = rate(opinion, stimuli)
     others = np.column_stack([pair.mean(axis=1), pair[:, 0]]) + opinion.normal(0, 1.5, pair.shape)
     labels = np.clip(np.column_stack([pair, others]), *SCALE).round(2)
-    head, person = draw_head(own, len(CHANNELS["eeg"].names)), draw_person(own)
+    head, person = draw_head(nature, len(CHANNELS["eeg"].names)), draw_person(nature)
     data = np.empty((len(stimuli), N_CHANNELS, N_TIMES))
     for row, stream in enumerate(streams):
         for name, samples in _trial(stream, head, person, felt(labels[row, :2]), effect).items():
@@ -113,7 +113,7 @@ def _subject(
 def _trial(
     rng: np.random.Generator, head: Head, person: Person, levels: Samples, effect: float
 ) -> Mapping[str, Samples]:
-    """Signals by name, shape (C, N_TIMES), in the publisher's units."""
+    """Make up signals by name, shape (C, N_TIMES), in the publisher's units."""
     valence, arousal = levels.tolist()
     made = body(rng, person, levels, VIDEO, BODY, effect, BASELINE)
     rest = eeg(rng, head, BASELINE, SFREQ, 0.5, 0.0, effect)
@@ -131,7 +131,7 @@ def _trial(
 
 
 def _eyes(rng: np.random.Generator) -> Samples:
-    """Noise, with blinks in the vertical channel, in microvolts; knows nothing of the ratings."""
+    """Make up noise with blinks in the vertical channel, in microvolts, independent of ratings."""
     blinks = rng.random(N_TIMES) < BLINKS / 60 / SFREQ
     train = np.convolve(blinks, 150 * np.hanning(round(0.3 * SFREQ)), mode="same")
     return 5 * rng.standard_normal((2, N_TIMES)) + np.outer([0.1, 1.0], train)

@@ -26,15 +26,15 @@ BETA = (14.0, 30.0)
 WIDTH = 1.0
 """Width of the alpha rhythm in Hz."""
 LOWEST = 0.5
-"""Hz, below which the background does not grow any more."""
+"""Frequency in Hz below which the background does not grow further."""
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What sets one person's EEG apart from another's.
+    """Properties of EEG that differ from person to person.
 
     Args:
-        alpha_frequency: In Hz.
+        alpha_frequency: Frequency of the alpha rhythm in Hz.
         background: Standard deviation of the background in microvolts, shape (C,).
         alpha: Standard deviation of the alpha rhythm in microvolts, shape (C,).
         beta: Standard deviation of the beta activity in microvolts, shape (C,).
@@ -47,9 +47,9 @@ class Head:
 
 
 def draw_head(rng: np.random.Generator, n_channels: int) -> Head:
-    """A person at random."""
-    own = rng.lognormal(0.0, 0.2, 3)
-    levels = own[:, None] * rng.lognormal(0.0, 0.15, (3, n_channels)) * [[8.0], [4.0], [2.0]]
+    """Draw the properties of a random person."""
+    scales = rng.lognormal(0.0, 0.2, 3)
+    levels = scales[:, None] * rng.lognormal(0.0, 0.15, (3, n_channels)) * [[8.0], [4.0], [2.0]]
     frequency = float(np.clip(rng.normal(10.0, 0.7), 8.5, 12.0))
     return Head(frequency, levels[0], levels[1], levels[2])
 
@@ -63,16 +63,16 @@ def eeg(
     arousal: float,
     effect: float = 1.0,
 ) -> Samples:
-    """EEG of one trial, in microvolts, shape (C, round(seconds * sfreq)).
+    """Make up the EEG of one trial, in microvolts, shape (C, round(seconds * sfreq)).
 
     Args:
-        rng: Where all chance comes from.
-        head: Whose it is.
-        seconds: How long it lasts.
+        rng: Source of all random numbers.
+        head: Properties of the person's EEG.
+        seconds: Length of the trial.
         sfreq: Rate in Hz.
-        valence: Felt, from 0 to 1.
-        arousal: Felt, from 0 to 1.
-        effect: Scales what both do; 0 for nothing at all.
+        valence: Felt valence, from 0 to 1.
+        arousal: Felt arousal, from 0 to 1.
+        effect: Strength of the effect of both; 0 for no effect.
     """
     n_channels, n_times = len(head.background), round(seconds * sfreq)
     frequency = np.fft.rfftfreq(n_times, 1 / sfreq)

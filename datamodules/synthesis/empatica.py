@@ -21,11 +21,11 @@ import numpy.typing as npt
 from datamodules.synthesis.physiology import Session
 
 STEPS_PER_G = 64
-"""Acceleration is counted in these."""
+"""Steps of the acceleration in a g."""
 EARLY_END = 2.0
 """Seconds of a session that a file may lack at its end."""
 HEART_RATE_DELAY = 10
-"""Seconds over which the device averages before its first heart rate."""
+"""Seconds that the device averages for a heart rate, so also before the first one."""
 N_FLAT, N_HOT = 11, 4
 """First samples of BVP that are -0.00, and of TEMP that are far above 100 degrees."""
 HOT = 382.18
@@ -61,11 +61,11 @@ def write_session(
     """Write one session.
 
     Args:
-        folder: Where the files go; it is there and empty.
-        made: With the signals bvp, eda, temp and acc at the rates of an E4. The files lack up to
-            EARLY_END seconds of its end, each its own share.
+        folder: An empty folder.
+        made: A session with the signals bvp, eda, temp and acc at the rates of an E4. Each file
+            lacks up to EARLY_END seconds of its end, drawn anew.
         start: UTC seconds of the session's time zero.
-        rng: Of the files' ends, and of the beats that are left out.
+        rng: Source of the files' ends and of the beats that are left out.
         tags: UTC seconds of presses of the button.
         tags_name: Some publishers rename the file.
         hot_start: Whether the first temperatures are above 100 degrees; not every device does that.
@@ -92,7 +92,7 @@ def write_session(
 
 
 def heart_rates(beats: npt.NDArray[np.float64], seconds: int) -> list[float]:
-    """Mean heart rate of the last ten seconds, at each whole second from the tenth on.
+    """Return the mean heart rate of the last ten seconds, each second from the tenth on.
 
     Args:
         beats: Times of the beats in seconds, shape (n,).
@@ -111,7 +111,7 @@ def heart_rates(beats: npt.NDArray[np.float64], seconds: int) -> list[float]:
 def _switched_on(
     name: str, values: npt.NDArray[np.float64], hot_start: bool
 ) -> npt.NDArray[np.float64]:
-    """The signal with what the device gives while it is switched on."""
+    """Return a signal with the artefacts of switching on the device."""
     if name == "bvp":
         values[:N_FLAT] = -0.0
     elif name == "eda":
@@ -122,13 +122,13 @@ def _switched_on(
 
 
 def _intervals(beats: npt.NDArray[np.float64], rng: np.random.Generator) -> list[str]:
-    """Lines of IBI.csv: to a 64th of a second, with stretches of eight beats left out."""
-    seen = np.round(beats * 64) / 64
-    found = np.repeat(rng.random(len(beats) // 8 + 1) < 0.5, 8)[: len(beats)]
+    """Return the lines of IBI.csv: to a 64th of a second, without some stretches of eight beats."""
+    times = np.round(beats * 64) / 64
+    detected = np.repeat(rng.random(len(beats) // 8 + 1) < 0.5, 8)[: len(beats)]
     return [
-        f"{seen[beat]:.6f},{seen[beat] - seen[beat - 1]:.6f}"
+        f"{times[beat]:.6f},{times[beat] - times[beat - 1]:.6f}"
         for beat in range(1, len(beats))
-        if found[beat]
+        if detected[beat]
     ]
 
 

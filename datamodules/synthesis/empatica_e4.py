@@ -1,4 +1,4 @@
-"""Own sessions made up: a folder of an Empatica E4 for each subject and one table of labels.
+"""Your own sessions made up: a folder of an Empatica E4 for each subject, one table of labels.
 
 labels.csv   subject,start,stop,condition
 P01/         {ACC,BVP,EDA,HR,IBI,TEMP}.csv  tags.csv  info.txt
@@ -35,15 +35,15 @@ def write(
     """Write made-up sessions of an Empatica E4.
 
     Args:
-        root: Where the subjects' folders and the table go; made if it is not there.
-        n_subjects: 1 to 99. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly the conditions show in the signals; 0 for not at all.
+        root: Parent folder of the new folders and table; made if it does not exist.
+        n_subjects: 1 to 99. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of the conditions on the signals; 0 for none.
         minutes: Length of each of the three conditions.
 
     Raises:
-        AffectbenchError: A number of subjects, an effect or minutes that cannot be, or files that
-            are there already; nothing is written then.
+        AffectbenchError: A number of subjects, an effect or minutes out of range, or files that
+            exist; nothing is written then.
     """
     if not SHORTEST_MINUTES <= minutes < float("inf"):
         raise AffectbenchError(f"expected {SHORTEST_MINUTES} minutes or more, found {minutes}")

@@ -1,4 +1,4 @@
-"""How writers make a file beside others: nothing is there half-written."""
+"""New files beside others: an interrupted write leaves nothing behind."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that is renamed to it if the block ends well."""
+    """Yield a temporary name beside ``path`` that is renamed to it if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:

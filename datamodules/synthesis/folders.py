@@ -1,4 +1,4 @@
-"""How every writer makes a folder: nothing is replaced, and nothing is there half-written."""
+"""New folders: nothing is replaced, and an interrupted write leaves nothing behind."""
 
 import os
 import shutil
@@ -10,17 +10,16 @@ from datamodules.errors import AffectbenchError
 
 
 def check_request(root: Path, names: Sequence[str], n_subjects: int, effect: float) -> None:
-    """Refuse what cannot be written.
+    """Check the arguments of a writer.
 
     Args:
-        root: Where the made-up dataset goes.
+        root: Folder of the made-up dataset.
         names: Folders and files of all the subjects that the dataset can have, in order.
-        n_subjects: How many of them are wanted.
-        effect: How strongly the conditions are to show.
+        n_subjects: Number of subjects to write.
+        effect: Strength of the planted effect.
 
     Raises:
-        AffectbenchError: A number of subjects or an effect that cannot be, or something that is
-            there already.
+        AffectbenchError: A number of subjects or an effect out of range, or a name that exists.
     """
     if not 1 <= n_subjects <= len(names):
         raise AffectbenchError(f"expected 1 to {len(names)} subjects, found {n_subjects}")
@@ -30,7 +29,7 @@ def check_request(root: Path, names: Sequence[str], n_subjects: int, effect: flo
 
 
 def check_free(root: Path, names: Sequence[str]) -> None:
-    """Raise AffectbenchError if one of the names is in a folder already."""
+    """Raise AffectbenchError if a folder already has one of the names."""
     for name in names:
         if (root / name).exists():
             raise AffectbenchError(
@@ -41,7 +40,7 @@ def check_free(root: Path, names: Sequence[str]) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its name if the block ends well."""
+    """Yield a temporary folder beside ``folder`` that takes its name if the block ends well."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
     temporary.mkdir()
@@ -53,7 +52,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file in ASCII under a temporary name, line ends as they are, and rename it."""
+    """Write a file in ASCII with unchanged line ends, under a temporary name, and rename it."""
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         temporary.write_text(text, encoding="ascii", newline="")

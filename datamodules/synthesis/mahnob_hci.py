@@ -48,13 +48,13 @@ CLIPS = (
 )
 """The published stimuli, without ``.avi`` (one source)."""
 NEUTRAL_CLIPS = ("colorbars_Final", "seagulls_Final", "sticks_Final", "waves_Final")
-"""What is shown between them (one source)."""
+"""Clips that are shown between them (one source)."""
 CLIP_SECONDS, NEUTRAL_SECONDS = (34.9, 117.0), (5.3, 22.2)
 """Shortest and longest."""
 RECORDED = {3: 17, 9: 14, 16: 16}
-"""Participants of whose 20 trials only the first so many have a .bdf file."""
+"""Number of trials with a .bdf file, of 20, of participants for whom that is less."""
 FOLDERS = 130
-"""From a participant's first folder to the next one's."""
+"""Difference of the numbers of the first folders of one participant and the next."""
 MARK, MARK_SAMPLES = 268, 26
 """Status at the start and at the end of a stimulus (one source); for how long is made up."""
 KEYWORDS = {(0, 0): 5, (0, 1): 3, (1, 0): 11, (1, 1): 4}
@@ -66,7 +66,7 @@ UNRATED, ONE_MARK, IDLE_START = (1, 2), (2, 2), (3, 1)
 """Participant and trial without ratings, without a second mark, idle at the start."""
 IDLE_SECONDS = 12
 OWN_BITS = {2: 0x180000}
-"""What the amplifier writes above the marks, by participant."""
+"""Bits that the amplifier writes above the marks, by participant."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Channel:
     filtering: str = ""
 
     def digital(self, samples: Samples) -> Digital:
-        """Physical values, shape (T,), as whole numbers of 24 bits."""
+        """Return physical values, shape (T,), as whole numbers of 24 bits."""
         steps = (samples - self.low) * ((HIGHEST - LOWEST) / (self.high - self.low)) + LOWEST
         return np.clip(np.round(steps), LOWEST, HIGHEST).astype(np.int32)
 
@@ -105,7 +105,7 @@ up: the published ones are not known."""
 
 @dataclass(frozen=True)
 class Clip:
-    """What one person saw, when, and how it was rated: valence and arousal, None if neutral."""
+    """A clip that one person saw, and its ratings of valence and arousal; None if it is neutral."""
 
     participant: int
     trial: int
@@ -122,7 +122,7 @@ class Clip:
 
     @property
     def recorded(self) -> int:
-        """Whole seconds of its recording."""
+        """Length of its recording in full seconds."""
         return int(np.ceil(self.seconds + 2 * MARGIN))
 
     @property
@@ -144,17 +144,17 @@ def write(
     """Write the first participants of a made-up MAHNOB-HCI.
 
     Args:
-        root: Where ``Sessions`` goes; made if it is not there.
+        root: Parent folder of ``Sessions``; made if it does not exist.
         n_subjects: 1 to 27 of those with physiology; others between them get folders without.
-        seed: Of everything. A participant is the same however many there are.
-        effect: How strongly what is felt shows in the signals; 0 for not at all.
+        seed: Seed of all random numbers. A participant does not depend on how many there are.
+        effect: Strength of the effect of feelings on the signals; 0 for none.
         n_trials: 2 to 20 clips, the same for everybody, in an order of their own.
         longest: Seconds that the longest clip lasts, 34.9 to 117; the shortest lasts 34.9.
         neutral: Write the .bdf files of the neutral clips too; their session.xml are there anyway.
 
     Raises:
-        AffectbenchError: Something that cannot be asked for, or a ``Sessions`` that is there
-            already; nothing is written then.
+        AffectbenchError: An argument out of range, or a ``Sessions`` that exists; nothing is
+            written then.
     """
     check_request(root, ["Sessions"] * len(SUBJECTS), n_subjects, effect)
     if not (2 <= n_trials <= len(CLIPS) and CLIP_SECONDS[0] <= longest <= CLIP_SECONDS[1]):
@@ -167,15 +167,15 @@ def write(
     seconds = rng.permutation(np.linspace(CLIP_SECONDS[0], longest, n_trials)).round(1)
     with new_folder(root / "Sessions") as sessions:
         for participant in range(1, int(SUBJECTS[n_subjects - 1]) + 1):
-            own, signals = np.random.default_rng([seed, participant]).spawn(2)
-            person, head = draw_person(own), draw_head(own, len(EEG))
+            nature, signals = np.random.default_rng([seed, participant]).spawn(2)
+            person, head = draw_person(nature), draw_head(nature, len(EEG))
             last = max(1, n_trials * RECORDED.get(participant, len(CLIPS)) // len(CLIPS))
-            for clip in _clips(own, participant, stimuli, seconds.tolist()):
+            for clip in _clips(nature, participant, stimuli, seconds.tolist()):
                 folder = sessions / str(clip.folder)
                 folder.mkdir()
                 has_bdf = str(participant) not in NO_PHYSIOLOGY and clip.trial <= last
                 (folder / "session.xml").write_text(
-                    _session(own, clip, has_bdf), encoding="ascii", newline="\n"
+                    _session(nature, clip, has_bdf), encoding="ascii", newline="\n"
                 )
                 if has_bdf and (neutral or clip.ratings):
                     digital = _record(signals, clip, person, head, effect)
@@ -185,7 +185,7 @@ def write(
 def _clips(
     rng: np.random.Generator, participant: int, stimuli: Samples, seconds: Sequence[float]
 ) -> Iterator[Clip]:
-    """What a participant sees: a neutral clip before each of the stimuli."""
+    """Yield the clips that a participant sees: a neutral one before each of the stimuli."""
     ratings = np.clip(np.round(rate(rng, stimuli)), 1, 9).astype(int).tolist()
     now = datetime(2009, 7, 1, 9, 30) + timedelta(days=participant)
     for trial, stimulus in enumerate(rng.permutation(len(stimuli)).tolist(), start=1):
@@ -225,7 +225,7 @@ def _session(rng: np.random.Generator, clip: Clip, has_bdf: bool) -> str:
             "feltCtrl": control,
             "feltPred": predictability,
         }
-    written = " ".join(f'{name}="{value}"' for name, value in attributes.items())
+    text = " ".join(f'{name}="{value}"' for name, value in attributes.items())
     track = (
         f'<track type="Physiological" filename="{clip.bdf}"><annotation type="Status"/></track>'
         if has_bdf
@@ -233,14 +233,14 @@ def _session(rng: np.random.Generator, clip: Clip, has_bdf: bool) -> str:
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<session {written}><subject id="{clip.participant}"/>{track}</session>\n'
+        f'<session {text}><subject id="{clip.participant}"/>{track}</session>\n'
     )
 
 
 def _record(
     rng: np.random.Generator, clip: Clip, person: Person, head: Head, effect: float
 ) -> Digital:
-    """The 47 channels of one recording, shape (47, T)."""
+    """Make up the 47 channels of one recording, shape (47, T)."""
     seconds = float(clip.recorded)
     times = np.arange(round(seconds * SFREQ)) / SFREQ
     levels = felt(np.array(clip.ratings or (5, 5), dtype=np.float64))
@@ -284,7 +284,7 @@ def write_bdf(
     """Write a plain .bdf file as BioSemi's programs do, in records of one second.
 
     Args:
-        path: The file.
+        path: The new file.
         channels: Headers of the n channels.
         digital: Whole numbers of 24 bits, shape (n, seconds x rate).
         rate: Samples a second.

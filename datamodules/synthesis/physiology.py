@@ -8,7 +8,7 @@ One latent person drives all signals: a heart that beats faster and more regular
 speeds up with every breath in, sweat glands that fire at random and more often when aroused, skin
 that cools slowly. Arousal is the level of the current phase, times how much this person reacts,
 plus a deviation of each phase, reached over half a minute. Motion comes in bouts, disturbs pulse
-and skin conductance, and knows nothing of arousal.
+and skin conductance, and is independent of arousal.
 
 With ``effect=0`` the levels of the phases are not used at all: the same generator gives the same
 samples whatever they are. Everything that varies without arousal is stationary, so that the time
@@ -41,9 +41,9 @@ CHEST_RATES: Mapping[str, float] = MappingProxyType(
 """Signals of a chest belt and their rates in Hz."""
 
 LATENT_RATE = 8.0
-"""Samples a second of what drives the signals."""
+"""Rate in Hz of the latent processes that drive the signals."""
 LEAD = 120.0
-"""Seconds that the person has lived before time zero, so that nothing starts from nowhere."""
+"""Seconds that are simulated before time zero, so that nothing starts abruptly."""
 DEVIATION = 0.15
 """Standard deviation of a phase's arousal around its level."""
 ONSET, COOLING = 15.0, 45.0
@@ -54,20 +54,20 @@ HEART_RISE = 20.0
 VARIABILITY_FALL = 1.2
 """Heart-rate variability at full arousal is exp(-this) times that at rest."""
 CONSTRICTION = 0.3
-"""Share of the pulse's amplitude that full arousal takes away."""
+"""Share by which full arousal lowers the pulse's amplitude."""
 RESPONSE_RISE = 4.0
 """Skin conductance responses at full arousal: (1 + this) times as many as at rest."""
 TONIC_RISE = 0.25
 """Rise of the logarithm of the tonic level at full arousal."""
 TEMPERATURE_FALL = 0.8
-"""Degrees Celsius that full arousal takes from the wrist; the chest loses a third."""
+"""Fall of the wrist's temperature at full arousal in degrees Celsius; a third at the chest."""
 BREATHING_RISE = 0.04
 """Rise of the breathing rate at full arousal, in Hz."""
 TONE_RISE = 0.3
 """Rise of the amplitude of the EMG at full arousal, as a share."""
 
 RESPONSE_LIMIT = 60.0
-"""Most skin conductance responses a minute."""
+"""Largest number of skin conductance responses a minute."""
 RESPONSE_TIMES = (0.75, 3.0)
 """Time constants of the rise and the decay of a skin conductance response, in seconds."""
 BOUT_EVERY, BOUT_DECAY = 40.0, 3.0
@@ -79,12 +79,12 @@ class Phase:
     """A stretch of a session under one condition.
 
     Args:
-        condition: Its name; an empty one makes no segment.
-        seconds: How long it lasts.
+        condition: Name of the condition; an empty one makes no segment.
+        seconds: Length of the phase.
         arousal: Level from 0 (rest) to 1 (stress).
 
     Raises:
-        ValueError: A phase that does not last, or a level beyond these.
+        ValueError: A phase without a length, or a level out of range.
     """
 
     condition: str
@@ -100,7 +100,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Person:
-    """What sets one subject apart from another.
+    """Properties of the body that differ from person to person.
 
     Args:
         heart_rate: Beats a minute at rest.
@@ -110,8 +110,8 @@ class Person:
         conductance: Median tonic skin conductance at the wrist in microsiemens.
         response: Median amplitude of a skin conductance response, as a share of ``conductance``.
         response_rate: Skin conductance responses a minute at rest.
-        temperature: Of the wrist's skin, in degrees Celsius.
-        reactivity: How much of a phase's level this person feels; 1 on average.
+        temperature: Temperature of the wrist's skin in degrees Celsius.
+        reactivity: Share of a phase's level that this person feels; 1 on average.
     """
 
     heart_rate: float
@@ -130,12 +130,12 @@ class Session:
     """A made-up session.
 
     Attributes:
-        signals: By name; all start at time zero and last as long as the phases.
-        segments: One for each phase with a name, under the annotation ``"condition"``; none
+        signals: Signals by name; all start at time zero and last as long as the phases.
+        segments: A segment for each phase with a name, under the annotation ``"condition"``; none
             reaches beyond the shortest signal.
         beats: The truth: times of the heart beats in seconds, shape (n,).
         responses: The truth: times of the skin conductance responses in seconds, shape (n,).
-        person: Whose session it is.
+        person: Person whose session it is.
     """
 
     signals: Mapping[str, Signal]
@@ -147,7 +147,7 @@ class Session:
 
 @dataclass(frozen=True, eq=False)
 class _Latent:
-    """What drives the signals, at LATENT_RATE from LEAD seconds before time zero, shape (n,)."""
+    """Processes that drive the signals, (n,), at LATENT_RATE from LEAD seconds before time zero."""
 
     person: Person
     times: Samples
@@ -167,7 +167,7 @@ _Make = Callable[[np.random.Generator, Samples, _Latent], Samples]
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """A person at random."""
+    """Draw a random person."""
     return Person(
         heart_rate=float(np.clip(rng.normal(68.0, 5.0), 52.0, 85.0)),
         arrhythmia=float(rng.lognormal(np.log(3.0), 0.3)),
@@ -191,13 +191,13 @@ def session(
     """Make up one session of one person.
 
     Args:
-        rng: Where the person, unless given, and all chance come from; two calls with one
+        rng: Source of the person, unless given, and of all random numbers; two calls with one
             generator give two people.
-        phases: In order of time.
-        effect: Scales what arousal does to heart rate, its variability, pulse amplitude, skin
-            conductance, temperature, breathing and muscle tone; 0 for nothing at all.
-        rates: Sampling rate in Hz of each signal wanted, among those of E4_RATES and CHEST_RATES.
-        person: None draws one.
+        phases: Phases in order of time.
+        effect: Strength of the effect of arousal on heart rate, its variability, pulse amplitude,
+            skin conductance, temperature, breathing and muscle tone; 0 for none.
+        rates: Sampling rate in Hz of each signal to make, among those of E4_RATES and CHEST_RATES.
+        person: Person whose session it is; None draws one.
 
     Returns:
         Signals of ``round(seconds * rate)`` samples: ``bvp`` (1, T) in arbitrary unit, mostly
@@ -206,7 +206,7 @@ def session(
         (1, T) in mV; ``resp`` (1, T) in percent.
 
     Raises:
-        ValueError: No phase, a negative effect, or a signal that is not known.
+        ValueError: No phase, a negative effect, or an unknown signal.
     """
     if not phases:
         raise ValueError("expected at least one phase, found none")
@@ -215,8 +215,8 @@ def session(
     for name in rates:
         if name not in _SIGNALS:
             raise ValueError(f"expected signals among {list(_SIGNALS)}, found {name!r}")
-    own, lived, *streams = rng.spawn(2 + len(_SIGNALS))
-    latent = _live(lived, person or draw_person(own), phases, effect)
+    nature, life, *streams = rng.spawn(2 + len(_SIGNALS))
+    latent = _live(life, person or draw_person(nature), phases, effect)
     duration = sum(phase.seconds for phase in phases)
     signals = {}
     for (name, (make, channels, unit)), stream in zip(_SIGNALS.items(), streams, strict=True):
@@ -290,7 +290,7 @@ def _live(
 def _beats(
     rng: np.random.Generator, person: Person, times: Samples, arousal: Samples, breath: Samples
 ) -> Samples:
-    """Times of the beats: one whenever the integral of the heart rate passes a whole number."""
+    """Return times of beats: one whenever the integral of the heart rate passes an integer."""
     calm = np.exp(-VARIABILITY_FALL * arousal)
     rate = person.heart_rate + HEART_RISE * arousal + _wander(rng, times, 2.0, 60.0)
     rate += calm * (person.arrhythmia * np.sin(breath) + _wander(rng, times, 1.5, 10.0))
@@ -302,7 +302,7 @@ def _beats(
 
 
 def _lag(values: Samples, constant: float) -> Samples:
-    """Values followed with a time constant in seconds, at LATENT_RATE, settled at the start."""
+    """Return values at LATENT_RATE, smoothed with a time constant in s, settled at the start."""
     taps = np.exp(-np.arange(0.0, 6 * constant, 1 / LATENT_RATE) / constant)
     taps /= taps.sum()
     settled = values[:1]
@@ -310,7 +310,7 @@ def _lag(values: Samples, constant: float) -> Samples:
 
 
 def _spread(values: Samples, kernel: Samples) -> Samples:
-    """Causal convolution by Fourier transform, of the length of ``values``."""
+    """Return a causal convolution by Fourier transform, of the length of ``values``."""
     size = 1 << (len(values) + len(kernel) - 1).bit_length()
     product = np.fft.rfft(values, size) * np.fft.rfft(kernel, size)
     spread: Samples = np.fft.irfft(product, size)[: len(values)]
@@ -318,7 +318,7 @@ def _spread(values: Samples, kernel: Samples) -> Samples:
 
 
 def _wander(rng: np.random.Generator, times: Samples, sd: float, period: float) -> Samples:
-    """A slow stationary fluctuation: waves of about ``period`` seconds at random phases."""
+    """Draw a slow stationary fluctuation: waves of about ``period`` s at random phases."""
     n_waves = 12
     frequencies = rng.uniform(0.5, 1.5, n_waves) / period
     amplitudes = rng.normal(0.0, sd * np.sqrt(2 / n_waves), n_waves)
@@ -330,7 +330,7 @@ def _wander(rng: np.random.Generator, times: Samples, sd: float, period: float) 
 
 
 def _bouts(rng: np.random.Generator, times: Samples) -> Samples:
-    """Intensity of motion, in g: bouts at random, each dying away."""
+    """Draw the intensity of motion in g: bouts at random, each dying away."""
     n_bouts = rng.poisson((times[-1] - times[0]) / BOUT_EVERY)
     train = np.zeros(len(times))
     np.add.at(train, rng.integers(0, len(times), n_bouts), rng.exponential(0.25, n_bouts))
@@ -338,7 +338,7 @@ def _bouts(rng: np.random.Generator, times: Samples) -> Samples:
 
 
 def _response_shape() -> Samples:
-    """A skin conductance response of height 1, at LATENT_RATE."""
+    """Return a skin conductance response of height 1, at LATENT_RATE."""
     rise, decay = RESPONSE_TIMES
     since = np.arange(0, 8 * decay, 1 / LATENT_RATE)
     shape = np.exp(-since / decay) - np.exp(-since / rise)
@@ -347,7 +347,7 @@ def _response_shape() -> Samples:
 
 
 def _table(length: int, *waves: tuple[float, float, float]) -> Samples:
-    """One turn of a circular waveform: bells of a height, a centre and a width, in turns."""
+    """Return one turn of a circular waveform: bells of a height, a centre and a width, in turns."""
     turn = np.arange(length) / length
     total = np.zeros(length)
     for height, centre, width in waves:
@@ -456,4 +456,4 @@ _SIGNALS: Mapping[str, tuple[_Make, tuple[str, ...], str]] = {
     "resp": (_resp, ("resp",), "%"),
     "chest_acc": (_acceleration(0.3), ("x", "y", "z"), "g"),
 }
-"""How each signal is made, its channels and its unit."""
+"""Function that makes each signal, its channels and its unit."""

@@ -26,16 +26,16 @@ def write_python2_binary(value: Any, file: BinaryIO) -> None:
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 NDARRAY, DTYPE = b"cnumpy\nndarray\n", b"cnumpy\ndtype\n"
 FLOAT64 = b"U\x02f8K\x00K\x01\x87R"
-"""Arguments and call that make the type; what is called stands before them."""
+"""Arguments and call that make the type; the name of the function is before them."""
 
 
 class _Python2Binary:
-    """Writes values as binary opcodes; what Python 2 kept for a second use is named and reused."""
+    """Writes values as binary opcodes, and names and reuses those that Python 2 reused."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.named = 0
-        self.known: dict[bytes, int] = {}
+        self.names: dict[bytes, int] = {}
 
     def write(self, value: Any) -> None:
         if isinstance(value, dict) and len(value) > 1:
@@ -66,7 +66,7 @@ class _Python2Binary:
         self.name()
         lengths = b"".join(_integer(length) for length in value.shape)
         self.file.write(b"(K\x01" + lengths + (b"\x85", b"\x86", b"\x87")[value.ndim - 1])
-        if FLOAT64 in self.known:
+        if FLOAT64 in self.names:
             self.once(FLOAT64)
         else:
             self.once(DTYPE)
@@ -77,11 +77,11 @@ class _Python2Binary:
         self.file.write(b"tb")
 
     def once(self, opcodes: bytes) -> None:
-        if opcodes in self.known:
-            self.file.write(_named(b"h", b"j", self.known[opcodes]))
+        if opcodes in self.names:
+            self.file.write(_named(b"h", b"j", self.names[opcodes]))
         else:
             self.file.write(opcodes)
-            self.known[opcodes] = self.name()
+            self.names[opcodes] = self.name()
 
     def name(self) -> int:
         self.named += 1
@@ -102,5 +102,5 @@ def _integer(value: int) -> bytes:
 
 
 def _length(n_bytes: int) -> bytes:
-    """Opcode and length of a byte string."""
+    """Return opcode and length of a byte string."""
     return b"U" + bytes([n_bytes]) if n_bytes < 256 else b"T" + struct.pack("<i", n_bytes)

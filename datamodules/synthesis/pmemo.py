@@ -10,16 +10,14 @@ of the song's features. Audio, lyrics and comments are not written. A song takes
 16 kB more for each listener.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from datamodules.errors import AffectbenchError
+from datamodules.formats.tables import write_columns
 from datamodules.pmemo import EDA_RATE, N_FEATURES, N_LISTENERS, N_SONGS
 from datamodules.synthesis.folders import check_free, check_request, new_folder, write_new
 from datamodules.synthesis.physiology import draw_person
@@ -49,10 +47,10 @@ RATING_STEPS = 80
 FIRST_FRAMES = (15.0, 15.5)
 """Times of the first dynamic rating; each song has one of them."""
 DRIFT = 0.08
-"""How far the dynamic ratings of a song go from its mean."""
+"""Largest difference of a dynamic rating of a song from its mean."""
 
 INFORMATIVE = 0.05
-"""Share of the features that valence and arousal show in."""
+"""Share of the features that depend on valence and arousal."""
 CONTRAST = 2.0
 """Standard deviation of the weights of valence and arousal, in deviations of the feature."""
 MAGNITUDES = (-5.0, 7.0)
@@ -86,10 +84,10 @@ class Songs:
     """The songs, S of them.
 
     Args:
-        ids: Rising, shape (S,).
+        ids: Numbers of the songs, rising, shape (S,).
         levels: Valence and arousal from 0 to 1, shape (S, 2).
         seconds: Length of each clip, shape (S,).
-        rated: Which ones are annotated, shape (S,).
+        rated: Whether a song is annotated, shape (S,).
     """
 
     ids: npt.NDArray[np.int64]
@@ -98,7 +96,7 @@ class Songs:
     rated: npt.NDArray[np.bool_]
 
     def n_times(self, row: int) -> int:
-        """Samples of skin conductance of a song."""
+        """Return the number of samples of skin conductance of a song."""
         return round(float(self.seconds[row]) * EDA_RATE) + BEYOND
 
 
@@ -108,16 +106,16 @@ def write(
     """Write the first listeners of a made-up PMEmo.
 
     Args:
-        root: Where the folders go; made if it is not there.
-        n_subjects: 1 to 457 listeners. One is the same however many there are.
-        seed: Of everything.
-        effect: How strongly valence and arousal show in skin conductance and features; 0 for not at
-            all.
+        root: Parent folder of the new folders; made if it does not exist.
+        n_subjects: 1 to 457 listeners. A listener does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of valence and arousal on skin conductance and features; 0
+            for none.
         n_songs: 4 to 794. A song that none of the listeners heard has no file of skin conductance.
 
     Raises:
-        AffectbenchError: A number of listeners or songs or an effect that cannot be, or files that
-            are there already; nothing is written then.
+        AffectbenchError: A number of listeners or songs or an effect out of range, or files that
+            exist; nothing is written then.
     """
     check_request(root / "EDA", LISTENERS, n_subjects, effect)
     check_free(root, ("EDA", "annotations", "features", "metadata.csv"))
@@ -137,15 +135,15 @@ def write(
             for number, listener in enumerate(LISTENERS[:n_subjects])
         }
         for row, song in enumerate(songs.ids.tolist()):
-            own = {listener: traces[row] for listener, traces in heard.items() if row in traces}
-            if own:
+            columns = {name: traces[row] for name, traces in heard.items() if row in traces}
+            if columns:
                 times = np.arange(songs.n_times(row)) / EDA_RATE
-                _write_table(eda / f"{song}_EDA.csv", {"time(s)": times, **own})
+                write_columns(eda / f"{song}_EDA.csv", {"time(s)": times, **columns})
         write_new(root / "metadata.csv", _metadata(songs))
 
 
 def contours(ending: str) -> list[str]:
-    """Names of the 65 contours that openSMILE follows, those of the voice first."""
+    """Return the names of openSMILE's 65 contours, those of the voice first."""
     return [
         *(f"{name}{ending}" for name in (*VOICE, *LOUDNESS)),
         *(f"audSpec_Rfilt{ending}[{band}]" for band in range(26)),
@@ -155,7 +153,7 @@ def contours(ending: str) -> list[str]:
 
 
 def feature_names() -> list[str]:
-    """Names of the 6373 features."""
+    """Return the names of the 6373 features."""
     names = [f"F0final__Turn_{kind}" for kind in PITCH_ONLY]
     for ending, count in (("_sma", 54), ("_sma_de", 46)):
         for number, contour in enumerate(contours(ending)):
@@ -176,17 +174,17 @@ def _draw_songs(rng: np.random.Generator, n_songs: int) -> Songs:
 
 
 def _listen(rng: np.random.Generator, songs: Songs, effect: float) -> dict[int, Samples]:
-    """A listener's skin conductance at each of the songs heard, by the song's row."""
+    """Make up a listener's skin conductance during each of some songs, by the song's row."""
     person = draw_person(rng)
     n_songs = len(songs.ids)
     heard = rng.permutation(n_songs)[: rng.integers(HEARD[0], HEARD[1], endpoint=True)].tolist()
     levels = felt(rate(rng, songs.levels))
     traces = {}
-    for row, own in zip(heard, rng.spawn(len(heard)), strict=True):
+    for row, stream in zip(heard, rng.spawn(len(heard)), strict=True):
         seconds = songs.n_times(row) / EDA_RATE
-        trace = body(own, person, levels[row], seconds, {"eda": EDA_RATE}, effect)["eda"][0]
-        if own.random() < CUT:
-            trace[-own.integers(1, CUT_SAMPLES, endpoint=True) :] = np.nan
+        trace = body(stream, person, levels[row], seconds, {"eda": EDA_RATE}, effect)["eda"][0]
+        if stream.random() < CUT:
+            trace[-stream.integers(1, CUT_SAMPLES, endpoint=True) :] = np.nan
         traces[row] = trace
     return traces
 
@@ -201,7 +199,7 @@ def _write_annotations(folder: Path, rng: np.random.Generator, songs: Songs) -> 
         moving.append(np.clip(songs.levels[row] + DRIFT * np.sin(turns), 0.0, 1.0))
     ids = songs.ids[rows]
     frames = {
-        "musicId": np.repeat(ids, [len(own) for own in times]),
+        "musicId": np.repeat(ids, [len(frames) for frames in times]),
         "frameTime": np.concatenate(times),
     }
     for name, columns, levels in (
@@ -211,7 +209,7 @@ def _write_annotations(folder: Path, rng: np.random.Generator, songs: Songs) -> 
         spread = rng.uniform(0.1, 0.25, levels.shape)
         for ending, kind, values in (("", "mean", levels), ("_std", "std", spread)):
             table = {**columns, f"Arousal({kind})": values[:, 1], f"Valence({kind})": values[:, 0]}
-            _write_table(folder / f"{name}{ending}.csv", table)
+            write_columns(folder / f"{name}{ending}.csv", table)
 
 
 def _write_features(folder: Path, rng: np.random.Generator, songs: Songs, effect: float) -> None:
@@ -222,14 +220,14 @@ def _write_features(folder: Path, rng: np.random.Generator, songs: Songs, effect
     values = magnitude + spread * (noise + effect * (songs.levels - 0.5) @ weights)
     values[:, rng.random(N_FEATURES) < CONSTANT] = 0.0
     columns = dict(zip(feature_names(), values.T, strict=True))
-    _write_table(folder / "static_features.csv", {"musicId": songs.ids, **columns}, "%.6e")
+    write_columns(folder / "static_features.csv", {"musicId": songs.ids, **columns}, "%.6e")
     names = [
         f"{c}_{kind}" for kind in ("mean", "std") for c in (*contours("_sma"), *contours("_sma_de"))
     ]
     values = rng.standard_normal((len(names), 2 * len(songs.ids)))
     frames = {"musicId": np.repeat(songs.ids, 2), "frameTime": np.tile([0.0, 0.5], len(songs.ids))}
     columns = dict(zip(names, values, strict=True))
-    _write_table(folder / "dynamic_features.csv", {**frames, **columns})
+    write_columns(folder / "dynamic_features.csv", {**frames, **columns})
 
 
 def _metadata(songs: Songs) -> str:
@@ -240,9 +238,3 @@ def _metadata(songs: Songs) -> str:
         made_up = f"Song {song},Artist {song % 97},Album {song % 311}"
         lines.append(f"{song},{song}.mp3,{made_up},{seconds},{','.join(times)}")
     return "\n".join(lines) + "\n"
-
-
-def _write_table(
-    path: Path, columns: Mapping[str, npt.NDArray[Any]], float_format: str = "%.6g"
-) -> None:
-    pd.DataFrame(columns).to_csv(path, index=False, float_format=float_format, lineterminator="\n")

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,36 +37,36 @@ from datamodules.seed_v import (
     STOPS,
     SUBJECTS,
 )
-from datamodules.signals.features import EEG_BANDS
+from datamodules.signals.kinds import EEG_BANDS
 from datamodules.synthesis.eeg import draw_head, eeg
 from datamodules.synthesis.folders import check_free, check_request, new_folder, write_new
 
 Samples = npt.NDArray[np.float64]
 Trials = dict[int, Samples]
-"""By the files' own keys: 0 to 14 are the first session, and so on."""
+"""Rows by the keys of the files: 0 to 14 are the first session, and so on."""
 
 TIMES_FILE, NOTEBOOK = "trial_start_end_timestamp.txt", "load_data.ipynb"
-"""What is beside the archives; that the notebook is there is known, its name is not."""
+"""Files beside the archives; the name of the notebook is not known."""
 
 ENTROPY = (3.5, 2.6, 2.4, 1.9, 1.4)
 """Mean differential entropy of the bands, of EEG of some microvolts."""
 EYE_SPREAD = 3.0
-"""Standard deviation of the means of the eye features, whose own is about 1."""
+"""Standard deviation of the means of the eye features; that of a feature is about 1."""
 PATTERN = 0.3
 """Standard deviation of an emotion's pattern over the columns."""
 PERSON, SESSION = 0.5, 0.2
-"""Standard deviations of what sets people, and sessions of a person, apart, over the columns."""
+"""Standard deviations over the columns of people, and of sessions of a person."""
 MOOD = 0.45
-"""Standard deviation of how much of each emotion's pattern a trial has whatever is shown."""
+"""Standard deviation of the weights of all emotions' patterns in a trial, besides the effect."""
 NOISE, SMOOTH = 0.3, 5
 """Standard deviation of the noise of a column, and the rows over which it is smoothed."""
 EYE_SHARE = 0.6
-"""Effect on the eye movements, of that on the EEG."""
+"""Effect on the eye movements as a share of that on the EEG."""
 
 N_SHORT, N_GAPS = 9, 4
 """Trials of a subject whose eye movements lack the last row; trials in which they have NaN."""
 GAP_FEATURES, GAP_SHARE = 3, 0.3
-"""Features that are NaN at once, and for what share of the trial's rows."""
+"""Number of features that are NaN at once, and the share of the trial's rows that it lasts."""
 
 FELT: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -80,7 +79,7 @@ FELT: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """Valence and arousal in the raw recordings."""
 REST = (0.5, 0.1)
-"""The same between the films."""
+"""Valence and arousal between the films."""
 # fmt: off
 DATES = (
     (20180804, 20180810, 20180808), (20180416, 20180419, 20180425), (20180414, 20180419, 20180424),
@@ -93,12 +92,12 @@ DATES = (
 # fmt: on
 """In the names of the raw recordings, by subject and session; one source."""
 TAIL = 5
-"""Seconds that a raw recording goes on after the last film."""
+"""Seconds that a raw recording continues after the last film."""
 PIECE = 10
 """Seconds of raw EEG that are made at once; pieces do not join smoothly."""
 EYE_CHANNELS = ("VEO", "HEO")
 EYE_SCALE = 5.0
-"""The electrodes at the eyes see as much more."""
+"""Amplitude at the electrodes at the eyes, as a multiple of that at the others."""
 COUNTS_PER_MICROVOLT = 204.8
 """Steps of the recorder, before sensitivity and calibration."""
 
@@ -110,7 +109,7 @@ def _raw_channels() -> tuple[str, ...]:
 
 
 RAW_CHANNELS = _raw_channels()
-"""The 66 of a raw recording; where the four that are no EEG stand is inferred."""
+"""The 66 channels of a raw recording; the positions of the four that are no EEG are inferred."""
 
 
 def write(
@@ -124,16 +123,16 @@ def write(
     """Write the first subjects of a made-up SEED-V.
 
     Args:
-        root: Where the publisher's folders go; made if it is not there.
-        n_subjects: 1 to 16. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly the emotions show in the signals; 0 for not at all.
+        root: Parent folder of the new folders; made if it does not exist.
+        n_subjects: 1 to 16. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of the emotions on the signals; 0 for none.
         raw: Write raw recordings too: 2.4 GB and a minute a subject.
-        session: The only one of which raw recordings are written; 0: all three.
+        session: Number of the only session whose raw recordings are written; 0: all three.
 
     Raises:
-        AffectbenchError: A number of subjects, an effect or a session that cannot be, or a folder
-            that is there already; nothing is written then.
+        AffectbenchError: A number of subjects, an effect or a session out of range, or a folder
+            that exists; nothing is written then.
     """
     if session and str(session) not in SESSIONS:
         raise AffectbenchError(f"expected session 1, 2 or 3, or 0 for all, found {session}")
@@ -166,12 +165,12 @@ def _times() -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """What the columns of a table have in common for everybody.
+    """Properties of the columns of a table that are the same for all subjects.
 
     Args:
         level: Mean, shape (width,).
-        patterns: Of the emotions, shape (5, width).
-        share: Of the effect.
+        patterns: Patterns of the emotions, shape (5, width).
+        share: Share of the effect.
     """
 
     level: Samples
@@ -180,7 +179,7 @@ class _Columns:
 
 
 def _features(seed: int, number: int, effect: float) -> tuple[Trials, Trials]:
-    """Differential entropy and eye movements of a subject."""
+    """Make up the differential entropy and the eye movements of a subject."""
     everybody = np.random.default_rng([seed, 0])
     bands = np.tile(ENTROPY, len(EEG_FEATURES) // len(EEG_BANDS))
     kinds = []
@@ -192,7 +191,7 @@ def _features(seed: int, number: int, effect: float) -> tuple[Trials, Trials]:
         kinds.append(_Columns(level, patterns, share))
     rng = np.random.default_rng([seed, number])
     eeg_rows, eye_rows = (
-        _table(own, k, effect) for own, k in zip(rng.spawn(2), kinds, strict=True)
+        _table(stream, k, effect) for stream, k in zip(rng.spawn(2), kinds, strict=True)
     )
     for key in rng.choice(len(eye_rows), N_SHORT, replace=False).tolist():
         eye_rows[key] = eye_rows[key][:-1]
@@ -206,7 +205,7 @@ def _features(seed: int, number: int, effect: float) -> tuple[Trials, Trials]:
 
 
 def _table(rng: np.random.Generator, columns: _Columns, effect: float) -> Trials:
-    """Rows of all trials of a subject, shape (rows, width) each."""
+    """Make up the rows of all trials of a subject, shape (rows, width) each."""
     width = len(columns.level)
     person = columns.level + rng.normal(0.0, PERSON, width)
     table: Trials = {}
@@ -227,7 +226,7 @@ def _table(rng: np.random.Generator, columns: _Columns, effect: float) -> Trials
 
 
 def _write_archive(path: Path, rows: Trials) -> None:
-    """Two pickles as strings of bytes, labels as floats, one for each row of this table."""
+    """Write rows and labels as two pickles in strings of bytes; a label is a float for each row."""
     label = {
         key: np.full(len(table), float(LABELS[SESSIONS[key // N_TRIALS]][key % N_TRIALS]))
         for key, table in rows.items()
@@ -236,21 +235,21 @@ def _write_archive(path: Path, rows: Trials) -> None:
 
 
 def _pickled(table: Trials) -> bytes:
-    """A pickle of protocol 2 by the names that numpy 1 had."""
+    """Return a pickle of protocol 2 with the names of numpy 1."""
     return pickle.dumps(table, protocol=2).replace(b"cnumpy._core.", b"cnumpy.core.")
 
 
 def _write_raw(folder: Path, seed: int, number: int, effect: float, only: str = "") -> None:
-    """The three raw recordings of a subject, or one of them."""
+    """Write the three raw recordings of a subject, or the one of a session."""
     rng = np.random.default_rng([seed, number, 1])
     head = draw_head(rng, len(RAW_CHANNELS))
     scale = np.where(np.isin(RAW_CHANNELS, EYE_CHANNELS), EYE_SCALE, 1.0)[:, None]
     streams = rng.spawn(len(SESSIONS))
-    for session, date, own in zip(SESSIONS, DATES[number - 1], streams, strict=True):
+    for session, date, stream in zip(SESSIONS, DATES[number - 1], streams, strict=True):
         if only not in ("", session):
             continue
         scaled = (
-            scale * eeg(own, head, seconds, RAW_RATE, *felt, effect=effect)
+            scale * eeg(stream, head, seconds, RAW_RATE, *felt, effect=effect)
             for seconds, felt in _pieces(session)
         )
         n_times = (STOPS[session][-1] + TAIL) * round(RAW_RATE)
@@ -261,7 +260,7 @@ def _write_raw(folder: Path, seed: int, number: int, effect: float, only: str = 
 
 
 def _pieces(session: str) -> Iterator[tuple[float, tuple[float, float]]]:
-    """Seconds, and valence and arousal, of all pieces of a session in order."""
+    """Yield the length in seconds, and valence and arousal, of all pieces of a session."""
     now = 0
     for start, stop, label in zip(STARTS[session], STOPS[session], LABELS[session], strict=True):
         for until, felt in ((start, REST), (stop, FELT[EMOTIONS[label]])):
@@ -281,10 +280,10 @@ def write_cnt(
     have is not known. Baselines and calibrations differ from channel to channel.
 
     Args:
-        path: Of the new file.
+        path: The new file.
         pieces: Microvolts of the 66 channels, shapes (66, T), one after the other.
-        n_times: Samples of all pieces together.
-        events: Code, and sample at which it is.
+        n_times: Number of samples of all pieces together.
+        events: Code and sample of each event.
     """
     n_channels = len(RAW_CHANNELS)
     baseline = np.arange(n_channels) % 5 - 2
@@ -313,9 +312,11 @@ def write_cnt(
             file.write((counts.T + baseline).astype("<i4").tobytes())
         file.write(struct.pack("<Bii", 2, 19 * len(events), 0))
         for code, sample in events:
-            at = first + 4 * n_channels * sample
-            file.write(struct.pack("<HBcihhfccc", code, 0, b"\0", at, 0, 0, 0.0, *[b"\0"] * 3))
+            position = first + 4 * n_channels * sample
+            fields = code, 0, b"\0", position, 0, 0, 0.0, b"\0", b"\0", b"\0"
+            file.write(struct.pack("<HBcihhfccc", *fields))
 
 
-def _put(header: bytearray, at: int, form: str, *values: Any) -> None:
-    struct.pack_into(f"<{form}", header, at, *values)
+def _put(header: bytearray, position: int, form: str, *values: float | bytes) -> None:
+    """Write values in a binary form into a header."""
+    struct.pack_into(f"<{form}", header, position, *values)

@@ -18,7 +18,7 @@ from datamodules.synthesis.folders import check_free, check_request, new_folder,
 from datamodules.synthesis.physiology import Phase, Session, session
 
 NUMBERS = tuple(range(2, 36))
-"""Of the volunteers that have label rows."""
+"""Numbers of the volunteers that have label rows."""
 PHASES = (
     ("rest", 635, 0.0, 0),
     ("stroop", 355, 1.0, 1),
@@ -33,7 +33,7 @@ SHORTEST_PHASE = 10
 LABEL_DELAY = 9
 """Seconds from the start of the recording to the first label row."""
 LABELLED_BEYOND = 2
-"""Label rows after the last heart rate, which they leave empty."""
+"""Number of label rows after the last heart rate, which they leave empty."""
 LABEL_FILE = Path("Processed_data") / "Improved_All_Combined_hr_rsp_binary.csv"
 COLUMNS = "Participant,HR,respr,Time(sec),Label"
 FIRST_START = 1644227574
@@ -50,15 +50,15 @@ def write(
     """Write the first subjects of a made-up Stress-Predict.
 
     Args:
-        root: Where ``Raw_data`` and ``Processed_data`` go; made if it is not there.
-        n_subjects: 1 to 34. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly the stressors show in the signals; 0 for not at all.
+        root: Parent folder of ``Raw_data`` and ``Processed_data``; made if it does not exist.
+        n_subjects: 1 to 34. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of the stressors on the signals; 0 for none.
         scale: Share of its real length that a phase lasts; none is shorter than ten seconds.
 
     Raises:
-        AffectbenchError: A number of subjects, an effect or a scale that cannot be, or files that
-            are there already; nothing is written then.
+        AffectbenchError: A number of subjects, an effect or a scale out of range, or files that
+            exist; nothing is written then.
     """
     names = [f"S{number:02d}" for number in NUMBERS]
     if not 0 < scale < float("inf"):
@@ -85,7 +85,7 @@ def write(
 
 
 def _phases(seconds: Sequence[int]) -> list[Phase]:
-    """Phases of the session: those with labels, and the seconds before the first label row."""
+    """Return the phases with labels, after one for the seconds before the first label row."""
     labelled = [
         Phase(name, length, arousal)
         for (name, _, arousal, _), length in zip(PHASES, seconds, strict=True)
@@ -94,7 +94,7 @@ def _phases(seconds: Sequence[int]) -> list[Phase]:
 
 
 def _label_rows(number: int, made: Session, first: int, seconds: Sequence[int]) -> list[str]:
-    """A row a second: the heart rate that the watch had by then, breaths a minute, the label."""
+    """Return a row a second: the watch's latest heart rate, breaths a minute, the label."""
     labels = np.repeat([label for _, _, _, label in PHASES], seconds).tolist()
     rates = heart_rates(made.beats, LABEL_DELAY + len(labels) - LABELLED_BEYOND)
     shown = [f"{round(rate, 2):g}" for rate in (rates[0], *rates)]

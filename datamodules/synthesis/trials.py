@@ -1,4 +1,4 @@
-"""Made-up trials: stimuli that move people, what they feel, how they rate it, what is measured.
+"""Made-up trials: stimuli, what people feel, how they rate it, and the signals of their bodies.
 
 stimuli = draw_stimuli(rng, 40)                     # (40, 2) valence and arousal, 0 to 1
 ratings = rate(rng, stimuli)                        # (40, 2) on a scale from 1 to 9
@@ -25,21 +25,21 @@ LEVELS = (0.25, 0.75)
 
 
 def draw_stimuli(rng: np.random.Generator, n_stimuli: int) -> Samples:
-    """Valence and arousal of stimuli in [0, 1], shape (n, 2), balanced over the quadrants."""
+    """Draw valence and arousal of stimuli in [0, 1], shape (n, 2), balanced over the quadrants."""
     quadrant = rng.permutation(np.arange(n_stimuli) % 4)
     levels = np.take(LEVELS, np.column_stack([quadrant // 2, quadrant % 2]))
     return np.clip(levels + rng.normal(0.0, 0.08, levels.shape), 0.0, 1.0)
 
 
 def rate(rng: np.random.Generator, stimuli: Samples) -> Samples:
-    """One person's ratings of stimuli, shape (n, 2): valence and arousal from 1 to 9."""
+    """Draw one person's ratings of stimuli, shape (n, 2): valence and arousal from 1 to 9."""
     bias = rng.normal(0.0, 0.04, 2)
     levels = np.clip(stimuli + bias + rng.normal(0.0, 0.1, stimuli.shape), 0.0, 1.0)
     return LOW + (HIGH - LOW) * levels
 
 
 def felt(ratings: Samples) -> Samples:
-    """What a person felt who rated so, in [0, 1]."""
+    """Return the valence and arousal in [0, 1] that a person with these ratings felt."""
     return (ratings - LOW) / (HIGH - LOW)
 
 
@@ -52,19 +52,19 @@ def body(
     effect: float = 1.0,
     baseline: float = 0.0,
 ) -> dict[str, Samples]:
-    """Peripheral signals of one trial.
+    """Make up the peripheral signals of one trial.
 
     Args:
-        rng: Where all chance comes from.
-        person: Whose they are.
+        rng: Source of all random numbers.
+        person: Person whose trial it is.
         levels: Felt valence and arousal, shape (2,).
         seconds: Length of the stimulus.
-        rates: Sampling rate in Hz of each signal wanted, among BODY_SIGNALS.
-        effect: How much of what is felt shows; 0 for nothing at all.
+        rates: Sampling rate in Hz of each signal to make, among BODY_SIGNALS.
+        effect: Strength of the effect of feelings on the signals; 0 for no effect.
         baseline: Seconds of rest before the stimulus.
 
     Returns:
-        By name, (C, T) with baseline first, in the units of ``physiology.session``.
+        Signals by name, (C, T) with baseline first, in the units of ``physiology.session``.
     """
     level = float(VALENCE_SHARE * levels[0] + (1 - VALENCE_SHARE) * levels[1])
     rest = [Phase("", baseline, 0.0)] if baseline else []

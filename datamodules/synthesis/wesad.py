@@ -21,7 +21,7 @@ from datamodules.synthesis.folders import check_request, new_folder
 from datamodules.synthesis.physiology import CHEST_RATES, E4_RATES, Phase, Session, session
 
 NUMBERS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17)
-"""Of the published subjects."""
+"""Numbers of the published subjects."""
 WOMEN, LEFT_HANDED = (8, 11, 17), (8,)
 LABEL_RATE = 700
 MARGIN = 10
@@ -33,9 +33,9 @@ AMUSEMENT_FIRST = ("Base", "Fun", "Medi 1", "TSST", "Medi 2")
 SWAPPED = ("Base", "TSST", "Medi 2", "Fun", "Medi 1")
 """The order of S14."""
 READINGS = {"Base": "bRead", "TSST": "sRead", "Fun": "fRead"}
-"""What is read after which condition."""
+"""Readings by the condition before them."""
 NO_READING = (2, "bRead")
-"""A reading that a subject did not do."""
+"""Subject and reading that was left out."""
 CODES = {
     "Base": 1,
     "TSST": 2,
@@ -47,7 +47,7 @@ CODES = {
     "fRead": 7,
 }
 AROUSAL = {"Base": 0.0, "TSST": 1.0, "Fun": 0.3}
-"""Planted level of the conditions; of all others, OTHER_AROUSAL."""
+"""Planted level of the conditions; all other intervals have OTHER_AROUSAL."""
 OTHER_AROUSAL = 0.2
 READING_SECONDS = 10
 """Labelled seconds of a reading; a meditation has a sixth of what a condition has."""
@@ -79,16 +79,16 @@ def write(
     """Write the first subjects of a made-up WESAD.
 
     Args:
-        root: Where the folders of the subjects go; made if it is not there.
-        n_subjects: 1 to 15. A subject is the same however many there are.
-        seed: Of everything.
-        effect: How strongly the conditions show in the signals; 0 for not at all.
+        root: Parent folder of the new folders; made if it does not exist.
+        n_subjects: 1 to 15. A subject does not depend on how many there are.
+        seed: Seed of all random numbers.
+        effect: Strength of the effect of the conditions on the signals; 0 for none.
         minutes: Labelled minutes each of baseline, stress and amusement. Meditations, readings,
             margins and gaps add a ninth of these and four minutes to a recording.
 
     Raises:
-        AffectbenchError: A number of subjects, an effect or minutes that cannot be, or a subject's
-            folder that is there already; nothing is written then.
+        AffectbenchError: A number of subjects, an effect or minutes out of range, or a subject's
+            folder that exists; nothing is written then.
     """
     check_request(root, [f"S{number}" for number in NUMBERS], n_subjects, effect)
     if not minutes >= SHORTEST_MINUTES:
@@ -121,7 +121,7 @@ def _write_subject(
 def _schedule(
     rng: np.random.Generator, number: int, seconds: int
 ) -> tuple[tuple[str, ...], list[Interval], int]:
-    """The five conditions as the file orders them, all intervals by time, and the whole length."""
+    """Return the conditions in the file's order, all intervals by time, and the total length."""
     order = AMUSEMENT_FIRST if number % 2 else STRESS_FIRST
     if number == 14:
         order = SWAPPED
@@ -159,17 +159,17 @@ def _label(intervals: Sequence[Interval], total: int) -> npt.NDArray[np.int32]:
 
 
 def _columns(made: Session, name: str) -> npt.NDArray[np.float64]:
-    """Samples of a signal, float64 of shape (T, C)."""
+    """Return the samples of a signal, float64 of shape (T, C)."""
     return np.ascontiguousarray(made.signals[name].samples.T, dtype=np.float64)
 
 
 def _digitised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Shares of the converter's range, as it gives them."""
+    """Return shares of the converter's range in its steps."""
     return np.clip(np.round(values * COUNTS), 0, COUNTS - 1) / COUNTS
 
 
 def _chest(made: Session) -> dict[str, npt.NDArray[Any]]:
-    """Columns in physical units, through the converter by the publisher's formulas.
+    """Return columns in physical units, through the converter by the publisher's formulas.
 
     The temperature is not digitised: its formula is not linear, and it is stored in float32.
     """
@@ -185,7 +185,7 @@ def _chest(made: Session) -> dict[str, npt.NDArray[Any]]:
 
 
 def _wrist(made: Session) -> dict[str, npt.NDArray[Any]]:
-    """Columns as the wristband's own files have them: rounded, acceleration in 1/64 g."""
+    """Return columns as the wristband's files have them: rounded, acceleration in 1/64 g."""
     return {
         "ACC": np.clip(np.round(_columns(made, "acc") * 64), -128, 127),
         "BVP": np.round(_columns(made, "bvp"), 2),
@@ -209,12 +209,12 @@ def write_python2(value: Any, file: BinaryIO) -> None:
 
 
 class _Python2Text:
-    """Writes values as text opcodes; what Python 2 kept for a second use is named and reused."""
+    """Writes values as text opcodes, and names and reuses those that Python 2 reused."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.named = 0
-        self.known: dict[str, int] = {}
+        self.names: dict[str, int] = {}
 
     def write(self, value: Any) -> None:
         if isinstance(value, dict):
@@ -241,12 +241,12 @@ class _Python2Text:
         self.text("(I0\ntS'b'\ntR")
         self.name()
         self.text("(I1\n(" + "".join(f"I{length}\n" for length in value.shape) + "t")
-        if kind in self.known:
-            self.text(f"g{self.known[kind]}\n")
+        if kind in self.names:
+            self.text(f"g{self.names[kind]}\n")
         else:
             self.once("cnumpy\ndtype\n")
             self.text(f"(S'{kind[1:]}'\nI0\nI1\ntR")
-            self.known[kind] = self.name()
+            self.names[kind] = self.name()
             self.text("(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb")
         self.text("I00\nS")
         # Python 3 escapes and quotes bytes as Python 2 did its strings, behind a letter b.
@@ -254,11 +254,11 @@ class _Python2Text:
         self.text("\ntb")
 
     def once(self, opcode: str) -> None:
-        if opcode in self.known:
-            self.text(f"g{self.known[opcode]}\n")
+        if opcode in self.names:
+            self.text(f"g{self.names[opcode]}\n")
         else:
             self.text(opcode)
-            self.known[opcode] = self.name()
+            self.names[opcode] = self.name()
 
     def name(self) -> int:
         self.named += 1
@@ -278,14 +278,14 @@ PANAS_AFTER_STRESS = 26
 
 
 def clock(seconds: int) -> str:
-    """A time of the schedule: minutes.seconds with trailing zeros dropped, 170 s as ``2.5``."""
+    """Return a time as minutes.seconds with trailing zeros dropped: 170 s as ``2.5``."""
     return f"{seconds // 60}.{seconds % 60:02d}".rstrip("0").rstrip(".")
 
 
 def _quest(
     rng: np.random.Generator, number: int, order: Sequence[str], intervals: Sequence[Interval]
 ) -> str:
-    """The questionnaire file: schedule, then answers in the order of the five conditions."""
+    """Make up the questionnaire file: schedule, then answers in the order of the conditions."""
     when = {interval.name: interval for interval in intervals}
     columns = [*order, *(name for name in when if name not in order)]
 
@@ -306,8 +306,8 @@ def _quest(
     ]
     for scale in SCALES:
         rows.append([])
-        asked = ("TSST",) if scale == "SSSQ" else order
-        rows += [[f"# {scale}", *answers(scale, condition)] for condition in asked]
+        conditions = ("TSST",) if scale == "SSSQ" else order
+        rows += [[f"# {scale}", *answers(scale, condition)] for condition in conditions]
     return "".join(";".join([*row, *[""] * (FIELDS - len(row))]) + "\n" for row in rows)
 
 

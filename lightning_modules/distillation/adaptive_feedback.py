@@ -1,32 +1,27 @@
 """Adaptive feedback (EmotionKD): while the teacher teaches, the student's errors teach it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Literal
 
-import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from datamodules.batch import Batch, Inputs
+from datamodules.batch import Batch, Chunk, Inputs
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output
-from lightning_modules.distillation.base import Distiller, Teacher, Windows
+from lightning_modules.choices import check_choice
+from lightning_modules.distillation.base import Distiller, Teacher
+from lightning_modules.distillation.held_out import HeldOut, hold_out
 from lightning_modules.distillation.losses import feature_loss, similarity_loss, teaching_loss
-from lightning_modules.emotionkd import (
-    WIDTH,
-    EmotionKDStudent,
-    EmotionKDStudentNetwork,
-    EmotionKDTeacher,
-    EmotionKDTeacherNetwork,
-    token_grid,
-)
+from lightning_modules.emotionkd import WIDTH, EmotionKDStudent, EmotionKDTeacher, token_grid
 
 Feedback = Literal["unrolled", "first_order", "none"]
 FeatureAlign = Literal["auto", "modality_mean", "student_signal", "token_linear", "similarity"]
@@ -38,12 +33,12 @@ HELD_OUT = 0.1
 
 
 def align_features(
-    student: type[EmotionClassifier], teacher: type[EmotionClassifier], chosen: FeatureAlign
-) -> FeatureAlign:
-    """How features are compared: what is chosen, or what suits the pair.
+    student: type[EmotionClassifier], teacher: type[EmotionClassifier], chosen: str
+) -> str:
+    """Return the way to compare features: as chosen, or for ``"auto"`` one that suits the pair.
 
     Raises:
-        IncompatibleRunError: Tokens are to be compared, and one of the two has none.
+        IncompatibleRunError: The chosen way compares tokens, and one of the pair has none.
     """
     tokens = issubclass(student, EmotionKDStudent) and issubclass(teacher, EmotionKDTeacher)
     if chosen == "auto":
@@ -58,7 +53,7 @@ def align_features(
 
 
 class AdaptiveFeedback(Distiller):
-    """EmotionKD: teaching steps for the student, and feedback steps for the teacher.
+    """The student's errors teach the teacher (EmotionKD, Liu et al. 2023).
 
     The authors publish neither a training script nor how the teacher's feedback is computed; this
     completes their figure with the bilevel scheme that it matches (Zhou et al. 2022). A batch is
@@ -66,23 +61,23 @@ class AdaptiveFeedback(Distiller):
     1. a *teaching* step: the student minimises ``CE + 0.1 KL + MSE`` and its kernel penalty, the
        teacher being constant;
     2. a *feedback* step: a temporary copy of the student takes one more such step, plain gradient
-       descent, as a function of the teacher's weights. On other windows, which no teaching step has
-       seen, the teacher then minimises ``CE(teacher) + CE(temporary student)``, through that step
+       descent, as a function of the teacher's weights. On other windows, which no teaching step
+       uses, the teacher then minimises ``CE(teacher) + CE(temporary student)``, through that step
        (``"unrolled"``). The copy is thrown away.
 
-    ``"first_order"`` leaves out the way through the step: the second term is then a constant, as in
-    the authors' code, and the teacher is merely trained on. ``"none"`` freezes the teacher, teaches
-    on all training windows, and is the ablation.
+    ``"first_order"`` leaves out the gradient through the step: the second term is then a constant,
+    as in the authors' code, and the teacher only continues its own training. ``"none"`` freezes the
+    teacher, teaches on all training windows, and is the ablation.
 
     Decisions of this project, each an option or forced by a gap in what is published:
 
-    * Feedback is taken from a share of the training trials, at least one of each class of which
-      there are two; teaching goes without them. Validation and test subjects have no part in it.
+    * Feedback is taken from a share of the training trials, at least one of each class with two
+      or more; teaching does not use them. Validation and test subjects have no part in it.
     * The published feature loss compares 7 808 numbers with 3 904; see ``feature_align``. A dense
       layer inside the teacher, as others have put there, is left out: it has 30 million weights.
     * The teacher runs in eval mode, in feedback steps too: no dropout, and running statistics as
-      they were when its own training ended. So only its weights move, and what the student is
-      taught is what the gradient is taken of.
+      they were when its own training ended. So only its weights move, and teaching and feedback
+      steps see the same answers.
     * The temporary student runs in training mode, as the student does when it is taught: with
       dropout, and with the statistics of the batch, since running ones take long to settle. It
       works on copies of the student's buffers, which stay as they are.
@@ -93,9 +88,9 @@ class AdaptiveFeedback(Distiller):
       second derivative.
 
     Args:
-        student: See Distiller.
-        student_signals: See Distiller.
-        teachers: See Distiller; one alone, if there is feedback.
+        student: Untrained student; see Distiller.
+        student_signals: Signals of the student.
+        teachers: Teachers; see Distiller. A single one, if there is feedback.
         feedback: ``"unrolled"``, ``"first_order"`` or ``"none"``.
         feature_align: ``"modality_mean"``: the mean of the teacher's tokens over signals;
             ``"student_signal"``: its tokens of the student's signal alone; ``"token_linear"``: each
@@ -105,10 +100,10 @@ class AdaptiveFeedback(Distiller):
         hard: Factor of the student's cross-entropy.
         soft: Factor of the divergence from the teacher.
         feature: Factor of the feature loss.
-        temperature: Of the soft targets; the authors' code has none, which is 1.
+        temperature: Temperature of the soft targets; the authors' code has none, which is 1.
         lr_in: Learning rate of the temporary student's step.
-        every: Batches from one feedback step to the next.
-        warm_up: Epochs before the first one.
+        every: Number of batches from one feedback step to the next.
+        warm_up: Number of epochs before the first feedback step.
         held_out: Share of the training trials from which feedback is taken.
 
     Raises:
@@ -125,8 +120,7 @@ class AdaptiveFeedback(Distiller):
         2022, arXiv 2106.04570.
     """
 
-    about: ClassVar[str] = "the student's errors teach the teacher (EmotionKD, Liu et al. 2023)"
-    reads_embedding: ClassVar[bool] = True
+    reads_embedding = True
 
     def __init__(
         self,
@@ -145,12 +139,8 @@ class AdaptiveFeedback(Distiller):
         held_out: float = HELD_OUT,
     ) -> None:
         super().__init__(student, student_signals, teachers)
-        if feedback not in get_args(Feedback):
-            raise ValueError(f"expected feedback among {get_args(Feedback)}, found {feedback!r}")
-        if feature_align not in get_args(FeatureAlign):
-            raise ValueError(
-                f"expected feature_align among {get_args(FeatureAlign)}, found {feature_align!r}"
-            )
+        check_choice("feedback", feedback, Feedback)
+        check_choice("feature_align", feature_align, FeatureAlign)
         if not (min(hard, soft, feature, warm_up) >= 0 and temperature > 0 and lr_in > 0):
             raise ValueError(
                 "expected hard, soft, feature and warm_up from 0 up, temperature and lr_in above "
@@ -174,16 +164,15 @@ class AdaptiveFeedback(Distiller):
         self.held_out = held_out
         self.teacher = self.teachers[0]
         self.align = align_features(type(student), type(self.teacher.model), feature_align)
-        self.branches: list[str] = []
-        if self.align != "similarity":
-            self.branches = list(cast(EmotionKDTeacherNetwork, self.teacher.model.network).branches)
-        if self.align == "student_signal":
-            self.own = self.branches.index(cast(EmotionKDStudentNetwork, self.network).signal)
+        self.branches: tuple[str, ...] = ()
+        """Signals whose tokens the teacher's embedding has, in its order; none without tokens."""
+        if isinstance(self.teacher.model, EmotionKDTeacher):
+            self.branches = tuple(self.teacher.model.network.branches)
+        self.project: nn.Module = nn.Identity()
+        """Map of the student's tokens to those of all the teacher's signals side by side."""
         if self.align == "token_linear":
             self.project = nn.Linear(WIDTH, WIDTH * len(self.branches))
-        self._apart: Tensor
-        self._examined: Tensor
-        self._gather: Callable[[Tensor], Batch]
+        self._held_out: HeldOut | None = None
 
     @classmethod
     def check_pair(
@@ -192,115 +181,119 @@ class AdaptiveFeedback(Distiller):
         teacher: type[EmotionClassifier] | None,
         student_inputs: Inputs,
         teacher_inputs: Inputs | None,
-        **options: Any,
+        **options: object,
     ) -> None:
-        """Raise IncompatibleRunError, with the reason, for a pair that it cannot work on."""
+        """Raise IncompatibleRunError, with the reason, for a pair that it cannot take."""
         super().check_pair(student, teacher, student_inputs, teacher_inputs)
         if teacher is None:
             return
-        align = align_features(student, teacher, options.get("feature_align", "auto"))
-        seen = teacher_inputs or {}
-        if align == "student_signal" and not set(student_inputs) <= set(seen):
+        align = align_features(student, teacher, str(options.get("feature_align", "auto")))
+        teacher_inputs = teacher_inputs or {}
+        if align == "student_signal" and not set(student_inputs) <= set(teacher_inputs):
             raise IncompatibleRunError(
                 'feature_align="student_signal": expected a teacher that sees '
-                f"{', '.join(student_inputs)} too, found {', '.join(seen)}"
+                f"{', '.join(student_inputs)} too, found {', '.join(teacher_inputs)}"
             )
-        if align != "similarity" and token_grid(student_inputs) != token_grid(seen):
+        if align != "similarity" and token_grid(student_inputs) != token_grid(teacher_inputs):
             raise IncompatibleRunError(
                 f"feature_align={align!r}: expected as many tokens of both, found "
-                f"{token_grid(student_inputs)[0]} and {token_grid(seen)[0]}. Take a window that is "
-                'a whole number of samples of every signal, or "similarity".'
+                f"{token_grid(student_inputs)[0]} and {token_grid(teacher_inputs)[0]}. Take a "
+                'window that is a whole number of samples of every signal, or "similarity".'
             )
 
-    def configure_optimizers(self) -> Any:
-        """Optimiser and schedule of the student's recipe, then of the teacher's if it moves."""
-        moving = [self.teacher.model] if self.feedback != "none" else []
-        for model in moving:
-            model.to(self.device).requires_grad_(True)
-        configs: list[Any] = [super().configure_optimizers()]
-        configs += [model.configure_optimizers() for model in moving]
-        schedulers = [config["lr_scheduler"] for config in configs]
-        return [config["optimizer"] for config in configs], [
-            scheduler["scheduler"] if isinstance(scheduler, dict) else scheduler
-            for scheduler in schedulers
-        ]
-
-    def on_fit_start(self) -> None:
-        if self.feedback == "none":
-            super().on_fit_start()
-            return
-        EmotionClassifier.on_fit_start(self)
-        self.teacher.model.to(self.device).eval()
-        self.owner = self._owners()
-        held_out = hold_out(self.data.windows("train"), self.held_out)
-        self._apart = held_out.to(self.device)
-        self._examined = held_out.nonzero().flatten()
-        self._gather = self.gather
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
-        """A teaching step, and where it is due a feedback step; the loss of the first."""
-        optimizers: Any = self.optimizers()
-        student, *teachers = optimizers if isinstance(optimizers, list) else [optimizers]
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return optimisers and schedules: the student's, then the teacher's if it moves."""
+        pairs = [self.optimization()]
         if self.feedback != "none":
-            batch = _take(batch, ~self._apart[self.rows(batch)])
+            self.teacher.model.to(self.device).requires_grad_(True)
+            pairs.append(self.teacher.model.optimization())
+        optimizers, schedulers = zip(*pairs, strict=True)
+        return list(optimizers), list(schedulers)
+
+    def prepare_teaching(self) -> None:
+        """Hold out windows for feedback; without it, keep the answers of frozen teachers."""
+        if self.feedback == "none":
+            super().prepare_teaching()
+            return
+        mask = hold_out(self.data.windows("train"), self.held_out)
+        self._held_out = HeldOut(mask.to(self.device), mask.nonzero().flatten(), self.gather)
+
+    def training_step(self, batch: Batch | Chunk, batch_idx: int) -> Tensor:
+        """Return the loss of a teaching step, which a feedback step follows where one is due.
+
+        Raises:
+            IncompatibleRunError: The loader gives several batches a step.
+        """
+        if isinstance(batch, Chunk):
+            raise IncompatibleRunError(
+                f"{type(self).__name__}: expected one batch a step, found chunks. Take chunk=1."
+            )
+        optimizers = self.optimizers()
+        student, *teachers = optimizers if isinstance(optimizers, list) else [optimizers]
+        if self._held_out is not None:
+            batch = _take(batch, ~self._held_out.mask[self.rows(batch)])
             if len(batch.target) < 2:  # batch statistics need two
                 return torch.zeros((), device=self.device)
         loss = super().training_step(batch, batch_idx)
         student.zero_grad()
         self.manual_backward(loss)
         student.step()
-        if self.current_epoch >= self.warm_up and batch_idx % self.every == 0:
-            for teacher in teachers:
-                teacher.zero_grad()
-                self.manual_backward(
-                    self.feedback_loss(batch, self._questions(len(batch.target))),
-                    inputs=list(self.teacher.model.parameters()),
-                )
-                teacher.step()
+        if (
+            self._held_out is not None
+            and self.current_epoch >= self.warm_up
+            and batch_idx % self.every == 0
+        ):
+            (teacher,) = teachers
+            teacher.zero_grad()
+            self.manual_backward(
+                self.feedback_loss(batch, self._held_out.draw(len(batch.target), self.device)),
+                inputs=list(self.teacher.model.parameters()),
+            )
+            teacher.step()
         return loss.detach()
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
-        schedulers: Any = self.lr_schedulers()
+        schedulers = self.lr_schedulers()
         student, *teachers = schedulers if isinstance(schedulers, list) else [schedulers]
-        moved = [(student, self.recipe)]
+        due = [(student, self.recipe)]
         if self.current_epoch >= self.warm_up:
-            moved += [(teacher, self.teacher.model.recipe) for teacher in teachers]
-        for scheduler, recipe in moved:
+            due += [(teacher, self.teacher.model.recipe) for teacher in teachers]
+        for scheduler, recipe in due:
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(self.trainer.callback_metrics[recipe.plateau_on])
-            else:
+            elif scheduler is not None:
                 scheduler.step()
 
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
         if self.feedback == "none":
-            taught = Output(self.teacher_logits[self.rows(batch)], self.teacher_embedding(batch))
+            answers = Output(self.teacher_logits[self.rows(batch)], self.teacher_embedding(batch))
         else:
             with torch.no_grad():
-                taught = self.teacher(batch.signals)
-        return self._teaching_loss(batch, output, taught)
+                answers = self.teacher(batch.signals)
+        return self._teaching_loss(batch, output, answers)
 
     def feedback_loss(self, batch: Batch, questions: Batch) -> Tensor:
-        """What the teacher minimises in a feedback step, a scalar.
+        """Return the loss of the teacher in a feedback step, a scalar.
 
         Args:
-            batch: What the temporary student is taught.
-            questions: Windows on which both are judged.
+            batch: Windows on which the temporary student is taught.
+            questions: Windows on which teacher and temporary student are judged.
         """
         with differentiable_twice():
-            said = [self.teacher(questions.signals).logits]
+            answers = [self.teacher(questions.signals).logits]
             if self.feedback == "unrolled":
-                said.append(self._temporary_student(batch, questions))
+                answers.append(self._temporary_student(batch, questions))
         return torch.stack(
-            [F.cross_entropy(logits, questions.target, self.class_weights) for logits in said]
+            [F.cross_entropy(logits, questions.target, self.class_weights) for logits in answers]
         ).sum()
 
     def _temporary_student(self, batch: Batch, questions: Batch) -> Tensor:
-        """Logits on the questions after one more step on a batch, with their way to the teacher."""
+        """Return logits for the questions after one more step on a batch, differentiable twice."""
         weights = dict(self.network.named_parameters())
         output = self._call(weights, batch)
-        taught = self.teacher(batch.signals)
-        loss = self.penalized(self._teaching_loss(batch, output, taught))
+        answers = self.teacher(batch.signals)
+        loss = self.penalized(self._teaching_loss(batch, output, answers))
         slopes = torch.autograd.grad(
             loss, list(weights.values()), create_graph=True, materialize_grads=True
         )
@@ -311,85 +304,50 @@ class AdaptiveFeedback(Distiller):
         return self._call(moved, questions).logits
 
     def _call(self, weights: Mapping[str, Tensor], batch: Batch) -> Output:
-        """What the student's network says with other weights, and buffers that are thrown away."""
+        """Return the output of the student's network with other weights and copied buffers."""
         buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         signals = self.seen(batch.signals)
         output: Output = functional_call(self.network, {**weights, **buffers}, (signals,))
         return output.widened()
 
-    def _teaching_loss(self, batch: Batch, output: Output, taught: Output) -> Tensor:
+    def _teaching_loss(self, batch: Batch, output: Output, answers: Output) -> Tensor:
         return teaching_loss(
             output.logits,
-            taught.logits,
+            answers.logits,
             batch.target,
-            self._feature_loss(output.embedding, taught.embedding),
+            self._feature_loss(output.embedding, answers.embedding),
             self.parts,
             self.temperature,
             self.class_weights,
         )
 
-    def _feature_loss(self, own: Tensor, taught: Tensor) -> Tensor:
-        """Distance of features (B, D) of the student and (B, another D) of the teacher."""
+    def _feature_loss(self, features: Tensor, teacher_features: Tensor) -> Tensor:
+        """Return the distance of the student's features (B, D) to the teacher's (B, another D)."""
         if self.align == "similarity":
-            return similarity_loss(own, taught)
-        by_signal = taught.unflatten(1, (len(self.branches), -1))  # (B, S, L x 64)
+            return similarity_loss(features, teacher_features)
+        by_signal = teacher_features.unflatten(1, (len(self.branches), -1))  # (B, S, L x 64)
         if self.align == "modality_mean":
-            return feature_loss(own, by_signal.mean(dim=1))
+            return feature_loss(features, by_signal.mean(dim=1))
         if self.align == "student_signal":
-            return feature_loss(own, by_signal[:, self.own])
-        tokens = self.project(own.unflatten(1, (-1, WIDTH)))  # (B, L, S x 64)
+            (signal,) = self.student_signals
+            return feature_loss(features, by_signal[:, self.branches.index(signal)])
+        tokens = self.project(features.unflatten(1, (-1, WIDTH)))  # (B, L, S x 64)
         beside = by_signal.unflatten(2, (-1, WIDTH)).transpose(1, 2)  # (B, L, S, 64)
         return feature_loss(tokens, beside.flatten(2))
-
-    def _questions(self, n_windows: int) -> Batch:
-        """As many of the windows that are held out, at random."""
-        chosen = torch.randperm(len(self._examined))[:n_windows]
-        batch = self._gather(self._examined[chosen])
-        signals = {name: window.to(self.device) for name, window in batch.signals.items()}
-        return batch._replace(signals=signals, target=batch.target.to(self.device))
-
-
-def hold_out(windows: Windows, share: float) -> Tensor:
-    """Which training windows are of trials that are held out, bool of shape (N,).
-
-    Trials are drawn from each class by torch's generator, at least one, and never all of them.
-
-    Args:
-        windows: The training windows.
-        share: Of the trials.
-
-    Raises:
-        IncompatibleRunError: No class has two trials.
-    """
-    keys = np.stack([windows.recording, windows.trial])
-    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    target = torch.from_numpy(windows.target[first])
-    chosen = torch.zeros(len(first), dtype=torch.bool)
-    for label in target.unique():
-        trials = (target == label).nonzero().flatten()
-        trials = trials[torch.randperm(len(trials))]
-        chosen[trials[: min(len(trials) - 1, max(1, round(share * len(trials))))]] = True
-    if not chosen.any():
-        raise IncompatibleRunError(
-            f"feedback is taken from trials that are not taught: expected two training trials of "
-            f"a class, found {len(first)} trials of {len(target.unique())} classes. Take "
-            'feedback="none", or more subjects.'
-        )
-    return chosen[torch.from_numpy(inverse.ravel())]
 
 
 @contextmanager
 def differentiable_twice() -> Iterator[None]:
-    """Kernels with a second derivative: no fused attention, no recurrent layers of cuDNN.
+    """Use kernels with a second derivative: no fused attention, no recurrent layers of cuDNN.
 
-    Those of cuDNN have no first one either for a teacher in eval mode.
+    Recurrent layers of cuDNN in eval mode, as a teacher's, have no first derivative either.
     """
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         yield
 
 
 def _take(batch: Batch, keep: Tensor) -> Batch:
-    """Some windows of a batch that counts its rows."""
+    """Return some windows of a batch."""
     signals = {name: window[keep] for name, window in batch.signals.items()}
     target, subject, trial = (part[keep] for part in batch[1:4])
     return Batch(signals, target, subject, trial, None if batch.row is None else batch.row[keep])

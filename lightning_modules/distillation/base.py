@@ -1,9 +1,9 @@
-"""Distiller: a student, its teachers, and what passes between them."""
+"""Distiller: a student that learns from trained teachers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +18,22 @@ from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.distillation.losses import divergence
 
 CACHED_FLOATS = 2**26
-"""Embeddings of all training windows are kept up to this size, 256 MiB; beyond it they are computed
-anew for every batch."""
+"""Largest size of the embeddings of all training windows that are kept, 256 MiB; larger ones are
+computed anew for every batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A trained model, and which training windows it answers for.
+    """A trained model, and the training windows that it answers for.
 
     Args:
         model: The trained model.
-        signals: What it sees.
-        shift: By signal, shape (C, 1); see ``scale``.
-        scale: By signal, shape (C, 1). Batches are scaled for the student; the teacher is given ``x
-            * scale + shift``, and a signal without an entry as it is. Zeros that fill up a trial
-            are shifted too.
-        rows: Positions, among the training windows, of those that it answers for; None: all.
+        signals: Signals that the model takes.
+        shift: Shift by signal, shape (C, 1); see ``scale``.
+        scale: Scale by signal, shape (C, 1). Batches are scaled for the student; the teacher takes
+            ``x * scale + shift``, and a signal without an entry unchanged. Zeros that fill up a
+            trial are shifted too.
+        rows: Positions of the training windows that the teacher answers for; None for all.
             Teachers with disjoint rows are out-of-fold teachers: each answers for people whom it
             was not trained on.
     """
@@ -45,22 +45,22 @@ class Teacher:
     rows: Tensor | None = None
 
     def __call__(self, signals: Mapping[str, Tensor]) -> Output:
-        """What it says of windows that are scaled for the student."""
-        seen = {name: signals[name] for name in self.signals}
+        """Return the model's output for windows that are scaled for the student."""
+        inputs = {name: signals[name] for name in self.signals}
         for name in self.signals:
             if name in self.scale:
-                shift, scale = (part[name].to(seen[name]) for part in (self.shift, self.scale))
-                seen[name] = seen[name] * scale + shift
+                shift, scale = (part[name].to(inputs[name]) for part in (self.shift, self.scale))
+                inputs[name] = inputs[name] * scale + shift
         if LENGTH in signals:
-            seen[LENGTH] = signals[LENGTH]
-        output: Output = self.model(seen)
+            inputs[LENGTH] = signals[LENGTH]
+        output: Output = self.model(inputs)
         return output
 
 
 class Windows(Protocol):
-    """What is read of the training windows, columns of shape (N,) in order of time.
+    """Columns of the training windows that distillers read, of shape (N,), in order of time.
 
-    Windows that were drawn again to balance the classes come behind, out of order.
+    Windows that were drawn again to balance the classes come last, out of order.
     """
 
     recording: npt.NDArray[np.int64]
@@ -75,49 +75,51 @@ class Windows(Protocol):
         ...
 
 
+@runtime_checkable
 class TrainingData(Protocol):
-    """What a distiller asks of a datamodule."""
+    """The part of a datamodule that a distiller uses."""
 
     def windows(self, part: Literal["train"], /) -> Windows:
         """The training windows."""
         ...
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of them; indexed with rows, its dataset gives a whole batch."""
+        """Loader of their batches; its dataset, indexed with rows, gives a batch."""
         ...
 
 
 class Distiller(EmotionClassifier, ABC):
-    """Trains a student's own network in place; a subclass says what the loss is.
+    """Training of a student's network in place; a subclass defines the loss.
 
-    Batches hold the signals of student and teachers; the student is given its own alone, always.
+    Batches hold the signals of student and teachers; the student always gets its own signals only.
     Validation and prediction are those of any classifier: the student's signals, and plain
-    cross-entropy. Teachers are no part of the module: neither are they trained nor stored with it.
-    They run in eval mode, so that what they say of a window is always the same; it is computed once
+    cross-entropy. Teachers are no part of the module: they are neither trained nor stored with it.
+    They run in eval mode, so that their answer to a window is always the same; it is computed once
     for all training windows when fitting starts. A checkpoint is the student's.
 
     Args:
-        student: The untrained model; its network and recipe are taken over.
-        student_signals: What it sees.
-        teachers: One, or several that share the training windows; none where a subclass has none.
+        student: Untrained model, whose network and recipe are used.
+        student_signals: Signals of the student.
+        teachers: One teacher, or several that share the training windows; empty for a subclass
+            without teachers.
 
     Raises:
-        IncompatibleRunError: Teachers that know other classes.
+        IncompatibleRunError: Teachers with another number of classes.
         ValueError: Too few or too many teachers.
     """
 
-    about: ClassVar[str]
-    """What it does, in one line."""
+    control: ClassVar[bool] = False
+    """Whether there is no better teacher: the gain of a distiller must exceed that of controls."""
     n_teachers: ClassVar[Literal[0, 1]] = 1
-    """Whether it has a teacher. That one may be there several times, out of fold."""
+    """Whether there is a teacher, which may be trained several times, out of fold."""
     teacher_is_student: ClassVar[bool] = False
     """Whether the teacher is a run of the student's own architecture on its own signals."""
-    changes: ClassVar[Mapping[str, Mapping[str, float]]] = {}
-    """Changes that its paper makes to a student's recipe, by the student's catalogue key."""
+    changes: ClassVar[Mapping[type[EmotionClassifier], Mapping[str, float]]] = {}
+    """Changes that the method's paper makes to the recipe of a student, by the student's class."""
     epochs_factor: ClassVar[int] = 1
-    """Times that the student's epochs and patience are multiplied."""
+    """Factor on the student's epochs and patience."""
     reads_embedding: ClassVar[bool] = False
-    """Whether the loss asks for the teacher's embedding."""
+    """Whether the loss uses the teacher's embedding."""
 
     def __init__(
         self,
@@ -128,27 +130,28 @@ class Distiller(EmotionClassifier, ABC):
         super().__init__(student.network, student.n_classes, student.recipe)
         name = type(self).__name__
         if bool(teachers) != bool(self.n_teachers):
-            wanted = "a teacher" if self.n_teachers else "no teacher"
-            raise ValueError(f"{name}: expected {wanted}, found {len(teachers)}")
+            expected = "a teacher" if self.n_teachers else "no teacher"
+            raise ValueError(f"{name}: expected {expected}, found {len(teachers)}")
         if any(teacher.model.n_classes != student.n_classes for teacher in teachers):
             raise IncompatibleRunError(
                 f"{name}: expected teachers of {student.n_classes} classes, as the student has, "
                 f"found {', '.join(str(t.model.n_classes) for t in teachers)}. Take the same task."
             )
         self.student_signals = student_signals
-        # In a tuple, where Lightning does not take a model for a part of this one.
+        # In a tuple, in which Lightning does not take a model for a part of this one.
         self._student = (student,)
         self.teachers = teachers
-        self.owner: Tensor
-        """Position of the teacher that answers for each training window, shape (N,)."""
-        self.teacher_logits: Tensor
-        """What the teachers say of each training window, shape (N, K)."""
+        self.owner = torch.empty(0, dtype=torch.long)
+        """Position of the teacher of each training window, shape (N,), from ``on_fit_start`` on."""
+        self.teacher_logits = torch.empty(0, student.n_classes)
+        """Teachers' logits of each training window, shape (N, K), from ``on_fit_start`` on; of
+        shape (0, K) where no answers stay the same."""
         self._embeddings: Tensor | None = None
-        self._taught: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        self._steps: list[tuple[Tensor, Tensor, Tensor | None]] = []
 
     @property
     def student(self) -> EmotionClassifier:
-        """Whose network is trained."""
+        """The model whose network is trained."""
         return self._student[0]
 
     @classmethod
@@ -158,21 +161,21 @@ class Distiller(EmotionClassifier, ABC):
         teacher: type[EmotionClassifier] | None,
         student_inputs: Inputs,
         teacher_inputs: Inputs | None,
-        **options: Any,
+        **options: object,
     ) -> None:
-        """Raise IncompatibleRunError, with the reason, for a pair that it cannot work on.
+        """Raise IncompatibleRunError, with the reason, for a pair that the distiller cannot take.
 
         Args:
             student: Class of the student.
-            teacher: Class of the teacher; None: there is none.
-            student_inputs: What the student sees.
-            teacher_inputs: What the teacher sees; nothing where there is none.
+            teacher: Class of the teacher; None if there is none.
+            student_inputs: Inputs of the student.
+            teacher_inputs: Inputs of the teacher; None if there is none.
             options: Arguments of the constructor that differ from their defaults.
         """
         if (teacher is None) == bool(cls.n_teachers):
-            wanted = "a teacher" if cls.n_teachers else "no teacher"
+            expected = "a teacher" if cls.n_teachers else "no teacher"
             raise IncompatibleRunError(
-                f"{cls.__name__} takes {wanted}, found {teacher.__name__ if teacher else 'none'}"
+                f"{cls.__name__} takes {expected}, found {teacher.__name__ if teacher else 'none'}"
             )
         if teacher is None or teacher_inputs is None:
             return
@@ -191,19 +194,19 @@ class Distiller(EmotionClassifier, ABC):
 
     @abstractmethod
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
-        """Loss of a training batch, without penalties, a scalar.
+        """Return the loss of a training batch, without penalties, a scalar.
 
         Args:
-            batch: The windows.
-            output: What the student says of them.
+            batch: Windows with the signals of student and teachers.
+            output: Output of the student for these windows.
         """
 
     def penalized(self, loss: Tensor) -> Tensor:
-        """A loss and what the student adds to it, whatever it is trained on."""
+        """Return a loss plus the student's own penalties."""
         return self.student.penalized(loss)
 
     def seen(self, signals: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Those signals of a batch that are the student's."""
+        """Return the signals of a batch that the student takes."""
         names = (*self.student_signals, LENGTH) if LENGTH in signals else self.student_signals
         return {name: signals[name] for name in names}
 
@@ -212,11 +215,14 @@ class Distiller(EmotionClassifier, ABC):
         return output.widened()
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss of a batch and the student's logits (B, K); outside of training, cross-entropy."""
+        """Return the loss of a batch and the student's logits (B, K).
+
+        Outside of training, the loss is cross-entropy.
+        """
         output = self(batch.signals)
         if not self.training:
             return F.cross_entropy(output.logits, batch.target), output.logits
-        self._taught.append((output.logits.detach(), batch.target, batch.row))
+        self._steps.append((output.logits.detach(), batch.target, batch.row))
         return self.penalized(self.distillation_loss(batch, output)), output.logits
 
     def on_train_epoch_end(self) -> None:
@@ -226,10 +232,19 @@ class Distiller(EmotionClassifier, ABC):
     def on_fit_start(self) -> None:
         super().on_fit_start()
         for teacher in self.teachers:
-            teacher.model.to(self.device).eval().requires_grad_(False)
+            teacher.model.to(self.device).eval()
         if self.teachers:
             self.owner = self._owners()
-            self._ask_once()
+            self.prepare_teaching()
+
+    def prepare_teaching(self) -> None:
+        """Freeze the teachers and keep their answers to all training windows.
+
+        A subclass whose teacher moves prepares otherwise.
+        """
+        for teacher in self.teachers:
+            teacher.model.requires_grad_(False)
+        self._keep_answers()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the student alone, so that its own class loads it."""
@@ -242,25 +257,26 @@ class Distiller(EmotionClassifier, ABC):
         """The datamodule.
 
         Raises:
-            IncompatibleRunError: Fitting goes without one.
+            IncompatibleRunError: Fitting uses loaders, or a datamodule that lists no windows.
         """
         module = getattr(self.trainer, "datamodule", None)
-        if module is None:
+        if not isinstance(module, TrainingData):
             raise IncompatibleRunError(
-                f"{type(self).__name__}: expected a datamodule, found loaders. Fit with datamodule="
+                f"{type(self).__name__}: expected a datamodule with windows, found "
+                f"{type(module).__name__ if module else 'loaders'}. Fit with datamodule="
             )
-        return cast(TrainingData, module)
+        return module
 
     @property
     def gather(self) -> Callable[[Tensor], Batch]:
-        """Gives the training windows of some rows, wherever the datamodule keeps them."""
+        """Function that returns the training windows of some rows as a batch."""
         return self.data.train_dataloader().dataset.__getitem__
 
     def rows(self, batch: Batch) -> Tensor:
-        """Position of each window among the training windows, shape (B,).
+        """Return the position of each window among the training windows, shape (B,).
 
         Raises:
-            IncompatibleRunError: The batch does not say.
+            IncompatibleRunError: The batch does not count its rows.
         """
         if batch.row is None:
             raise IncompatibleRunError(
@@ -271,62 +287,63 @@ class Distiller(EmotionClassifier, ABC):
 
     @torch.no_grad()
     def ask(self, signals: Mapping[str, Tensor], rows: Tensor) -> Output:
-        """What the teachers say of training windows, each of those that it answers for.
+        """Return the teachers' output for training windows, each for those that it answers for.
 
         Args:
-            signals: Scaled for the student.
+            signals: Signals that are scaled for the student.
             rows: Position of each window among the training windows, shape (B,).
         """
-        owner, parts, places = self.owner[rows], [], []
-        for position, teacher in enumerate(self.teachers):
-            mine = (owner == position).nonzero().flatten()
-            if len(mine):
-                parts.append(teacher({name: window[mine] for name, window in signals.items()}))
-                places.append(mine)
-        back = torch.cat(places).argsort()
+        owner, outputs, positions = self.owner[rows], [], []
+        for number, teacher in enumerate(self.teachers):
+            answered = (owner == number).nonzero().flatten()
+            if len(answered):
+                inputs = {name: window[answered] for name, window in signals.items()}
+                outputs.append(teacher(inputs))
+                positions.append(answered)
+        order = torch.cat(positions).argsort()
         return Output(
-            torch.cat([part.logits for part in parts])[back],
-            torch.cat([part.embedding for part in parts])[back],
+            torch.cat([output.logits for output in outputs])[order],
+            torch.cat([output.embedding for output in outputs])[order],
         )
 
     def teacher_embedding(self, batch: Batch) -> Tensor:
-        """The teachers' embedding of training windows, shape (B, D)."""
+        """Return the teachers' embedding of training windows, shape (B, D)."""
         rows = self.rows(batch)
         if self._embeddings is not None:
             return self._embeddings[rows]
         return self.ask(batch.signals, rows).embedding
 
     def _log_terms(self) -> None:
-        """Log how far the student is from the labels and from its teachers, once an epoch.
+        """Log the distance of the student from the labels and from its teachers, once an epoch.
 
-        These are the two terms that all losses here are made of, without a method's own factors
+        All losses here are made of these two terms; they are logged without a method's own factors
         and temperature, so that the curves of distillers can be compared: mean cross-entropy, and
-        mean Kullback-Leibler divergence from the teachers where what they say stays the same.
+        mean Kullback-Leibler divergence from teachers whose answers stay the same.
         """
-        logits, targets, rows = zip(*self._taught, strict=True)
-        self._taught.clear()
-        said = torch.cat(logits)
-        self.log("train_cross_entropy", F.cross_entropy(said, torch.cat(targets)))
-        if hasattr(self, "teacher_logits"):
-            taught = self.teacher_logits[torch.cat(rows)]
-            self.log("train_divergence", divergence(said, taught).mean())
+        logits, targets, rows = zip(*self._steps, strict=True)
+        self._steps.clear()
+        answers = torch.cat(logits)
+        self.log("train_cross_entropy", F.cross_entropy(answers, torch.cat(targets)))
+        if len(self.teacher_logits):
+            kept = self.teacher_logits[torch.cat(rows)]
+            self.log("train_divergence", divergence(answers, kept).mean())
 
     def _owners(self) -> Tensor:
-        """Position of the teacher that answers for each training window, shape (N,)."""
+        """Return the position of the teacher of each training window, shape (N,)."""
         n_windows = len(self.data.windows("train"))
         answers = torch.zeros(len(self.teachers), n_windows, dtype=torch.long)
         for position, teacher in enumerate(self.teachers):
             answers[position, slice(None) if teacher.rows is None else teacher.rows.cpu()] = 1
-        found = answers.sum(dim=0)
-        if not (found == 1).all():
+        counts = answers.sum(dim=0)
+        if not (counts == 1).all():
             raise ValueError(
                 f"expected one teacher for each of {n_windows} training windows, found "
-                f"{int((found == 0).sum())} without any and {int((found > 1).sum())} with several"
+                f"{int((counts == 0).sum())} without any and {int((counts > 1).sum())} with several"
             )
         return answers.argmax(dim=0).to(self.device)
 
-    def _ask_once(self) -> None:
-        """Keep what the teachers say of every training window, in the order of the windows."""
+    def _keep_answers(self) -> None:
+        """Keep the teachers' output for every training window, in the order of the windows."""
         gather, n_windows = self.gather, len(self.owner)
         logits, embeddings = [], []
         keep = self.reads_embedding

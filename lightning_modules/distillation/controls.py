@@ -1,6 +1,4 @@
-"""Controls: what a student gains without anything that only a better teacher could tell it."""
-
-from typing import ClassVar, Literal
+"""Controls: distillers without a better teacher, whose gain a distiller with one must exceed."""
 
 import torch
 from torch import Tensor
@@ -13,23 +11,24 @@ from lightning_modules.distillation.soft_targets import SoftTargets
 
 
 class SelfDistillation(SoftTargets):
-    """Soft targets from a run of the student itself: what distillation gains by softening alone.
+    """Control: soft targets from a run of the student itself, so that nothing but softness helps.
 
     References:
         Furlanello et al., Born-Again Neural Networks, ICML 2018, arXiv 1805.04770.
     """
 
-    about: ClassVar[str] = "control: the teacher is a run of the student itself"
-    teacher_is_student: ClassVar[bool] = True
+    control = True
+    teacher_is_student = True
 
 
 class ShuffledTeacher(SoftTargets):
-    """Soft targets dealt out at random among the training windows: right only on average.
+    """Control: the teacher's soft targets, shuffled among the training windows.
 
-    They are dealt once, by torch's generator, which a run seeds.
+    They are shuffled once, by torch's generator, which a run seeds, and so are right only on
+    average.
     """
 
-    about: ClassVar[str] = "control: the teacher's answers are dealt out at random"
+    control = True
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
@@ -38,13 +37,13 @@ class ShuffledTeacher(SoftTargets):
 
 
 class LabelSmoothing(Distiller):
-    """Soft targets without a teacher: some of each label is shared out among all classes.
+    """Control: smoothed labels and no teacher; a share of each label is spread over all classes.
 
     Args:
-        student: See Distiller.
-        student_signals: See Distiller.
-        teachers: None.
-        smoothing: How much.
+        student: Untrained student; see Distiller.
+        student_signals: Signals of the student.
+        teachers: An empty tuple.
+        smoothing: Share of a label that is spread.
 
     Raises:
         ValueError: A share below 0 or above 1.
@@ -54,8 +53,8 @@ class LabelSmoothing(Distiller):
         arXiv 1512.00567.
     """
 
-    about: ClassVar[str] = "control: smoothed labels, no teacher"
-    n_teachers: ClassVar[Literal[0, 1]] = 0
+    control = True
+    n_teachers = 0
 
     def __init__(
         self,
@@ -76,11 +75,11 @@ class LabelSmoothing(Distiller):
 
 
 class MoreEpochs(Distiller):
-    """The student alone, for as many epochs as teacher and student would have had together."""
+    """Control: the student alone, for twice the epochs, as many as teacher and student together."""
 
-    about: ClassVar[str] = "control: twice the epochs, no teacher"
-    n_teachers: ClassVar[Literal[0, 1]] = 0
-    epochs_factor: ClassVar[int] = 2
+    control = True
+    n_teachers = 0
+    epochs_factor = 2
 
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
         return F.cross_entropy(output.logits, batch.target, self.class_weights)

@@ -1,6 +1,4 @@
-"""Features: the student's embedding is drawn towards the teacher's."""
-
-from typing import ClassVar
+"""Features: the student's embedding learns to be like the teacher's."""
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +10,17 @@ from lightning_modules.distillation.losses import feature_loss
 
 
 class Features(Distiller):
-    """Cross-entropy, and the distance of the student's embedding from the teacher's.
+    """Cross-entropy, and the distance of the embedding from the teacher's (Romero et al. 2015).
 
     Where their sizes differ, a linear map leads from the student's to the teacher's; it is trained
-    with the student and then left behind. Departures from FitNets, and why: both losses are
-    minimised at once, not first the hint and then the rest, so that epochs and early stopping mean
-    what they mean elsewhere; the layer that is compared is the last before the classes.
+    with the student and not part of it afterwards. Departures from FitNets, and why: both losses
+    are minimised at once, not first the hint and then the rest, so that epochs and early stopping
+    mean the same as elsewhere; the layer that is compared is the last before the classes.
 
     Args:
-        student: See Distiller.
-        student_signals: See Distiller.
-        teachers: See Distiller.
+        student: Untrained student; see Distiller.
+        student_signals: Signals of the student.
+        teachers: Teachers; see Distiller.
         feature: Factor of the distance.
 
     Raises:
@@ -32,8 +30,7 @@ class Features(Distiller):
         Romero et al., FitNets: Hints for Thin Deep Nets, ICLR 2015, arXiv 1412.6550.
     """
 
-    about: ClassVar[str] = "draws the embedding to the teacher's (after Romero et al. 2015)"
-    reads_embedding: ClassVar[bool] = True
+    reads_embedding = True
 
     def __init__(
         self,
@@ -46,21 +43,23 @@ class Features(Distiller):
         if not feature >= 0:
             raise ValueError(f"expected feature from 0 up, found {feature}")
         self.feature = feature
-        self.project: nn.Module
+        self.project: nn.Module = nn.Identity()
+        """Map of the student's embedding to the size of the teacher's, which ``setup`` finds."""
 
     @torch.no_grad()
     def setup(self, stage: str) -> None:
-        """Make the linear map, of sizes that one window shows."""
-        if stage != "fit" or hasattr(self, "project"):
+        """Make the linear map, if the embeddings of one window differ in size."""
+        if stage != "fit" or isinstance(self.project, nn.Linear):
             return
-        shown = self.gather(torch.arange(1)).signals
-        window = {name: signal.to(self.device) for name, signal in shown.items()}
+        signals = self.gather(torch.arange(1)).signals
+        window = {name: signal.to(self.device) for name, signal in signals.items()}
         teacher, mode = self.teachers[0], self.training
         teacher.model.to(self.device).eval()
-        own = self.eval()(window).embedding.shape[1]
+        size = self.eval()(window).embedding.shape[1]
         self.train(mode)
-        taught = teacher(window).embedding.shape[1]
-        self.project = nn.Identity() if own == taught else nn.Linear(own, taught)
+        teacher_size = teacher(window).embedding.shape[1]
+        if size != teacher_size:
+            self.project = nn.Linear(size, teacher_size)
 
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
         labelled = nn.functional.cross_entropy(output.logits, batch.target, self.class_weights)

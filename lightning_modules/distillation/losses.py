@@ -1,4 +1,4 @@
-"""Losses of distillation, and how far a teacher is trusted: plain functions of tensors."""
+"""Losses of distillation, and weights of trust in a teacher: plain functions of tensors."""
 
 from typing import Literal
 
@@ -13,16 +13,16 @@ FLOOR = 1e-8
 
 
 def divergence(logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Kullback-Leibler divergence of the student from the teacher in every window, shape (B,).
+    """Return the Kullback-Leibler divergence of student from teacher in each window, shape (B,).
 
     ``sum_c q_c (ln q_c - ln p_c)`` with ``q = softmax(teacher / T)`` and ``p = softmax(student /
     T)``. Both logarithms come from logits, so that a class whose probability underflows to zero
     counts nothing, where 0 times minus infinity would be no number.
 
     Args:
-        logits: The student's, shape (B, K).
-        teacher_logits: Shape (B, K).
-        temperature: T.
+        logits: Logits of the student, shape (B, K).
+        teacher_logits: Logits of the teacher, shape (B, K).
+        temperature: Temperature of both, T.
     """
     student = F.log_softmax(logits / temperature, dim=1)
     teacher = F.log_softmax(teacher_logits / temperature, dim=1)
@@ -37,24 +37,24 @@ def soft_target_loss(
     soft: float = 0.9,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """``(1 - soft) CE + soft T^2 mean(KL)``, a scalar.
+    """Return ``(1 - soft) CE + soft T^2 mean(KL)``, a scalar.
 
     T^2 keeps the gradients of the soft targets as large as those of the labels, whatever T is.
 
     Args:
-        logits: The student's, shape (B, K).
-        teacher_logits: Shape (B, K).
-        target: Class index, shape (B,).
-        temperature: T of the soft targets; labels are learned at 1.
-        soft: Share of the soft targets.
-        class_weights: Of the cross-entropy, shape (K,).
+        logits: Logits of the student, shape (B, K).
+        teacher_logits: Logits of the teacher, shape (B, K).
+        target: Class indices, shape (B,).
+        temperature: Temperature of the soft targets, T; labels are learned at 1.
+        soft: Share of the soft targets in the loss.
+        class_weights: Weights of the classes in the cross-entropy, shape (K,).
 
     References:
         Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, arXiv 1503.02531.
     """
-    taught = divergence(logits, teacher_logits, temperature).mean()
+    softened = divergence(logits, teacher_logits, temperature).mean()
     labelled = F.cross_entropy(logits, target, class_weights)
-    return (1 - soft) * labelled + soft * temperature**2 * taught
+    return (1 - soft) * labelled + soft * temperature**2 * softened
 
 
 def weighted_distillation_loss(
@@ -67,29 +67,29 @@ def weighted_distillation_loss(
     soft: float = 0.9,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """``hard CE + soft 2 T^2 mean(W KL)``, a scalar.
+    """Return ``hard CE + soft 2 T^2 mean(W KL)``, a scalar.
 
     The factor is 2 T^2, as in the authors' code, where T^2 is usual; the mean is over the windows
     of the batch, whatever their weights.
 
     Args:
-        logits: The student's, shape (B, K).
-        teacher_logits: Shape (B, K).
-        target: Class index, shape (B,).
-        weights: W, how far the teacher is trusted in each window, shape (B,).
-        temperature: T of the soft targets; labels are learned at 1.
+        logits: Logits of the student, shape (B, K).
+        teacher_logits: Logits of the teacher, shape (B, K).
+        target: Class indices, shape (B,).
+        weights: Weights of trust in the teacher in each window, W, shape (B,).
+        temperature: Temperature of the soft targets, T; labels are learned at 1.
         hard: Factor of the cross-entropy.
-        soft: Factor of the rest.
-        class_weights: Of the cross-entropy, shape (K,).
+        soft: Factor of the weighted soft targets.
+        class_weights: Weights of the classes in the cross-entropy, shape (K,).
 
     References:
         Choi, Hwang, Lee, Ryu and Lee, Weighted knowledge distillation of attention-LRCN for
         recognizing affective states from PPG signals, Expert Systems with Applications 233 (2023)
         120883, and its released code.
     """
-    taught = (weights * divergence(logits, teacher_logits, temperature)).mean()
+    softened = (weights * divergence(logits, teacher_logits, temperature)).mean()
     labelled = F.cross_entropy(logits, target, class_weights)
-    return hard * labelled + soft * 2 * temperature**2 * taught
+    return hard * labelled + soft * 2 * temperature**2 * softened
 
 
 def uncertainty_weights(
@@ -99,7 +99,7 @@ def uncertainty_weights(
     exponent: float = 7.0,
     order: Order = "segment",
 ) -> Tensor:
-    """How far a teacher is trusted in each window: ``exp(-exponent s)``, float32 of shape (N,).
+    """Return the trust in a teacher in each window: ``exp(-exponent s)``, float32, shape (N,).
 
     ``s`` is the standard deviation of the teacher's probabilities over neighbouring rows, summed
     over classes. With ``h = (width - 1) // 2``, the neighbours of row i are:
@@ -107,15 +107,16 @@ def uncertainty_weights(
     * ``"segment"``: 2 h + 1 rows of the same group, with i in their middle as far as the group
       allows; all rows of a smaller group.
     * ``"table"``, the published rule: rows 0 ... 2 h for all rows up to h; behind, rows i - h ...
-      i + h - 1, one less, as many as there are. Groups count for nothing, so that a change of class
-      or person is taken for doubt.
+      i + h - 1, one less, as far as the table goes. Groups are ignored, so that a change of class
+      or person counts as doubt.
 
     Args:
-        probabilities: The teacher's, shape (N, K), in the order in which rows are neighbours.
-        groups: The group of each row, shape (N,); equal ones are next to each other.
-        width: Rows that are looked at, three or more.
-        exponent: Published as 7.
-        order: Which rule.
+        probabilities: Probabilities of the teacher, shape (N, K), in the order in which rows are
+            neighbours.
+        groups: Group of each row, shape (N,); rows of a group follow each other.
+        width: Number of rows of a neighbourhood, three or more.
+        exponent: Factor of the spread; published as 7.
+        order: Rule for the neighbours.
 
     References:
         See weighted_distillation_loss.
@@ -142,11 +143,11 @@ def uncertainty_weights(
 
 
 def feature_loss(features: Tensor, teacher_features: Tensor) -> Tensor:
-    """Mean over batch and features of the squared difference, a scalar.
+    """Return the mean over batch and features of the squared difference, a scalar.
 
     Args:
-        features: The student's, shape (B, D).
-        teacher_features: Shape (B, D).
+        features: Features of the student, shape (B, D).
+        teacher_features: Features of the teacher, shape (B, D).
 
     References:
         Liu, Jia and Wang, EmotionKD, ACM Multimedia 2023; Romero et al., FitNets: Hints for Thin
@@ -156,23 +157,23 @@ def feature_loss(features: Tensor, teacher_features: Tensor) -> Tensor:
 
 
 def similarity_loss(features: Tensor, teacher_features: Tensor) -> Tensor:
-    """Mean squared difference between two tables of cosines, window by window, a scalar.
+    """Return the mean squared difference between two tables of cosines of windows, a scalar.
 
-    It asks only which windows of a batch are alike, so that the sizes may differ.
+    It compares only which windows of a batch are alike, so that the sizes may differ.
 
     Args:
-        features: The student's, shape (B, D).
-        teacher_features: Shape (B, another D).
+        features: Features of the student, shape (B, D).
+        teacher_features: Features of the teacher, shape (B, another D).
 
     References:
         After Tung and Mori, Similarity-Preserving Knowledge Distillation, ICCV 2019, with cosines
         in place of their inner products.
     """
-    own, taught = (
+    student, teacher = (
         f * (f.square().sum(dim=1, keepdim=True) + FLOOR).rsqrt()
         for f in (features, teacher_features)
     )
-    return F.mse_loss(own @ own.T, taught @ taught.T)
+    return F.mse_loss(student @ student.T, teacher @ teacher.T)
 
 
 def teaching_loss(
@@ -184,23 +185,24 @@ def teaching_loss(
     temperature: float = 1.0,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """What EmotionKD's student minimises: ``hard CE + soft T^2 mean(KL) + feature MSE``, a scalar.
+    """Return the loss of EmotionKD's student: ``hard CE + soft T^2 mean(KL) + feature MSE``.
 
     The authors clip probabilities at 1e-7 before taking logarithms; logits need no clipping.
 
     Args:
-        logits: The student's, shape (B, K).
-        teacher_logits: Shape (B, K).
-        target: Class index, shape (B,).
-        feature: The loss between the features, a scalar.
-        weights: Of the three parts.
-        temperature: T of the soft targets; the authors' code has none, which is 1.
-        class_weights: Of the cross-entropy, shape (K,).
+        logits: Logits of the student, shape (B, K).
+        teacher_logits: Logits of the teacher, shape (B, K).
+        target: Class indices, shape (B,).
+        feature: Loss between the features, a scalar.
+        weights: Factors of the three parts.
+        temperature: Temperature of the soft targets, T; the authors' code has none, which is 1.
+        class_weights: Weights of the classes in the cross-entropy, shape (K,).
 
     References:
         Liu, Jia and Wang, EmotionKD: A Cross-Modal Knowledge Distillation Framework for Emotion
         Recognition Based on Physiological Signals, ACM Multimedia 2023.
     """
     hard, soft, shaped = weights
-    taught = temperature**2 * divergence(logits, teacher_logits, temperature).mean()
-    return hard * F.cross_entropy(logits, target, class_weights) + soft * taught + shaped * feature
+    softened = temperature**2 * divergence(logits, teacher_logits, temperature).mean()
+    labelled = F.cross_entropy(logits, target, class_weights)
+    return hard * labelled + soft * softened + shaped * feature

@@ -1,7 +1,5 @@
 """Soft targets: the student learns the teacher's probabilities, softened."""
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from datamodules.batch import Batch
@@ -11,16 +9,16 @@ from lightning_modules.distillation.losses import soft_target_loss
 
 
 class SoftTargets(Distiller):
-    """Distillation as Hinton et al. have it: cross-entropy beside the teacher's soft targets.
+    """Cross-entropy beside the teacher's softened probabilities (Hinton et al. 2015).
 
-    The paper names no one temperature or share. A temperature of 4 and a share of 0.9 are widely
-    taken, and were not tuned here.
+    The paper names no single temperature or share. A temperature of 4 and a share of 0.9 are widely
+    used, and were not tuned here.
 
     Args:
-        student: See Distiller.
-        student_signals: See Distiller.
-        teachers: See Distiller.
-        temperature: T; the higher, the more alike the classes become.
+        student: Untrained student; see Distiller.
+        student_signals: Signals of the student.
+        teachers: Teachers; see Distiller.
+        temperature: Temperature T; the higher, the more alike the classes become.
         soft: Share of the soft targets in the loss; the labels have the rest.
 
     Raises:
@@ -29,8 +27,6 @@ class SoftTargets(Distiller):
     References:
         Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, arXiv 1503.02531.
     """
-
-    about: ClassVar[str] = "learns the teacher's softened probabilities (Hinton et al. 2015)"
 
     def __init__(
         self,

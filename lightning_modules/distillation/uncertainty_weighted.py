@@ -1,14 +1,13 @@
-"""Weighted distillation (Choi et al. 2023): trust the teacher where it is steady."""
-
-from collections.abc import Mapping
-from typing import ClassVar, get_args
+"""Weighted distillation (Choi et al. 2023): the teacher is trusted where it is steady."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.batch import Batch
+from lightning_modules.attention_lrcn import AttentionLRCN
 from lightning_modules.base import EmotionClassifier, Output
+from lightning_modules.choices import check_choice
 from lightning_modules.distillation.base import Distiller, Teacher
 from lightning_modules.distillation.losses import (
     Order,
@@ -18,17 +17,17 @@ from lightning_modules.distillation.losses import (
 
 
 class UncertaintyWeighted(Distiller):
-    """Soft targets, each weighted by how steady the teacher is in the windows around it.
+    """Soft targets, weighted by how steady the teacher is in time (Choi et al. 2023).
 
     Departures from the paper's system, and why:
 
     * Neighbours are windows of one segment, which is one class of one person. The authors' code
-      goes through its whole table, so that every change of class or person counts as doubt;
-      ``order="table"`` brings it back, with the table in their order: person, class, time.
+      goes through its entire table, so that every change of class or person counts as doubt;
+      ``order="table"`` does the same, with the table in their order: person, class, time.
     * Windows that are drawn again to balance classes have the weight of the first of them.
     * A class of probability zero counts nothing; in the authors' code the loss is then no number.
-    * The teacher is chosen on validation subjects, not on the test subject. With out-of-fold
-      teachers it is not asked about what it was trained on, either.
+    * The teacher is chosen on validation subjects, not on the test subject. An out-of-fold teacher
+      answers only for windows that it was not trained on.
 
     ``window`` counts rows, as published: 200 rows are 200 s at the paper's stride of 1 s, and ten
     times as long at a stride of 10 s, which is more than a segment of WESAD; all windows of a
@@ -38,12 +37,12 @@ class UncertaintyWeighted(Distiller):
     2e-3 for Attention-LRCN (``changes``).
 
     Args:
-        student: See Distiller.
-        student_signals: See Distiller.
-        teachers: See Distiller.
-        temperature: T.
-        window: Rows over which the teacher's spread is taken.
-        exponent: Of the weights; 0 trusts the teacher everywhere alike.
+        student: Untrained student; see Distiller.
+        student_signals: Signals of the student.
+        teachers: Teachers; see Distiller.
+        temperature: Temperature of the soft targets, T.
+        window: Number of rows over which the teacher's spread is taken.
+        exponent: Exponent of the weights; 0 trusts the teacher everywhere alike.
         hard: Factor of the cross-entropy.
         soft: Factor of the weighted soft targets.
         order: ``"segment"`` or ``"table"``; see uncertainty_weights.
@@ -57,8 +56,7 @@ class UncertaintyWeighted(Distiller):
         120883, and its released code (https://github.com/ziiho08/Attention-LRCN).
     """
 
-    about: ClassVar[str] = "trusts the teacher where it is steady in time (Choi et al. 2023)"
-    changes: ClassVar[Mapping[str, Mapping[str, float]]] = {"attention_lrcn": {"lr": 2e-3}}
+    changes = {AttentionLRCN: {"lr": 2e-3}}
 
     def __init__(
         self,
@@ -78,32 +76,32 @@ class UncertaintyWeighted(Distiller):
                 "expected temperature above 0, window from 3 and the rest from 0 up, found "
                 f"{temperature}, {window}, {exponent}, {hard}, {soft}"
             )
-        if order not in get_args(Order):
-            raise ValueError(f"expected order among {get_args(Order)}, found {order!r}")
+        check_choice("order", order, Order)
         self.temperature, self.window, self.exponent = temperature, window, exponent
         self.hard, self.soft, self.order = hard, soft, order
-        self.weights: Tensor
+        self.weights = torch.empty(0)
+        """Trust in the teacher in each training window, shape (N,), from ``on_fit_start`` on."""
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
         windows = self.data.windows("train")
-        places = np.stack([windows.segment, windows.start])
-        _, first, inverse = np.unique(places, axis=1, return_index=True, return_inverse=True)
+        times = np.stack([windows.segment, windows.start])
+        _, first, inverse = np.unique(times, axis=1, return_index=True, return_inverse=True)
         if self.order == "table":
             columns = (windows.start, windows.recording, windows.target, windows.subject)
             sequence = np.lexsort([column[first] for column in columns])
         else:
             sequence = np.arange(len(first))
-        asked = torch.from_numpy(first[sequence]).to(self.device)
+        rows = torch.from_numpy(first[sequence]).to(self.device)
         weights = uncertainty_weights(
-            (self.teacher_logits[asked] / self.temperature).softmax(dim=1),
+            (self.teacher_logits[rows] / self.temperature).softmax(dim=1),
             torch.from_numpy(windows.segment[first[sequence]]).to(self.device),
             self.window,
             self.exponent,
             self.order,
         )
-        place = np.argsort(sequence)[inverse.ravel()]  # of every row, in the sequence
-        self.weights = weights[torch.from_numpy(place).to(self.device)]
+        position = np.argsort(sequence)[inverse.ravel()]  # position of each row in the sequence
+        self.weights = weights[torch.from_numpy(position).to(self.device)]
 
     def distillation_loss(self, batch: Batch, output: Output) -> Tensor:
         rows = self.rows(batch)

@@ -1,1 +1,1 @@
-"""Feature rows: what DNN, LSTM, CNN and CNN-LSTM see of any signal."""
+"""Feature rows: frames of a signal, features of the frames, rows of all signals."""

@@ -14,7 +14,12 @@ import pytest
 import torch
 import yaml
 
-from benchmark.execution.execute import Places, execute
+from benchmark.boards.scores import scored_results
+from benchmark.engines.engine import Engine
+from benchmark.engines.event import summarise
+from benchmark.engines.queue import Queue
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import Suite
 from benchmark.recordings.prepare import prepare
@@ -50,6 +55,33 @@ class Workshop:
             result = execute(run, self.places(folder))
             assert result.status == "done", result.traceback
         return Store(folder)
+
+
+class InProcess(Engine):
+    """An engine without workers: all that a new engine must do."""
+
+    slots = ("cpu",)
+
+    def run_all(self, runs, places, finished, terms):
+        queue = Queue(runs, places, finished, terms)
+        terms.workers(len(self.slots))
+        while job := queue.next():
+            run, last = job
+            terms.watch(0, "cpu", run)
+            queue.ended(summarise(execute(run, places, last=last)))
+            terms.watch(0, "cpu", None)
+        return list(queue.waiting)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Nothing was started."""
+
+
+@pytest.fixture(scope="session")
+def in_process() -> type[Engine]:
+    return InProcess
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,7 +132,7 @@ CURVES = {"train_loss", "train_macro_f1", "val_loss", "val_macro_f1"}
 
 def some(store):
     """Of each model the first run."""
-    return list({result.run.model: result for result in store.results()}.values())
+    return list({result.run.model: result for result in scored_results(store)}.values())
 
 
 def track(store, results, name="wandb", mode="offline", boards=None, anew=False):

@@ -1,199 +1,86 @@
-"""Run: equal ids mean equal work, and every field is work. Result: what went in comes out."""
+"""Run: what went in comes out, it is named after what it does, and it needs no torch."""
 
 import dataclasses
-import hashlib
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 
-from benchmark.result import Result
-from benchmark.run import PROTOCOL, Run
-from datamodules.splits import HOLD_OUT_SHARE, SPLITS, n_folds
+from benchmark.probes.catalogue import ProbeRecipe
+from benchmark.run import Run
+from datamodules.protocol import Protocol
+from datamodules.splits import SPLITS
+from lightning_modules.recipe import Recipe
 
 RUN = Run(
     dataset="wesad",
     task="stress",
-    split="leave_one_subject_out",
+    protocol=Protocol(),
     fold=2,
     seed=1,
     model="cnn",
     signals=("eda", "bvp"),
     subjects=("S2", "S3", "S4"),
     data="0123456789abcdef",
+    recipe=Recipe("a paper"),
 )
-OTHERS = {
-    "dataset": "synthetic",
-    "task": "affect",
-    "split": "subject_hold_out",
-    "fold": 3,
-    "seed": 2,
-    "model": "lda",
-    "signals": ("bvp", "eda"),
-    "subjects": ("S2", "S3"),
-    "data": "fedcba9876543210",
-    "folds": 4,
-    "options": (("effect", 0.0),),
-    "recipe": (("lr", 0.1),),
-    "kind": "fast",
-    "changed": ("lr",),
-    "arguments": (("layers", "study_1"),),
-    "rule": "median",
-    "padding": "zero",
-    "mask": True,
-    "distiller": "soft_targets",
-    "distillation": (("temperature", 2.0),),
-    "teachers": (RUN,),
-    "without": ("S3",),
-    "alone": "0123456789ab",
-    "flags": ("random_windows",),
-    "test_share": 0.3,
-    "validation": False,
-    "score_windows": True,
-    "protocol": PROTOCOL + 1,
-}
-FULL = dataclasses.replace(
+FULL = replace(
     RUN,
-    folds=4,
+    protocol=Protocol(folds=4, rule="kmeans", padding="edge", mask=True, flags=("scale_on_all",)),
     options=(("effect", 0.5), ("n_subjects", 3)),
-    recipe=(("lr", 0.1), ("patience", None), ("scaling", "none")),
+    recipe=Recipe("another paper", lr=0.1, patience=None, scaling="none"),
     kind="fast",
     changed=("lr",),
     arguments=(("layers", "study_1"),),
-    rule="kmeans",
-    padding="edge",
-    mask=True,
+    code="abcdefabcdef",
 )
-TEACHER = dataclasses.replace(RUN, model="lstm", signals=("bvp", "eda"), recipe=(("lr", 0.3),))
-TAUGHT = dataclasses.replace(
+TEACHER = replace(
+    RUN, model="lstm", signals=("bvp", "eda"), recipe=Recipe("its paper", lr=0.3, window=20.0)
+)
+TAUGHT = replace(
     FULL,
     distiller="soft_targets",
     distillation=(("soft", 0.5), ("temperature", 2.0)),
-    teachers=tuple(dataclasses.replace(TEACHER, without=names) for names in (("S3",), ("S4",))),
+    teachers=tuple(replace(TEACHER, without=names) for names in (("S3",), ("S4",))),
     alone=RUN.id,
 )
+PROBE = replace(RUN, model="lda", recipe=ProbeRecipe(stride=15.0))
 
 
-def test_every_field_has_another_value_here():
-    assert list(OTHERS) == [field.name for field in dataclasses.fields(Run)]
+# --- as plain values
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_id_depends_on_every_field(name):
-    assert dataclasses.replace(RUN, **{name: OTHERS[name]}).id != RUN.id
-
-
-def test_ids_are_all_different():
-    runs = [dataclasses.replace(RUN, **{name: value}) for name, value in OTHERS.items()]
-    assert len({run.id for run in [RUN, *runs]}) == len(OTHERS) + 1
-
-
-def test_equal_runs_have_equal_ids():
-    again = Run(**{field.name: getattr(RUN, field.name) for field in dataclasses.fields(Run)})
-    assert again is not RUN
-    assert again == RUN
-    assert again.id == RUN.id
-    assert hash(again) == hash(RUN)
-
-
-def test_field_at_its_default_does_not_count():
-    asked = {
-        "data": "0123456789abcdef",
-        "dataset": "wesad",
-        "fold": 2,
-        "model": "cnn",
-        "protocol": PROTOCOL,
-        "seed": 1,
-        "signals": ["eda", "bvp"],
-        "split": "leave_one_subject_out",
-        "subjects": ["S2", "S3", "S4"],
-        "task": "stress",
-    }
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    assert RUN.id == hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def test_protocol_counts_even_at_its_default():
-    text = json.dumps(RUN.as_dict())
-    assert f'"protocol": {PROTOCOL}' in text
-    bumped = dataclasses.replace(RUN, protocol=PROTOCOL + 1)
-    assert bumped.id != RUN.id
-    assert bumped.board == RUN.board
-
-
-def test_teachers_count_by_their_ids():
-    ids = {RUN.id, TAUGHT.id}
-    ids.add(dataclasses.replace(TAUGHT, teachers=TAUGHT.teachers[::-1]).id)
-    for name, value in OTHERS.items():
-        other = dataclasses.replace(TEACHER, **{name: value})
-        ids.add(dataclasses.replace(TAUGHT, teachers=(other,)).id)
-    assert len(ids) == 3 + len(OTHERS)
-    asked = {
-        **{name: getattr(RUN, name) for name in ("dataset", "task", "split", "fold", "seed")},
-        **{name: getattr(RUN, name) for name in ("model", "signals", "subjects", "data")},
-        "protocol": PROTOCOL,
-        "distiller": "features",
-        "teachers": [TEACHER.id],
-    }
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
-    run = dataclasses.replace(RUN, distiller="features", teachers=(TEACHER,))
-    assert run.id == hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-@pytest.mark.parametrize("run", [RUN, FULL, TAUGHT], ids=["short", "full", "taught"])
+@pytest.mark.parametrize("run", [RUN, FULL, TAUGHT, PROBE], ids=["short", "full", "taught", "lda"])
 def test_run_round_trip(run):
     again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
     assert again == run
     assert again.id == run.id
     assert hash(again) == hash(run)
+    assert type(again.recipe) is type(run.recipe)
     assert all(isinstance(teacher, Run) for teacher in again.teachers)
     assert [teacher.id for teacher in again.teachers] == [t.id for t in run.teachers]
 
 
-def test_run_of_before_there_were_distillers_reads_back():
-    later = ("rule", "padding", "mask", "distiller", "distillation", "teachers", "without", "alone")
-    values = {name: value for name, value in RUN.as_dict().items() if name not in later}
+def test_values_that_an_older_file_lacks_are_the_defaults():
+    values = {
+        **{name: getattr(RUN, name) for name in ("dataset", "task", "fold", "seed", "model")},
+        **{name: getattr(RUN, name) for name in ("signals", "subjects", "data")},
+        "protocol": {},
+        "recipe": {"source": "a paper"},
+    }
     again = Run.from_dict(json.loads(json.dumps(values)))
     assert again == RUN
     assert again.id == RUN.id
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        Result(RUN, "failed", error="ValueError: no", traceback="Traceback\n  ...\n"),
-        Result(
-            TAUGHT,
-            "done",
-            scores={"S4": {"macro_f1": 1 / 3, "mcc": -0.25}},
-            n_units={"S4": 7},
-            units={"S4": "abc"},
-            confusion={"S4": [[1, 2], [3, 1]]},
-            parameters=12,
-            efficiency={"macs": 99.0, "latency_ms": 0.25, "cpu_latency_ms": 0.5},
-            seconds={"prepare": 0.5, "train": 1.25, "predict": 0.125},
-            peak_memory=5,
-            epochs=(20, 7),
-            device="cpu",
-            threads=2,
-            versions={"torch": "2"},
-            commit="abc+",
-            raw="def",
-            notes=("one", "two"),
-        ),
-    ],
-    ids=["failed", "done"],
-)
-def test_result_round_trip(result):
-    values = json.loads(json.dumps(result.as_dict()))
-    assert values["id"] == result.run.id
-    again = Result.from_dict(values)
-    assert again == result
-    assert again.run.id == result.run.id
+def test_run_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RUN.fold = 3  # type: ignore[misc]
 
 
-def test_every_field_of_a_result_comes_back():
-    values = Result(RUN, "done").as_dict()
-    assert set(values) == {field.name for field in dataclasses.fields(Result)} | {"id"}
+# --- names
 
 
 @pytest.mark.parametrize(
@@ -201,40 +88,68 @@ def test_every_field_of_a_result_comes_back():
     [
         ({}, "wesad__stress__leave_one_subject_out"),
         ({"task": "affect"}, "wesad__affect__leave_one_subject_out"),
-        ({"split": "subject_hold_out"}, "wesad__stress__subject_hold_out"),
-        ({"split": "subject_k_fold"}, "wesad__stress__subject_5_fold"),
-        ({"split": "subject_k_fold", "folds": 3}, "wesad__stress__subject_3_fold"),
+        ({"protocol": Protocol("subject_hold_out")}, "wesad__stress__subject_hold_out"),
+        ({"protocol": Protocol("subject_k_fold")}, "wesad__stress__subject_5_fold"),
+        ({"protocol": Protocol("subject_k_fold", 3)}, "wesad__stress__subject_3_fold"),
         (
             {"options": (("effect", 0.0), ("n_subjects", 6))},
             "wesad_effect_0_n_subjects_6__stress__leave_one_subject_out",
         ),
         ({"options": (("effect", 0.5),)}, "wesad_effect_0.5__stress__leave_one_subject_out"),
+        ({"options": (("study", True),)}, "wesad_study_1__stress__leave_one_subject_out"),
         ({"fold": 0, "seed": 9, "model": "lda"}, "wesad__stress__leave_one_subject_out"),
-        ({"rule": "median"}, "wesad__stress_median__leave_one_subject_out"),
-        ({"padding": "zero"}, "wesad__stress_zero_padded__leave_one_subject_out"),
+        ({"protocol": Protocol(rule="median")}, "wesad__stress_median__leave_one_subject_out"),
         (
-            {"rule": "kmeans", "padding": "edge", "mask": True},
+            {"protocol": Protocol(padding="zero")},
+            "wesad__stress_zero_padded__leave_one_subject_out",
+        ),
+        (
+            {"protocol": Protocol(rule="kmeans", padding="edge", mask=True)},
             "wesad__stress_kmeans_edge_padded_masked__leave_one_subject_out",
         ),
-        ({"split": "trial_k_fold", "folds": 3}, "wesad__stress__trial_3_fold"),
-        ({"split": "subject_stimulus_k_fold"}, "wesad__stress__subject_stimulus_5_fold"),
-        ({"split": "session_out", "folds": 3}, "wesad__stress__session_out"),
+        ({"protocol": Protocol("trial_k_fold", 3)}, "wesad__stress__trial_3_fold"),
         (
-            {"split": "subject_hold_out", "test_share": 0.3, "validation": False},
+            {"protocol": Protocol("subject_stimulus_k_fold")},
+            "wesad__stress__subject_stimulus_5_fold",
+        ),
+        ({"protocol": Protocol("session_out", 3)}, "wesad__stress__session_out"),
+        (
+            {"protocol": Protocol("subject_hold_out", test_share=0.3, validation=False)},
             "wesad__stress__subject_hold_out_of_0.3_without_validation",
         ),
         (
-            {"score_windows": True, "flags": ("select_on_test",)},
+            {"protocol": Protocol(score_windows=True, flags=("select_on_test",))},
             "wesad__stress__leave_one_subject_out_by_window__with_select_on_test",
+        ),
+        (
+            {"protocol": Protocol(flags=("select_on_test", "random_trials"))},
+            "wesad__stress__leave_one_subject_out__with_random_trials_and_select_on_test",
         ),
         (
             {"distiller": "features", "teachers": (TEACHER,), "without": ("S2",), "alone": "x"},
             "wesad__stress__leave_one_subject_out",
         ),
+        ({"code": "x", "data": "y"}, "wesad__stress__leave_one_subject_out"),
     ],
 )
 def test_board(changes, board):
-    assert dataclasses.replace(RUN, **changes).board == board
+    assert replace(RUN, **changes).board == board
+
+
+def test_each_value_of_a_protocol_makes_a_board_of_its_own():
+    values = {
+        "split": "session_out",
+        "rule": "median",
+        "padding": "zero",
+        "test_share": 0.3,
+        "validation": False,
+        "score_windows": True,
+        "flags": ("random_windows",),
+    }
+    protocols = [Protocol(**{name: value}) for name, value in values.items()]
+    protocols += [Protocol(), Protocol(padding="zero", mask=True), Protocol("subject_k_fold", 4)]
+    assert {*values, "mask", "folds", "version"} == {f.name for f in dataclasses.fields(Protocol)}
+    assert len({replace(RUN, protocol=protocol).board for protocol in protocols}) == len(protocols)
 
 
 @pytest.mark.parametrize(
@@ -248,12 +163,15 @@ def test_board(changes, board):
     ],
 )
 def test_name_is_of_the_model_and_what_taught_it(changes, name):
-    assert dataclasses.replace(RUN, **changes).name == name
+    assert replace(RUN, **changes).name == name
 
 
 def test_folder_is_of_the_board_the_model_and_the_run():
     assert RUN.folder == f"wesad__stress__leave_one_subject_out/cnn/2-1-{RUN.id}"
-    board = "wesad_effect_0.5_n_subjects_3__stress_kmeans_edge_padded_masked__leave_one_subject_out"
+    board = (
+        "wesad_effect_0.5_n_subjects_3__stress_kmeans_edge_padded_masked__leave_one_subject_out"
+        "__with_scale_on_all"
+    )
     assert TAUGHT.folder == f"{board}/cnn-by_soft_targets-of_lstm/2-1-{TAUGHT.id}"
     assert TAUGHT.label == f"{board} cnn-by_soft_targets-of_lstm fold 2 seed 1"
     one, other = TAUGHT.teachers
@@ -266,8 +184,9 @@ def test_folder_is_of_the_board_the_model_and_the_run():
         (RUN, "published"),
         (FULL, "fast layers=study_1 lr=0.1"),
         (TAUGHT, "fast layers=study_1 soft=0.5 temperature=2.0 lr=0.1"),
+        (replace(PROBE, changed=("stride",)), "published stride=15.0"),
         (
-            dataclasses.replace(FULL, arguments=(("lr", 3),)),  # of the model, not of its recipe
+            replace(FULL, arguments=(("lr", 3),)),  # of the model, not of its recipe
             "fast lr=3 lr=0.1",
         ),
     ],
@@ -276,17 +195,47 @@ def test_recipe_label_is_what_was_changed(run, label):
     assert run.recipe_label == label
 
 
-def test_run_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        RUN.fold = 3  # type: ignore[misc]
-
-
-def test_a_hold_out_tests_what_the_splits_say():
-    assert RUN.test_share == HOLD_OUT_SHARE
-
-
 @pytest.mark.parametrize("split", SPLITS)
 def test_folds_are_those_of_the_splits(split):
     subjects = tuple(f"S{i}" for i in range(9))
-    run = Run("wesad", "stress", split, 0, 0, "cnn", ("eda",), subjects, "a", folds=4)
-    assert run.n_folds == n_folds(split, 9, 4)
+    run = replace(RUN, protocol=Protocol(split, folds=4), subjects=subjects)
+    assert run.n_folds == SPLITS[split].n_folds(9, 4)
+
+
+@pytest.mark.parametrize(
+    ("split", "count"),
+    [("leave_one_subject_out", 3), ("subject_hold_out", 1), ("subject_k_fold", 2)],
+)
+def test_windows_that_are_dealt_out_at_random_need_no_more_subjects(split, count):
+    protocol = Protocol(split, folds=2, flags=("random_windows",))
+    assert replace(RUN, protocol=protocol).n_folds == count
+
+
+# --- imports
+
+
+def loaded_by(module: str) -> set[str]:
+    """Return the modules that a fresh process has loaded after it imported one."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+HEAVY = {"torch", "lightning", "torchmetrics", "sklearn", "pandas.core", "scipy.stats"}
+"""A library that is imported lazily is listed before it is loaded; then a part of it shows."""
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["benchmark.run", "benchmark.plan.suite", "benchmark.plan.parse", "benchmark.plan.narrow"],
+)
+def test_runs_and_suites_need_nothing_that_takes_long_to_load(module):
+    loaded = loaded_by(module)
+    assert module in loaded
+    assert not loaded & HEAVY
+
+
+def test_what_takes_long_to_load_would_be_seen():
+    assert {"torch", "lightning", "sklearn", "pandas.core"} <= loaded_by(
+        "benchmark.plan.expand, sklearn, pandas"
+    )

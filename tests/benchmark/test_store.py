@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -13,12 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.files import DiskFullError
 from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.store import DiskFullError, Store, StoreError, write_text
+from benchmark.store import (
+    DamagedError,
+    Store,
+    StoreError,
+    check_committed,
+    load_run,
+)
+from datamodules.protocol import Protocol
 
-RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "lda", ("eda",), ("S1",), "d" * 16)
-DONE = Result(RUN, "done", {"S1": {"macro_f1": 0.25}}, {"S1": 2}, notes=("one",), epochs=(3, 2))
+RUN = Run("synthetic", "stress", Protocol(), 0, 0, "lda", ("eda",), ("S1",), "d" * 16)
+DONE = Result(RUN, "done", notes=("one",), epochs=(3, 2))
 FAILED = Result(RUN, "failed", error="ValueError: no", traceback="Traceback: no")
 PREDICTIONS = {
     "subject": np.array(["S1", "S1"]),
@@ -26,6 +35,8 @@ PREDICTIONS = {
     "label": np.array([0, 1]),
     "probabilities": np.array([[0.25, 0.75], [0.5, 0.5]]),
 }
+OTHERS = {**PREDICTIONS, "probabilities": np.array([[0.5, 0.5], [0.25, 0.75]])}
+"""What another process found for the same run."""
 DIED = 9
 EVENTS = {
     "open",
@@ -100,6 +111,18 @@ def content(store: Store) -> dict[str, bytes]:
     }
 
 
+def kept(store: Store) -> list[Result]:
+    """Results as they were given; the store adds the digests of the files."""
+    results = list(store.results())
+    for result in results:
+        folder = store.folder(result.run)
+        names = {path.name for path in folder.iterdir() if "conflict" not in path.name}
+        assert set(result.files) == names - {"result.json"}
+        for name, digest in result.files.items():
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    return [dataclasses.replace(result, files={}) for result in results]
+
+
 def hidden(store: Store) -> list[str]:
     return [path.name for path in store.root.rglob(".*")]
 
@@ -160,7 +183,7 @@ def test_save_survives_death_at_every_call(tmp_path, files, before):
             assert [r.status for r in store.results()] == ([] if found is None else ["failed"])
             assert save(store) is True
             assert content(store) == expected
-        assert list(store.results()) == [DONE]
+        assert kept(store) == [DONE]
         np.testing.assert_array_equal(
             store.predictions(RUN)["probabilities"], PREDICTIONS["probabilities"]
         )
@@ -171,7 +194,7 @@ def test_saving_a_failure_survives_death_at_every_call(tmp_path, files):
     log = {"log.txt": files["log.txt"]}
     for _, store, _ in interrupted(tmp_path, None, lambda s: s.save(FAILED, None, log)):
         if store.status(RUN) is not None:
-            assert list(store.results()) == [FAILED]
+            assert kept(store) == [FAILED]
             assert (store.folder(RUN) / "log.txt").read_text() == "all well\n"
 
 
@@ -204,7 +227,7 @@ def test_done_is_never_replaced(tmp_path, files):
     store = Store(tmp_path / "runs")
     assert store.save(DONE, PREDICTIONS, files) is True
     before = content(store)
-    assert store.save(dataclasses.replace(DONE, parameters=5), {}, {}) is False
+    assert store.save(dataclasses.replace(DONE, parameters=5), PREDICTIONS, {}) is False
     assert store.save(FAILED) is False
     assert content(store) == before
 
@@ -215,48 +238,73 @@ def test_failed_is_replaced(tmp_path):
     assert store.status(RUN) == "failed"
     other = dataclasses.replace(FAILED, error="ValueError: again")
     assert store.save(other) is True
-    assert list(store.results()) == [other]
+    assert kept(store) == [other]
     assert store.save(DONE) is True
-    assert list(store.results()) == [DONE]
+    assert kept(store) == [DONE]
     assert hidden(store) == []
-
-
-OTHER = dataclasses.replace(DONE, scores={"S1": {"macro_f1": 0.75}}, confusion={"S1": [[1, 1]]})
-"""What another process found for the same run."""
 
 
 def test_equal_second_is_ignored(tmp_path):
     store = Store(tmp_path)
-    assert store.save(DONE)
+    assert store.save(DONE, PREDICTIONS)
     slower = dataclasses.replace(
         DONE, seconds={"train": 9.0}, device="other", versions={"torch": "0"}, commit="c"
     )
-    assert store.save(slower) is False
-    assert list(store.results()) == [DONE]
+    assert store.save(slower, PREDICTIONS) is False
+    assert kept(store) == [DONE]
     assert store.conflicts() == []
 
 
-@pytest.mark.parametrize("what", ["scores", "units", "confusion"])
-def test_different_second_is_kept_as_evidence(tmp_path, files, what):
+@pytest.mark.parametrize("name", list(PREDICTIONS))
+def test_different_second_is_kept_as_evidence(tmp_path, files, name):
     store = Store(tmp_path / "runs")
     assert store.save(DONE, PREDICTIONS, files)
     before = content(store)
-    other = dataclasses.replace(DONE, **{what: {"S1": {"macro_f1": 0.5}}})
+    slower = dataclasses.replace(DONE, device="other")
+    others = {**PREDICTIONS, name: PREDICTIONS[name][::-1].copy()}
+    if name == "subject":
+        others = {**PREDICTIONS, name: np.array(["S1", "S2"])}
     for _ in range(2):
-        assert store.save(other, {"label": np.array([5])}, {}) is False
+        assert store.save(slower, others, {}) is False
     (path,) = store.conflicts()
-    assert json.loads(path.read_text())[what] == {"S1": {"macro_f1": 0.5}}
+    assert Result.from_dict(json.loads(path.read_text())) == slower
+    with np.load(path.with_suffix(".npz")) as file:
+        np.testing.assert_array_equal(file[name], others[name])
     assert {k: v for k, v in content(store).items() if "conflict" not in k} == before
-    assert list(store.results()) == [DONE]
+    assert kept(store) == [DONE]
+
+
+def test_equal_predictions_in_another_file_are_no_conflict(tmp_path):
+    store = Store(tmp_path)
+    assert store.save(DONE, PREDICTIONS)
+    np.savez_compressed(store.folder(RUN) / "predictions.npz", **PREDICTIONS)
+    assert store.save(DONE, PREDICTIONS) is False
+    assert store.conflicts() == []
 
 
 def test_conflict_survives_death_at_every_call(tmp_path, files):
-    for _, store, status in interrupted(tmp_path, DONE, lambda s: s.save(OTHER, {}, files)):
-        assert list(store.results()) == [DONE]
+    saved = Store(tmp_path / "saved")
+    assert saved.save(DONE, PREDICTIONS)
+    for call in range(1000):
+        store = Store(tmp_path / f"died{call}")
+        shutil.copytree(saved.root, store.root)
+
+        def work(store: Store = store, call: int = call) -> None:
+            die_before(call)
+            store.save(DONE, OTHERS, files)
+
+        status = in_child(work)
+        assert status in (0, DIED)
+        assert kept(store) == [DONE]
         assert not (store.folder(RUN) / "model.ckpt").exists()
         for path in store.conflicts():
-            assert Result.from_dict(json.loads(path.read_text())) == OTHER
-        assert status == DIED or len(store.conflicts()) == 1
+            assert Result.from_dict(json.loads(path.read_text())) == DONE
+            with np.load(path.with_suffix(".npz")) as file:
+                np.testing.assert_array_equal(file["probabilities"], OTHERS["probabilities"])
+        if status == 0:
+            break
+    assert call > 6
+    assert len(store.conflicts()) == 1
 
 
 @pytest.mark.parametrize("before", [None, FAILED], ids=["new", "after a failed one"])
@@ -268,9 +316,9 @@ def test_files_of_two_committers_never_mix(tmp_path, before):
         sides[name].parent.mkdir()
         sides[name].write_text(name)
     whole = {}
-    for name, result in (("ours", DONE), ("theirs", OTHER)):
+    for name, columns in (("ours", PREDICTIONS), ("theirs", OTHERS)):
         store = Store(tmp_path / f"{name} alone")
-        store.save(result, {"label": np.array([len(name)])}, {"model.ckpt": sides[name]})
+        store.save(DONE, columns, {"model.ckpt": sides[name]})
         whole[name] = content(store)
     winners = []
     for call in range(1000):
@@ -279,11 +327,11 @@ def test_files_of_two_committers_never_mix(tmp_path, before):
             store.save(before)
 
         def theirs(store: Store = store) -> bool:
-            return store.save(OTHER, {"label": np.array([6])}, {"model.ckpt": sides["theirs"]})
+            return store.save(DONE, OTHERS, {"model.ckpt": sides["theirs"]})
 
         def ours(store: Store = store, call: int = call, theirs: Any = theirs) -> int:
             interrupt_before(call, theirs)
-            store.save(DONE, {"label": np.array([4])}, {"model.ckpt": sides["ours"]})
+            store.save(DONE, PREDICTIONS, {"model.ckpt": sides["ours"]})
             os._exit(interruptions[0])
 
         reached = in_child(ours)
@@ -324,6 +372,45 @@ def test_predictions_round_trip(tmp_path):
         assert found[name].dtype == column.dtype
 
 
+@pytest.mark.parametrize("name", ["predictions.npz", "model.ckpt", "log.txt"])
+def test_a_file_that_is_not_the_one_committed_is_refused(tmp_path, files, name):
+    store = Store(tmp_path / "runs")
+    store.save(DONE, PREDICTIONS, files)
+    folder, result = store.folder(RUN), store.result(RUN)
+    good = (folder / name).read_bytes()
+    assert store.read(folder, result, name) == good
+    check_committed(folder / name)
+    (folder / name).write_bytes(good[:-1])
+    said = r"expected the file that was committed \(SHA-256 [0-9a-f]{12}\.\.\.\), found another"
+    with pytest.raises(DamagedError, match=said) as caught:
+        store.read(folder, result, name)
+    assert str(folder / name) in str(caught.value)
+    with pytest.raises(DamagedError, match=said):
+        check_committed(folder / name)
+    (folder / name).unlink()
+    with pytest.raises(DamagedError, match="found none"):
+        store.read(folder, result, name)
+
+
+def test_a_file_of_schema_1_is_believed(tmp_path, files):
+    store = Store(tmp_path / "runs")
+    store.save(DONE, PREDICTIONS, files)
+    folder = store.folder(RUN)
+    values = json.loads((folder / "result.json").read_text())
+    del values["schema"], values["files"]
+    (folder / "result.json").write_text(json.dumps(values))
+    (folder / "model.ckpt").write_bytes(b"others")
+    assert store.read(folder, store.result(RUN), "model.ckpt") == b"others"
+    (folder / "predictions.npz").write_bytes(b"no zip")
+    with pytest.raises(DamagedError, match="expected predictions, found otherwise"):
+        store.predictions(RUN)
+
+
+def test_a_file_away_from_its_result_is_not_checked(tmp_path):
+    (tmp_path / "model.ckpt").write_bytes(b"anything")
+    check_committed(tmp_path / "model.ckpt")
+
+
 def test_predictions_hold_no_objects(tmp_path):
     store = Store(tmp_path)
     with pytest.raises(ValueError, match="allow_pickle"):
@@ -350,6 +437,26 @@ def test_broken_result_is_named(tmp_path, text):
     if text != '{"status": "done"}':
         with pytest.raises(StoreError, match="Delete its folder"):
             store.status(RUN)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"protocol": {"split": "by_mood"}}, {"protocol": None}, {"recipe": {"depth": 3}}],
+    ids=str,
+)
+def test_result_of_a_run_that_cannot_be_is_named(tmp_path, changes):
+    store = Store(tmp_path)
+    store.save(DONE)
+    for path, read in (
+        (store.folder(RUN) / "run.json", load_run),
+        (store.folder(RUN) / "result.json", store.load),
+    ):
+        values = json.loads(path.read_text())
+        run = values.get("run", values)
+        run |= changes
+        path.write_text(json.dumps(values))
+        with pytest.raises(StoreError, match=path.name):
+            read(path.parent)
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', "[{}]", '[{"dataset": "wesad", "colour": 1}]'])
@@ -389,22 +496,6 @@ def test_cells_round_trip(tmp_path):
     assert store.notes("other") == []
     assert store.not_applicable("other") == {}
     assert list(store.results()) == []
-
-
-def test_write_text_survives_death_at_every_call(tmp_path):
-    path = tmp_path / "board.csv"
-    path.write_text("old")
-    for call in range(100):
-
-        def work(call: int = call) -> None:
-            die_before(call)
-            write_text(path, "new")
-
-        if in_child(work) == 0:
-            break
-        assert path.read_text() in ("old", "new")
-    assert path.read_text() == "new"
-    assert call >= 3
 
 
 def test_finished_files_can_be_read_by_others(tmp_path, files):

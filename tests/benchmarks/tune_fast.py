@@ -41,13 +41,16 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from benchmark.execution.execute import Places, make_datamodule, make_model
+from benchmark.execution.assemble import make_datamodule, make_model
 from benchmark.execution.fit import SELECTION, BestEpoch
+from benchmark.execution.places import Places
 from benchmark.run import Run
-from datamodules.splits import split_subjects
-from datamodules.stress_predict import SUBJECTS, StressPredictDataModule
+from datamodules.protocol import Protocol
+from datamodules.splits import Dealing
+from datamodules.stress_predict import STRESS_PREDICT, SUBJECTS
 from lightning_modules.catalogue import MODELS
 
+PROTOCOL = Protocol("subject_hold_out")
 TABLE = Path(__file__).with_suffix(".csv")
 FIELDS = (
     "model",
@@ -112,18 +115,19 @@ def train(group: Group, model: str, lr: float, seed: int, places: Places) -> dic
     recipe = dataclasses.replace(
         kind.fast, lr=lr, max_epochs=group.max_epochs, patience=group.patience
     )
-    trained_on = split_subjects("subject_hold_out", SUBJECTS, 0, seed).train
+    trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in SUBJECTS}
+    trained_on = PROTOCOL.splitting.members(trials, Dealing(0, seed)).train
     run = Run(
         dataset="stress_predict",
         task="stress",
-        split="subject_hold_out",
+        protocol=PROTOCOL,
         fold=0,
         seed=seed,
         model=model,
-        signals=kind.choose_signals(StressPredictDataModule.available({})),
+        signals=kind.choose_signals(STRESS_PREDICT.available({})),
         subjects=SUBJECTS,
         data="",
-        recipe=tuple(sorted(dataclasses.asdict(recipe).items())),
+        recipe=recipe,
         without=trained_on[group.n_train :],
     )
     module = make_datamodule(run, places)
@@ -147,7 +151,7 @@ def train(group: Group, model: str, lr: float, seed: int, places: Places) -> dic
         "model": model,
         "lr": lr,
         "seed": seed,
-        "train_subjects": len(module.split.train),
+        "train_subjects": len(module.fold.members.train),
         "stride": recipe.stride,
         "batch_size": recipe.batch_size,
         "max_epochs": recipe.max_epochs,

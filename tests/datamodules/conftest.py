@@ -1,33 +1,66 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from datamodules.cache import Archive, store_subject
-from datamodules.catalogue import DATAMODULES
-from datamodules.datamodule import EmotionDataModule
-from datamodules.signals.recording import Recording, Segment, Signal
-from datamodules.synthesis import (
-    amigos,
-    deap,
-    empatica_e4,
-    mahnob_hci,
-    pmemo,
-    seed_v,
-    stress_predict,
-    wesad,
-)
+from datamodules.archive import Archive
+from datamodules.cache import store_subject
+from datamodules.catalogue import DATASETS
+from datamodules.datamodule import EmotionDataModule, Loading, Selection
+from datamodules.dataset import Dataset
+from datamodules.fold import Windowing
+from datamodules.protocol import Protocol
+from datamodules.resident import RESIDENT, Resident
+from datamodules.signals.recording import STATIC_RATE, Recording, Segment, Signal
 
 RATES = {"fast": (2, 8.0), "slow": (1, 2.5)}
 """Channels and rate in Hz of the signals of made recordings."""
 
+VALUES = {
+    "selection": Selection,
+    "protocol": Protocol,
+    "windowing": Windowing,
+    "loading": Loading,
+}
+"""Arguments of a datamodule that are values with fields of their own."""
+
+
+def build(
+    dataset: Dataset, root: Path | None = None, task: str | None = None, **arguments: Any
+) -> EmotionDataModule:
+    """Return a datamodule; each argument goes to the value that has a field of its name.
+
+    ``window`` is the length of windows in seconds.
+    """
+    arguments["task"] = task
+    if "window" in arguments:
+        arguments["length"] = arguments.pop("window")
+    values = {}
+    for name, kind in VALUES.items():
+        given = [column.name for column in fields(kind) if column.name in arguments]
+        values[name] = kind(**{column: arguments.pop(column) for column in given})
+    return EmotionDataModule(dataset, root, **values, **arguments)
+
+
+@pytest.fixture(scope="session", name="build")
+def _build() -> Callable[..., EmotionDataModule]:
+    return build
+
+
+@pytest.fixture
+def resident() -> Iterator[Resident]:
+    """What this process keeps, empty before and after the test."""
+    RESIDENT.clear()
+    yield RESIDENT
+    RESIDENT.clear()
+
 
 @dataclass(frozen=True)
 class ListReader:
-    """Gives recordings that are there already; ``root`` is no part of the cache key."""
+    """Reader of recordings that are there already; ``root`` is no part of the cache key."""
 
     root: Mapping[str, tuple[Recording, ...]] = field(repr=False)
     version: int = 0
@@ -83,7 +116,7 @@ def _list_reader() -> type[ListReader]:
 def archive_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Archive]:
     """Recordings of subjects, stored, joined and opened."""
 
-    def build(recordings: Mapping[str, tuple[Recording, ...]]) -> Archive:
+    def opened(recordings: Mapping[str, tuple[Recording, ...]]) -> Archive:
         folder = tmp_path_factory.mktemp("cache")
         reader = ListReader(recordings)
         archive = Archive(
@@ -93,43 +126,100 @@ def archive_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Archiv
             archive.join(signal)
         return archive
 
-    return build
+    return opened
+
+
+SPANS = {
+    "S1": [
+        [(2.0, 30.5, "rest"), (31.0, 40.0, "talk"), (41.25, 71.375, "stress")],
+        [(0.0, 19.875, "fun"), (20.0, 24.0, "stress"), (30.0, 70.0, "stress")],
+    ],
+    "S2": [[(1.125, 45.0, "stress"), (45.0, 90.0, "rest"), (91.0, 94.875, "rest")]],
+    "S10": [[(0.5, 50.0, "rest"), (60.0, 85.0, "talk"), (85.0, 140.5, "stress")]],
+}
+"""Start, stop and condition of the segments of each session: eighths of a second."""
+
+
+@pytest.fixture(scope="session", name="spans")
+def _spans() -> Mapping[str, Sequence[Sequence[tuple[float, float, str]]]]:
+    return SPANS
+
+
+@pytest.fixture
+def archive(archive_of: Callable[..., Archive]) -> Archive:
+    """Recordings with the segments of ``SPANS``."""
+    return archive_of(
+        {
+            subject: tuple(
+                make_recording(subject, spans, seed=10 * number + session, session=str(session))
+                for session, spans in enumerate(sessions)
+            )
+            for number, (subject, sessions) in enumerate(SPANS.items())
+        }
+    )
+
+
+MIXED = {**RATES, "static": (3, STATIC_RATE)}
+POISON = np.float32(1e9)
+
+
+@pytest.fixture
+def trials(archive_of: Callable[..., Archive]) -> Archive:
+    """Trials of many lengths; what is not part of the task, and lies between, is huge."""
+    spans = {
+        "S1": [(0.0, 12.5, "rest"), (0.0, 90.0, "talk"), (0.5, 3.3, "stress")],
+        "S2": [(0.0, 0.1, "stress"), (0.0, 20.0, "talk"), (1.25, 9.0, "rest")],
+        "S10": [(0.0, 20.0, "talk"), (0.0, 6.0, "stress"), (2.0, 4.5, "fun")],
+    }
+    recordings = {
+        subject: tuple(
+            make_recording(subject, [span], 10 * n + trial, rates=MIXED, session=str(trial))
+            for trial, span in enumerate(trials)
+        )
+        for n, (subject, trials) in enumerate(spans.items())
+    }
+    for sessions in recordings.values():
+        for recording in sessions:
+            (segment,) = recording.segments
+            for signal in recording.signals.values():
+                # Nor is what comes after a trial in its own recording.
+                stop = max(1, round(segment.stop * signal.sfreq))
+                signal.samples[:, 0 if segment.annotations["condition"] == "talk" else stop :] = (
+                    POISON
+                )
+    return archive_of(recordings)
 
 
 @dataclass(frozen=True)
 class Small:
-    """How to write a dataset that is as small as it may be, and what to ask of it."""
+    """How a dataset is written as small as it may be, and what is asked of it.
 
-    write: Callable[[Path], None] | None
-    subjects: tuple[str, ...]
-    window: float
+    Args:
+        writing: Arguments of its writer, besides the folder and the number of subjects.
+        options: Options of its reader.
+        window: Length of windows in seconds; None: a third of a score unit or of the shortest
+            trial.
+    """
+
+    writing: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    window: float | None = None
 
 
 SMALL = {
-    "wesad": Small(lambda root: wesad.write(root, 3, minutes=1.0), ("S2", "S3", "S4"), 20.0),
-    "stress_predict": Small(
-        lambda root: stress_predict.write(root, 3, scale=0.2), ("S02", "S03", "S04"), 20.0
-    ),
-    "deap": Small(
-        lambda root: deap.write(root, 3, n_videos=4), ("s01", "s02", "s03"), 20.0, {"n_videos": 4}
-    ),
-    "amigos": Small(
-        lambda root: amigos.write(root, 3, seed=1, n_videos=4), ("P01", "P02", "P03"), 20.0
-    ),
-    "mahnob_hci": Small(
-        lambda root: mahnob_hci.write(root, 3, seed=1, n_trials=4, longest=36.0, neutral=False),
-        ("1", "2", "3"),
-        20.0,
-    ),
-    "pmemo": Small(lambda root: pmemo.write(root, 3, n_songs=8), pmemo.LISTENERS[:3], 15.0),
-    "seed_v": Small(lambda root: seed_v.write(root, 3), ("1", "2", "3"), 40.0),
-    "empatica_e4": Small(
-        lambda root: empatica_e4.write(root, 3, minutes=2.2), ("P01", "P02", "P03"), 20.0
-    ),
-    "synthetic": Small(None, ("S1", "S2", "S3"), 20.0, {"n_subjects": 3, "phase": 62.0}),
-    "noise": Small(None, ("N1", "N2", "N3"), 40.0, {"n_subjects": 3}),
+    "wesad": Small({"minutes": 1.0}),
+    "stress_predict": Small({"scale": 0.2}),
+    "deap": Small({"n_videos": 4}, {"n_videos": 4}),
+    "amigos": Small({"seed": 1, "n_videos": 4}, window=20.0),
+    "mahnob_hci": Small({"seed": 1, "n_trials": 4, "longest": 36.0, "neutral": False}, window=20.0),
+    "pmemo": Small({"n_songs": 8}, window=15.0),
+    "seed_v": Small(window=40.0),
+    "empatica_e4": Small({"minutes": 2.2}),
+    "synthetic": Small(options={"n_subjects": 3, "phase": 62.0}),
+    "noise": Small(options={"n_subjects": 3}, window=40.0),
 }
+"""Datasets of which the default copy would be large; any other needs no entry here."""
+N_SUBJECTS = 3
 
 
 class SmallDatasets:
@@ -137,29 +227,40 @@ class SmallDatasets:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.entries = SMALL
 
-    def root(self, key: str) -> Path | None:
-        """Raw files of a dataset; None where it has none."""
-        write = SMALL[key].write
-        root = self.folder / key
-        if write and not root.exists():
-            write(root)
-        return root if write else None
+    def root(self, name: str) -> Path | None:
+        """Return the raw files of a dataset; None where it has none."""
+        dataset, root = DATASETS[name], self.folder / name
+        if not dataset.has_files:
+            return None
+        if not root.exists():
+            write = dataset.make_writer()
+            if write is None:
+                raise LookupError(f"{name}: expected a writer, so that it can be tested")
+            write(root, N_SUBJECTS, **self._entry(name).writing)
+        return root
 
-    def module(self, key: str, task: str | None = None, **changes: Any) -> EmotionDataModule:
-        """A datamodule, prepared but not set up."""
-        small = SMALL[key]
+    def module(self, name: str, task: str | None = None, **changes: Any) -> EmotionDataModule:
+        """Return a datamodule of the first three subjects, prepared but not set up."""
+        dataset, entry, root = DATASETS[name], self._entry(name), self.root(name)
+        longest = dataset.unit or dataset.trial_seconds[0]
         arguments = {
-            "subjects": small.subjects,
-            "window": small.window,
+            "window": entry.window or longest / 3,
             "stride": 10.0,
             "batch_size": 4,
             "cache_dir": self.folder / "cache",
-            "options": small.options,
+            "options": entry.options,
         }
-        found = DATAMODULES[key](self.root(key), task, **{**arguments, **changes})
-        found.prepare_data()
-        return found
+        if "subjects" not in changes:
+            reader = dataset.make_reader(root, **entry.options)
+            arguments["subjects"] = reader.subjects[:N_SUBJECTS]
+        module = build(dataset, root, task, **{**arguments, **changes})
+        module.prepare_data()
+        return module
+
+    def _entry(self, name: str) -> Small:
+        return self.entries.get(name, Small())
 
 
 @pytest.fixture(scope="session")

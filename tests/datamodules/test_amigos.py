@@ -7,10 +7,10 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from datamodules.amigos import (
+    AMIGOS,
     LONG_VIDEOS,
     SHORT_VIDEOS,
     SUBJECTS,
-    AMIGOSDataModule,
     AMIGOSReader,
 )
 from datamodules.cache import store_subject
@@ -140,7 +140,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(synthesis, "savemat", fail)
+    monkeypatch.setattr("scipy.io.savemat", fail)
     for nested in (False, True):
         with pytest.raises(OSError, match="no space left"):
             synthesis.write(tmp_path, 1, n_videos=1, nested=nested)
@@ -242,9 +242,9 @@ def test_arousal_comes_first_in_the_self_assessment(tmp_path: Path) -> None:
         "stimulus": "10",
     }
     for task, expected in {"valence": [1, 0], "arousal": [0, 1]}.items():
-        found = AMIGOSDataModule.tasks[task]
+        found = AMIGOS.tasks[task]
         assert [found.label("P10", one.segments[0]) for one in (first, second)] == expected
-    assert list(AMIGOSDataModule.tasks) == ["valence", "arousal"]
+    assert list(AMIGOS.tasks) == ["valence", "arousal"]
 
 
 def test_names_of_videos_decide_not_their_order(tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_video_of_exactly_the_shortest_length_is_read(tmp_path: Path) -> None:
     value = content()
     value["joined_data"][0, 0] = value["joined_data"][0, 0][: 55 * 128]
     (first, _), _ = read(tmp_path, value)
-    assert first.segments[0].duration == 50.0 == AMIGOSDataModule.trial_seconds[0]
+    assert first.segments[0].duration == 50.0 == AMIGOS.trial_seconds[0]
 
 
 def test_resistances_below_those_of_skin_are_repaired_and_put_on_record(tmp_path: Path) -> None:
@@ -503,12 +503,12 @@ def test_made_up_subjects_with_their_faults(root: Path) -> None:
             assert recording.signals["eda"].samples.min() > 0
 
 
-def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None:
-    module = AMIGOSDataModule(tmp_path, "arousal", signals=["eeg", "ecg"], window=4.0)
+def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: Any) -> None:
+    module = build(AMIGOS, tmp_path, "arousal", signals=["eeg", "ecg"], window=4.0)
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg": (14, 512), "ecg": (2, 512)}
-    assert (module.n_classes, module.key()) == (2, "amigos")
-    assert AMIGOSDataModule.splits == (
+    assert (module.n_classes, module.dataset.name) == (2, "amigos")
+    assert AMIGOS.splits == (
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
@@ -516,8 +516,9 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None
     )
 
 
-def test_from_files_to_batches(root: Path, tmp_path: Path) -> None:
-    module = AMIGOSDataModule(
+def test_from_files_to_batches(root: Path, tmp_path: Path, build: Any) -> None:
+    module = build(
+        AMIGOS,
         root,
         signals=["eeg", "ecg", "eda"],
         split="leave_one_subject_out",
@@ -537,10 +538,10 @@ def test_from_files_to_batches(root: Path, tmp_path: Path) -> None:
         assert batch.signals["ecg"].shape == (2, 2, 6400)
         assert batch.signals["eda"].shape == (2, 1, 6400)
         assert all(signal.isfinite().all() for signal in batch.signals.values())
-        (subject,) = getattr(module.split, part)
+        (subject,) = getattr(module.fold.members, part)
         assert len(module.windows(part)) == counts[subject]
         assert set(module.windows(part).start) == {5.0}
-    stored = store_subject(tmp_path / "amigos", module.raw, module.preprocessing, "P02")
+    stored = store_subject(tmp_path / "amigos", module.reader, module.dataset.preprocessing, "P02")
     assert len(stored.faults) == 13
     found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
-    assert found == dict(AMIGOSDataModule.signals)
+    assert found == dict(AMIGOS.signals)

@@ -3,25 +3,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from datamodules import cache
-from datamodules.cache import (
-    Archive,
-    as_recording,
-    digest,
-    store_subject,
-    written_folder,
-)
+from datamodules.archive import Archive
+from datamodules.cache import store_subject, written_folder
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import Derived, Preprocessing
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.stored import as_recording
 
 
 @dataclass(frozen=True)
@@ -164,7 +159,7 @@ def test_source_code_is_part_of_the_key(
     reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = store_subject(folder, reader, {}, "S1")
-    monkeypatch.setattr(cache, "_sources", lambda module: f"new code of {module}")
+    monkeypatch.setattr(cache, "code_digest", lambda modules, without: f"new {sorted(modules)}")
     assert store_subject(folder, reader, {}, "S1").folder != first.folder
 
 
@@ -250,7 +245,8 @@ def test_a_folder_that_cannot_be_named_is_an_error(tmp_path: Path) -> None:
 AT_ONCE = """
 import json, sys, time
 from pathlib import Path
-from datamodules.cache import Archive, store_subject
+from datamodules.archive import Archive
+from datamodules.cache import store_subject
 from datamodules.synthetic import SyntheticReader
 
 folder, mine, other = (Path(argument) for argument in sys.argv[1:])
@@ -283,94 +279,6 @@ def test_two_processes_at_once(folder: Path, tmp_path: Path) -> None:
     found = entries(folder)
     assert [name.split("-")[0] for name in found] == ["S1", "S2", "all"]
     assert entries(folder / found[2]) == ["acc.npy", "bvp.npy"]
-
-
-# ---- all subjects, end to end
-
-
-def test_joined_is_concatenated(
-    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
-) -> None:
-    spans = [(0.0, 11.3, "rest"), (12.0, 20.0, "stress")]
-    recordings = {
-        "S2": (make_recording("S2", spans, 1), make_recording("S2", spans[:1], 2, session="2")),
-        "S10": (make_recording("S10", spans, 3),),
-    }
-    archive = archive_of(recordings)
-    plain = [recording for found in recordings.values() for recording in found]
-    assert [found.session for found in archive.recordings] == ["1", "2", "1"]
-    for name in ("fast", "slow"):
-        pieces = [recording.signals[name].samples for recording in plain]
-        joined = archive.samples(name)
-        np.testing.assert_array_equal(joined, np.concatenate(pieces, axis=1), strict=True)
-        for offset, piece in zip(archive.offsets(name), pieces, strict=True):
-            np.testing.assert_array_equal(joined[:, offset : offset + piece.shape[1]], piece)
-        assert isinstance(joined, np.memmap)
-    assert archive.samples("fast") is archive.samples("fast")
-
-
-@pytest.mark.parametrize(("sfreq", "together"), [(0.25, True), (1.0, False), (4.0, False)])
-def test_channels_of_feature_rows_lie_side_by_side(
-    archive_of: Callable[..., Archive], sfreq: float, together: bool
-) -> None:
-    samples = np.arange(60, dtype=np.float32).reshape(3, 20)
-    rows = Signal(samples, sfreq, ("a", "b", "c"), "au")
-    segments = (Segment(0.0, 4.0, 1, {"condition": "rest"}),)
-    archive = archive_of({"S1": (Recording("S1", "1", {"rows": rows}, segments),)})
-    found = archive.samples("rows")
-    np.testing.assert_array_equal(found, samples, strict=True)
-    assert found.T.flags.c_contiguous == together
-    assert found.flags.c_contiguous != together
-
-
-def test_joining_again_writes_nothing(
-    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
-) -> None:
-    archive = archive_of({"S1": (make_recording("S1", [(0.0, 5.0, "rest")]),)})
-    (path,) = (archive.folder / f"all-{archive.key}").glob("fast.npy")
-    before = path.stat()
-    archive.join("fast")
-    assert path.stat() == before
-
-
-def test_an_interrupted_join_leaves_nothing(
-    archive_of: Callable[..., Archive],
-    make_recording: Callable[..., Recording],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    archive = archive_of({"S1": (make_recording("S1", [(0.0, 5.0, "rest")]),)})
-    joined = archive.folder / f"all-{archive.key}"
-    (joined / "fast.npy").unlink()
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(np, "load", fail)
-    with pytest.raises(OSError, match="no space left"):
-        archive.join("fast")
-    assert entries(joined) == ["slow.npy"]
-
-
-def test_the_key_of_an_archive_is_its_content(
-    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
-) -> None:
-    spans = [(0.0, 5.0, "rest"), (6.0, 9.0, "stress")]
-
-    def key(seed: int = 0, spans: list[tuple[float, float, str]] = spans, n: int = 2) -> str:
-        names = [f"S{number}" for number in range(n)]
-        return archive_of({name: (make_recording(name, spans, seed),) for name in names}).key
-
-    moved = [(0.0, 5.0, "rest"), (6.5, 9.0, "stress")]
-    renamed = [(0.0, 5.0, "stress"), (6.0, 9.0, "stress")]
-    keys = [key(), key(1), key(spans=moved), key(spans=renamed), key(n=1)]
-    assert len(set(keys)) == 5
-    assert key() == keys[0]
-
-
-def test_digests_do_not_depend_on_the_order_of_keys() -> None:
-    assert digest({"a": 1, "b": [2.5]}) == digest({"b": [2.5], "a": 1})
-    assert digest([1, 2]) != digest([2, 1])
-    assert len(digest("")) == 16
 
 
 # ---- trials that are recordings of their own
@@ -436,19 +344,6 @@ def test_a_trial_is_a_recording(trial_reader: TrialReader, folder: Path) -> None
         assert (found.session, found.offset) == (read.session, read.offset)
         assert found.segments == read.segments
         np.testing.assert_array_equal(found.signals["eda"].samples, read.signals["eda"].samples)
-
-
-def test_keys_of_trials_in_one_recording(
-    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
-) -> None:
-    spans = [(0.0, 5.0, "rest"), (6.0, 9.0, "stress")]
-    archive = archive_of(
-        {
-            "S1": (make_recording("S1", spans), make_recording("S1", spans[:1], session="2")),
-            "S2": (make_recording("S2", spans[:1]),),
-        }
-    )
-    assert archive.trial_keys.tolist() == ["1/1", "1/2", "2/1", "1/1"]
 
 
 def test_files_of_one_name_are_told_apart(trial_reader: TrialReader, folder: Path) -> None:
@@ -559,22 +454,3 @@ def test_how_a_signal_is_derived_is_part_of_the_key(reader: FileReader, folder: 
         )
     }
     assert len(folders) == 5
-
-
-@pytest.mark.parametrize("order", [("S1", "S2"), ("S2", "S1")])
-def test_a_signal_that_some_recordings_have_not(
-    folder: Path,
-    list_reader: Callable[..., Any],
-    make_recording: Callable[..., Recording],
-    order: tuple[str, ...],
-) -> None:
-    whole = {name: make_recording(name, [(0.0, 5.0, "rest")]) for name in order}
-    fast = {"fast": whole["S2"].signals["fast"]}
-    reader = list_reader({"S1": (whole["S1"],), "S2": (replace(whole["S2"], signals=fast),)})
-    archive = Archive(folder, tuple(store_subject(folder, reader, {}, name) for name in order))
-    archive.join("fast")
-    for ask in (archive.offsets, archive.join):
-        with pytest.raises(
-            DatasetCorruptedError, match=r"S2, session 1: expected a signal 'slow', found fast"
-        ):
-            ask("slow")

@@ -1,23 +1,31 @@
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
 
-from datamodules.batch import LENGTH, SignalSpec
-from datamodules.cache import Derived, Preprocessing
-from datamodules.datamodule import EmotionDataModule, store_subjects
+from datamodules.batch import LENGTH, Front, SignalSpec
+from datamodules.datamodule import (
+    DEVICE_SHARE,
+    EmotionDataModule,
+    Loading,
+    Selection,
+    store_subjects,
+)
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, IncompatibleRunError
+from datamodules.fold import PARTS, Part, Windowing
 from datamodules.guard import check_no_leak
+from datamodules.protocol import PADDINGS, Protocol
+from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal
-from datamodules.splits import SPLITS, SUBJECT_SPLITS, SplitName, n_folds
-from datamodules.tasks import ConditionTask, RatingTask, Task
-from datamodules.windows import PADDINGS
+from datamodules.splits import SPLITS, SUBJECT_SPLITS
+from datamodules.tasks import ConditionTask, RatingTask
 
-PARTS = ("train", "val", "test")
 SUBJECTS = ("S1", "S2", "S3", "S4", "S10", "S11")
 CLIPS = tuple(range(1, 13))
 """Six in each of two sessions, in one order for everybody."""
@@ -81,18 +89,18 @@ class ClipReader:
     def annotations(self, subject: str, clip: int) -> dict[str, str | float]:
         who = SUBJECTS.index(subject)
         rng = np.random.default_rng([who, clip])
-        found: dict[str, str | float] = {
+        annotations: dict[str, str | float] = {
             "stimulus": f"clip {clip}",
             "film": "comedy" if clip % 2 else "drama",
         }
         if (subject, clip) != UNRATED:
             # Arousal is in two clumps, far enough apart to be the clusters of any few trials;
             # valence is all over the scale.
-            found["arousal"] = float(rng.uniform(0, 1) + 50.0 * ((clip + who) % 3 > 0))
-            found["valence"] = float(rng.uniform(1, 9))
+            annotations["arousal"] = float(rng.uniform(0, 1) + 50.0 * ((clip + who) % 3 > 0))
+            annotations["valence"] = float(rng.uniform(1, 9))
             if {subject, f"{subject} {clip}"} & set(self.rerated):
-                found["arousal"] = found["valence"] = self.rating
-        return found
+                annotations["arousal"] = annotations["valence"] = self.rating
+        return annotations
 
     def signals(self, subject: str, clip: int) -> dict[str, Signal]:
         who = SUBJECTS.index(subject)
@@ -115,12 +123,11 @@ class ClipReader:
         return int(np.ceil((BASELINE + seconds_of(clip) + REST) * sfreq))
 
 
-class ClipsDataModule(EmotionDataModule):
-    """Whole recordings a trial, with every split there is."""
-
-    title = "Clips"
-    reader = ClipReader
-    tasks: ClassVar[Mapping[str, Task]] = {
+CLIPS_DATASET = Dataset(
+    name="clips",
+    title="Clips",
+    reader=ClipReader,
+    tasks={
         "valence": RatingTask("valence", 5.0, "test"),
         "arousal": RatingTask("arousal", 5.0, "test"),
         "film": ConditionTask(
@@ -129,34 +136,33 @@ class ClipsDataModule(EmotionDataModule):
         "tragic": ConditionTask(
             "tragic", ("comedy", "tragedy"), {"comedy": 0, "tragedy": 1}, "test", annotation="film"
         ),
-    }
-    signals: ClassVar[Mapping[str, tuple[int, float]]] = {
+    },
+    signals={
         "eda": (1, 4.0),
         "music": (3, STATIC_RATE),
         "extra": (2, 2.0),
         "eda_tenfold": (1, 4.0),
-    }
-    optional = {"extra": "extra"}
-    unit = None
-    trial_seconds = (min(SECONDS), max(SECONDS))
-    preprocessing: ClassVar[Preprocessing] = {
-        "eda": (Times(2.0),),
-        "eda_tenfold": Derived("eda", (Times(5.0),)),
-    }
-    splits = SPLITS
-    trial_blocks = 3
-    access = "Nowhere."
-    layout = "no files"
-    has_files = False
-
-
-class UnitsDataModule(ClipsDataModule):
-    """The same, scored in units of a few seconds, with the splits of every dataset."""
-
-    title = "Units"
-    unit = 4.0
-    trial_seconds = None
-    splits = SUBJECT_SPLITS
+    },
+    optional={"extra": "extra"},
+    trial_seconds=(min(SECONDS), max(SECONDS)),
+    preprocessing={"eda": (Times(2.0),), "eda_tenfold": Derived("eda", (Times(5.0),))},
+    splits=tuple(SPLITS),
+    trial_blocks=3,
+    access="Nowhere.",
+    layout="no files",
+    has_files=False,
+)
+"""A recording a trial, with every split."""
+UNITS = replace(
+    CLIPS_DATASET,
+    name="units",
+    title="Units",
+    unit=4.0,
+    trial_seconds=None,
+    splits=SUBJECT_SPLITS,
+    trial_blocks=None,
+)
+"""The same, scored in units of a few seconds, with the splits of every dataset."""
 
 
 MakeClips = Callable[..., EmotionDataModule]
@@ -168,8 +174,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def clips(cache: Path) -> MakeClips:
-    def make(task: str = "valence", kind: Any = ClipsDataModule, **changes: Any) -> Any:
+def clips(cache: Path, build: MakeClips) -> MakeClips:
+    def make(task: str = "valence", dataset: Dataset = CLIPS_DATASET, **changes: Any) -> Any:
         arguments = {
             "signals": ["eda", "music", "eda_tenfold"],
             "split": "subject_k_fold",
@@ -180,21 +186,21 @@ def clips(cache: Path) -> MakeClips:
         }
         if changes.get("padding") and not changes.get("mask"):
             arguments["flags"] = ("pad_reveals_length",)
-        found = kind(None, task, **{**arguments, **changes})
-        found.prepare_data()
-        found.setup()
-        return found
+        module = build(dataset, None, task, **{**arguments, **changes})
+        module.prepare_data()
+        module.setup()
+        return module
 
     return make
 
 
 def clip_of(module: EmotionDataModule, recording: int) -> tuple[str, int]:
     """Who saw what in a recording."""
-    found = module.archive.recordings[recording]
-    return found.subject, int(str(found.segments[0].annotations["stimulus"]).split()[1])
+    stored = module.fold.archive.recordings[recording]
+    return stored.subject, int(str(stored.segments[0].annotations["stimulus"]).split()[1])
 
 
-def seen(module: EmotionDataModule, part: Any) -> set[tuple[str, int]]:
+def seen(module: EmotionDataModule, part: Part) -> set[tuple[str, int]]:
     """Subjects and clips of the windows of a part."""
     return {clip_of(module, recording) for recording in module.windows(part).recording.tolist()}
 
@@ -206,15 +212,15 @@ LABELLED = {(subject, clip) for subject in SUBJECTS for clip in CLIPS} - {UNRATE
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_fold_of_every_split(clips: MakeClips, split: SplitName) -> None:
+def test_every_fold_of_every_split(clips: MakeClips, split: str) -> None:
     folds = 2 if split == "session_out" else 3
     tested: list[tuple[str, int]] = []
-    for fold in range(n_folds(split, len(SUBJECTS), folds)):
+    for fold in range(SPLITS[split].n_folds(len(SUBJECTS), folds)):
         module = clips(split=split, fold=fold, folds=folds)
         check_no_leak(
-            module.archive,
-            module.split,
-            {part: module.windows(part) for part in PARTS},  # type: ignore[arg-type]
+            module.fold.archive,
+            module.fold.members,
+            {part: module.windows(part) for part in PARTS},
         )
         train, val, test = (seen(module, part) for part in PARTS)
         assert not train & val
@@ -235,12 +241,12 @@ def test_every_fold_of_every_split(clips: MakeClips, split: SplitName) -> None:
             subject = SUBJECTS[fold // folds]
             assert train | val | test == {seen for seen in LABELLED if seen[0] == subject}
             first = 6 * (fold % folds) + 1 if split == "session_out" else 2 * (fold % folds) + 1
-            asked = (
+            shown_clips = (
                 set(range(first, first + 6))
                 if split == "session_out"
                 else {first, first + 1, first + 6, first + 7}
             )
-            assert test == {(subject, clip) for clip in asked} & LABELLED
+            assert test == {(subject, clip) for clip in shown_clips} & LABELLED
         tested += sorted(test)
     if split == "subject_stimulus_k_fold":
         assert len({subject for subject, _ in tested}) == len(SUBJECTS)
@@ -260,15 +266,18 @@ def test_only_the_seed_of_a_split_of_trials_chooses_who_validates(clips: MakeCli
 
 def test_subjects_that_are_not_trained_on(clips: MakeClips) -> None:
     plain = clips()
-    left_out = plain.split.train[:2]
-    module = clips(without=(*left_out, *plain.split.test))
-    assert module.split.train == plain.split.train[2:]
-    assert (module.split.val, module.split.test) == (plain.split.val, plain.split.test)
+    left_out = plain.fold.members.train[:2]
+    module = clips(without=(*left_out, *plain.fold.members.test))
+    assert module.fold.members.train == plain.fold.members.train[2:]
+    assert (module.fold.members.val, module.fold.members.test) == (
+        plain.fold.members.val,
+        plain.fold.members.test,
+    )
     assert seen(module, "train") == {one for one in seen(plain, "train") if one[0] not in left_out}
     assert seen(module, "test") == seen(plain, "test")
-    assert module.scaling is not None
-    assert plain.scaling is not None
-    assert not torch.equal(module.scaling.mean["eda"], plain.scaling.mean["eda"])
+    assert module.fold.scaling is not None
+    assert plain.fold.scaling is not None
+    assert not torch.equal(module.fold.scaling.mean["eda"], plain.fold.scaling.mean["eda"])
 
 
 def test_a_split_that_a_dataset_has_not(clips: MakeClips) -> None:
@@ -277,13 +286,105 @@ def test_a_split_that_a_dataset_has_not(clips: MakeClips) -> None:
             IncompatibleRunError,
             match=f"Units has no split {split}: expected one of leave_one_subject_out",
         ):
-            clips(kind=UnitsDataModule, split=split)
-    with pytest.raises(IncompatibleRunError, match="Clips has no split by_chance: expected one of"):
+            clips(dataset=UNITS, split=split)
+    with pytest.raises(IncompatibleRunError, match="no split 'by_chance': expected one of"):
         clips(split="by_chance")
     with pytest.raises(IncompatibleRunError, match=r"session_out: .* at least 3 sessions of S1"):
         clips(split="session_out", folds=3)
     with pytest.raises(IncompatibleRunError, match=r"trial_k_fold: .* from 0 to 17, found 18"):
         clips(split="trial_k_fold", fold=18)
+
+
+# ---- before and after it is set up
+
+
+def test_nothing_can_be_read_before_it_is_set_up(cache: Path, build: MakeClips) -> None:
+    module = build(CLIPS_DATASET, cache_dir=cache)
+    reads: list[Callable[[], object]] = [
+        lambda: module.fold,
+        lambda: module.windows("train"),
+        lambda: module.gathered("test"),
+        module.class_counts,
+        module.state_dict,
+        module.train_dataloader,
+        lambda: module.check(()),
+    ]
+    for read in reads:
+        with pytest.raises(RuntimeError, match=r"expected a datamodule that is set up: call setup"):
+            read()
+    assert module.n_classes == 2
+    assert list(module.inputs) == ["eda", "music", "eda_tenfold"]
+    assert module.signals == ("eda", "music", "eda_tenfold")
+
+
+def test_it_is_set_up_once(clips: MakeClips) -> None:
+    module = clips()
+    fold = module.fold
+    module.setup("test")
+    assert module.fold is fold
+
+
+def test_what_is_not_said_is_as_the_values_say() -> None:
+    module = EmotionDataModule(CLIPS_DATASET)
+    assert module.protocol == Protocol()
+    assert module.windowing == Windowing()
+    assert module.loading == Loading()
+    assert module.selection == Selection()
+    assert module.task is CLIPS_DATASET.tasks["valence"]
+    assert module.subjects == SUBJECTS
+    assert module.folder == Path("cache/clips")
+
+
+def test_a_path_may_be_a_string(clips: MakeClips, cache: Path) -> None:
+    one, other = clips(cache_dir=str(cache)), clips(cache_dir=cache)
+    assert one.folder == other.folder
+    assert one.fold.archive is other.fold.archive
+
+
+def test_folds_that_cannot_be_are_refused_before_a_file_is_read(build: MakeClips) -> None:
+    for changes, message in (
+        ({"fold": 6}, "leave_one_subject_out: expected a fold from 0 to 5, found 6"),
+        ({"subjects": ["S1", "S2"]}, r"expected at least 3 subjects .* found 2"),
+        ({"split": "subject_k_fold", "folds": 7}, r"expected at least 7 subjects .* found 6"),
+    ):
+        with pytest.raises(IncompatibleRunError, match=message):
+            build(CLIPS_DATASET, **changes)
+    # Where windows are dealt out, any number of subjects will do.
+    build(CLIPS_DATASET, split="subject_k_fold", folds=7, fold=6, flags=("random_windows",))
+
+
+def test_everybody_is_trained_on_where_subjects_are_not_dealt(build: MakeClips) -> None:
+    for split in ("trial_k_fold", "session_out", "subject_stimulus_k_fold"):
+        with pytest.raises(IncompatibleRunError, match=f"{split}: expected everybody to be"):
+            build(CLIPS_DATASET, split=split, without=("S1",))
+
+
+def test_recordings_that_fit_on_a_gpu(clips: MakeClips, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, device = clips(), torch.device("meta")
+    needed = sum(module.fold.archive.samples(signal).nbytes for signal in module.signals)
+    for free, fits in ((round(needed / DEVICE_SHARE), True), (needed, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, 2 * free))
+        assert module._fits(device) == fits
+
+
+class FrontModel(L.LightningModule):
+    """A model with or without a front."""
+
+    def __init__(self, front: Front | None = None) -> None:
+        super().__init__()
+        if front:
+            self.front = front
+
+
+def test_the_front_is_that_of_the_model_that_is_fitted(clips: MakeClips) -> None:
+    module = clips()
+    assert module.front is None
+    module.trainer = L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    assert module.front is None
+    front = Front("key", dict, dict)
+    for model, expected in ((FrontModel(front), front), (FrontModel(), None)):
+        module.trainer.strategy.connect(model)
+        assert module.front is expected
 
 
 # ---- scaling
@@ -295,17 +396,20 @@ def test_a_split_that_a_dataset_has_not(clips: MakeClips) -> None:
 )
 @pytest.mark.parametrize("padding", [None, "mean"])
 def test_scaling_is_fitted_on_training_segments(
-    clips: MakeClips, split: SplitName, fold: int, padding: str | None
+    clips: MakeClips, split: str, fold: int, padding: str | None
 ) -> None:
     module = clips(split=split, fold=fold, padding=padding)
-    assert module.scaling is not None
+    assert module.fold.scaling is not None
     reader = ClipReader()
     pieces: dict[str, list[np.ndarray]] = {"eda": [], "music": [], "eda_tenfold": []}
     trained = 0
     for subject, clip in sorted(LABELLED):
-        if subject not in module.split.train:
+        if subject not in module.fold.members.train:
             continue
-        if module.split.trials is not None and f"clip {clip}" not in module.split.trials["train"]:
+        if (
+            module.fold.members.trials is not None
+            and f"clip {clip}" not in module.fold.members.trials["train"]
+        ):
             continue
         trained += 1
         made = reader.signals(subject, clip)
@@ -315,30 +419,32 @@ def test_scaling_is_fitted_on_training_segments(
         pieces["eda_tenfold"].append(10 * eda)
         pieces["music"].append(made["music"].samples.astype(np.float64))
     assert trained == len(seen(module, "train")) > 3
-    for name, found in pieces.items():
-        joined = np.concatenate(found, axis=1)
+    for name, parts in pieces.items():
+        joined = np.concatenate(parts, axis=1)
         std = joined.std(axis=1)
-        np.testing.assert_allclose(module.scaling.mean[name][:, 0], joined.mean(axis=1), rtol=1e-5)
         np.testing.assert_allclose(
-            module.scaling.std[name][:, 0], np.where(std > 0, std, 1.0), rtol=1e-5
+            module.fold.scaling.mean[name][:, 0], joined.mean(axis=1), rtol=1e-5
+        )
+        np.testing.assert_allclose(
+            module.fold.scaling.std[name][:, 0], np.where(std > 0, std, 1.0), rtol=1e-5
         )
     kept = module.state_dict()
-    assert torch.equal(kept["mean"]["eda"], module.scaling.mean["eda"])
+    assert torch.equal(kept["mean"]["eda"], module.fold.scaling.mean["eda"])
 
 
 # ---- label rules
 
 
-def valences(module: EmotionDataModule, part: Any) -> dict[tuple[str, int], float]:
+def valences(module: EmotionDataModule, part: Part) -> dict[tuple[str, int], float]:
     return {
         (subject, clip): float(ClipReader().annotations(subject, clip)["valence"])
         for subject, clip in sorted(seen(module, part))
     }
 
 
-def between_clumps(own: list[tuple[str, int]]) -> float:
+def between_clumps(rated: list[tuple[str, int]]) -> float:
     """Middle of mean valence at low and at high arousal, which are the two clusters."""
-    ratings = [ClipReader().annotations(subject, clip) for subject, clip in own]
+    ratings = [ClipReader().annotations(subject, clip) for subject, clip in rated]
     means = [
         np.mean([float(r["valence"]) for r in ratings if (float(r["arousal"]) > 5) == high])
         for high in (False, True)
@@ -348,25 +454,25 @@ def between_clumps(own: list[tuple[str, int]]) -> float:
 
 @pytest.mark.parametrize("split", ["subject_k_fold", "trial_k_fold", "subject_stimulus_k_fold"])
 @pytest.mark.parametrize("rule", ["median", "kmeans"])
-def test_labels_come_from_training_ratings(clips: MakeClips, split: SplitName, rule: str) -> None:
+def test_labels_come_from_training_ratings(clips: MakeClips, split: str, rule: str) -> None:
     module = clips(split=split, rule=rule)
     trained = sorted(seen(module, "train"))
 
-    def threshold(own: list[tuple[str, int]]) -> float:
+    def threshold(rated: list[tuple[str, int]]) -> float:
         if rule == "kmeans":
-            return between_clumps(own)
-        return float(np.median([float(ClipReader().annotations(*one)["valence"]) for one in own]))
+            return between_clumps(rated)
+        return float(np.median([float(ClipReader().annotations(*one)["valence"]) for one in rated]))
 
     expected = {
         subject: threshold([one for one in trained if one[0] == subject] or trained)
         for subject in SUBJECTS
     }
-    assert isinstance(module.task, RatingTask)
-    assert dict(module.task.thresholds) == pytest.approx(expected)
-    assert list(dict(module.task.thresholds)) == list(SUBJECTS)
+    assert isinstance(module.fold.task, RatingTask)
+    assert dict(module.fold.task.thresholds) == pytest.approx(expected)
+    assert list(dict(module.fold.task.thresholds)) == list(SUBJECTS)
     changed = 0
     for part in PARTS:
-        windows = module.windows(part)  # type: ignore[arg-type]
+        windows = module.windows(part)
         ratings = valences(module, part)
         for recording, target in zip(
             windows.recording.tolist(), windows.target.tolist(), strict=True
@@ -380,11 +486,11 @@ def test_labels_come_from_training_ratings(clips: MakeClips, split: SplitName, r
 def test_the_midpoint_is_the_default(clips: MakeClips) -> None:
     module = clips()
     for part in PARTS:
-        windows = module.windows(part)  # type: ignore[arg-type]
+        windows = module.windows(part)
         ratings = valences(module, part)
         expected = [ratings[clip_of(module, row)] > 5.0 for row in windows.recording.tolist()]
         assert windows.target.tolist() == expected
-    assert module.task == ClipsDataModule.tasks["valence"]
+    assert module.fold.task == CLIPS_DATASET.tasks["valence"]
 
 
 @pytest.mark.parametrize("rating", [1.0, 4.9, 9.0])
@@ -399,23 +505,24 @@ def test_the_midpoint_is_the_default(clips: MakeClips) -> None:
     ],
 )
 def test_ratings_outside_of_training_move_no_threshold(
-    clips: MakeClips, split: SplitName, fold: int, rule: str, rating: float
+    clips: MakeClips, split: str, fold: int, rule: str, rating: float
 ) -> None:
     folds = 2 if split == "session_out" else 3
-    asked = {"split": split, "fold": fold, "folds": folds, "rule": rule}
-    module = clips(**asked)
+    arguments = {"split": split, "fold": fold, "folds": folds, "rule": rule}
+    module = clips(**arguments)
     trained = seen(module, "train")
     others = tuple(sorted(f"{subject} {clip}" for subject, clip in LABELLED - trained))
-    again = clips(**asked, options={"rerated": others, "rating": rating})
-    assert isinstance(module.task, RatingTask)
-    assert again.task == module.task
-    assert len(module.task.thresholds) == len(SUBJECTS)
+    again = clips(**arguments, options={"rerated": others, "rating": rating})
+    assert isinstance(module.fold.task, RatingTask)
+    assert again.fold.task == module.fold.task
+    assert len(module.fold.task.thresholds) == len(SUBJECTS)
     np.testing.assert_array_equal(again.windows("train").target, module.windows("train").target)
     assert seen(again, "test") == seen(module, "test")
     assert len(set(again.windows("test").target.tolist())) == 1
     # What they are trained on does.
     moved = tuple(sorted(f"{subject} {clip}" for subject, clip in trained))[:-2]
-    assert clips(**asked, options={"rerated": moved, "rating": rating}).task != module.task
+    other = clips(**arguments, options={"rerated": moved, "rating": rating})
+    assert other.fold.task != module.fold.task
 
 
 def test_conditions_have_no_rule(clips: MakeClips) -> None:
@@ -440,10 +547,10 @@ def test_windows_are_never_longer_than_the_shortest_trial(clips: MakeClips) -> N
         "eda_tenfold": SignalSpec(1, 32, 4.0),
     }
     assert seen(module, "train") | seen(module, "val") | seen(module, "test") == LABELLED
-    assert seen(module, "test") == {one for one in LABELLED if one[0] in module.split.test}
+    assert seen(module, "test") == {one for one in LABELLED if one[0] in module.fold.members.test}
     assert clips(window=3.0).length == 3.0
-    assert clips(kind=UnitsDataModule, window=60.0).length == 4.0
-    batch = module.dataset("train")[torch.arange(5)]
+    assert clips(dataset=UNITS, window=60.0).length == 4.0
+    batch = module.gathered("train")[torch.arange(5)]
     assert {name: tuple(x.shape[1:]) for name, x in batch.signals.items()} == {
         name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()
     }
@@ -458,15 +565,15 @@ def test_padded_every_trial_is_one_window(clips: MakeClips, padding: str, mask: 
     assert module.inputs["music"].n_times == 1
     assert (module.inputs.get(LENGTH) == SignalSpec(1, 1, STATIC_RATE)) == mask
     assert (LENGTH in module.inputs) == mask
-    found = []
+    padded = []
     for part in PARTS:
-        data = module.dataset(part)  # type: ignore[arg-type]
+        data = module.gathered(part)
         batch = data[torch.arange(len(data))]
         assert list(batch.signals) == list(module.inputs)
-        windows = module.windows(part)  # type: ignore[arg-type]
+        windows = module.windows(part)
         for place, recording in enumerate(windows.recording.tolist()):
             subject, clip = clip_of(module, recording)
-            found.append((subject, clip))
+            padded.append((subject, clip))
             n_recorded = round(4 * seconds_of(clip))
             samples = 2 * ClipReader().signals(subject, clip)["eda"].samples[0, 4 : 4 + n_recorded]
             rest = {"zero": 0.0, "mean": samples.mean(), "edge": samples[-1]}[padding]
@@ -478,23 +585,21 @@ def test_padded_every_trial_is_one_window(clips: MakeClips, padding: str, mask: 
                 share = batch.signals[LENGTH][place]
                 assert share.shape == (1, 1)
                 assert float(share) == pytest.approx(seconds_of(clip) / 14.0)
-    assert sorted(found) == sorted(LABELLED)
+    assert sorted(padded) == sorted(LABELLED)
 
 
 def test_padding_is_for_trials(clips: MakeClips) -> None:
     with pytest.raises(
         IncompatibleRunError, match=r"Units is not scored by the trial, so that no trial is padded"
     ):
-        clips(kind=UnitsDataModule, padding="zero")
+        clips(dataset=UNITS, padding="zero")
 
 
-def test_a_trial_longer_than_its_dataset_says(
-    clips: MakeClips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ClipsDataModule, "trial_seconds", (8.0, 13.0))
+def test_a_trial_longer_than_its_dataset_says(clips: MakeClips) -> None:
+    shorter = replace(CLIPS_DATASET, trial_seconds=(8.0, 13.0))
     with pytest.raises(IncompatibleRunError, match=r"at most 13 s to pad, found one of 14 s"):
-        clips(padding="zero")
-    assert clips().length == 8.0
+        clips(dataset=shorter, padding="zero")
+    assert clips(dataset=shorter).length == 8.0
 
 
 # ---- classes
@@ -506,28 +611,28 @@ def test_a_trial_longer_than_its_dataset_says(
     [("subject_k_fold", 0), ("trial_k_fold", 1), ("subject_stimulus_k_fold", 0)],
 )
 def test_oversampling_makes_training_classes_equal(
-    clips: MakeClips, split: SplitName, fold: int, padding: str | None
+    clips: MakeClips, split: str, fold: int, padding: str | None
 ) -> None:
-    asked = {"split": split, "fold": fold, "padding": padding}
-    plain = clips("arousal", **asked)
-    module, again = (clips("arousal", **asked, oversample=True) for _ in range(2))
+    arguments = {"split": split, "fold": fold, "padding": padding}
+    plain = clips("arousal", **arguments)
+    module, again = (clips("arousal", **arguments, oversample=True) for _ in range(2))
     before = [int((plain.windows("train").target == label).sum()) for label in (0, 1)]
     assert before[0] != before[1]
     assert plain.class_counts().tolist() == before
     assert module.class_counts().tolist() == [max(before)] * 2
-    rows, n_plain = module.rows["train"].tolist(), sum(before)
-    assert rows[:n_plain] == plain.rows["train"].tolist()
+    rows, n_plain = module.fold.rows["train"].tolist(), sum(before)
+    assert rows[:n_plain] == plain.fold.rows["train"].tolist()
     assert set(rows) == set(rows[:n_plain])
-    assert again.rows["train"].tolist() == rows
+    assert again.fold.rows["train"].tolist() == rows
     # Repeats are drawn, not the same one again and again.
     assert len(set(rows[n_plain:])) > 1 or min(before) == 1
     for part in ("val", "test"):
-        np.testing.assert_array_equal(module.rows[part], plain.rows[part])
+        np.testing.assert_array_equal(module.fold.rows[part], plain.fold.rows[part])
     targets = torch.cat([batch.target for batch in module.train_dataloader()])
     assert targets.bincount(minlength=2).tolist() == [max(before)] * 2
-    assert module.scaling is not None
-    assert plain.scaling is not None
-    assert torch.equal(module.scaling.mean["eda"], plain.scaling.mean["eda"])
+    assert module.fold.scaling is not None
+    assert plain.fold.scaling is not None
+    assert torch.equal(module.fold.scaling.mean["eda"], plain.fold.scaling.mean["eda"])
 
 
 def test_a_class_that_is_nowhere_is_not_made_up(clips: MakeClips) -> None:
@@ -541,19 +646,19 @@ def test_a_class_that_is_nowhere_is_not_made_up(clips: MakeClips) -> None:
 
 
 def test_optional_signals(clips: MakeClips) -> None:
-    assert ClipsDataModule.available({}) == ("eda", "music", "eda_tenfold")
-    assert ClipsDataModule.available({"extra": False}) == ("eda", "music", "eda_tenfold")
-    everything = ClipsDataModule.available({"extra": True})
+    assert CLIPS_DATASET.available({}) == ("eda", "music", "eda_tenfold")
+    assert CLIPS_DATASET.available({"extra": False}) == ("eda", "music", "eda_tenfold")
+    everything = CLIPS_DATASET.available({"extra": True})
     assert everything == ("eda", "music", "extra", "eda_tenfold")
-    assert ClipsDataModule.recorded(everything) == ("eda", "music", "extra")
+    assert CLIPS_DATASET.recorded(everything) == ("eda", "music", "extra")
     module = clips(signals=["extra"], options={"extra": True}, scaling="none")
     assert module.inputs == {"extra": SignalSpec(2, 16, 2.0)}
     windows = module.windows("test")
     subject, clip = clip_of(module, int(windows.recording[0]))
     samples = ClipReader(extra=True).signals(subject, clip)["extra"].samples
     first = round(windows.start[0] * 2)
-    found = module.dataset("test")[torch.tensor([0])].signals["extra"][0]
-    np.testing.assert_array_equal(found, samples[:, first : first + 16])
+    window = module.gathered("test")[torch.tensor([0])].signals["extra"][0]
+    np.testing.assert_array_equal(window, samples[:, first : first + 16])
 
 
 def test_all_signals_are_those_that_the_options_give(clips: MakeClips) -> None:
@@ -569,11 +674,11 @@ def test_an_optional_signal_without_its_option(clips: MakeClips) -> None:
 
 def test_derived_signals_are_in_the_archive(clips: MakeClips) -> None:
     module = clips(scaling="none")
-    eda, tenfold = (module.archive.samples(name) for name in ("eda", "eda_tenfold"))
+    eda, tenfold = (module.fold.archive.samples(name) for name in ("eda", "eda_tenfold"))
     raw = [ClipReader().signals(s, clip)["eda"].samples for s in SUBJECTS for clip in CLIPS]
     np.testing.assert_allclose(eda, 2 * np.concatenate(raw, axis=1), rtol=1e-6)
     np.testing.assert_allclose(tenfold, 5 * eda, rtol=1e-6)
-    batch = module.dataset("val")[torch.arange(4)].signals
+    batch = module.gathered("val")[torch.arange(4)].signals
     torch.testing.assert_close(batch["eda_tenfold"], 5 * batch["eda"])
     assert float(batch["eda"].abs().max()) < 1e4
 
@@ -583,7 +688,7 @@ def test_derived_signals_are_in_the_archive(clips: MakeClips) -> None:
 
 def test_faults_are_on_record(clips: MakeClips) -> None:
     module = clips()
-    for stored in module.archive.subjects:
+    for stored in module.fold.archive.subjects:
         assert stored.faults == (Fault("1", 5, "eda: a spike", omitted=False),)
 
 
@@ -592,8 +697,8 @@ def test_a_subject_without_a_trial_that_can_be_used(clips: MakeClips, tmp_path: 
     options = {"broken": ("S3",)}
     with pytest.raises(DatasetCorruptedError, match=message):
         clips(options=options)
-    reader = ClipsDataModule.make_reader(None, **options)
-    stored, failed = store_subjects(ClipsDataModule, reader, SUBJECTS, tmp_path)
+    reader = CLIPS_DATASET.make_reader(None, **options)
+    stored, failed = store_subjects(CLIPS_DATASET, reader, SUBJECTS, tmp_path)
     assert list(stored) == [subject for subject in SUBJECTS if subject != "S3"]
     with pytest.raises(DatasetCorruptedError, match=message):
         raise failed["S3"]

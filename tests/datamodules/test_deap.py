@@ -11,7 +11,7 @@ import pytest
 from scipy.io import savemat
 
 from datamodules.cache import store_subject
-from datamodules.deap import SUBJECTS, DEAPDataModule, DEAPReader
+from datamodules.deap import DEAP, SUBJECTS, DEAPReader
 from datamodules.errors import (
     AffectbenchError,
     DatasetCorruptedError,
@@ -278,14 +278,14 @@ def test_ratings_are_not_rounded_and_ties_are_low(tmp_path: Path) -> None:
     assert [segment.trial for segment in segments] == [1, 2]
 
     def labels(task: str) -> list[int | None]:
-        return [DEAPDataModule.tasks[task].label("s01", segment) for segment in segments]
+        return [DEAP.tasks[task].label("s01", segment) for segment in segments]
 
     assert labels("valence") == [1, 1]
     assert labels("arousal") == [0, 0]
-    assert list(DEAPDataModule.tasks) == ["valence", "arousal"]
-    assert DEAPDataModule.tasks["valence"].classes == ("low", "high")
+    assert list(DEAP.tasks) == ["valence", "arousal"]
+    assert DEAP.tasks["valence"].classes == ("low", "high")
     unrated = Segment(0.0, 1.0, 1, {"liking": 3.0})
-    assert DEAPDataModule.tasks["valence"].label("s01", unrated) is None
+    assert DEAP.tasks["valence"].label("s01", unrated) is None
 
 
 def test_resistances_that_are_not_of_skin_are_kept_and_put_on_record(tmp_path: Path) -> None:
@@ -467,12 +467,12 @@ def test_made_up_subjects_with_their_faults(root: Path) -> None:
     np.testing.assert_allclose(eda[0], 1e6 / content["data"][0, 36], rtol=1e-6)
 
 
-def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None:
-    module = DEAPDataModule(tmp_path, "arousal", signals=["eeg", "eda_phasic"], window=4.0)
+def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: Any) -> None:
+    module = build(DEAP, tmp_path, "arousal", signals=["eeg", "eda_phasic"], window=4.0)
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg": (32, 512), "eda_phasic": (1, 512)}
-    assert (module.n_classes, module.key()) == (2, "deap")
-    assert DEAPDataModule.splits == (
+    assert (module.n_classes, module.dataset.name) == (2, "deap")
+    assert DEAP.splits == (
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
@@ -481,8 +481,9 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None
     )
 
 
-def test_from_files_to_batches(root: Path, tmp_path: Path) -> None:
-    module = DEAPDataModule(
+def test_from_files_to_batches(root: Path, tmp_path: Path, build: Any) -> None:
+    module = build(
+        DEAP,
         root,
         signals=["eeg", "eda"],
         split="leave_one_subject_out",
@@ -504,7 +505,7 @@ def test_from_files_to_batches(root: Path, tmp_path: Path) -> None:
         windows = module.windows(part)
         assert len(windows) == 9
         np.testing.assert_array_equal(np.unique(windows.start), [3.0, 23.0, 43.0])
-    stored = store_subject(tmp_path / "deap", module.raw, module.preprocessing, "s03")
+    stored = store_subject(tmp_path / "deap", module.reader, module.dataset.preprocessing, "s03")
     assert [fault.trial for fault in stored.faults] == [2]
     found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
-    assert found == dict(DEAPDataModule.signals)
+    assert found == dict(DEAP.signals)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from datamodules.empatica_e4 import CONDITIONS, EmpaticaE4DataModule, EmpaticaE4Reader
+from datamodules.empatica_e4 import CONDITIONS, EMPATICA_E4, EmpaticaE4Reader
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.recording import Recording
 from datamodules.synthesis import empatica_e4 as synthesis
@@ -187,7 +187,7 @@ def test_classes(written: Path) -> None:
     }
     labels = {
         name: {condition: task.label("P01", segments[condition]) for condition in CONDITIONS}
-        for name, task in EmpaticaE4DataModule.tasks.items()
+        for name, task in EMPATICA_E4.tasks.items()
     }
     assert labels["stress"] == {"baseline": 0, "stress": 1, "amusement": 0}
     assert labels["affect"] == {"baseline": 0, "stress": 1, "amusement": 2}

@@ -1,22 +1,30 @@
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
-from datamodules.cache import Archive
-from datamodules.catalogue import DATAMODULES
+from datamodules.archive import Archive
+from datamodules.catalogue import DATASETS
 from datamodules.errors import LeakError
-from datamodules.guard import check_no_leak
+from datamodules.fold import PARTS
+from datamodules.guard import (
+    Check,
+    check_fitted,
+    check_fold,
+    check_no_leak,
+    check_padding,
+    check_read,
+)
 from datamodules.signals.recording import Recording, Segment
-from datamodules.splits import Split, SplitName, split_trials
+from datamodules.splits import SPLITS, Dealing, Members
 from datamodules.tasks import ConditionTask
 from datamodules.windows import WindowIndex, index_trials, index_windows
 
 TASK = ConditionTask("stress", ("rest", "stress"), {"rest": 0, "stress": 1}, source="test")
 SUBJECTS = ("S1", "S2", "S10", "S11")
-SPLIT = Split(train=("S1", "S2"), val=("S10",), test=("S11",))
+MEMBERS = Members(train=("S1", "S2"), val=("S10",), test=("S11",))
 
 
 @pytest.fixture
@@ -68,17 +76,17 @@ def as_of_the_long_trial(archive: Archive, windows: WindowIndex) -> None:
             windows.segment[:], windows.trial[:] = position, segment.trial
 
 
-def everywhere(subject: str) -> Split:
-    """A split that was tampered with: the subject is in all three parts."""
-    split = replace(SPLIT)
-    for part in ("train", "val", "test"):
-        object.__setattr__(split, part, (*getattr(SPLIT, part), subject))
-    return split
+def everywhere(subject: str) -> Members:
+    """Members that were tampered with: the subject is in all three parts."""
+    members = replace(MEMBERS)
+    for part in PARTS:
+        object.__setattr__(members, part, (*getattr(MEMBERS, part), subject))
+    return members
 
 
 def test_honest_parts_pass(archive: Archive, parts: dict[str, WindowIndex]) -> None:
     assert [len(windows) for windows in parts.values()] == [40, 20, 20]
-    check_no_leak(archive, SPLIT, parts)
+    check_no_leak(archive, MEMBERS, parts)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_a_window_of_somebody_else(
     with pytest.raises(
         LeakError, match=rf"1 window\(s\) in {part} are of .* that are not in it: {subject} at 45 s"
     ):
-        check_no_leak(archive, SPLIT, parts)
+        check_no_leak(archive, MEMBERS, parts)
 
 
 def test_a_stolen_window_under_a_false_name(
@@ -114,13 +122,13 @@ def test_a_stolen_window_under_a_false_name(
     stolen.subject[:] = 0
     parts["train"] = join(parts["train"], stolen)
     with pytest.raises(LeakError, match=r"train are of subjects .* S11 at 45 s"):
-        check_no_leak(archive, SPLIT, parts)
+        check_no_leak(archive, MEMBERS, parts)
 
 
 def test_many_stolen_windows_are_counted(archive: Archive, parts: dict[str, WindowIndex]) -> None:
     parts["train"] = join(parts["train"], parts["test"])
     with pytest.raises(LeakError, match=r"20 window\(s\) in train .*, \.\.\. ?\. train has"):
-        check_no_leak(archive, SPLIT, parts)
+        check_no_leak(archive, MEMBERS, parts)
 
 
 @pytest.mark.parametrize(("part", "row", "right"), [("train", 7, "S1"), ("test", 3, "S11")])
@@ -132,7 +140,7 @@ def test_a_wrong_subject_column(
     with pytest.raises(
         LeakError, match=f"{part} is labelled as of subject S2, .* of {right} at {at:g} s"
     ):
-        check_no_leak(archive, SPLIT, parts)
+        check_no_leak(archive, MEMBERS, parts)
 
 
 def test_the_same_trial_on_two_sides(archive: Archive, parts: dict[str, WindowIndex]) -> None:
@@ -181,21 +189,21 @@ def test_two_sessions_of_one_subject_on_two_sides(
     parts["train"] = join(parts["train"], parts["test"].take(second))
     parts["test"] = parts["test"].take(first)
     with pytest.raises(LeakError, match="S11"):
-        check_no_leak(archive, SPLIT, parts)
+        check_no_leak(archive, MEMBERS, parts)
     with pytest.raises(LeakError, match=r"subject\(s\) \['S11'\] are in both train and test"):
         check_no_leak(archive, everywhere("S11"), parts)
 
 
-@pytest.mark.parametrize("dataset", DATAMODULES)
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_is_honest_and_would_be_caught(dataset: str, small_datasets: Any) -> None:
     for fold in range(3):
         module = small_datasets.module(dataset, fold=fold)
         module.setup()
-        parts = {part: module.windows(part) for part in ("train", "val", "test")}
-        check_no_leak(module.archive, module.split, parts)
+        parts = {part: module.windows(part) for part in PARTS}
+        check_no_leak(module.fold.archive, module.fold.members, parts)
         parts["train"] = join(parts["train"], rows(parts["test"], 0))
-        with pytest.raises(LeakError, match=f"{module.split.test[0]} at "):
-            check_no_leak(module.archive, module.split, parts)
+        with pytest.raises(LeakError, match=f"{module.fold.members.test[0]} at "):
+            check_no_leak(module.fold.archive, module.fold.members, parts)
 
 
 # ---- splits of trials
@@ -207,15 +215,15 @@ CLIP = 20.0
 
 def clips(subject: str, number: int, make_recording: Callable[..., Recording]) -> list[Recording]:
     """The same clips for everybody, each a recording of its own, in an order of their own."""
-    found = []
+    recordings = []
     for trial, clip in enumerate(np.random.default_rng(number).permutation(N_CLIPS), start=1):
         condition = "rest" if clip % 2 else "stress"
         made = make_recording(subject, [(0.0, CLIP - 5 * (clip % 2), condition)], seed=number)
         (segment,) = made.segments
         annotations = {**segment.annotations, "stimulus": f"clip {clip}"}
         segments = (Segment(segment.start, segment.stop, trial, annotations),)
-        found.append(replace(made, segments=segments))
-    return found
+        recordings.append(replace(made, segments=segments))
+    return recordings
 
 
 @pytest.fixture
@@ -230,31 +238,31 @@ def trial_archive(
     )
 
 
-def split_of(archive: Archive, name: SplitName, fold: int = 0) -> Split:
+def members_of(archive: Archive, name: str, fold: int = 0) -> Members:
     subjects = {stored.subject for stored in archive.subjects}
     trials: dict[str, list[tuple[str, str]]] = {name: [] for name in sorted(subjects)}
     for recording in archive.recordings:
         for segment in recording.segments:
             trials[recording.subject].append(("1", str(segment.annotations["stimulus"])))
-    return split_trials(name, trials, fold, 0, 3)
+    return SPLITS[name].members(trials, Dealing(fold, seed=0, folds=3))
 
 
-def parts_of(archive: Archive, split: Split, index: WindowIndex) -> dict[str, WindowIndex]:
+def parts_of(archive: Archive, members: Members, index: WindowIndex) -> dict[str, WindowIndex]:
     """Windows of the subjects and trials of each part, picked one by one."""
-    assert split.trials is not None
-    found = {}
-    for part in ("train", "val", "test"):
-        mine = []
+    assert members.trials is not None
+    parts = {}
+    for part in PARTS:
+        chosen = []
         for row in range(len(index)):
             recording = archive.recordings[index.recording[row]]
             (segment,) = recording.segments
             if (
-                recording.subject in getattr(split, part)
-                and segment.annotations["stimulus"] in split.trials[part]
+                recording.subject in getattr(members, part)
+                and segment.annotations["stimulus"] in members.trials[part]
             ):
-                mine.append(row)
-        found[part] = index.take(np.array(mine))
-    return found
+                chosen.append(row)
+        parts[part] = index.take(np.array(chosen))
+    return parts
 
 
 def indices(archive: Archive) -> dict[str, WindowIndex]:
@@ -266,20 +274,20 @@ def indices(archive: Archive) -> dict[str, WindowIndex]:
 
 @pytest.mark.parametrize("how", ["cut", "padded"])
 @pytest.mark.parametrize("name", ["trial_k_fold", "subject_stimulus_k_fold"])
-def test_honest_splits_of_trials_pass(trial_archive: Archive, name: SplitName, how: str) -> None:
+def test_honest_splits_of_trials_pass(trial_archive: Archive, name: str, how: str) -> None:
     index = indices(trial_archive)[how]
     for fold in range(3):
-        split = split_of(trial_archive, name, fold)
-        parts = parts_of(trial_archive, split, index)
+        members = members_of(trial_archive, name, fold)
+        parts = parts_of(trial_archive, members, index)
         assert all(len(windows) for windows in parts.values())
-        check_no_leak(trial_archive, split, parts)
+        check_no_leak(trial_archive, members, parts)
 
 
 @pytest.mark.parametrize("how", ["cut", "padded"])
 @pytest.mark.parametrize(("part", "source"), [("train", "test"), ("test", "val"), ("val", "train")])
 def test_a_trial_of_another_part(trial_archive: Archive, how: str, part: str, source: str) -> None:
-    split = split_of(trial_archive, "trial_k_fold")
-    parts = parts_of(trial_archive, split, indices(trial_archive)[how])
+    members = members_of(trial_archive, "trial_k_fold")
+    parts = parts_of(trial_archive, members, indices(trial_archive)[how])
     stolen = rows(parts[source], 0)
     key = trial_archive.trial_keys[stolen.segment[0]]
     parts[part] = join(parts[part], stolen)
@@ -288,18 +296,18 @@ def test_a_trial_of_another_part(trial_archive: Archive, how: str, part: str, so
     with pytest.raises(
         LeakError, match=rf"1 window\(s\) in {part} are of trials .* not in it: {key} at 0 s"
     ):
-        check_no_leak(trial_archive, split, parts)
+        check_no_leak(trial_archive, members, parts)
 
 
-def test_a_trial_in_two_parts_of_a_split(trial_archive: Archive) -> None:
-    # As if the split had been made wrongly: both parts say that the trial is theirs.
-    split = split_of(trial_archive, "trial_k_fold")
-    parts = parts_of(trial_archive, split, indices(trial_archive)["cut"])
-    assert split.trials is not None
-    key = sorted(split.trials["test"])[0]
-    wrong = replace(split)
+def test_a_trial_in_two_parts_of_the_members(trial_archive: Archive) -> None:
+    # As if the members had been dealt wrongly: both parts say that the trial is theirs.
+    members = members_of(trial_archive, "trial_k_fold")
+    parts = parts_of(trial_archive, members, indices(trial_archive)["cut"])
+    assert members.trials is not None
+    key = sorted(members.trials["test"])[0]
+    wrong = replace(members)
     object.__setattr__(
-        wrong, "trials", {**split.trials, "train": split.trials["train"] | frozenset({key})}
+        wrong, "trials", {**members.trials, "train": members.trials["train"] | frozenset({key})}
     )
     (mine,) = np.nonzero(trial_archive.trial_keys[parts["test"].segment] == key)
     windows = parts["test"].take(mine)
@@ -327,55 +335,55 @@ def test_a_clip_of_one_subject_under_two_numbers(
     keys = archive.trial_keys[index.segment].tolist()
     assert keys.count(name) == 2
     a, b, *rest = [key for key in keys if key != name]
-    split = Split(
+    members = Members(
         ("S1",),
         ("S1",),
         ("S1",),
         {"train": frozenset([name, *rest]), "val": frozenset([a]), "test": frozenset([b])},
     )
-    assert split.trials is not None
-    object.__setattr__(split, "trials", {**split.trials, "test": frozenset([b, name])})
+    assert members.trials is not None
+    object.__setattr__(members, "trials", {**members.trials, "test": frozenset([b, name])})
     parts = {
         part: index.take(np.flatnonzero([key in names for key in keys]))
-        for part, names in split.trials.items()
+        for part, names in members.trials.items()
     }
     parts["train"] = parts["train"].take(np.flatnonzero(parts["train"].trial != 99))
     parts["test"] = parts["test"].take(np.flatnonzero(parts["test"].trial != 1))
     with pytest.raises(LeakError, match=rf"trial\(s\) \['{name}'\] are in both train and test"):
-        check_no_leak(archive, split, parts)
+        check_no_leak(archive, members, parts)
 
 
 def test_a_song_on_two_sides_with_other_listeners(trial_archive: Archive) -> None:
-    split = split_of(trial_archive, "subject_stimulus_k_fold")
-    parts = parts_of(trial_archive, split, indices(trial_archive)["padded"])
-    assert split.trials is not None
-    song = sorted(split.trials["test"])[0]
+    members = members_of(trial_archive, "subject_stimulus_k_fold")
+    parts = parts_of(trial_archive, members, indices(trial_archive)["padded"])
+    assert members.trials is not None
+    song = sorted(members.trials["test"])[0]
     # Heard by the training subject, who may be there; only the song may not.
     everything = indices(trial_archive)["padded"]
-    subjects = np.array([found.subject for found in trial_archive.recordings])
+    subjects = np.array([recording.subject for recording in trial_archive.recordings])
     (row,) = np.flatnonzero(
         (trial_archive.trial_keys[everything.segment] == song)
-        & (subjects[everything.recording] == split.train[0])
+        & (subjects[everything.recording] == members.train[0])
     )
     parts["train"] = join(parts["train"], rows(everything, row))
     with pytest.raises(LeakError, match=rf"in train are of trials .* not in it: {song} at"):
-        check_no_leak(trial_archive, split, parts)
-    wrong = replace(split)
+        check_no_leak(trial_archive, members, parts)
+    wrong = replace(members)
     object.__setattr__(
-        wrong, "trials", {**split.trials, "train": split.trials["train"] | frozenset({song})}
+        wrong, "trials", {**members.trials, "train": members.trials["train"] | frozenset({song})}
     )
     with pytest.raises(LeakError, match=rf"trial\(s\) \['{song}'\] are in both train and test"):
         check_no_leak(trial_archive, wrong, parts)
 
 
 def test_a_listener_on_two_sides_with_other_songs(trial_archive: Archive) -> None:
-    split = split_of(trial_archive, "subject_stimulus_k_fold")
-    (listener,) = split.test
-    wrong = replace(split)
-    object.__setattr__(wrong, "train", (*split.train, listener))
+    members = members_of(trial_archive, "subject_stimulus_k_fold")
+    (listener,) = members.test
+    wrong = replace(members)
+    object.__setattr__(wrong, "train", (*members.train, listener))
     parts = parts_of(trial_archive, wrong, indices(trial_archive)["padded"])
     with pytest.raises(LeakError, match=f"in train are of subjects .* not in it: {listener} at"):
-        check_no_leak(trial_archive, split, parts)
+        check_no_leak(trial_archive, members, parts)
     with pytest.raises(
         LeakError, match=rf"subject\(s\) \['{listener}'\] are in both train and test"
     ):
@@ -389,46 +397,46 @@ def test_a_listener_on_two_sides_with_other_songs(trial_archive: Archive) -> Non
 def test_a_window_that_is_not_all_of_its_trial(
     trial_archive: Archive, part: str, column: str, change: float
 ) -> None:
-    split = split_of(trial_archive, "subject_stimulus_k_fold")
-    parts = parts_of(trial_archive, split, indices(trial_archive)["padded"])
+    members = members_of(trial_archive, "subject_stimulus_k_fold")
+    parts = parts_of(trial_archive, members, indices(trial_archive)["padded"])
     getattr(parts[part], column)[-1] += change
     at = parts[part].start[-1]
     with pytest.raises(
         LeakError,
         match=rf"in {part} is labelled as of trial .* of .* at {at:g} s, are not all of that trial",
     ):
-        check_no_leak(trial_archive, split, parts)
+        check_no_leak(trial_archive, members, parts)
 
 
 def test_samples_of_another_trial_under_a_false_name(trial_archive: Archive) -> None:
     # A window of the test says that it is of a segment of train, but its samples are where they
     # were: in another recording.
-    split = split_of(trial_archive, "trial_k_fold")
-    parts = parts_of(trial_archive, split, indices(trial_archive)["padded"])
+    members = members_of(trial_archive, "trial_k_fold")
+    parts = parts_of(trial_archive, members, indices(trial_archive)["padded"])
     stolen = rows(parts["test"], 0)
     stolen.segment[:], stolen.trial[:] = parts["train"].segment[0], parts["train"].trial[0]
     parts["train"] = join(parts["train"], stolen)
     parts["test"] = parts["test"].take(np.arange(1, len(parts["test"])))
     with pytest.raises(LeakError, match=r"in train is labelled as of trial .* not all of that"):
-        check_no_leak(trial_archive, split, parts)
+        check_no_leak(trial_archive, members, parts)
 
 
 def test_padding_is_no_part_of_a_window(archive: Archive) -> None:
     # Trials of one recording, each padded beyond the start of the next: only samples count.
-    found = index_trials(archive, TASK, 45.0)
-    assert (found.start[1:2] < found.start[:1] + found.length).all()
+    trials = index_trials(archive, TASK, 45.0)
+    assert (trials.start[1:2] < trials.start[:1] + trials.length).all()
     parts = {
-        part: found.take(np.flatnonzero(np.isin(found.subject, members)))
+        part: trials.take(np.flatnonzero(np.isin(trials.subject, members)))
         for part, members in (("train", [0, 1]), ("val", [2]), ("test", [3]))
     }
-    check_no_leak(archive, SPLIT, parts)
+    check_no_leak(archive, MEMBERS, parts)
     one = ("S1",)
     for train, val in (("a/1", "a/2"), ("a/2", "a/1")):
         keys = {"train": train, "val": val, "test": "b/1"}
-        within = Split(one, one, one, {part: frozenset([key]) for part, key in keys.items()})
+        within = Members(one, one, one, {part: frozenset([key]) for part, key in keys.items()})
         mine = {
-            part: found.take(
-                np.flatnonzero((archive.trial_keys[found.segment] == key) & (found.subject == 0))
+            part: trials.take(
+                np.flatnonzero((archive.trial_keys[trials.segment] == key) & (trials.subject == 0))
             )
             for part, key in keys.items()
         }
@@ -437,3 +445,108 @@ def test_padding_is_no_part_of_a_window(archive: Archive) -> None:
     mine["val"].seconds[:] = 36.0
     with pytest.raises(LeakError, match="not all of that trial"):
         check_no_leak(archive, within, mine)
+
+
+# ---- the other checks, and their permission
+
+
+def test_a_fold_is_checked_for_all_of_it(small_datasets: Any) -> None:
+    module = small_datasets.module("synthetic")
+    module.setup()
+    fold = module.fold
+    check_fold(fold)
+    everything = np.arange(len(fold.archive.segments))
+    chosen_on_test = replace(fold.members, val=fold.members.test, disjoint=False)
+    flawed: dict[Check, Any] = {
+        "scaling": replace(fold, scaling_from=everything),
+        "choice": replace(fold, members=chosen_on_test, chosen_on="test"),
+    }
+    for check, other in flawed.items():
+        with pytest.raises(LeakError, match="leak: "):
+            check_fold(other)
+        with pytest.raises(LeakError, match="leak: "):
+            check_fold(other, [name for name in get_args(Check) if name not in (check, *WIDER)])
+        check_fold(other, [check])
+    # Nothing is fitted, so that nothing is fitted on too much.
+    check_fold(replace(flawed["scaling"], windowing=replace(fold.windowing, scaling="none")))
+
+
+WIDER: tuple[Check, ...] = ("groups", "overlap", "copies")
+"""Checks that also hold of two equal parts."""
+
+
+def test_what_chooses_is_not_checked_where_all_that_is_trained_on_does(
+    small_datasets: Any,
+) -> None:
+    module = small_datasets.module("synthetic", validation=False)
+    module.setup()
+    check_fold(module.fold)
+    with pytest.raises(LeakError, match="both train and val"):
+        check_fold(replace(module.fold, chosen_on="val"))
+
+
+@pytest.mark.parametrize(
+    ("passed", "message"),
+    [
+        ((), r"trial\(s\) \[1\] of S10, session a"),
+        (("groups",), r"trial\(s\) \[1\] of S10, session a"),
+        (
+            ("overlap",),
+            r"1 window\(s\) are .* val, the first of S10, trial 1, at 15 s",
+        ),
+        (("groups", "overlap"), r"1 window\(s\) are in both train and val"),
+        (("overlap", "copies"), r"subject\(s\) \['S10'\] are in both train and val"),
+        (("groups", "overlap", "copies"), None),
+    ],
+)
+def test_each_check_has_a_permission_of_its_own(
+    archive: Archive,
+    parts: dict[str, WindowIndex],
+    passed: tuple[Check, ...],
+    message: str | None,
+) -> None:
+    parts["train"] = join(parts["train"], rows(parts["val"], 2))
+    if message is None:
+        check_no_leak(archive, everywhere("S10"), parts, passed)
+        return
+    with pytest.raises(LeakError, match=message):
+        check_no_leak(archive, everywhere("S10"), parts, passed)
+
+
+def test_no_permission_lets_a_stranger_or_a_false_column_pass(
+    archive: Archive, parts: dict[str, WindowIndex]
+) -> None:
+    wrong = {**parts, "train": join(parts["train"], rows(parts["val"], 2))}
+    with pytest.raises(LeakError, match=r"in train are of subjects .* S10 at 15 s"):
+        check_no_leak(archive, MEMBERS, wrong, get_args(Check))
+    parts["test"].subject[3] = 1
+    with pytest.raises(LeakError, match="test is labelled as of subject S2"):
+        check_no_leak(archive, MEMBERS, parts, get_args(Check))
+
+
+def test_what_is_fitted_on_more_than_is_trained_on(archive: Archive) -> None:
+    positions = np.arange(len(archive.segments))
+    check_fitted(archive, "the scaling was", positions[:3], positions[:6])
+    check_fitted(archive, "the scaling was", positions[:0], positions[:6])
+    with pytest.raises(LeakError) as caught:
+        check_fitted(archive, "label thresholds were", positions[:7], positions[:6])
+    assert str(caught.value) == (
+        "leak: label thresholds were fitted on 1 segment(s) that are not trained on: S2 trial 1."
+    )
+    with pytest.raises(LeakError, match=r"fitted on 18 segment\(s\) .*S2 trial 2, \.\.\.\.$"):
+        check_fitted(archive, "the scaling was", positions, positions[:6])
+
+
+def test_padding_that_differs_tells_trials_apart(archive: Archive) -> None:
+    trials = index_trials(archive, TASK, 45.0)
+    check_padding(trials)
+    trials.seconds[2] -= 0.5
+    with pytest.raises(LeakError, match=r"29\.5 to 30 s are filled up to 45 s with no mask"):
+        check_padding(trials)
+
+
+def test_the_test_part_is_not_read_early() -> None:
+    for passed in ((), [name for name in get_args(Check) if name != "reading"]):
+        with pytest.raises(LeakError, match="read while the model is fitted"):
+            check_read(passed)
+    check_read(["reading"])

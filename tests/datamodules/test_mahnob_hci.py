@@ -16,7 +16,7 @@ from datamodules.errors import (
     DatasetNotFoundError,
     IncompatibleRunError,
 )
-from datamodules.mahnob_hci import EEG, SUBJECTS, MAHNOBHCIDataModule, MAHNOBHCIReader
+from datamodules.mahnob_hci import EEG, MAHNOB_HCI, SUBJECTS, MAHNOBHCIReader
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.signals.steps import BandPass, CommonAverage
 from datamodules.synthesis import mahnob_hci as synthesis
@@ -347,7 +347,7 @@ def test_signals_are_the_published_numbers(root: Path) -> None:
 
 
 def test_declared_signals_are_those_read(root: Path) -> None:
-    declared = dict(MAHNOBHCIDataModule.signals)
+    declared = dict(MAHNOB_HCI.signals)
     derived = {name: declared.pop(name) for name in ("eda_tonic", "eda_phasic")}
     assert set(derived.values()) == {(1, 256.0)}
     for recording in read(root, "2")[0]:
@@ -791,7 +791,7 @@ def test_a_reader_is_cheap_and_sees_changes(tmp_path: Path) -> None:
 
 
 def test_steps() -> None:
-    steps = MAHNOBHCIDataModule.preprocessing
+    steps = MAHNOB_HCI.preprocessing
     assert steps["eeg"] == (CommonAverage(), BandPass(1.0, 45.0))
     assert steps["ecg"] == (BandPass(0.5, 45.0),)
     assert set(steps) == {"eeg", "ecg", "eda_tonic", "eda_phasic"}
@@ -800,23 +800,24 @@ def test_steps() -> None:
 @pytest.mark.parametrize(("rating", "expected"), [(1.0, 0), (5.0, 0), (6.0, 1), (9.0, 1)])
 def test_ties_are_low(rating: float, expected: int) -> None:
     segment = Segment(0.0, 1.0, 1, {"valence": rating, "arousal": 10 - rating})
-    tasks = MAHNOBHCIDataModule.tasks
+    tasks = MAHNOB_HCI.tasks
     assert list(tasks) == ["valence", "arousal"]
     assert tasks["valence"].label("1", segment) == expected
     assert tasks["arousal"].label("1", segment) == (1 - expected if rating != 5 else 0)
 
 
-def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None:
-    module = MAHNOBHCIDataModule(tmp_path, "arousal", signals=["eeg", "ecg"], window=60.0)
+def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: Any) -> None:
+    module = build(MAHNOB_HCI, tmp_path, "arousal", signals=["eeg", "ecg"], window=60.0)
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg": (32, 34 * 256), "ecg": (2, 34 * 256)}
-    assert (module.key(), module.n_classes) == ("mahnob_hci", 2)
-    assert MAHNOBHCIDataModule.splits[0] == "leave_one_subject_out"
-    assert "subject_stimulus_k_fold" in MAHNOBHCIDataModule.splits
+    assert (module.dataset.name, module.n_classes) == ("mahnob_hci", 2)
+    assert MAHNOB_HCI.splits[0] == "leave_one_subject_out"
+    assert "subject_stimulus_k_fold" in MAHNOB_HCI.splits
 
 
-def test_batches_of_every_part(root: Path, tmp_path: Path) -> None:
-    module = MAHNOBHCIDataModule(
+def test_batches_of_every_part(root: Path, tmp_path: Path, build: Any) -> None:
+    module = build(
+        MAHNOB_HCI,
         root,
         "valence",
         split="leave_one_subject_out",
@@ -843,7 +844,7 @@ def test_batches_of_every_part(root: Path, tmp_path: Path) -> None:
 
 def test_the_cache_takes_it(root: Path, tmp_path: Path) -> None:
     reader = MAHNOBHCIReader(root)
-    stored = store_subject(tmp_path, reader, MAHNOBHCIDataModule.preprocessing, "1")
+    stored = store_subject(tmp_path, reader, MAHNOB_HCI.preprocessing, "1")
     assert [recording.segments[0].trial for recording in stored.recordings] == [1, 3, 4]
     assert [fault.trial for fault in stored.faults] == [2]
     names = sorted("/".join(name.split("/")[-2:]) for name in stored.files)

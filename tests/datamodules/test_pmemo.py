@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from datamodules import pmemo
 from datamodules.cache import store_subject
+from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.pmemo import PMEmoDataModule, PMEmoReader
+from datamodules.pmemo import PMEMO, PMEmoReader
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment
 from datamodules.synthesis import pmemo as synthesis
 
@@ -209,7 +210,7 @@ def test_ties_are_low(root: Path) -> None:
     recordings, _ = read(root)
     labels = {
         name: {s: task.label("100083", r.segments[0]) for s, r in recordings.items()}
-        for name, task in PMEmoDataModule.tasks.items()
+        for name, task in PMEMO.tasks.items()
     }
     assert labels["valence"] == {"2": 0, "10": 1, "1000": 0}
     assert labels["arousal"] == {"2": 1, "10": 0, "1000": 1}
@@ -282,7 +283,7 @@ def test_short_and_long_trials(root: Path) -> None:
         Fault("1", 2, "eda: shorter than 15 s"),
         Fault("1", 1000, "eda: only 90 s of it are used", omitted=False),
     ]
-    low, high = PMEmoDataModule.trial_seconds
+    low, high = PMEMO.trial_seconds
     assert all(low <= stop - start <= high for start, stop in spans.values())
 
 
@@ -314,7 +315,7 @@ def test_dynamic_ratings_begin_with_second_15_of_the_trace(root: Path, first: fl
         assert segment.annotations["valence"] == pytest.approx(mean)
         assert segment.annotations["arousal"] == pytest.approx(1 - mean)
         assert segment.annotations["stimulus"] == "10"
-        assert segment.duration == PMEmoDataModule.trial_seconds[0]
+        assert segment.duration == PMEMO.trial_seconds[0]
     assert recordings["10"].signals["eda"].duration == 62.0
 
 
@@ -484,14 +485,24 @@ def test_a_file_is_parsed_once_until_it_changes(
         return table(path, *rest)
 
     monkeypatch.setattr(pmemo, "_table", counted)
+    reader = PMEmoReader(root)
     for subject in ("100083", "200376", "100083"):
-        read(root, subject)
+        list(reader.read(subject))
     names = ["10_EDA.csv", "1000_EDA.csv", "2_EDA.csv", Path(STATIC).name, Path(FEATURES).name]
     assert sorted(parsed) == sorted(names)
     write_eda(root, 2, {"100083": trace(41, 7)})
-    recordings, _ = read(root)
-    assert recordings["2"].duration == 41.0
+    assert 41.0 in [r.duration for r in reader.read("100083") if isinstance(r, Recording)]
     assert len(parsed) == len(names) + 1
+
+
+def test_a_pickled_reader_leaves_its_tables_behind(root: Path) -> None:
+    reader = PMEmoReader(root)
+    before = len(pickle.dumps(reader))
+    recordings = list(reader.read("100083"))
+    assert recordings
+    copy = pickle.loads(pickle.dumps(reader))
+    assert len(pickle.dumps(reader)) < before + 2000  # the paths of the songs
+    assert len(list(copy.read("100083"))) == len(recordings)
 
 
 def test_shared_tables_cannot_be_changed(root: Path) -> None:
@@ -690,11 +701,12 @@ def test_nothing_is_overwritten_and_nothing_half_written(
 
 @pytest.fixture(scope="module", params=[False, True], ids=["songs", "dynamic"])
 def module(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> PMEmoDataModule:
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, build: Any
+) -> EmotionDataModule:
     folder = tmp_path_factory.mktemp("module")
     synthesis.write(folder / "raw", 3, n_songs=6)
-    found = PMEmoDataModule(
+    found = build(
+        PMEMO,
         folder / "raw",
         split="leave_one_subject_out",
         window=60.0,
@@ -708,7 +720,7 @@ def module(
     return found
 
 
-def test_batches(module: PMEmoDataModule) -> None:
+def test_batches(module: EmotionDataModule) -> None:
     assert module.subjects == SUBJECTS[:3]
     shapes = {"eda": (1, 750), "music": (6373, 1), "eda_tonic": (1, 750), "eda_phasic": (1, 750)}
     for loader in (module.train_dataloader(), module.val_dataloader(), module.test_dataloader()):
@@ -721,9 +733,9 @@ def test_batches(module: PMEmoDataModule) -> None:
         assert set(batch.target.tolist()) <= {0, 1}
 
 
-def test_every_listener_is_scored_on_every_trial(module: PMEmoDataModule) -> None:
-    (subject,) = module.split.test
-    reader = module.raw
+def test_every_listener_is_scored_on_every_trial(module: EmotionDataModule) -> None:
+    (subject,) = module.fold.members.test
+    reader = module.reader
     trials = {
         segment.trial
         for found in reader.read(subject)
@@ -733,19 +745,19 @@ def test_every_listener_is_scored_on_every_trial(module: PMEmoDataModule) -> Non
     assert set(module.windows("test").trial.tolist()) == trials
 
 
-def test_trials_are_called_by_their_song_across_listeners(module: PMEmoDataModule) -> None:
-    for recording in module.archive.recordings:
+def test_trials_are_called_by_their_song_across_listeners(module: EmotionDataModule) -> None:
+    for recording in module.fold.archive.recordings:
         for segment in recording.segments:
-            number = segment.trial // 100 if module.raw.dynamic else segment.trial
+            number = segment.trial // 100 if module.reader.dynamic else segment.trial
             assert segment.annotations["stimulus"] == str(number)
 
 
 def test_songs_and_listeners_are_kept_apart_by_default() -> None:
-    assert PMEmoDataModule.splits == (
+    assert PMEMO.splits == (
         "subject_stimulus_k_fold",
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
     )
-    assert PMEmoDataModule.unit is None
-    assert PMEmoDataModule.trial_seconds == (15.0, 90.0)
+    assert PMEMO.unit is None
+    assert PMEMO.trial_seconds == (15.0, 90.0)

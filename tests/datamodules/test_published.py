@@ -1,4 +1,4 @@
-"""What published protocols do otherwise: shares, no validation part, windows scored, ranges."""
+"""Protocols of papers: shares of a hold-out, no validation part, windows scored one by one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,30 +8,29 @@ import numpy as np
 import pytest
 
 from datamodules.datamodule import EmotionDataModule
-from datamodules.deap import DEAPDataModule, DEAPReader
+from datamodules.deap import DEAP, DEAPReader
 from datamodules.errors import LeakError
-from datamodules.splits import n_folds, random_parts, split_subjects
+from datamodules.protocol import Protocol
+from datamodules.splits import SPLITS, Dealing, random_parts
 from datamodules.synthesis import deap
-from datamodules.synthetic import SyntheticDataModule
+from datamodules.synthetic import SYNTHETIC
 
 Make = Callable[..., EmotionDataModule]
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+def make(tmp_path_factory: pytest.TempPathFactory, build: Make) -> Make:
     """Four subjects with eight phases of a minute, a score unit each."""
     cache = tmp_path_factory.mktemp("cache")
 
-    def build(**asked: Any) -> EmotionDataModule:
-        asked = {"window": 20.0, "stride": 10.0, **asked}
-        module = SyntheticDataModule(
-            cache_dir=cache, options={"n_subjects": 4, "phase": 60.0}, **asked
-        )
+    def made(**changes: Any) -> EmotionDataModule:
+        arguments = {"window": 20.0, "stride": 10.0, "cache_dir": cache, **changes}
+        module = build(SYNTHETIC, options={"n_subjects": 4, "phase": 60.0}, **arguments)
         module.prepare_data()
         module.setup()
         return module
 
-    return build
+    return made
 
 
 def places(module: EmotionDataModule, part: Any) -> set[tuple[int, float]]:
@@ -48,15 +47,15 @@ def test_share_of_a_hold_out(share: float) -> None:
     assert (parts == 2).sum() == 1000 * share
     again = random_parts(1000, 0, 1, seed=4, test_share=share)
     np.testing.assert_array_equal(parts == 2, again == 2)
-    people = [f"S{number}" for number in range(10)]
-    split = split_subjects("subject_hold_out", people, 0, 0, test_share=share)
-    assert len(split.test) == round(10 * share)
+    people: dict[str, list[tuple[str, str]]] = {f"S{number}": [] for number in range(10)}
+    dealing = Dealing(fold=0, seed=0, test_share=share)
+    assert len(SPLITS["subject_hold_out"].members(people, dealing).test) == round(10 * share)
 
 
 def test_any_number_of_subjects_will_do_where_trials_are_dealt_out(make: Make) -> None:
-    assert n_folds("subject_k_fold", 4, 10, shuffled=True) == 10
+    assert SPLITS["subject_k_fold"].n_folds(4, 10, shuffled=True) == 10
     module = make(split="subject_k_fold", folds=10, fold=9, flags=["random_trials"])
-    trials = [len(module.segments_of(part)) for part in ("train", "val", "test")]
+    trials = [len(module.fold.segments_of(part)) for part in ("train", "val", "test")]
     assert sum(trials) == 32
     assert trials[2] == 3
 
@@ -79,9 +78,9 @@ def test_all_that_is_not_tested_is_trained_on(
     assert len(places(module, "train")) > len(places(kept, "train"))
     if flags:
         assert places(module, "val") == places(module, "test")
-        assert module.state_dict()["chosen_on"] == list(module.split.test)
+        assert module.state_dict()["chosen_on"] == list(module.fold.members.test)
     elif not dealt:
-        assert set(module.state_dict()["chosen_on"]) == set(module.split.train)
+        assert set(module.state_dict()["chosen_on"]) == set(module.fold.members.train)
     chosen_on = set(module.windows("val").segment.tolist())
     assert chosen_on <= set(module.windows("test" if flags else "train").segment.tolist())
 
@@ -99,13 +98,14 @@ def test_the_guard_refuses_a_test_part_that_chooses(
 ) -> None:
     module = make(flags=[*dealt, "select_on_test"], validation=validation)
     with pytest.raises(LeakError, match="both val and test"):
-        module.check(module.flags[:-1])
+        module.check(module.protocol.flags[:-1])
     make(flags=dealt, validation=False)
 
 
-def test_nobody_chooses_within_a_subject(tmp_path: Path) -> None:
+def test_nobody_chooses_within_a_subject(tmp_path: Path, build: Make) -> None:
     deap.write(tmp_path, 1, n_videos=6)
-    module = DEAPDataModule(
+    module = build(
+        DEAP,
         tmp_path,
         split="trial_k_fold",
         folds=3,
@@ -137,9 +137,10 @@ def test_each_window_is_a_unit(make: Make) -> None:
 
 
 def test_units_do_not_cap_windows_that_are_scored_by_themselves() -> None:
-    assert SyntheticDataModule.window_length(120.0) == 60.0
-    assert SyntheticDataModule.window_length(120.0, score_windows=True) == 120.0
-    assert DEAPDataModule.window_length(120.0, score_windows=True) == 60.0
+    each = Protocol(score_windows=True)
+    assert SYNTHETIC.window_length(120.0) == 60.0
+    assert SYNTHETIC.window_length(120.0, each) == 120.0
+    assert DEAP.window_length(120.0, each) == 60.0
 
 
 # ---- ranges
@@ -148,20 +149,20 @@ def test_units_do_not_cap_windows_that_are_scored_by_themselves() -> None:
 @pytest.mark.parametrize("flags", [[], ["scale_on_all"]], ids=["train", "all"])
 def test_ranges_of_segments_become_0_to_1(make: Make, flags: list[str]) -> None:
     module = make(scaling="min_max", signals=["eda", "bvp"], flags=flags)
-    assert module.scaling is not None
-    people = module.subjects if flags else module.split.train
+    assert module.fold.scaling is not None
+    people = module.subjects if flags else module.fold.members.train
     for signal in ("eda", "bvp"):
-        samples = module.archive.samples(signal)
-        sfreq, offsets = module.signals[signal][1], module.archive.offsets(signal)
+        samples = module.fold.archive.samples(signal)
+        sfreq, offsets = module.dataset.signals[signal][1], module.fold.archive.offsets(signal)
         pieces = [
             samples[:, offsets[row] + round(s.start * sfreq) : offsets[row] + round(s.stop * sfreq)]
-            for row, s in module.archive.segments
-            if module.archive.recordings[row].subject in people
+            for row, s in module.fold.archive.segments
+            if module.fold.archive.recordings[row].subject in people
         ]
         joined = np.concatenate(pieces, axis=1)
         low, span = joined.min(axis=1), np.ptp(joined, axis=1)
-        np.testing.assert_array_equal(module.scaling.mean[signal][:, 0], low)
-        np.testing.assert_allclose(module.scaling.std[signal][:, 0], span, rtol=1e-6)
+        np.testing.assert_array_equal(module.fold.scaling.mean[signal][:, 0], low)
+        np.testing.assert_allclose(module.fold.scaling.std[signal][:, 0], span, rtol=1e-6)
 
 
 # ---- the seconds before a video

@@ -24,8 +24,8 @@ from datamodules.seed_v import (
     EEG_FEATURES,
     EMOTIONS,
     LABELS,
+    SEED_V,
     SUBJECTS,
-    SEEDVDataModule,
     SEEDVReader,
 )
 from datamodules.signals.recording import Fault, Recording, Segment
@@ -690,10 +690,10 @@ def test_raw_trials_are_cut_at_their_sessions_times(short_root: Path) -> None:
 @pytest.mark.usefixtures("short_films")
 def test_raw_eeg_is_filtered_and_resampled_trial_by_trial(short_root: Path, tmp_path: Path) -> None:
     reader = SEEDVReader(short_root, raw=True)
-    stored = store_subject(tmp_path, reader, SEEDVDataModule.preprocessing, "1")
+    stored = store_subject(tmp_path, reader, SEED_V.preprocessing, "1")
     found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
     studied = ("eeg_study", "eeg_study_pooled")
-    assert found == {k: v for k, v in SEEDVDataModule.signals.items() if k not in studied}
+    assert found == {k: v for k, v in SEED_V.signals.items() if k not in studied}
     assert {one.signals["eeg"].n_times for one in stored.recordings} == {800}
     samples = np.load(stored.folder / "7.eeg.npy")
     spectrum = np.abs(np.fft.rfft(samples, axis=1)).mean(axis=0)
@@ -724,10 +724,10 @@ def test_the_effect_on_raw_recordings(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("short_films")
 def test_raw_eeg_as_a_study_has_it(short_root: Path, tmp_path: Path) -> None:
     reader = SEEDVReader(short_root, study=True, session=2)
-    stored = store_subject(tmp_path, reader, SEEDVDataModule.preprocessing, "1")
+    stored = store_subject(tmp_path, reader, SEED_V.preprocessing, "1")
     assert [one.session for one in stored.recordings] == ["2"] * 15
     found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
-    assert found == {k: v for k, v in SEEDVDataModule.signals.items() if k != "eeg"}
+    assert found == {k: v for k, v in SEED_V.signals.items() if k != "eeg"}
     samples, pooled = (np.load(stored.folder / f"7.{name}.npy") for name in list(found)[2:])
     np.testing.assert_allclose(samples.std(axis=0), 1.0, rtol=1e-4)
     np.testing.assert_allclose(samples.mean(axis=0), 0.0, atol=1e-5)
@@ -802,32 +802,32 @@ def test_a_raw_recording_that_ends_before_the_last_film(
 # ---- the datamodule
 
 
-def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None:
-    module = SEEDVDataModule(tmp_path, signals=["eeg_de", "eye"], window=40.0, stride=20.0)
+def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: Any) -> None:
+    module = build(SEED_V, tmp_path, signals=["eeg_de", "eye"], window=40.0, stride=20.0)
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg_de": (310, 10), "eye": (33, 10)}
     assert module.n_classes == 5
-    assert module.key() == "seed_v"
-    assert SEEDVDataModule.window_inputs(["eeg"], 40.0)["eeg"].n_times == 8000
+    assert module.dataset.name == "seed_v"
+    assert SEED_V.window_inputs(["eeg"], 40.0)["eeg"].n_times == 8000
     with pytest.raises(DatasetNotFoundError, match=r"no EEG_DE_features/1_123\.npz"):
         module.prepare_data()
 
 
 def test_the_task() -> None:
-    (task,) = SEEDVDataModule.tasks.values()
+    (task,) = SEED_V.tasks.values()
     segments = [Segment(0.0, 4.0, 1, {"condition": name}) for name in (*EMOTIONS, "anger")]
     assert [task.label("1", segment) for segment in segments] == [0, 1, 2, 3, 4, None]
     assert task.classes == ("disgust", "fear", "sad", "neutral", "happy")
 
 
 def test_declarations() -> None:
-    assert SEEDVDataModule.trial_seconds == (48.0, 296.0)
-    assert SEEDVDataModule.splits[0] == "leave_one_subject_out"
-    assert set(SEEDVDataModule.splits) == {
+    assert SEED_V.trial_seconds == (48.0, 296.0)
+    assert SEED_V.splits[0] == "leave_one_subject_out"
+    assert set(SEED_V.splits) == {
         *("leave_one_subject_out", "subject_k_fold", "subject_hold_out"),
         *("trial_k_fold", "session_out"),
     }
-    assert SEEDVDataModule.optional == {
+    assert SEED_V.optional == {
         "eeg": "raw",
         "eeg_study": "study",
         "eeg_study_pooled": "study",
@@ -835,8 +835,9 @@ def test_declarations() -> None:
     assert replace(SEEDVReader(Path()), raw=True).raw
 
 
-def test_batches_of_every_part(root: Path, tmp_path: Path) -> None:
-    module = SEEDVDataModule(
+def test_batches_of_every_part(root: Path, tmp_path: Path, build: Any) -> None:
+    module = build(
+        SEED_V,
         root,
         signals=["eeg_de", "eye"],
         subjects=["3", "1", "2"],

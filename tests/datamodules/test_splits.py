@@ -1,17 +1,54 @@
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import KFold, train_test_split
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.splits import (
+    HOLD_OUT_SHARE,
     SPLITS,
     SUBJECT_SPLITS,
+    Dealing,
+    Members,
     Split,
-    SplitName,
-    n_folds,
-    split_subjects,
-    split_trials,
+    hold_out,
+    k_fold,
 )
+
+OTHER_SPLITS = [split for split in SPLITS if split not in SUBJECT_SPLITS]
+
+
+def n_folds(split: str, n_subjects: int, folds: int = 5) -> int:
+    return SPLITS[split].n_folds(n_subjects, folds)
+
+
+def split_subjects(
+    split: str,
+    subjects: Sequence[str],
+    fold: int,
+    seed: int,
+    folds: int = 5,
+    test_share: float = HOLD_OUT_SHARE,
+) -> Members:
+    """Members of a fold of a split that reads nothing but the subjects."""
+    trials: Trials = {subject: [] for subject in subjects}
+    return SPLITS[split].members(trials, Dealing(fold, seed, folds, test_share))
+
+
+def split_trials(
+    split: str,
+    trials: Mapping[str, Sequence[tuple[str, str]]],
+    fold: int,
+    seed: int,
+    folds: int,
+    blocks: int | None = None,
+) -> Members:
+    """Members of a fold of a split that looks at trials."""
+    return SPLITS[split].members(trials, Dealing(fold, seed, folds, blocks=blocks))
+
 
 names = st.lists(
     st.text("S0123456789", min_size=1, max_size=4), min_size=5, max_size=40, unique=True
@@ -22,24 +59,24 @@ seeds = st.integers(0, 2**31)
 
 @given(splits, names, seeds, st.integers(2, 5))
 def test_every_fold_is_a_partition_in_the_datasets_order(
-    split: SplitName, subjects: list[str], seed: int, folds: int
+    split: str, subjects: list[str], seed: int, folds: int
 ) -> None:
     for fold in range(n_folds(split, len(subjects), folds)):
-        found = split_subjects(split, subjects, fold, seed, folds)
-        groups = (found.train, found.val, found.test)
+        members = split_subjects(split, subjects, fold, seed, folds)
+        groups = (members.train, members.val, members.test)
         assert all(groups)
         assert sorted([name for group in groups for name in group]) == sorted(subjects)
         for group in groups:
-            places = [subjects.index(name) for name in group]
-            assert places == sorted(places)
-        assert len(found.train) >= len(found.val)
+            positions = [subjects.index(name) for name in group]
+            assert positions == sorted(positions)
+        assert len(members.train) >= len(members.val)
 
 
 @given(
     st.sampled_from(["leave_one_subject_out", "subject_k_fold"]), names, seeds, st.integers(2, 5)
 )
 def test_every_subject_is_tested_exactly_once(
-    split: SplitName, subjects: list[str], seed: int, folds: int
+    split: str, subjects: list[str], seed: int, folds: int
 ) -> None:
     count = n_folds(split, len(subjects), folds)
     tested = [
@@ -53,7 +90,7 @@ def test_every_subject_is_tested_exactly_once(
 
 @given(splits, names, seeds, seeds, st.integers(0, 1))
 def test_the_seed_does_not_choose_who_is_tested(
-    split: SplitName, subjects: list[str], one: int, other: int, fold: int
+    split: str, subjects: list[str], one: int, other: int, fold: int
 ) -> None:
     fold = 0 if split == "subject_hold_out" else fold
     here, there = (split_subjects(split, subjects, fold, seed) for seed in (one, other))
@@ -62,7 +99,7 @@ def test_the_seed_does_not_choose_who_is_tested(
 
 
 @pytest.mark.parametrize("split", SUBJECT_SPLITS)
-def test_the_seed_chooses_who_validates(split: SplitName) -> None:
+def test_the_seed_chooses_who_validates(split: str) -> None:
     subjects = [f"S{number}" for number in range(15)]
     chosen = {split_subjects(split, subjects, 0, seed).val for seed in range(10)}
     assert len(chosen) > 3
@@ -78,9 +115,9 @@ def test_sizes() -> None:
         ("subject_k_fold", 3, 2),
         ("leave_one_subject_out", 1, 3),
     ):
-        found = split_subjects(split, subjects, 0, 0)
-        assert (len(found.test), len(found.val)) == (n_test, n_val)
-        assert len(found.train) == 15 - n_test - n_val
+        members = split_subjects(split, subjects, 0, 0)
+        assert (len(members.test), len(members.val)) == (n_test, n_val)
+        assert len(members.train) == 15 - n_test - n_val
     assert n_folds("subject_hold_out", 15) == 1
 
 
@@ -95,7 +132,7 @@ def test_sizes() -> None:
         ("subject_k_fold", 9, 1, "at least 2 folds, found 1"),
     ],
 )
-def test_too_few_subjects(split: SplitName, n_subjects: int, folds: int, message: str) -> None:
+def test_too_few_subjects(split: str, n_subjects: int, folds: int, message: str) -> None:
     subjects = [f"S{number}" for number in range(n_subjects)]
     for ask in (
         lambda: n_folds(split, n_subjects, folds),
@@ -107,16 +144,16 @@ def test_too_few_subjects(split: SplitName, n_subjects: int, folds: int, message
 
 
 @pytest.mark.parametrize("split", SUBJECT_SPLITS)
-def test_three_subjects_are_enough(split: SplitName) -> None:
+def test_three_subjects_are_enough(split: str) -> None:
     for fold in range(n_folds(split, 3, 3)):
-        found = split_subjects(split, ["S2", "S10", "S1"], fold, 0, 3)
-        assert (len(found.train), len(found.val), len(found.test)) == (1, 1, 1)
+        members = split_subjects(split, ["S2", "S10", "S1"], fold, 0, 3)
+        assert (len(members.train), len(members.val), len(members.test)) == (1, 1, 1)
 
 
 def test_four_subjects_are_enough_for_two_folds() -> None:
     for fold in range(2):
-        found = split_subjects("subject_k_fold", ["S2", "S10", "S1", "S7"], fold, 0, 2)
-        assert (len(found.train), len(found.val), len(found.test)) == (1, 1, 2)
+        members = split_subjects("subject_k_fold", ["S2", "S10", "S1", "S7"], fold, 0, 2)
+        assert (len(members.train), len(members.val), len(members.test)) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("fold", [-1, 5])
@@ -126,16 +163,16 @@ def test_folds_that_do_not_exist(fold: int) -> None:
         split_subjects("subject_k_fold", subjects, fold, 0)
 
 
-def test_a_split_is_checked_when_it_is_made() -> None:
+def test_members_are_checked_when_they_are_made() -> None:
     with pytest.raises(ValueError, match="at least one val subject"):
-        Split(("S1",), (), ("S2",))
+        Members(("S1",), (), ("S2",))
     for groups in (
         (("S1", "S2"), ("S3",), ("S2",)),
         (("S1",), ("S2",), ("S2",)),
         (("S1", "S1"), ("S2",), ("S3",)),
     ):
         with pytest.raises(ValueError, match=r"found \['S[12]'\] in two"):
-            Split(*groups)
+            Members(*groups)
 
 
 # ---- trials
@@ -153,18 +190,18 @@ SEED_V: Trials = {
 def recorded(draw: st.DrawFn, sessions: int = 1) -> Trials:
     """Subjects who saw 6 to 20 of 25 films each, in an order of their own, in some sessions."""
     films = [f"film {number}" for number in range(1, 26)]
-    found: Trials = {}
+    trials: Trials = {}
     for number in range(draw(st.integers(3, 6))):
         seen = draw(st.lists(st.sampled_from(films), min_size=6, max_size=20, unique=True))
-        found[f"S{number}"] = sorted((str(n % sessions), film) for n, film in enumerate(seen))
-    return found
+        trials[f"S{number}"] = sorted((str(n % sessions), film) for n, film in enumerate(seen))
+    return trials
 
 
-def parts_of(found: Split) -> list[frozenset[str]]:
+def parts_of(members: Members) -> list[frozenset[str]]:
     """Trials of train, val and test, none of which is empty, none in two of them."""
-    assert found.trials is not None
-    assert list(found.trials) == ["train", "val", "test"]
-    train, val, test = found.trials.values()
+    assert members.trials is not None
+    assert list(members.trials) == ["train", "val", "test"]
+    train, val, test = members.trials.values()
     assert train
     assert val
     assert test
@@ -190,7 +227,7 @@ def in_one_order(draw: st.DrawFn) -> Trials:
     ("split", "blocks"), [("trial_k_fold", False), ("trial_k_fold", True), ("session_out", False)]
 )
 def test_within_a_subject_every_trial_is_tested_exactly_once(
-    split: SplitName, blocks: bool, data: st.DataObject, seed: int
+    split: str, blocks: bool, data: st.DataObject, seed: int
 ) -> None:
     folds = 3 if split == "session_out" else data.draw(st.integers(2, 3))
     trials = data.draw(in_one_order() if blocks else recorded(folds))
@@ -198,11 +235,11 @@ def test_within_a_subject_every_trial_is_tested_exactly_once(
     assert count == len(trials) * folds
     tested: dict[str, list[str]] = {subject: [] for subject in trials}
     for fold in range(count):
-        found = split_trials(split, trials, fold, seed, folds, folds if blocks else None)
-        assert found.within
-        assert found.train == found.val == found.test == (list(trials)[fold // folds],)
-        (subject,) = found.test
-        train, val, test = parts_of(found)
+        members = split_trials(split, trials, fold, seed, folds, folds if blocks else None)
+        assert members.within
+        assert members.train == members.val == members.test == (list(trials)[fold // folds],)
+        (subject,) = members.test
+        train, val, test = parts_of(members)
         assert sorted(train | val | test) == sorted(key for _, key in trials[subject])
         if not blocks:
             assert len(val) == max(1, round(0.2 * len(train | val)))
@@ -223,9 +260,9 @@ def test_within_a_subject_every_trial_is_tested_exactly_once(
 )
 def test_blocks_are_consecutive_thirds_of_each_session(fold: int, numbers: tuple[int, ...]) -> None:
     for place, subject in enumerate(SEED_V):
-        found = split_trials("trial_k_fold", SEED_V, 3 * place + fold, 7, 3, blocks=3)
-        train, val, test = parts_of(found)
-        assert found.test == (subject,)
+        members = split_trials("trial_k_fold", SEED_V, 3 * place + fold, 7, 3, blocks=3)
+        train, val, test = parts_of(members)
+        assert members.test == (subject,)
         assert test == {f"{session}/{trial}" for session in (1, 2, 3) for trial in numbers}
         assert (len(train), len(val)) == (25, 5)
         ((session, first),) = {(key[0], (int(key[2:]) - 1) // 5) for key in val}
@@ -240,11 +277,11 @@ def test_a_trial_that_is_missing_moves_no_block() -> None:
     }
     for place in range(3):
         for fold in range(3):
-            whole, found = (
-                parts_of(split_trials("trial_k_fold", given, 3 * place + fold, 0, 3, blocks=3))
-                for given in (SEED_V, trials)
+            complete, incomplete = (
+                parts_of(split_trials("trial_k_fold", shown, 3 * place + fold, 0, 3, blocks=3))
+                for shown in (SEED_V, trials)
             )
-            assert found[2] == whole[2] - (lacking if place == 1 else set())
+            assert incomplete[2] == complete[2] - (lacking if place == 1 else set())
 
 
 def test_a_block_is_of_the_session_in_which_the_subject_had_its_trials() -> None:
@@ -256,6 +293,18 @@ def test_a_block_is_of_the_session_in_which_the_subject_had_its_trials() -> None
         parts_of(split_trials("trial_k_fold", trials, f, 0, 3, blocks=3))[2] for f in range(3)
     ]
     assert tested == [{"1", "2", "3"}, {"4"}, {"5", "6"}]
+
+
+@pytest.mark.parametrize("fold", [0, 4, 8])
+def test_a_block_of_another_session_validates_where_a_session_is_left_out(fold: int) -> None:
+    chosen = set()
+    for seed in range(20):
+        train, val, _ = parts_of(split_trials("session_out", SEED_V, fold, seed, 3, blocks=3))
+        assert (len(train), len(val)) == (25, 5)
+        ((session, first),) = {(key[0], (int(key[2:]) - 1) // 5) for key in val}
+        assert session != "123"[fold % 3]
+        chosen.add((session, first))
+    assert len(chosen) > 3
 
 
 @pytest.mark.parametrize(("fold", "session"), [(0, "1"), (1, "2"), (2, "3"), (5, "3"), (6, "1")])
@@ -295,17 +344,17 @@ def test_neither_subject_nor_stimulus_is_on_two_sides(
 ) -> None:
     if len(trials) < max(folds, 4 if folds == 2 else 3):
         return
-    films = sorted({key for own in trials.values() for _, key in own})
+    films = sorted({key for pairs in trials.values() for _, key in pairs})
     people: list[str] = []
     shown: list[str] = []
     for fold in range(n_folds("subject_stimulus_k_fold", len(trials), folds)):
-        found = split_trials("subject_stimulus_k_fold", trials, fold, seed, folds)
-        assert not found.within
-        assert sorted(found.train + found.val + found.test) == sorted(trials)
-        train, val, test = parts_of(found)
+        members = split_trials("subject_stimulus_k_fold", trials, fold, seed, folds)
+        assert not members.within
+        assert sorted(members.train + members.val + members.test) == sorted(trials)
+        train, val, test = parts_of(members)
         assert sorted(train | val | test) == films
         assert len(val) == max(1, round(0.2 * len(train | val)))
-        people += found.test
+        people += members.test
         shown += test
     assert sorted(people) == sorted(trials)
     assert sorted(shown) == films
@@ -313,9 +362,9 @@ def test_neither_subject_nor_stimulus_is_on_two_sides(
 
 @settings(max_examples=20)
 @given(st.data(), recorded(3), seeds, seeds)
-@pytest.mark.parametrize("split", [split for split in SPLITS if split not in SUBJECT_SPLITS])
+@pytest.mark.parametrize("split", OTHER_SPLITS)
 def test_the_seed_does_not_choose_which_trials_are_tested(
-    split: SplitName, data: st.DataObject, trials: Trials, one: int, other: int
+    split: str, data: st.DataObject, trials: Trials, one: int, other: int
 ) -> None:
     fold = data.draw(st.integers(0, n_folds(split, len(trials), 3) - 1))
     here, there = (split_trials(split, trials, fold, seed, 3) for seed in (one, other))
@@ -324,8 +373,8 @@ def test_the_seed_does_not_choose_which_trials_are_tested(
     assert split_trials(split, trials, fold, one, 3) == here
 
 
-@pytest.mark.parametrize("split", [split for split in SPLITS if split not in SUBJECT_SPLITS])
-def test_the_seed_chooses_which_trials_validate(split: SplitName) -> None:
+@pytest.mark.parametrize("split", OTHER_SPLITS)
+def test_the_seed_chooses_which_trials_validate(split: str) -> None:
     chosen = {parts_of(split_trials(split, SEED_V, 0, seed, 3))[1] for seed in range(10)}
     assert len(chosen) > 5
     folds = {parts_of(split_trials(split, SEED_V, fold, 0, 3))[1] for fold in range(3)}
@@ -345,8 +394,8 @@ def test_numbers_in_keys_are_sorted_as_numbers() -> None:
     # Another name for each stimulus, in the same natural order: the same groups.
     def tested(names: list[str], fold: int) -> list[int]:
         trials = {f"S{n}": [("1", name) for name in names[:: n or 1]] for n in range(3)}
-        found = parts_of(split_trials("subject_stimulus_k_fold", trials, fold, 0, 3))[2]
-        return sorted(names.index(name) for name in found)
+        keys = parts_of(split_trials("subject_stimulus_k_fold", trials, fold, 0, 3))[2]
+        return sorted(names.index(name) for name in keys)
 
     plain = [chr(ord("a") + number) for number in range(12)]
     numbered = [
@@ -377,19 +426,19 @@ def test_names_that_sort_alike_are_grouped_alike_in_every_process() -> None:
         {ScatteredOtherwise(name) for name in names}
     )
     for fold in range(3):
-        found = []
+        grouped = []
         for kind in (Scattered, ScatteredOtherwise):
-            own = [("1", kind(name)) for name in names]
-            trials: Trials = {"S1": own, "S2": own, "S3": own}  # type: ignore[dict-item]
-            split = split_trials("subject_stimulus_k_fold", trials, fold, 0, 3)
-            found.append([sorted(map(str, keys)) for keys in parts_of(split)])
-        assert found[0] == found[1]
+            pairs = [("1", kind(name)) for name in names]
+            trials: Trials = {"S1": pairs, "S2": pairs, "S3": pairs}  # type: ignore[dict-item]
+            members = split_trials("subject_stimulus_k_fold", trials, fold, 0, 3)
+            grouped.append([sorted(map(str, keys)) for keys in parts_of(members)])
+        assert grouped[0] == grouped[1]
 
 
 def sessions_of(*counts: int) -> Trials:
     """Three subjects with as many trials in each session."""
-    own = [(str(s), f"{s}/{trial}") for s, count in enumerate(counts) for trial in range(count)]
-    return {subject: own for subject in ("S1", "S2", "S3", "S4")}
+    pairs = [(str(s), f"{s}/{trial}") for s, count in enumerate(counts) for trial in range(count)]
+    return {subject: pairs for subject in ("S1", "S2", "S3", "S4")}
 
 
 @pytest.mark.parametrize(
@@ -418,9 +467,7 @@ def sessions_of(*counts: int) -> Trials:
         ("session_out", {"S1": []}, 2, False, "at least 2 sessions of S1, found 0"),
     ],
 )
-def test_too_few_trials(
-    split: SplitName, trials: Trials, folds: int, blocks: bool, message: str
-) -> None:
+def test_too_few_trials(split: str, trials: Trials, folds: int, blocks: bool, message: str) -> None:
     with pytest.raises(IncompatibleRunError, match=f"{split}: .*{message}"):
         split_trials(split, trials, 0, 0, folds, folds if blocks else None)
 
@@ -429,7 +476,7 @@ def test_too_few_trials(
     ("split", "count"),
     [("subject_stimulus_k_fold", 3), ("trial_k_fold", 9), ("session_out", 9)],
 )
-def test_folds_of_trials_that_do_not_exist(split: SplitName, count: int) -> None:
+def test_folds_of_trials_that_do_not_exist(split: str, count: int) -> None:
     for fold in (-1, count):
         with pytest.raises(IncompatibleRunError, match=f"from 0 to {count - 1}, found {fold}"):
             split_trials(split, SEED_V, fold, 0, 3)
@@ -442,17 +489,122 @@ def test_the_second_subject_comes_after_all_folds_of_the_first() -> None:
     assert split_trials("session_out", trials, 2, 0, 3).test == ("1",)
 
 
-def test_trials_are_checked_when_a_split_is_made() -> None:
+def test_trials_of_members_are_checked_when_they_are_made() -> None:
     one = ("S1",)
     parts = {"train": frozenset("ab"), "val": frozenset("c"), "test": frozenset("d")}
-    assert Split(one, one, one, parts).within
-    assert not Split(one, ("S2",), ("S3",), parts).within
+    assert Members(one, one, one, parts).within
+    assert not Members(one, ("S2",), ("S3",), parts).within
     with pytest.raises(ValueError, match=r"disjoint groups of subjects, found \['S1'\]"):
-        Split(one, one, one)
+        Members(one, one, one)
     with pytest.raises(ValueError, match=r"disjoint groups of subjects, found \['S1'\]"):
-        Split(one, one, ("S2",), parts)
+        Members(one, one, ("S2",), parts)
     with pytest.raises(ValueError, match=r"disjoint groups of trials, found \['b'\] in two"):
-        Split(one, one, one, {**parts, "test": frozenset("bd")})
+        Members(one, one, one, {**parts, "test": frozenset("bd")})
     for wrong in ({**parts, "val": frozenset()}, {"train": parts["train"]}, {}):
         with pytest.raises(ValueError, match=r"at least one (train|val) trial, found none"):
-            Split(one, one, one, wrong)
+            Members(one, one, one, wrong)
+
+
+# ---- against scikit-learn, and what a split says of itself
+
+
+@given(st.lists(st.integers(), min_size=5, max_size=40, unique=True), st.integers(2, 5))
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_folds_are_those_of_scikit_learn(shuffle: bool, names: list[int], folds: int) -> None:
+    subjects = list(map(str, names))
+    dealer = KFold(folds, shuffle=True, random_state=0) if shuffle else KFold(folds)
+    for fold, (rest, test) in enumerate(dealer.split(subjects)):
+        assert k_fold(subjects, fold, folds, shuffle) == (
+            [subjects[row] for row in rest],
+            [subjects[row] for row in test],
+        )
+
+
+@given(st.integers(5, 60), st.sampled_from([0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7]))
+def test_a_hold_out_is_that_of_scikit_learn(n_subjects: int, share: float) -> None:
+    subjects = [f"S{number}" for number in range(n_subjects)]
+    assert hold_out(subjects, share) == tuple(
+        train_test_split(subjects, test_size=share, random_state=0)
+    )
+
+
+def folds_of(split: Split, trials: Trials) -> list[Members]:
+    count = split.n_folds(len(trials), 3)
+    return [split.members(trials, Dealing(fold, 0, 3)) for fold in range(count)]
+
+
+def people_tested(split: Split, trials: Trials) -> set[str]:
+    """Subjects of whom some trial is tested in some fold."""
+    return {
+        subject
+        for members in folds_of(split, trials)
+        for subject in members.test
+        for _, key in trials[subject]
+        if members.trials is None or key in members.trials["test"]
+    }
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_a_split_over_subjects_reads_nothing_of_their_trials(split: Split) -> None:
+    assert split.over_subjects == (split.name in SUBJECT_SPLITS)
+    without: Trials = {subject: [] for subject in SEED_V}
+    if split.over_subjects:
+        assert folds_of(split, without) == folds_of(split, SEED_V)
+        assert all(members.trials is None for members in folds_of(split, SEED_V))
+    else:
+        with pytest.raises(IncompatibleRunError, match=f"{split.name}: expected at least"):
+            folds_of(split, without)
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_a_split_within_a_subject_trains_and_tests_on_that_subject(split: Split) -> None:
+    for members in folds_of(split, SEED_V):
+        assert members.within == split.within_subject
+        assert (members.train == members.test) == split.within_subject
+        assert len(members.test) == 1 or not split.within_subject
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_a_split_says_whether_everybody_is_tested(split: Split) -> None:
+    if split.tests_everybody:
+        assert people_tested(split, SEED_V) == set(SEED_V)
+    else:
+        # Everybody saw one film, and nobody that of another.
+        alone: Trials = {f"S{n}": [("1", f"film {9 - n}")] for n in range(9)}
+        assert people_tested(split, alone) < set(alone)
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_the_number_of_folds_is_read_where_it_is_counted(split: Split) -> None:
+    assert (split.n_folds(12, 3) != split.n_folds(12, 4)) == bool(split.counts)
+    assert split.slug(3) == split.name.replace("k_fold", "3_fold")
+    if split.counts:
+        with pytest.raises(IncompatibleRunError, match=f"at least 2 {split.counts}, found 1"):
+            split.n_folds(12, 1)
+    if not split.within_subject:
+        with pytest.raises(IncompatibleRunError, match="at least 3 subjects"):
+            split.n_folds(2, 3)
+        assert split.n_folds(2, 3, shuffled=True) in (1, 2, 3)
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_a_split_says_which_values_choose_what_is_tested(split: Split) -> None:
+    trials = {f"S{number}": SEED_V["1"] for number in range(10)}
+
+    def tested(**values: Any) -> list[tuple[Any, Any]]:
+        members = [
+            split.members(trials, Dealing(fold, 0, 3, **values))
+            for fold in range(split.n_folds(len(trials), 3))
+        ]
+        return [(one.test, one.trials and one.trials["test"]) for one in members]
+
+    assert (tested(test_share=0.6) != tested()) == split.holds_out
+    assert (tested(blocks=3) != tested()) == split.in_blocks
+
+
+def test_names_are_keys() -> None:
+    assert [split.name for split in SPLITS.values()] == list(SPLITS)
+    assert all(split.about and split.disjoint for split in SPLITS.values())
+    assert [name for name, split in SPLITS.items() if split.over_subjects] == sorted(
+        SUBJECT_SPLITS, key=list(SPLITS).index
+    )

@@ -11,7 +11,7 @@ from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import EDA_PARTS
 from datamodules.signals.recording import Recording
-from datamodules.stress_predict import SUBJECTS, StressPredictDataModule, StressPredictReader
+from datamodules.stress_predict import STRESS_PREDICT, SUBJECTS, StressPredictReader
 from datamodules.synthesis import stress_predict as synthesis
 
 SCALE = 0.05
@@ -291,7 +291,7 @@ def test_the_published_recordings(real: Path) -> None:
     table = pd.read_csv(real / LABEL_FILE)
     counts = table.groupby("Participant")["Label"].value_counts()
     reader = StressPredictReader(real)
-    task = StressPredictDataModule.tasks["stress"]
+    task = STRESS_PREDICT.tasks["stress"]
     assert len(reader.subjects) == 34
     for subject in reader.subjects:
         (recording,) = reader.read(subject)
@@ -305,9 +305,9 @@ def test_the_published_recordings(real: Path) -> None:
         # What is labelled after the end of the shortest file is lost: some seconds of rest.
         assert seconds[1] == counts[int(subject[1:]), 1], subject
         assert 0 <= counts[int(subject[1:]), 0] - seconds[0] < 15, subject
-        assert set(recording.signals) == set(StressPredictDataModule.signals) - set(EDA_PARTS)
+        assert set(recording.signals) == set(STRESS_PREDICT.signals) - set(EDA_PARTS)
         for name, signal in recording.signals.items():
-            channels, rate = StressPredictDataModule.signals[name]
+            channels, rate = STRESS_PREDICT.signals[name]
             assert len(signal.samples) == channels
             assert signal.sfreq == rate
             assert np.isfinite(signal.samples).all()

@@ -1,11 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.recording import Recording
-from datamodules.synthetic import SyntheticDataModule, SyntheticReader
+from datamodules.synthetic import SYNTHETIC, SyntheticReader
 
 
 def read(subject: str, **options: float) -> Recording:
@@ -53,15 +54,15 @@ def test_effect_zero_takes_the_effect_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("options", [{"n_subjects": 0}, {"effect": -1.0}, {"phase": 59.0}])
-def test_options_that_cannot_be(options: dict[str, float]) -> None:
+def test_options_that_cannot_be(options: dict[str, float], build: Any) -> None:
     with pytest.raises(IncompatibleRunError, match="n_subjects >= 1, effect >= 0 and phase >= 60"):
         SyntheticReader(**options)  # type: ignore[arg-type]
     with pytest.raises(IncompatibleRunError, match=r"Synthetic: .*subject"):
-        SyntheticDataModule(options={"subject": 3})
+        build(SYNTHETIC, options={"subject": 3})
 
 
-def test_it_needs_no_files(tmp_path: Path) -> None:
+def test_it_needs_no_files(tmp_path: Path, build: Any) -> None:
     assert SyntheticReader().files("S1") == ()
-    module = SyntheticDataModule(None, cache_dir=tmp_path)
+    module = build(SYNTHETIC, None, cache_dir=tmp_path)
     assert module.subjects == ("S1", "S2", "S3", "S4")
     assert list(tmp_path.iterdir()) == []

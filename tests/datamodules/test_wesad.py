@@ -15,7 +15,7 @@ from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import read_intervals
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.synthesis import wesad as synthesis
-from datamodules.wesad import SUBJECTS, WESADDataModule, WESADReader
+from datamodules.wesad import SUBJECTS, WESAD, WESADReader
 
 MINUTES = 0.1
 
@@ -293,8 +293,8 @@ def test_signals_are_the_published_numbers_in_single_precision(
 
 def test_declared_signals_are_those_read(recording: Recording) -> None:
     found = {n: (len(s.samples), s.sfreq) for n, s in recording.signals.items()}
-    assert found == {n: WESADDataModule.signals[n] for n in WESADDataModule.recorded([*found])}
-    assert set(WESADDataModule.signals) - set(found) == {"eda_tonic", "eda_phasic"}
+    assert found == {n: WESAD.signals[n] for n in WESAD.recorded([*found])}
+    assert set(WESAD.signals) - set(found) == {"eda_tonic", "eda_phasic"}
     assert {name for name, (_, rate) in found.items() if rate == 700} == {
         "ecg",
         "emg",
@@ -373,16 +373,16 @@ def test_a_subject_without_questionnaires(root: Path, tmp_path: Path) -> None:
 def test_tasks(task: str, expected: list[int | None]) -> None:
     conditions = ["baseline", "stress", "amusement", "meditation", "sRead"]
     segments = [Segment(0.0, 1.0, 1, {"condition": name}) for name in conditions]
-    assert [WESADDataModule.tasks[task].label("S2", segment) for segment in segments] == expected
-    assert next(iter(WESADDataModule.tasks)) == "stress"
+    assert [WESAD.tasks[task].label("S2", segment) for segment in segments] == expected
+    assert next(iter(WESAD.tasks)) == "stress"
 
 
-def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path) -> None:
-    module = WESADDataModule(tmp_path, "affect", signals=["bvp", "acc"], window=30.0)
+def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: Any) -> None:
+    module = build(WESAD, tmp_path, "affect", signals=["bvp", "acc"], window=30.0)
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"bvp": (1, 1920), "acc": (3, 960)}
     assert module.n_classes == 3
-    assert module.key() == "wesad"
+    assert module.dataset.name == "wesad"
     with pytest.raises(DatasetNotFoundError, match=r"no S2/S2\.pkl"):
         module.prepare_data()
 
@@ -486,7 +486,7 @@ def test_a_condition_that_the_schedule_has_more_often_is_not_rated(tmp_path: Pat
     ]
 
 
-def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path) -> None:
+def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path, build: Any) -> None:
     """Samples that say their label, for 15 minutes: a whole stride at 64 Hz would be 5 s off."""
     content = small(900)
     label = np.zeros(700 * 900, np.int32)
@@ -505,7 +505,8 @@ def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path) -> None:
         (tmp_path / subject).mkdir()
         raw = pickle.dumps({**content, "subject": subject}, protocol=3)
         (tmp_path / subject / f"{subject}.pkl").write_bytes(raw)
-    module = WESADDataModule(
+    module = build(
+        WESAD,
         tmp_path,
         "affect",
         signals=["bvp", "eda", "ecg"],

@@ -1,4 +1,4 @@
-"""What the models on feature rows are all asked."""
+"""Checks that the tests of several models share."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.batch import LENGTH, SignalSpec
+from datamodules.batch import LENGTH, Batch, SignalSpec
 
 ONE_NUMBER = {"temp": SignalSpec(1, 1, 1.0)}
 INPUTS = {
@@ -44,7 +44,7 @@ def draw(inputs: Mapping[str, SignalSpec], n_windows: int, seed: int = 0) -> dic
 
 
 def check_contract(kind: Any, inputs: Mapping[str, SignalSpec], **options: Any) -> None:
-    """Shapes, gradients, batches of one, and windows that do not see each other."""
+    """Check shapes, gradients, batches of one, and that windows do not influence each other."""
     torch.manual_seed(0)
     model = kind(inputs, 3, **options)
     signals = draw(inputs, 4)
@@ -72,7 +72,7 @@ def check_contract(kind: Any, inputs: Mapping[str, SignalSpec], **options: Any) 
 def padded(
     trials: Mapping[str, list[Tensor]], rates: Mapping[str, tuple[int, float]], seconds: float
 ) -> tuple[dict[str, SignalSpec], dict[str, Tensor]]:
-    """Trials of different lengths filled up with noise, and their mask."""
+    """Return trials of different lengths, filled up with noise, and their mask."""
     inputs = {s: SignalSpec(c, round(f * seconds), f) for s, (c, f) in rates.items()}
     signals = {s: torch.randn(len(trials[s]), p.n_channels, p.n_times) for s, p in inputs.items()}
     for name, windows in trials.items():
@@ -84,13 +84,13 @@ def padded(
 
 
 def check_mask(kind: Any, rates: Mapping[str, tuple[int, float]]) -> None:
-    """A trial's padding changes nothing: not the logits, gradients or running statistics."""
+    """Check that padding changes no logits, gradients or running statistics."""
     torch.manual_seed(0)
     trials = {
         s: [torch.randn(c, round(f * seconds)) + n for n, seconds in enumerate((52, 80, 160))]
         for s, (c, f) in rates.items()
     }
-    found = {}
+    outcomes = {}
     for seconds in (160.0, 296.0):
         inputs, signals = padded(trials, rates, seconds)
         torch.manual_seed(1)
@@ -102,21 +102,21 @@ def check_mask(kind: Any, rates: Mapping[str, tuple[int, float]]) -> None:
         F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in model.parameters()]
         state = {name: value.clone() for name, value in model.state_dict().items()}
-        found[seconds] = [logits, gradients, state, model.eval()(signals).logits]
-    torch.testing.assert_close(found[160.0], found[296.0], atol=1e-5, rtol=1e-4)
+        outcomes[seconds] = [logits, gradients, state, model.eval()(signals).logits]
+    torch.testing.assert_close(outcomes[160.0], outcomes[296.0], atol=1e-5, rtol=1e-4)
     unmasked = kind({s: p for s, p in inputs.items() if s != LENGTH}, 3)
     unmasked.load_state_dict(state)
-    assert (unmasked.eval()(signals).logits - found[296.0][3]).abs().max() > 1e-3
+    assert (unmasked.eval()(signals).logits - outcomes[296.0][3]).abs().max() > 1e-3
     for row in range(3):
         inputs = {s: SignalSpec(c, trials[s][row].shape[1], f) for s, (c, f) in rates.items()}
         alone = kind(inputs, 3)
         alone.load_state_dict(state)
         logits = alone.eval()({s: windows[row][None] for s, windows in trials.items()}).logits
-        torch.testing.assert_close(logits[0], found[296.0][3][row], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(logits[0], outcomes[296.0][3][row], atol=1e-5, rtol=1e-4)
 
 
 def check_checkpoint(kind: Any, folder: Path) -> None:
-    """Hyperparameters and weights come back without trusting the file."""
+    """Check that hyperparameters and weights come back without trusting the file."""
     torch.manual_seed(0)
     inputs = INPUTS["eeg"]
     model = kind(inputs, 3)
@@ -141,7 +141,7 @@ def check_checkpoint(kind: Any, folder: Path) -> None:
 
 
 def count(kind: Any, inputs: Mapping[str, SignalSpec], layers: str = "rows") -> int:
-    """Trainable parameters; of the study's layers with running statistics, as it counts them."""
+    """Return the number of trainable parameters, for the study's layers with running statistics."""
     with torch.device("meta"):
         model = kind(inputs, 5, layers=layers).eval()
         signals = {name: torch.empty(1, s.n_channels, s.n_times) for name, s in inputs.items()}
@@ -150,6 +150,40 @@ def count(kind: Any, inputs: Mapping[str, SignalSpec], layers: str = "rows") -> 
     if layers != "rows":
         n += sum(b.numel() for name, b in model.named_buffers() if "running" in name)
     return n
+
+
+def check_by_heart(kind: Any) -> None:
+    """Check that 32 windows of noise are learned by heart, and that every parameter moves."""
+    offered = {"eeg": (2, 32.0), "eda": (1, 16.0), "temp": (1, 16.0)}
+    inputs = {
+        name: SignalSpec(offered[name][0], round(2 * offered[name][1]), offered[name][1])
+        for name in kind.choose_signals(offered)
+    }
+    torch.manual_seed(1)
+    model = kind(inputs, 2)
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    target = torch.arange(32) % 2
+    batch = Batch(draw(inputs, 32), target, torch.zeros_like(target), torch.zeros_like(target))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for step in range(100):
+        optimizer.zero_grad()
+        loss, logits = model.loss(batch)
+        loss.backward()
+        optimizer.step()
+        if step >= 20 and F.cross_entropy(logits, target) < 0.1:
+            break
+    assert [name for name, p in model.named_parameters() if torch.equal(p, start[name])] == []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.eval()
+        elif isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            # Slow running moments would take hundreds of steps.
+            layer.reset_running_stats()
+            layer.momentum = None
+    with torch.no_grad():
+        model(batch.signals)
+        logits = model.eval()(batch.signals).logits
+    assert torch.equal(logits.argmax(dim=1), target)
 
 
 @pytest.fixture(params=INPUTS)
@@ -165,6 +199,11 @@ def mask(request: pytest.FixtureRequest) -> Callable[[Any], None]:
 @pytest.fixture
 def contract() -> Callable[..., None]:
     return check_contract
+
+
+@pytest.fixture
+def by_heart() -> Callable[[Any], None]:
+    return check_by_heart
 
 
 @pytest.fixture

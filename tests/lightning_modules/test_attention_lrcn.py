@@ -290,7 +290,7 @@ def test_published_weights_against_an_evaluation_by_hand(role: str) -> None:
     with torch.inference_mode():
         found = model({"bvp": torch.from_numpy(windows)}).logits
     expected = logits_by_hand(folder, windows)
-    assert float(expected.std(dim=0).min()) > 0.01  # the windows are told apart at all
+    assert float(expected.std(dim=0).min()) > 0.01  # outputs differ between windows
     torch.testing.assert_close(found.double(), expected, atol=1e-3, rtol=0)
 
 
@@ -438,3 +438,7 @@ def test_a_file_that_is_no_state_dictionary_is_refused(published: Path, kind: st
         path.write_bytes({"empty": b"", "text": b"hello", "truncated": whole[:9999]}[kind])
     with pytest.raises(DatasetCorruptedError, match=r"S2_net_lrcn\.pt"):
         load_published(published)
+
+
+def test_noise_is_learned_by_heart(by_heart: Callable[[type[AttentionLRCN]], None]) -> None:
+    by_heart(AttentionLRCN)

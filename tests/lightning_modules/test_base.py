@@ -11,17 +11,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from datamodules.batch import LENGTH, Batch, SignalSpec
+from datamodules.datamodule import EmotionDataModule, Loading, Selection
 from datamodules.errors import IncompatibleRunError
+from datamodules.fold import Windowing
+from datamodules.protocol import Protocol
 from datamodules.signals.recording import Recording
-from datamodules.synthetic import SyntheticDataModule, SyntheticReader
+from datamodules.synthetic import SYNTHETIC, SyntheticReader
 from lightning_modules.base import (
     EmotionClassifier,
     Output,
-    Recipe,
     balanced_weights,
     choose_signals,
 )
 from lightning_modules.cnn import CNN
+from lightning_modules.recipe import Recipe
 
 RECIPE = Recipe(source="this test", lr=0.05, lr_decay=0.5, max_epochs=2)
 WEIGHTED = replace(RECIPE, balance="class_weights")
@@ -58,7 +61,7 @@ def draw(seed: int, sizes: tuple[int, ...]) -> list[Batch]:
 
 
 class Counted(L.LightningDataModule):
-    """Batches, and counts that they need not agree with."""
+    """Batches, and numbers of windows a class that may disagree with them."""
 
     def __init__(self, train: list[Batch], val: list[Batch], counts: list[int]) -> None:
         super().__init__()
@@ -76,7 +79,7 @@ class Counted(L.LightningDataModule):
 
 @dataclass(frozen=True)
 class UnevenReader(SyntheticReader):
-    """Leaves out all stress but the first."""
+    """A reader that leaves out all stress but the first."""
 
     def read(self, subject: str) -> Iterator[Recording]:
         for recording in super().read(subject):
@@ -88,8 +91,7 @@ class UnevenReader(SyntheticReader):
             yield replace(recording, segments=tuple(kept))
 
 
-class UnevenDataModule(SyntheticDataModule):
-    reader = UnevenReader
+OPTIONS = {"n_subjects": 4, "phase": 60.0}
 
 
 def loader(batches: list[Batch]) -> DataLoader[Batch]:
@@ -171,11 +173,11 @@ def test_loss_of_an_epoch_is_the_mean_over_its_windows(epochs: int) -> None:
     logged = fit(model, train, val, epochs).callback_metrics
     assert float(logged["train_loss"]) == pytest.approx(total / sum(SIZES), rel=1e-4)
     assert float(logged["val_loss"]) == pytest.approx(sum(val_losses) / 5, rel=1e-4)
-    assert abs(sum(means) / len(means) - total / sum(SIZES)) > 1e-2  # batches are told apart
+    assert abs(sum(means) / len(means) - total / sum(SIZES)) > 1e-2  # the sizes of batches matter
 
 
 def test_macro_f1_of_an_epoch_is_over_all_its_windows() -> None:
-    """Mean over batches would be another value."""
+    """The mean over batches would be another value."""
     torch.manual_seed(0)
     model = Tiny(Recipe(source="this test", lr=1e-30))
     val = draw(3, (6, 4, 1))
@@ -248,13 +250,12 @@ def test_class_weights_weigh_the_training_loss_alone() -> None:
 
 
 def test_class_weights_come_from_the_training_windows_of_a_dataset(tmp_path: Path) -> None:
-    module = UnevenDataModule(
-        signals=["temp"],
-        split="subject_hold_out",
-        window=30.0,
-        stride=30.0,
+    module = EmotionDataModule(
+        replace(SYNTHETIC, reader=UnevenReader),
+        selection=Selection(signals=["temp"], options=OPTIONS),
+        protocol=Protocol("subject_hold_out"),
+        windowing=Windowing(30.0, 30.0),
         cache_dir=tmp_path,
-        options={"n_subjects": 4, "phase": 60.0},
     )
 
     class Warm(EmotionClassifier):
@@ -291,11 +292,6 @@ def test_without_class_weights_a_datamodule_is_not_asked() -> None:
     assert model.class_weights is None
 
 
-def test_balance_is_one_of_three() -> None:
-    with pytest.raises(ValueError, match=r"expected balance among .* found 'weights'"):
-        Recipe(source="this test", balance="weights")  # type: ignore[arg-type]
-
-
 def test_a_mask_is_refused_unless_the_model_says_that_it_takes_one() -> None:
     class Masked(Tiny):
         masks = True
@@ -308,8 +304,11 @@ def test_a_mask_is_refused_unless_the_model_says_that_it_takes_one() -> None:
 
 
 def test_chunks_are_refused_where_weights_are_cast(tmp_path: Path) -> None:
-    module = SyntheticDataModule(
-        signals=["eda"], chunk=4, cache_dir=tmp_path, options={"n_subjects": 4, "phase": 60.0}
+    module = EmotionDataModule(
+        SYNTHETIC,
+        selection=Selection(signals=["eda"], options=OPTIONS),
+        loading=Loading(chunk=4),
+        cache_dir=tmp_path,
     )
     model = CNN(dict(module.inputs), module.n_classes)
     trainer = L.Trainer(
@@ -333,14 +332,12 @@ def test_steps_in_chunks_change_no_bit(tmp_path: Path, optimizer: str) -> None:
             return Output(self.last(embedding), embedding)
 
     def trained(chunk: int) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-        module = SyntheticDataModule(
-            signals=["temp"],
-            window=30.0,
-            stride=5.0,
-            batch_size=8,
-            chunk=chunk,
+        module = EmotionDataModule(
+            SYNTHETIC,
+            selection=Selection(signals=["temp"], options=OPTIONS),
+            windowing=Windowing(30.0, 5.0),
+            loading=Loading(batch_size=8, chunk=chunk),
             cache_dir=tmp_path,
-            options={"n_subjects": 4, "phase": 60.0},
         )
         torch.manual_seed(3)
         model, trainer = Dropping(), make_trainer(3)

@@ -68,7 +68,7 @@ def test_what_cannot_work_says_why():
 
 
 def shapes(model, signals):
-    """Shape of what each convolution and pooling makes of a window."""
+    """Return the shape of a window after each convolution and pooling."""
     found = []
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.MaxPool2d):
@@ -113,3 +113,7 @@ def test_motion_is_left_to_the_probe(available, expected):
     assert CNN.choose_signals(available) == expected
     with pytest.raises(IncompatibleRunError):
         CNN.choose_signals(["acc"])
+
+
+def test_noise_is_learned_by_heart(by_heart):
+    by_heart(CNN)

@@ -84,3 +84,7 @@ def test_steps_of_the_study_are_rows_of_channels():
 def test_too_small_a_map_for_the_study_says_why():
     with pytest.raises(IncompatibleRunError, match="nothing of 9 channels and 64 samples of eeg"):
         CNNLSTM({"eeg": SignalSpec(9, 64, 128.0)}, 2, layers="study")
+
+
+def test_noise_is_learned_by_heart(by_heart):
+    by_heart(CNNLSTM)

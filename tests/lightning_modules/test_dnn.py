@@ -75,3 +75,7 @@ def test_order_of_rows_does_not_matter():
     expected = model({"eeg_de": window}).logits
     turned = model({"eeg_de": window.flip(2)}).logits
     torch.testing.assert_close(turned, expected)
+
+
+def test_noise_is_learned_by_heart(by_heart):
+    by_heart(DNN)

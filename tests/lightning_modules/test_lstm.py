@@ -99,3 +99,7 @@ def test_order_of_rows_matters():
     window = torch.randn(2, 310, 10)
     forward, back = model({"eeg_de": window}).logits, model({"eeg_de": window.flip(2)}).logits
     assert (forward - back).abs().max() > 1e-3
+
+
+def test_noise_is_learned_by_heart(by_heart):
+    by_heart(LSTM)

@@ -1,5 +1,8 @@
 """Every score against scikit-learn, or a plain loop where scikit-learn has none."""
 
+import subprocess
+import sys
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,6 +13,7 @@ from sklearn.metrics import (
     f1_score,
     matthews_corrcoef,
 )
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from lightning_modules.metrics import ECE_BINS, SCORES, scores
 
@@ -65,10 +69,38 @@ def expected_scores(
     }
 
 
+def torch_scores(
+    probabilities: npt.NDArray[np.float64], target: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    """The former definition, by torch and torchmetrics, which boards of schema 1 were made with."""
+    p, true = torch.from_numpy(probabilities), torch.from_numpy(target)
+    n_classes = p.shape[1]
+    confidence, predicted = p.max(dim=1)
+    present = torch.bincount(true, minlength=n_classes) > 0
+    recall = multiclass_accuracy(predicted, true, n_classes, average="none")
+    one_hot = torch.nn.functional.one_hot(true, n_classes)
+    coded = [torch.nn.functional.one_hot(x, n_classes).double() for x in (predicted, true)]
+    x, y = (code - code.mean(dim=0) for code in coded)
+    spread = torch.sqrt((x * x).sum() * (y * y).sum())
+    bins = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
+    gaps = torch.zeros(ECE_BINS, dtype=torch.float64)
+    gaps.index_add_(0, bins, (predicted == true).double() - confidence)
+    values = {
+        "macro_f1": multiclass_f1_score(predicted, true, n_classes, average="macro"),
+        "balanced_accuracy": recall[present].mean(),
+        "mcc": (x * y).sum() / spread if spread > 0 else spread,
+        "accuracy": multiclass_accuracy(predicted, true, n_classes, average="micro"),
+        "brier": ((p - one_hot) ** 2).sum(dim=1).mean(),
+        "ece": gaps.abs().sum() / len(true),
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
 def check(probabilities: npt.NDArray[np.float64], target: npt.NDArray[np.int64]) -> None:
-    found = scores(torch.from_numpy(probabilities), torch.from_numpy(target))
-    assert tuple(found) == SCORES
-    assert found == pytest.approx(expected_scores(probabilities, target), abs=1e-5)
+    found = scores(probabilities, target)
+    assert list(found) == list(SCORES)
+    assert found == pytest.approx(expected_scores(probabilities, target), abs=1e-12)
+    assert found == pytest.approx(torch_scores(probabilities, target), abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -102,15 +134,15 @@ def test_one_prediction_for_all(n_classes: int) -> None:
     probabilities = np.full((50, n_classes), 0.3 / (n_classes - 1))
     probabilities[:, 1] = 0.7
     check(probabilities, target)
-    assert scores(torch.from_numpy(probabilities), torch.from_numpy(target))["mcc"] == 0
+    assert scores(probabilities, target)["mcc"] == 0
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_one_class_that_is_always_predicted(n_classes: int) -> None:
     """All that there is to get right is right, yet a correlation needs two classes."""
-    probabilities = torch.full((20, n_classes), 0.3 / (n_classes - 1))
+    probabilities = np.full((20, n_classes), 0.3 / (n_classes - 1))
     probabilities[:, 0] = 0.7
-    target = torch.zeros(20, dtype=torch.int64)
+    target = np.zeros(20, dtype=np.int64)
     found = scores(probabilities, target)
     assert (found["macro_f1"], found["balanced_accuracy"], found["accuracy"]) == (1, 1, 1)
     assert found["ece"] == pytest.approx(0.3, abs=1e-6)
@@ -129,24 +161,28 @@ def test_certainty_shares_the_last_bin() -> None:
     probabilities = np.array([[0.95, 0.05], [1.0, 0.0], [0.0, 1.0], [0.08, 0.92]])
     target = np.array([0, 1, 1, 1])
     assert ECE_BINS == 10
-    found = scores(torch.from_numpy(probabilities), torch.from_numpy(target))
+    found = scores(probabilities, target)
     assert found["ece"] == pytest.approx(ece_by_loop(probabilities, target), abs=1e-6)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_certain_and_right_is_best_and_certain_and_wrong_is_worst(n_classes: int) -> None:
-    target = torch.arange(4 * n_classes) % n_classes
-    best = scores(torch.nn.functional.one_hot(target, n_classes).double(), target)
+    target = np.arange(4 * n_classes) % n_classes
+    best = scores(np.eye(n_classes)[target], target)
     assert best == {
         "macro_f1": 1, "balanced_accuracy": 1, "mcc": 1, "accuracy": 1, "brier": 0, "ece": 0
     }  # fmt: skip
-    wrong = torch.nn.functional.one_hot((target + 1) % n_classes, n_classes).double()
-    worst = scores(wrong, target)
+    worst = scores(np.eye(n_classes)[(target + 1) % n_classes], target)
     assert (worst["macro_f1"], worst["accuracy"], worst["brier"], worst["ece"]) == (0, 0, 2, 1)
     assert worst["mcc"] == pytest.approx(-1 / (n_classes - 1))
 
 
 def test_the_first_of_equals_is_predicted() -> None:
-    probabilities = torch.tensor([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.4, 0.2, 0.4]])
-    assert scores(probabilities, torch.tensor([0, 1, 0]))["accuracy"] == 1
-    assert scores(probabilities, torch.tensor([1, 2, 2]))["accuracy"] == 0
+    probabilities = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.4, 0.2, 0.4]])
+    assert scores(probabilities, np.array([0, 1, 0]))["accuracy"] == 1
+    assert scores(probabilities, np.array([1, 2, 2]))["accuracy"] == 0
+
+
+def test_scores_know_no_torch() -> None:
+    code = "import sys, lightning_modules.metrics; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

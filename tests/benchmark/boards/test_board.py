@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,17 +15,17 @@ from sklearn.metrics import (
     matthews_corrcoef,
 )
 
-from benchmark.boards.board import (
-    build_boards,
-    interval,
-    runs_table,
-    write_leaderboards,
-)
+from benchmark.boards.board import runs_table, write_leaderboards
 from benchmark.boards.cohort import LeaderboardError
+from benchmark.boards.scores import scored_results
+from benchmark.boards.statistics import interval
 from benchmark.cli.main import main
 from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
+from lightning_modules.recipe import Recipe
+from tests.benchmark.made_up import boards_of, make_run, stored
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
 SUBJECTS = ("S1", "S2", "S3")
@@ -36,13 +35,12 @@ def run(model: str = "cnn", fold: int = 0, seed: int = 0, **fields) -> Run:
     values = {
         "dataset": "synthetic",
         "task": "stress",
-        "split": "leave_one_subject_out",
         "signals": ("eda",),
         "subjects": SUBJECTS,
         "data": "a" * 16,
         **fields,
     }
-    return Run(fold=fold, seed=seed, model=model, **values)
+    return make_run(fold=fold, seed=seed, model=model, **values)
 
 
 def taught(fold: int, seed: int = 0, **fields) -> Run:
@@ -52,10 +50,10 @@ def taught(fold: int, seed: int = 0, **fields) -> Run:
     return dataclasses.replace(alone, distiller="soft_targets", alone=alone.id, **fields)
 
 
-def done(asked: Run, macro_f1: float, **fields) -> Result:
+def done(asked: Run, macro_f1: float, **fields) -> Scored:
     """A result whose scores all follow from one number."""
-    within = asked.split in ("trial_k_fold", "session_out")
-    subject = asked.subjects[asked.fold // asked.folds if within else asked.fold]
+    folds = asked.protocol.folds if asked.protocol.splitting.within_subject else 1
+    subject = asked.subjects[asked.fold // folds]
     scores = {
         "macro_f1": macro_f1,
         "balanced_accuracy": macro_f1 + 0.05,
@@ -77,18 +75,11 @@ def done(asked: Run, macro_f1: float, **fields) -> Result:
         "raw": "r" * 16,
         **fields,
     }
-    return Result(asked, "done", **values)
-
-
-def stored(folder: Path, results: list[Result]) -> Store:
-    store = Store(folder)
-    for result in results:
-        assert store.save(result)
-    return store
+    return Scored(asked, "done", **values)
 
 
 def board(store: Store) -> pd.DataFrame:
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     return found.table.set_index("model")
 
 
@@ -176,7 +167,7 @@ def test_board_of_real_runs_again_from_the_predictions(finished):
 
 
 def test_runs_csv_of_real_runs(finished):
-    table = runs_table(finished.results())
+    table = runs_table(scored_results(finished))
     assert len(table) == 3 * 2 * 4
     averaged = table.groupby(["model", "subject"])["macro_f1"].mean().reset_index()
     expected = recomputed(finished)[["model", "subject", "macro_f1"]]
@@ -184,7 +175,7 @@ def test_runs_csv_of_real_runs(finished):
 
 
 def test_confusion_of_real_runs(finished):
-    for result in finished.results():
+    for result in scored_results(finished):
         for subject, counts in result.confusion.items():
             share = np.trace(counts) / np.sum(counts)
             assert share == pytest.approx(result.scores[subject]["accuracy"], abs=1e-6)
@@ -208,7 +199,7 @@ def test_missing_run_is_counted_and_not_imputed(tmp_path):
     results = [done(run("lda", fold), 0.6) for fold in range(3)]
     results += [done(run("cnn", fold), 0.9) for fold in range(2)]
     store = stored(tmp_path, results)
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     table = found.table.set_index("model")
     assert list(table.index) == ["lda", "cnn"]  # complete ones first, whatever their score
     assert bool(table.loc["cnn", "complete"]) is False
@@ -226,14 +217,14 @@ def test_failed_run_is_counted_and_not_imputed(tmp_path):
     results += [done(run("cnn", fold), 0.9) for fold in range(2)]
     results.append(Result(run("cnn", 2), "failed", error="ValueError: no"))
     store = stored(tmp_path, results)
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     row = found.table.set_index("model").loc["cnn"]
     assert (row["n_runs"], row["n_failed"], row["n_subjects"]) == (3, 1, 2)
     assert row["macro_f1"] == pytest.approx(0.9)
     assert row["note"] == "ValueError: no"
     assert bool(row["complete"]) is False
     assert any("INCOMPLETE, 1 failed run(s): cnn lacks 1 of 3" in line for line in found.head)
-    table = runs_table(store.results())
+    table = runs_table(scored_results(store))
     (failed,) = table[table["status"] == "failed"].to_dict("records")
     assert failed["error"] == "ValueError: no"
     assert np.isnan(failed["macro_f1"])
@@ -245,7 +236,7 @@ def test_planned_runs_that_never_began_are_counted(tmp_path):
     elsewhere = [run("dnn", data="b" * 16), run("dnn", task="other")]
     teachers = [run("rtcan_1d", without=("S1",))]
     store.save_plan([*asked, *elsewhere, *teachers])
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     (line,) = [line for line in found.head if line.startswith("INCOMPLETE")]
     expected = "0 failed run(s), 6 planned run(s) not done: cnn has not run; lstm has not run"
     assert line == f"INCOMPLETE, {expected}"
@@ -253,7 +244,7 @@ def test_planned_runs_that_never_began_are_counted(tmp_path):
 
 def test_complete_board_does_not_say_incomplete(tmp_path):
     store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     assert "INCOMPLETE" not in "".join(found.head)
 
 
@@ -263,7 +254,7 @@ def test_board_of_failed_runs_only(tmp_path):
     row = board(store).loc["cnn"]
     assert (row["n_runs"], row["n_failed"]) == (3, 3)
     assert np.isnan(row["macro_f1"])
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     assert found.to_csv()
 
 
@@ -284,13 +275,13 @@ def test_not_applicable_is_a_row_with_its_reason(tmp_path):
     assert row["note"] == "not applicable: takes acc; there is only eda"
     assert bool(row["complete"]) is False
     assert np.isnan(row["macro_f1"])
-    assert "INCOMPLETE" not in "".join(build_boards(store)[0].head)
+    assert "INCOMPLETE" not in "".join(boards_of(store)[0].head)
 
 
 def test_notes_are_in_the_head(tmp_path):
     store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
     store.note_cells({run().board: ["left out: S9: no file"]}, {})
-    assert "left out: S9: no file" in build_boards(store)[0].head
+    assert "left out: S9: no file" in boards_of(store)[0].head
 
 
 @pytest.mark.parametrize(
@@ -302,7 +293,7 @@ def test_notes_are_in_the_head(tmp_path):
 )
 def test_head_says_what_chose_the_epoch(tmp_path, validation, chosen):
     results = [done(run("lda", fold, validation=validation), 0.6) for fold in range(3)]
-    (found,) = build_boards(stored(tmp_path, results))
+    (found,) = boards_of(stored(tmp_path, results))
     assert chosen in found.head[1]
 
 
@@ -311,43 +302,18 @@ def test_different_units_are_refused_by_name(tmp_path):
     results += [done(run("cnn", fold), 0.6) for fold in range(2)]
     results.append(done(run("cnn", 2), 0.6, units={"S3": "others"}))
     with pytest.raises(LeaderboardError, match="same units") as caught:
-        build_boards(stored(tmp_path, results))
+        boards_of(stored(tmp_path, results))
     for word in ("cnn", "lda", "S3", run().board):
         assert word in str(caught.value)
-
-
-def test_two_versions_of_the_data_never_share_a_board(tmp_path):
-    old = [done(run("lda", fold, data="b" * 16), 0.9, raw="s" * 16) for fold in range(3)]
-    new = [done(run(model, fold), 0.6) for fold in range(3) for model in ("lda", "cnn")]
-    boards = build_boards(stored(tmp_path, [*old, *new]))
-    assert [found.name for found in boards] == [run().board, f"{run().board}__data_bbbbbb"]
-    assert boards[0].table["macro_f1"].tolist() == pytest.approx([0.6, 0.6])
-    assert boards[1].table["macro_f1"].tolist() == pytest.approx([0.9])
-    for found, other in zip(boards, ("b" * 16, "a" * 16), strict=True):
-        assert any("other recordings" in line and other in line for line in found.head)
-
-
-def test_two_versions_of_the_protocol_never_share_a_board(tmp_path):
-    cases = [(2, "a"), (2, "b"), (1, "a"), (1, "b")]
-    results = [
-        done(run("lda", fold, protocol=protocol, data=data * 16), protocol / 10 + ord(data) / 1000)
-        for protocol, data in cases
-        for fold in range(3)
-    ]
-    boards = build_boards(stored(tmp_path, results))
-    assert len({found.name for found in boards}) == 4
-    assert sorted(float(found.table["macro_f1"].iloc[0]) for found in boards) == pytest.approx(
-        sorted(protocol / 10 + ord(data) / 1000 for protocol, data in cases)
-    )
-    assert "protocol 2" in boards[0].head[1]
 
 
 def test_changed_recipe_is_a_row_of_its_own(tmp_path):
     results = [done(run("cnn", fold), 0.6) for fold in range(3)]
     results += [
-        done(run("cnn", fold, recipe=(("lr", 0.1),), changed=("lr",)), 0.8) for fold in range(3)
+        done(run("cnn", fold, recipe=Recipe("a paper", lr=0.1), changed=("lr",)), 0.8)
+        for fold in range(3)
     ]
-    (found,) = build_boards(stored(tmp_path, results))
+    (found,) = boards_of(stored(tmp_path, results))
     assert found.table["recipe"].tolist() == ["published lr=0.1", "published"]
     assert found.table["macro_f1"].tolist() == pytest.approx([0.8, 0.6])
 
@@ -368,7 +334,7 @@ def test_nothing_is_measured_against_a_baseline_that_lacks_somebody(tmp_path):
 def test_model_with_results_is_not_also_not_applicable(tmp_path):
     store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
     store.note_cells({}, {f"{run().board}/lda": "takes any signal but acc"})
-    (found,) = build_boards(store)
+    (found,) = boards_of(store)
     assert found.table["model"].tolist() == ["lda"]
 
 
@@ -443,8 +409,8 @@ def test_order_of_saving_does_not_matter(tmp_path):
         for f in range(3)
         for s in (0, 1)
     ]
-    one = build_boards(stored(tmp_path / "one", results))
-    other = build_boards(stored(tmp_path / "other", results[::-1]))
+    one = boards_of(stored(tmp_path / "one", results))
+    other = boards_of(stored(tmp_path / "other", results[::-1]))
     assert [b.to_csv() for b in one] == [b.to_csv() for b in other]
 
 
@@ -463,7 +429,7 @@ def test_result_round_trip_through_the_store(finished):
 
 
 def test_empty_store(tmp_path):
-    assert build_boards(Store(tmp_path / "none")) == []
+    assert boards_of(Store(tmp_path / "none")) == []
 
 
 # --- splits within a subject
@@ -480,7 +446,7 @@ def within(split: str = "trial_k_fold", model: str = "cnn", seed: int = 0) -> li
 
 @pytest.mark.parametrize("split", ["trial_k_fold", "session_out"])
 def test_folds_that_test_one_subject_are_averaged_first(tmp_path, split):
-    (found,) = build_boards(stored(tmp_path, [*within(split), *within(split, seed=1)]))
+    (found,) = boards_of(stored(tmp_path, [*within(split), *within(split, seed=1)]))
     (row,) = found.table.to_dict("records")
     mean, low, high = interval([0.35, 0.55, 0.85])
     assert (row["macro_f1"], row["ci_low"], row["ci_high"]) == pytest.approx((mean, low, high))
@@ -492,7 +458,7 @@ def test_folds_that_test_one_subject_are_averaged_first(tmp_path, split):
 
 
 def test_fold_of_a_subject_that_is_missing_is_counted(tmp_path):
-    (found,) = build_boards(stored(tmp_path, [*within(model="lda"), *within()[:-1]]))
+    (found,) = boards_of(stored(tmp_path, [*within(model="lda"), *within()[:-1]]))
     table = found.table.set_index("model")
     assert table["complete"].tolist() == [True, False]
     assert table.loc["cnn", "macro_f1"] == pytest.approx(np.mean([0.3, 0.5, 0.9]))
@@ -519,7 +485,7 @@ def test_taught_student_has_a_row_of_its_own(tmp_path):
     [
         (lambda f: (run("lstm", f, signals=("eda", "bvp")),), "teacher eda+bvp published"),
         (
-            lambda f: (run("lstm", f, recipe=(("lr", 0.1),), changed=("lr",)),),
+            lambda f: (run("lstm", f, recipe=Recipe("a paper", lr=0.1), changed=("lr",)),),
             "teacher eda published lr=0.1",
         ),
         (
@@ -532,7 +498,7 @@ def test_taught_student_has_a_row_of_its_own(tmp_path):
 def test_other_teachers_of_one_student_are_rows_apart(tmp_path, teachers, recipe):
     results = [done(taught(fold), 0.5) for fold in range(3)]
     results += [done(taught(fold, teachers=teachers(fold)), 0.8) for fold in range(3)]
-    (found,) = build_boards(stored(tmp_path, results))
+    (found,) = boards_of(stored(tmp_path, results))
     rows = dict(zip(found.table["recipe"], found.table["macro_f1"], strict=True))
     assert rows == pytest.approx(
         {f"published; {recipe}": 0.8, "published; teacher eda published": 0.5}
@@ -542,9 +508,9 @@ def test_other_teachers_of_one_student_are_rows_apart(tmp_path, teachers, recipe
 
 
 def test_recipe_whose_defaults_changed_is_never_averaged_with_the_old_one(tmp_path):
-    results = [done(run("cnn", fold, recipe=(("lr", 0.1),)), 0.6) for fold in range(3)]
-    results += [done(run("cnn", fold, recipe=(("lr", 0.2),)), 0.8) for fold in range(3)]
-    (found,) = build_boards(stored(tmp_path, results))
+    results = [done(run("cnn", fold, recipe=Recipe("a paper", lr=0.1)), 0.6) for fold in range(3)]
+    results += [done(run("cnn", fold, recipe=Recipe("a paper", lr=0.2)), 0.8) for fold in range(3)]
+    (found,) = boards_of(stored(tmp_path, results))
     assert found.table["macro_f1"].tolist() == pytest.approx([0.8, 0.6])
     assert found.table["complete"].all()
 
@@ -556,11 +522,11 @@ def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
     row = board(store).loc["lstm"]
     assert row["macro_f1"] == pytest.approx(0.6)
     assert (row["n_runs"], bool(row["complete"])) == (3, True)
-    table = runs_table(store.results())
+    table = runs_table(scored_results(store))
     assert sorted(table["without"]) == ["", "", "", "S2+S3"]
     assert table.set_index("without").loc["S2+S3", "macro_f1"] == pytest.approx(0.1)
     alone = stored(tmp_path / "alone", results[-1:])
-    assert build_boards(alone) == []
+    assert boards_of(alone) == []
 
 
 def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
@@ -574,42 +540,6 @@ def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
     table = pd.read_csv(tmp_path / "other" / "distillation.csv")
     assert table["board"].tolist() == [run().board]
     assert table["gain"].tolist() == pytest.approx([0.2])
-
-
-def test_gains_on_other_recordings_are_under_the_name_of_their_own_board(tmp_path):
-    def cohort(data: str, gain: float) -> list[Result]:
-        found = []
-        for fold in range(3):
-            alone, teacher = run("cnn", fold, data=data), run("lstm", fold, data=data)
-            again = dataclasses.replace(
-                alone, distiller="features", alone=alone.id, teachers=(teacher,)
-            )
-            found += [done(alone, 0.5), done(teacher, 0.9), done(again, 0.5 + gain)]
-        return found
-
-    results = [*cohort("a" * 16, 0.1), *cohort("b" * 16, 0.3), done(run("lda", data="a" * 16), 0.5)]
-    write_leaderboards(stored(tmp_path / "runs", results), tmp_path / "boards")
-    table = pd.read_csv(tmp_path / "boards" / "distillation.csv").set_index("board")
-    assert table["gain"].to_dict() == pytest.approx(
-        {run().board: 0.1, f"{run().board}__data_bbbbbb": 0.3}
-    )
-    assert table["p_holm"].tolist() == table["p"].tolist()  # families of one
-    for name in table.index:
-        assert (tmp_path / "boards" / f"{name}.csv").is_file()
-
-
-def test_boards_of_one_dataset_do_not_mix_up_their_other_recordings(tmp_path):
-    results = [done(run("lda", fold), 0.6) for fold in range(3)]
-    results += [done(run("lda", fold, data="b" * 16), 0.6) for fold in range(3)]
-    results += [done(run("lda", fold, task="affect"), 0.6) for fold in range(3)]
-    boards = {found.name: found for found in build_boards(stored(tmp_path, results))}
-    assert len(boards) == 3
-    said = {
-        name: [line for line in found.head if "other recordings" in line]
-        for name, found in boards.items()
-    }
-    assert said.pop(run(task="affect").board) == []
-    assert all(len(lines) == 1 for lines in said.values())
 
 
 # --- units, and what a model costs
@@ -633,7 +563,7 @@ def test_units_may_differ_from_fold_to_fold_of_one_subject(tmp_path):
     assert board(stored(tmp_path / "same", results))["complete"].all()
     results[-1] = dataclasses.replace(results[-1], units={"S3": "others"})
     with pytest.raises(LeaderboardError, match="of subject S3"):
-        build_boards(stored(tmp_path / "other", results))
+        boards_of(stored(tmp_path / "other", results))
 
 
 def test_taught_rows_are_checked_for_their_units_too(tmp_path):
@@ -642,7 +572,7 @@ def test_taught_rows_are_checked_for_their_units_too(tmp_path):
     with pytest.raises(
         LeaderboardError, match=r"cnn-by_soft_targets-of_lstm and lda|lda and cnn-by"
     ):
-        build_boards(stored(tmp_path, results))
+        boards_of(stored(tmp_path, results))
 
 
 def test_cost_is_the_median_over_the_runs_that_are_done(tmp_path):
@@ -664,7 +594,7 @@ def test_cost_is_the_median_over_the_runs_that_are_done(tmp_path):
 
 def test_costs_of_real_runs_are_those_of_the_results(finished):
     table = board(finished)
-    measured = [r.efficiency for r in finished.results() if r.run.model == "cnn"]
+    measured = [r.efficiency for r in scored_results(finished) if r.run.model == "cnn"]
     assert {cost["macs"] for cost in measured} == {table.loc["cnn", "macs"]}
     latency = np.median([cost["cpu_latency_ms"] for cost in measured])
     assert table.loc["cnn", "cpu_latency_ms"] == pytest.approx(latency)

@@ -16,34 +16,35 @@ from scipy import stats
 from benchmark.boards.cohort import LeaderboardError
 from benchmark.boards.compare import matches, render, table
 from benchmark.cli.main import main
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
+from datamodules.protocol import VERSION, Protocol
+from tests.benchmark.made_up import stored
 
 N = 9
 SUBJECTS = tuple(f"S{i:02d}" for i in range(N))
 BOARDS = ["deap__stress__leave_one_subject_out", "wesad__stress__leave_one_subject_out"]
 
 
-def put(folder: Path, dataset: str, model: str, scores, **fields) -> None:
+def put(folder: Path, dataset: str, model: str, scores, units: str = "", **fields) -> None:
     """Results of a model, one a subject."""
     for fold, score in enumerate(scores):
         values = {"signals": ("eda",), "subjects": SUBJECTS, "data": "a" * 16, **fields}
-        run = Run(dataset, "stress", "leave_one_subject_out", fold, 0, model, **values)
+        protocol = values.pop("protocol", Protocol())
+        run = Run(dataset, "stress", protocol, fold, 0, model, **values)
         names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
         subject = SUBJECTS[fold]
-        result = Result(
+        result = Scored(
             run,
             "done",
             scores={subject: dict.fromkeys(names, float(score))},
             n_units={subject: 4},
-            units={subject: subject},
+            units={subject: units or subject},
             confusion={subject: [[1, 1], [1, 1]]},
             seconds={"train": 1.0},
         )
-        path = folder / run.folder
-        path.mkdir(parents=True)
-        (path / "result.json").write_text(json.dumps(result.as_dict()))
+        stored(folder, [result])
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +125,16 @@ def test_results_of_two_suites(runs, scores, tmp_path):
     put(tmp_path, "wesad", "cnn", better, data="b" * 16)
     (found,) = matches("cnn", "cnn", Store(runs), Store(tmp_path))
     expected = (scores["wesad", "cnn"] - better).mean()
-    assert found.pair.found.difference == pytest.approx(expected)
+    assert found.pair.comparison.difference == pytest.approx(expected)
     assert found.notes == (f"data differ: {'a' * 16} and {'b' * 16}",)
     assert "data differ" in render([found], "md")
+
+
+def test_another_version_of_the_protocol_is_noted_by_its_number(runs, scores, tmp_path):
+    protocol = Protocol(version=VERSION + 1)
+    put(tmp_path, "wesad", "cnn", scores["wesad", "cnn"], protocol=protocol)
+    (match,) = matches("cnn", "cnn", Store(runs), Store(tmp_path))
+    assert match.notes == (f"protocol differ: {VERSION} and {VERSION + 1}",)
 
 
 def test_every_row_of_a_suite_with_its_counterpart(runs, scores, tmp_path, capsys):
@@ -174,22 +182,20 @@ def test_rows_of_one_name_are_told_apart(tmp_path):
     assert "'cnn@eda+bvp@published'" in str(caught.value)
     for name, value in (("cnn@eda+bvp@published", 0.3), ("cnn@eda", 0.1)):
         (found,) = matches(name, "lda", Store(tmp_path))
-        assert found.pair.found.difference == pytest.approx(value)
+        assert found.pair.comparison.difference == pytest.approx(value)
 
 
 def test_incomplete_row_is_compared_where_it_can_be(tmp_path):
     put(tmp_path, "wesad", "cnn", np.full(N - 2, 0.5))
     put(tmp_path, "wesad", "lda", np.linspace(0, 1, N))
     (found,) = matches("cnn", "lda", Store(tmp_path))
-    assert found.pair.found.n == N - 2
-    assert found.pair.found.difference == pytest.approx(0.5 - np.linspace(0, 1, N)[:-2].mean())
+    assert found.pair.comparison.n == N - 2
+    assert found.pair.comparison.difference == pytest.approx(0.5 - np.linspace(0, 1, N)[:-2].mean())
     assert found.notes == (f"cnn is incomplete: it lacks 2 of {N} scores",)
 
 
 def test_other_units_are_refused(tmp_path, runs):
-    put(tmp_path, "wesad", "lda", np.full(N, 0.5))
-    path = sorted(tmp_path.rglob("result.json"))[3]
-    path.write_text(path.read_text().replace('"units": {"S03": "S03"}', '"units": {"S03": "no"}'))
+    put(tmp_path, "wesad", "lda", np.full(N, 0.5), units="other")
     with pytest.raises(LeaderboardError, match="same units"):
         matches("cnn", "lda", Store(runs), Store(tmp_path))
 

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.boards.distillation import COLUMNS, CONTROLS, gains_table
-from benchmark.result import Result
+from benchmark.boards.distillation import COLUMNS, gains_table
 from benchmark.run import Run
+from benchmark.scored import Scored
+from benchmark.upgrade import CONTROLS
 from lightning_modules.catalogue import DISTILLERS
+from lightning_modules.recipe import Recipe
+from tests.benchmark.made_up import make_run
 
 SUBJECTS = ("S1", "S2", "S3")
 COST = {"dnn": (10, 100, 0.5), "lstm": (30, 900, 2.0)}
@@ -21,13 +24,12 @@ def run(model: str, fold: int, seed: int = 0, **fields: Any) -> Run:
     values = {
         "dataset": "synthetic",
         "task": "stress",
-        "split": "leave_one_subject_out",
         "signals": ("eda",),
         "subjects": SUBJECTS,
         "data": "a" * 16,
         **fields,
     }
-    return Run(fold=fold, seed=seed, model=model, **values)
+    return make_run(fold=fold, seed=seed, model=model, **values)
 
 
 def taught(distiller: str, fold: int, seed: int = 0, **fields: Any) -> Run:
@@ -38,20 +40,21 @@ def taught(distiller: str, fold: int, seed: int = 0, **fields: Any) -> Run:
     return dataclasses.replace(alone, distiller=distiller, alone=alone.id, **fields)
 
 
-def done(asked: Run, macro_f1: float) -> Result:
+def done(asked: Run, macro_f1: float) -> Scored:
     parameters, macs, latency = COST[asked.model]
-    folds = asked.folds if asked.split == "trial_k_fold" else 1
-    return Result(
+    folds = asked.protocol.folds if asked.protocol.splitting.within_subject else 1
+    return Scored(
         asked,
         "done",
+        control=asked.distiller in CONTROLS,
         scores={SUBJECTS[asked.fold // folds]: {"macro_f1": macro_f1}},
         parameters=parameters,
         efficiency={"macs": macs, "latency_ms": latency, "cpu_latency_ms": latency},
     )
 
 
-def failed(asked: Run) -> Result:
-    return Result(asked, "failed", error="ValueError: no")
+def failed(asked: Run) -> Scored:
+    return Scored(asked, "failed", error="ValueError: no")
 
 
 def scored(make: Any, name: str, by_seed: dict[int, tuple[float, ...]], **fields: Any) -> list:
@@ -63,11 +66,11 @@ def scored(make: Any, name: str, by_seed: dict[int, tuple[float, ...]], **fields
     ]
 
 
-def table(*results: list[Result]) -> pd.DataFrame:
+def table(*results: list[Scored]) -> pd.DataFrame:
     return gains_table({"board": [result for some in results for result in some]})
 
 
-def only(*results: list[Result]) -> dict[str, Any]:
+def only(*results: list[Scored]) -> dict[str, Any]:
     (line,) = table(*results).to_dict("records")
     return line
 
@@ -148,7 +151,7 @@ def test_claims_of_a_board_are_corrected_together_and_controls_not():
 
 
 def test_controls_are_distillers_that_say_so():
-    named = [name for name, kind in DISTILLERS.items() if kind.about.startswith("control")]
+    named = [name for name, kind in DISTILLERS.items() if kind.control]
     assert sorted(named) == sorted(CONTROLS)
 
 
@@ -163,7 +166,7 @@ def test_best_gain_first_and_controls_last():
     pd.testing.assert_frame_equal(table(results), table(results[::-1]))
 
 
-def without_fold(results: list[Result], fold: int) -> list[Result]:
+def without_fold(results: list[Scored], fold: int) -> list[Scored]:
     return [result for result in results if result.run.fold != fold]
 
 
@@ -255,7 +258,7 @@ def test_out_of_fold_teachers_are_averaged_and_have_a_line_of_their_own():
     "change",
     [
         {"signals": ("eda", "temp")},
-        {"recipe": (("lr", 0.1),)},
+        {"recipe": Recipe("a paper", lr=0.1)},
         {"arguments": (("layers", "study_1"),)},
         {"model": "dnn"},
     ],

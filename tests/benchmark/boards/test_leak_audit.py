@@ -10,15 +10,18 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.boards.board import build_boards, write_leaderboards
-from benchmark.boards.cohort import by_board
+from benchmark.boards.board import write_leaderboards
 from benchmark.boards.leak_audit import audit_table, without
-from benchmark.execution.execute import Places, execute
+from benchmark.boards.scores import scored_results
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import Suite
 from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.protocol import VERSION, Protocol
+from tests.benchmark.made_up import boards_of, cohorts_of
 
 OPTIONS = {"n_subjects": 6, "lasting": 3.0}
 RW, OS = "random_windows", "oversample_before_split"
@@ -32,7 +35,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Store:
         ("noise",),
         tasks=("fear",),
         splits=("subject_k_fold",),
-        folds=2,
+        protocol=Protocol(folds=2),
         models=("lda", "dnn"),
         seeds=(0, 1),
         recipe="fast",
@@ -53,7 +56,7 @@ def plain_scores(store: Store, model: str, flags: tuple[str, ...]) -> dict[str, 
     """Mean over seeds of macro F1 and accuracy of each subject, unit by unit."""
     rows: list[dict[str, Any]] = []
     for result in store.results():
-        if (result.run.model, result.run.flags) != (model, flags):
+        if (result.run.model, result.run.protocol.flags) != (model, flags):
             continue
         found = store.predictions(result.run)
         for i, subject in enumerate(found["subject"].tolist()):
@@ -89,7 +92,7 @@ def plain_scores(store: Store, model: str, flags: tuple[str, ...]) -> dict[str, 
 def test_what_a_flaw_adds_in_a_plain_loop(
     audited: Store, model: str, flaw: str, before: Any, after: Any
 ) -> None:
-    table = audit_table(list(audited.results()), audited)
+    table = audit_table(scored_results(audited), audited)
     (line,) = table[
         (table.model == model) & (table.flaw == flaw) & (table.besides == "+".join(before))
     ].to_dict("records")
@@ -111,11 +114,13 @@ def test_what_a_flaw_adds_in_a_plain_loop(
 
 
 def test_mean_over_epochs_is_that_of_every_epoch(audited: Store) -> None:
-    found = [r for r in audited.results() if r.run.flags == ("report_mean_over_epochs",)]
+    found = [
+        r for r in scored_results(audited) if r.run.protocol.flags == ("report_mean_over_epochs",)
+    ]
     honest = {
         (r.run.fold, r.run.seed): r
-        for r in audited.results()
-        if not r.run.flags and r.run.model == "dnn"
+        for r in scored_results(audited)
+        if not r.run.protocol.flags and r.run.model == "dnn"
     }
     for result in found:
         kept = audited.predictions(result.run)
@@ -135,16 +140,16 @@ def test_mean_over_epochs_is_that_of_every_epoch(audited: Store) -> None:
 
 
 def test_flawed_runs_are_never_ranked(audited: Store, tmp_path: Path) -> None:
-    everything = list(audited.results())
-    assert any(result.run.flags for result in everything)
-    for results in by_board(everything).values():
-        assert not any(result.run.flags for result in results)
+    everything = scored_results(audited)
+    assert any(result.run.protocol.flags for result in everything)
+    for cohort in cohorts_of(everything):
+        assert not any(result.run.protocol.flags for result in cohort.results)
     write_leaderboards(audited, tmp_path / "both")
     honest = Store(tmp_path / "honest")
     for result in everything:
-        if not result.run.flags:
+        if not result.run.protocol.flags:
             honest.save(result, audited.predictions(result.run))
-    for board in build_boards(honest):
+    for board in boards_of(honest):
         for model, reason in audited.not_applicable(board.name).items():
             honest.note_cells({}, {f"{board.name}/{model}": reason})
     write_leaderboards(honest, tmp_path / "alone")
@@ -153,7 +158,9 @@ def test_flawed_runs_are_never_ranked(audited: Store, tmp_path: Path) -> None:
     for path in (tmp_path / "alone").glob("*.csv"):
         assert path.read_bytes() == (tmp_path / "both" / path.name).read_bytes()
     (flawed,) = (tmp_path / "both" / "flawed").glob(f"*with_{RW}.csv")
-    assert "NOT RANKED" in flawed.read_text().splitlines()[0]
+    head = flawed.read_text().splitlines()
+    assert "NOT RANKED" in head[0]
+    assert any(line.startswith(f"# protocol {VERSION}; data ") for line in head)
     table = pd.read_csv(flawed, comment="#")
     assert list(table["model"]) == ["dnn", "lda"]
     assert set(table["flags"]) == {RW}
@@ -166,28 +173,30 @@ def test_subjects_on_other_units_are_not_compared(audited: Store, tmp_path: Path
     store = Store(tmp_path)
     for result in audited.results():
         run = result.run
-        if run.model != "lda" or run.flags not in ((), (RW,)) or run.seed:
+        if run.model != "lda" or run.protocol.flags not in ((), (RW,)) or run.seed:
             continue
         kept = audited.predictions(run)
-        if run.flags:
+        if run.protocol.flags:
             keep = ~((kept["subject"] == "N1") & (kept["trial"] == 3))
             kept = {name: column[keep] for name, column in kept.items()}
         store.save(result, kept)
-    (line,) = audit_table(list(store.results()), store).to_dict("records")
+    (line,) = audit_table(scored_results(store), store).to_dict("records")
     assert line["n_subjects"] == 5
 
 
 def test_without_a_flaw_a_run_is_the_honest_one() -> None:
-    run = Run("seed_v", "emotion", "subject_k_fold", 0, 0, "dnn", ("eeg_de",), ("1",), "d")
-    assert without(dataclasses.replace(run, flags=(RW,)), (RW,)).id == run.id
-    padded = dataclasses.replace(run, padding="zero", flags=("pad_reveals_length",))
-    assert without(padded, padded.flags).id == run.id
+    honest = Protocol("subject_k_fold")
+    run = Run("seed_v", "emotion", honest, 0, 0, "dnn", ("eeg_de",), ("1",), "d")
+    dealt = dataclasses.replace(run, protocol=honest.with_flags([RW]))
+    assert without(dealt, (RW,)).id == run.id
+    padding = Protocol("subject_k_fold", padding="zero", flags=("pad_reveals_length",))
+    assert without(dataclasses.replace(run, protocol=padding), padding.flags).id == run.id
     teacher = dataclasses.replace(run, model="lstm")
     taught = dataclasses.replace(run, distiller="soft_targets", teachers=(teacher,))
     flawed = dataclasses.replace(
         taught,
-        flags=("teacher_selected_on_test",),
-        teachers=(dataclasses.replace(teacher, flags=("select_on_test",)),),
+        protocol=honest.with_flags(["teacher_selected_on_test"]),
+        teachers=(dataclasses.replace(teacher, protocol=honest.with_flags(["select_on_test"])),),
     )
     assert flawed.id != taught.id
-    assert without(flawed, flawed.flags).id == taught.id
+    assert without(flawed, flawed.protocol.flags).id == taught.id

@@ -6,32 +6,31 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.boards.cohort import build_cohorts, by_board
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.statistics import critical_difference
-from benchmark.result import Result
-from benchmark.run import Run
+from benchmark.scored import Scored
+from tests.benchmark.made_up import cohorts_of, make_run
 
 SUBJECTS = ("S1", "S2", "S3")
 NAMES = ("wesad", "deap", "amigos", "pmemo", "seed_v")
 
 
-def results(dataset: str, scores: dict[str, float], **fields) -> list[Result]:
+def results(dataset: str, scores: dict[str, float], **fields) -> list[Scored]:
     found = []
     for model, score in scores.items():
         for fold, subject in enumerate(SUBJECTS):
-            values = {"task": "stress", "split": "leave_one_subject_out", **fields}
-            run = Run(
-                dataset, fold=fold, seed=0, model=model, signals=("eda",), subjects=SUBJECTS,
-                data="a" * 16, **values,
+            values = {"task": "stress", **fields}
+            run = make_run(
+                dataset=dataset, fold=fold, seed=0, model=model, signals=("eda",),
+                subjects=SUBJECTS, data="a" * 16, **values,
             )  # fmt: skip
             names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-            found.append(Result(run, "done", scores={subject: dict.fromkeys(names, score)}))
+            found.append(Scored(run, "done", scores={subject: dict.fromkeys(names, score)}))
     return found
 
 
-def ranks(found: list[Result]):
-    head, table = overall_ranks(build_cohorts(by_board(found)))
+def ranks(found: list[Scored]):
+    head, table = overall_ranks(cohorts_of(found))
     return " ".join(head), table
 
 
@@ -76,7 +75,7 @@ def test_only_who_is_complete_everywhere_is_ranked():
 
 def test_within_subject_and_older_boards_do_not_take_part():
     found = results("wesad", {"cnn": 0.9, "lda": 0.8})
-    found += results("wesad", {"cnn": 0.1, "lda": 0.8}, protocol=0)
+    found += results("wesad", {"cnn": 0.1, "lda": 0.8}, version=0)
     within = results("deap", {"cnn": 0.1, "lda": 0.8}, split="trial_k_fold")
     head, table = ranks(found + within)
     assert table["model"].tolist() == ["cnn", "lda"]

@@ -1,6 +1,5 @@
 """Tie groups, families of tests and effect sizes: closed forms, plain loops, simulations."""
 
-import json
 import subprocess
 import sys
 from itertools import combinations
@@ -11,12 +10,15 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from benchmark.boards.board import build_boards, pooled_macro_f1, write_leaderboards
-from benchmark.boards.cohort import build_cohorts, by_board
+from benchmark.boards.board import write_leaderboards
+from benchmark.boards.columns import pooled_macro_f1
+from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import compare, detectable, effects, tie_groups
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
+from datamodules.protocol import Protocol
+from tests.benchmark.made_up import boards_of, cohorts_of, stored
 
 N = 12
 SUBJECTS = tuple(f"S{i:02d}" for i in range(N))
@@ -24,13 +26,13 @@ SUBJECTS = tuple(f"S{i:02d}" for i in range(N))
 
 def run(model: str, fold: int, seed: int = 0, **fields) -> Run:
     fields = {"signals": ("eda",), "subjects": SUBJECTS, "data": "a" * 16, **fields}
-    return Run("wesad", "stress", "leave_one_subject_out", fold, seed, model, **fields)
+    return Run("wesad", "stress", Protocol(), fold, seed, model, **fields)
 
 
-def done(asked: Run, macro_f1: float, confusion=((1, 1), (1, 1))) -> Result:
+def done(asked: Run, macro_f1: float, confusion=((1, 1), (1, 1))) -> Scored:
     subject = asked.subjects[asked.fold]
     names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-    return Result(
+    return Scored(
         asked,
         "done",
         scores={subject: dict.fromkeys(names, macro_f1)},
@@ -38,25 +40,17 @@ def done(asked: Run, macro_f1: float, confusion=((1, 1), (1, 1))) -> Result:
         units={subject: subject},
         confusion={subject: [list(row) for row in confusion]},
         seconds={"train": 1.0},
+        control=asked.distiller == "label_smoothing",
         raw="r",
     )
 
 
-def results(scores: dict[str, np.ndarray], **fields) -> list[Result]:
+def results(scores: dict[str, np.ndarray], **fields) -> list[Scored]:
     return [
         done(run(model, fold, **fields), float(value))
         for model, values in scores.items()
         for fold, value in enumerate(values)
     ]
-
-
-def stored(folder, found: list[Result]) -> Store:
-    """As Store.save leaves them, without waiting for the disk each time."""
-    for result in found:
-        path = folder / result.run.folder
-        path.mkdir(parents=True)
-        (path / "result.json").write_text(json.dumps(result.as_dict()))
-    return Store(folder)
 
 
 def made_up(rng: np.random.Generator, shifts: dict[str, float]) -> dict[str, np.ndarray]:
@@ -137,14 +131,14 @@ def test_twenty_equal_models_are_one_group(tmp_path):
     rng = np.random.default_rng(0)
     people = rng.normal(0.6, 0.1, N)
     equal = {f"m{i:02d}": people + rng.normal(0, 0.05, N) for i in range(20)}
-    (board,) = build_boards(stored(tmp_path, results(equal)))
+    (board,) = boards_of(stored(tmp_path, results(equal)))
     assert set(board.table["tie_group"]) == {1}
 
 
 def test_tie_groups_on_a_board(tmp_path, scores):
     found = results(scores)
     found = [r for r in found if (r.run.name, r.run.fold) != ("majority", 0)]
-    (board,) = build_boards(stored(tmp_path, found))
+    (board,) = boards_of(stored(tmp_path, found))
     table = board.table.set_index("model")
     ranked = {"cnn": 1, "lstm": 1, "lda": 2, "random_forest": 3}
     assert table["tie_group"].dropna().to_dict() == ranked
@@ -166,7 +160,7 @@ def test_of_equal_models_one_in_twenty_seems_better_over_subjects_but_many_over_
 
 
 def test_p_holm_is_against_the_better_simple_baseline(tmp_path, scores):
-    (board,) = build_boards(stored(tmp_path, results(scores)))
+    (board,) = boards_of(stored(tmp_path, results(scores)))
     table = board.table.set_index("model")
     others = ["cnn", "lstm", "random_forest", "majority"]
     p = {m: stats.wilcoxon(scores[m] - scores["lda"], method="exact").pvalue for m in others}
@@ -217,7 +211,7 @@ def test_comparisons_again_by_other_means(tmp_path, scores):
 
 def test_no_simple_baseline_no_family(tmp_path, scores):
     found = results({m: scores[m] for m in ("cnn", "lstm")})
-    (board,) = build_boards(stored(tmp_path / "runs", found))
+    (board,) = boards_of(stored(tmp_path / "runs", found))
     assert board.table["p_holm"].isna().all()
     write_leaderboards(Store(tmp_path / "runs"), tmp_path / "out")
     assert len(pd.read_csv(tmp_path / "out" / "comparisons.csv")) == 0
@@ -258,7 +252,7 @@ def test_distilled_against_alone(tmp_path):
         assert line["against"] == "dnn"
 
 
-def key(result: Result) -> str:
+def key(result: Scored) -> str:
     return result.run.distiller or {"dnn": "alone"}.get(result.run.model, result.run.model)
 
 
@@ -286,7 +280,7 @@ def test_nothing_is_detectable_by_five_subjects():
 
 
 def test_head_states_the_detectable_difference(tmp_path, scores):
-    (board,) = build_boards(stored(tmp_path, results(scores)))
+    (board,) = boards_of(stored(tmp_path, results(scores)))
     (line,) = [line for line in board.head if line.startswith("smallest difference")]
     spreads = [np.std(a - b, ddof=1) for a, b in combinations(scores.values(), 2)]
     assert f"{np.median(spreads):.4f}" in line
@@ -301,7 +295,7 @@ def test_head_of_few_subjects_says_that_nothing_can_be_told(tmp_path):
         for model in ("cnn", "lda")
         for fold in range(3)
     ]
-    (board,) = build_boards(stored(tmp_path, found))
+    (board,) = boards_of(stored(tmp_path, found))
     assert any("no difference can be told" in line for line in board.head)
     assert not any("smallest" in line for line in board.head)
 
@@ -310,7 +304,7 @@ def test_head_of_few_subjects_says_that_nothing_can_be_told(tmp_path):
 
 
 def test_pooled_score_of_real_runs_again_from_the_predictions(finished):
-    cohorts = build_cohorts(by_board(finished.results()))
+    cohorts = cohorts_of(scored_results(finished))
     for row in cohorts[0].rows:
         expected = []
         for seed in (0, 1):
@@ -333,7 +327,7 @@ def test_one_class_subjects_are_counted_and_do_not_spoil_the_pooled_score(tmp_pa
         done(run("cnn", fold, subjects=SUBJECTS[:3]), 0.5, confusion)
         for fold, confusion in enumerate(confusions)
     ]
-    (board,) = build_boards(stored(tmp_path, found))
+    (board,) = boards_of(stored(tmp_path, found))
     assert any(
         line.startswith("2 of 3 subjects have score units of one class") for line in board.head
     )

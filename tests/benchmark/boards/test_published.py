@@ -7,23 +7,23 @@ import pandas as pd
 import pytest
 
 from benchmark.boards import published as module
-from benchmark.boards.board import build_boards, write_leaderboards
-from benchmark.boards.cohort import SCORES, build_cohorts, by_board
+from benchmark.boards.board import write_leaderboards
 from benchmark.boards.published import (
-    DEFAULTS,
     LITERATURE,
     PROTOCOL_FIELDS,
+    accepted,
     judge,
     of_row,
     published,
     published_table,
 )
-from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.store import Store
-from datamodules.catalogue import DATAMODULES
+from benchmark.scored import Scored
+from datamodules.catalogue import DATASETS
 from datamodules.splits import SPLITS
 from lightning_modules.catalogue import DISTILLERS, MODELS
+from lightning_modules.metrics import SCORES
+from tests.benchmark.made_up import boards_of, cohorts_of, make_run, stored
 
 SUBJECTS = ("S1", "S2", "S3")
 HONEST = {
@@ -61,14 +61,14 @@ UNSOUND = {
 
 
 def run(dataset: str = "wesad", fold: int = 0, model: str = "cnn", **fields) -> Run:
-    values = {"task": "stress", "split": "leave_one_subject_out", "signals": ("bvp", "eda")}
-    values = {"subjects": SUBJECTS, "data": "a" * 16, **values, **fields}
-    return Run(dataset, fold=fold, seed=0, model=model, **values)
+    values = {"task": "stress", "signals": ("bvp", "eda"), "subjects": SUBJECTS, "data": "a" * 16}
+    values |= fields
+    return make_run(dataset=dataset, fold=fold, seed=0, model=model, **values)
 
 
-def results(**fields) -> list[Result]:
+def results(**fields) -> list[Scored]:
     return [
-        Result(
+        Scored(
             asked,
             "done",
             scores={SUBJECTS[fold]: dict.fromkeys(SCORES, 0.5)},
@@ -165,7 +165,7 @@ def test_every_value_says_where_it_stands():
 
 def test_words_are_those_of_the_catalogues():
     values = pd.DataFrame(published())
-    assert set(values["dataset"]) <= set(DATAMODULES)
+    assert set(values["dataset"]) <= set(DATASETS)
     ours = values[values["model"].str.split("-").str[0].isin(MODELS)]
     assert {"attention_lrcn", "mlstm_fcn", "emotionkd_teacher", "cnn"} <= set(ours["model"])
     for name in set(ours["model"]):
@@ -175,7 +175,7 @@ def test_words_are_those_of_the_catalogues():
             part.removeprefix("by_") in DISTILLERS or part.removeprefix("of_") in MODELS
             for part in rest
         )
-    known = {name for data in DATAMODULES.values() for name in data.signals}
+    known = {name for data in DATASETS.values() for name in data.signals}
     for signals in set(ours["signals"]):
         assert set(signals.split("+")) <= known
     within = ("trials_of_a_subject", "random_trials", "random_windows", "")
@@ -183,12 +183,22 @@ def test_words_are_those_of_the_catalogues():
     assert set(values["split"]) <= {*splits, *within}
 
 
-def test_defaults_are_those_of_the_datasets():
-    for name, default in DEFAULTS.items():
-        data = DATAMODULES[name]
-        assert default.tasks == tuple(data.tasks)
-        assert default.split == data.splits[0]
-        assert default.unit == (f"{data.unit:g} s block" if data.unit else "trial")
+@pytest.mark.parametrize(
+    ("dataset", "unit"), [("wesad", "60 s block"), ("deap", "trial"), ("not_in_the_catalogue", "")]
+)
+def test_what_is_scored_is_that_of_the_dataset(dataset, unit):
+    assert accepted(run(dataset))["unit"] == (unit,)
+
+
+def test_a_value_without_a_board_is_compared_with_the_first_split_of_its_dataset():
+    table = published_table([])
+    boards = set(zip(table["dataset"], table["task"], table["board"], strict=True))
+    assert ("pmemo", "valence", "pmemo__valence__subject_stimulus_5_fold") in boards
+    assert ("wesad", "stress", "wesad__stress__leave_one_subject_out") in boards
+    named = {(dataset, task) for dataset, task, board in boards if board}
+    assert named == {
+        (dataset, task) for dataset, task, _ in boards if task in DATASETS[dataset].tasks
+    }
 
 
 def test_published_attention_lrcn_chose_its_epoch_on_the_test_subject():
@@ -203,14 +213,8 @@ def test_published_attention_lrcn_chose_its_epoch_on_the_test_subject():
 
 
 def test_table_holds_every_value_and_every_board():
-    cohorts = build_cohorts(
-        by_board(
-            [
-                *results(),
-                *results(split="subject_k_fold", folds=3),
-                *results(options=(("x", 1),)),
-            ]
-        )
+    cohorts = cohorts_of(
+        [*results(), *results(split="subject_k_fold", folds=3), *results(options=(("x", 1),))]
     )
     table = published_table(cohorts)
     attention = table[table["model"] == "attention_lrcn"]
@@ -236,10 +240,8 @@ def test_columns_of_a_board(tmp_path, monkeypatch):
     own = {**published()[0], **HONEST}
     found = (own, {**own, "variant": "large", "value": "0.9", "selection": "test"})
     monkeypatch.setattr(module, "published", lambda: found)
-    store = Store(tmp_path / "runs")
-    for result in [*results(), *results(model="lda")]:
-        store.save(result)
-    (board,) = build_boards(store)
+    store = stored(tmp_path / "runs", [*results(), *results(model="lda")])
+    (board,) = boards_of(store)
     rows = board.table.set_index("model")
     assert rows.loc["cnn", "published"] == "macro_f1 0.8; macro_f1 0.9 (large)"
     assert rows.loc["cnn", "comparable"] == "no"

@@ -6,11 +6,10 @@ import pytest
 
 from benchmark.checks import selftest
 from benchmark.checks.selftest import CASES, JUDGED, Check, table_of
-from benchmark.cli import selftest as command
 from benchmark.cli.main import main
 from benchmark.plan.expand import Prepared, expand
 from benchmark.plan.suite import Suite
-from datamodules.protocol import FLAGS, known_flags
+from datamodules.flags import FLAGS, known_flags
 
 EIGHT = Prepared(tuple(f"N{number}" for number in range(1, 9)), {}, "e" * 16)
 GOOD = Check("nothing planted: lda", "in 18 of 20", "in 19", passed=True)
@@ -19,7 +18,7 @@ BAD = Check("guard: random_windows", "refused", "not refused", passed=False)
 
 @pytest.mark.parametrize(("checks", "status"), [([GOOD], 0), ([GOOD, BAD], 1)])
 def test_status_and_record(tmp_path, monkeypatch, capsys, checks, status):
-    monkeypatch.setattr(command, "selftest", lambda *_: checks)
+    monkeypatch.setattr(selftest, "selftest", lambda *_: checks)
     assert main(["selftest", "--leaderboards", str(tmp_path), "--jobs", "3"]) == status
     record = json.loads((tmp_path / "selftest.json").read_text())
     assert record["passed"] is (status == 0)
@@ -39,8 +38,8 @@ def test_every_flag_is_judged_on_a_run_that_is_planned():
         planned[name] = expand(suites[0], {"noise": EIGHT}).runs
     for flag, (case, model, besides) in JUDGED.items():
         wanted = known_flags([flag, *([besides] if besides else [])])
-        assert any((run.name, run.flags) == (model, wanted) for run in planned[case])
-        assert any(run.name == model and flag not in run.flags for run in planned[case])
+        assert any((run.name, run.protocol.flags) == (model, wanted) for run in planned[case])
+        assert any(run.name == model and flag not in run.protocol.flags for run in planned[case])
 
 
 @pytest.mark.parametrize(("low", "high", "holds"), [(0.1, 0.3, 1), (0.21, 0.3, 0), (0.1, 0.19, 0)])

@@ -1,5 +1,7 @@
 """Verify: what comes out again, what was tampered with, and what has changed meanwhile."""
 
+import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +12,12 @@ import torch
 
 from benchmark.cli.main import main
 from benchmark.execution import execute as train
+from benchmark.execution.circumstances import commit
 from benchmark.plan.suite import Distillation
-from benchmark.run import PROTOCOL, Run
-from benchmark.store import Store
+from benchmark.run import Run
+from benchmark.scored import scored
+from benchmark.store import Store, load_run
+from datamodules.protocol import VERSION
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +40,10 @@ def store(kept, tmp_path) -> Store:
 
 
 @pytest.fixture
-def again(workshop, tmp_path, capsys, monkeypatch):
+def again(workshop, tmp_path, capsys, monkeypatch, in_process):
     """Calls the command; the run is done in this process, not in a worker's."""
 
-    def in_place(runs, places, devices, finished):
-        for run in runs:
-            train.execute(run, places)
-
-    monkeypatch.setattr("benchmark.checks.verify.run_all", in_place)
+    monkeypatch.setattr("benchmark.cli.verify.make_engine", lambda *_: in_process())
 
     def call(run: str, *words: str) -> tuple[int, str, str]:
         places = ["--data", "none", "--cache", str(workshop.cache)]
@@ -62,11 +63,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def altered(folder: Path, **columns) -> None:
-    """Predictions with some columns changed by functions."""
+    """Predictions with some columns changed by functions, as if they had been committed so."""
     with np.load(folder / "predictions.npz") as file:
         values = dict(file)
     values.update({name: change(values[name]) for name, change in columns.items()})
     np.savez(folder / "predictions.npz", **values)
+    digest = hashlib.sha256((folder / "predictions.npz").read_bytes()).hexdigest()
+    path = folder / "result.json"
+    rewritten(path, files={**json.loads(path.read_text())["files"], "predictions.npz": digest})
 
 
 def rewritten(path: Path, **changes) -> None:
@@ -126,16 +130,22 @@ def test_changed_probabilities_are_found_and_counted(kept, store, again):
 
 
 def test_changed_score_is_found(kept, store, again):
-    folder = store.folder(kept[1]["lda"])
-    scores = json.loads((folder / "result.json").read_text())["scores"]
-    (subject,) = scores
-    true = scores[subject]["mcc"]
-    scores[subject]["mcc"] = true + 0.25
-    rewritten(folder / "result.json", scores=scores)
-    status, out, _ = again(kept[1]["lda"].id)
+    run = kept[1]["lda"]
+    (subject,) = scored(store, run).scores
+    true = scored(store, run).scores[subject]["mcc"]
+    altered(store.folder(run), probabilities=lambda p: np.roll(p, 1, axis=0))
+    other = scored(store, run).scores[subject]["mcc"]
+    status, out, _ = again(run.id)
     assert status == 1
-    assert f"| mcc of {subject} | {true + 0.25:.6f} | {true:.6f} | 0.25 |" in out
-    assert "1 beyond the tolerance" in out
+    assert f"| mcc of {subject} | {other:.6f} | {true:.6f} |" in out
+
+
+def test_predictions_that_are_not_those_committed_are_refused(kept, store, again):
+    path = store.folder(kept[1]["lda"]) / "predictions.npz"
+    path.write_bytes(path.read_bytes() + b" ")
+    status, out, err = again(kept[1]["lda"].id)
+    assert (status, out) == (2, "")
+    assert f"{path}: expected the file that was committed" in err
 
 
 def test_other_windows_are_found(kept, store, again):
@@ -152,7 +162,7 @@ def test_what_changed_meanwhile_is_said_and_is_no_verdict(kept, store, again):
     status, out, _ = again(kept[1]["lda"].id)
     assert status == 0
     for line in (
-        f"commit: 0123456789 on record, {train.commit() or 'unknown'} now",
+        f"commit: 0123456789 on record, {commit() or 'unknown'} now",
         f"torch: 1.0 on record, {torch.__version__} now",
         "device: cpu (z80) on record",
         "threads: 9 on record, 1 now",
@@ -180,14 +190,16 @@ def test_run_that_cannot_be_done_again_is_refused(kept, store, again):
     whole = json.loads((folder / "run.json").read_text())
     for changes, expected in (
         ({"seed": 9}, "of one run"),
-        ({"protocol": PROTOCOL + 1}, "of one run"),
+        ({"protocol": {**whole["protocol"], "version": VERSION + 1}}, "of one run"),
     ):
         (folder / "run.json").write_text(json.dumps({**whole, **changes}))
         assert expected in again(kept[1]["lda"].id)[2]
-    old = Run.from_dict({**whole, "protocol": PROTOCOL + 1})
-    (folder / "run.json").write_text(json.dumps(old.as_dict()))
+    (folder / "run.json").write_text(json.dumps(whole))
+    run = load_run(folder)
+    old = dataclasses.replace(run, protocol=dataclasses.replace(run.protocol, version=VERSION + 1))
+    (folder / "run.json").write_text(json.dumps({**whole, **old.as_dict()}))
     rewritten(folder / "result.json", run=old.as_dict())
-    assert f"found protocol {PROTOCOL + 1}" in again(str(folder))[2]
+    assert f"found protocol {VERSION + 1}" in again(str(folder))[2]
     (folder / "run.json").unlink()
     assert "expected run.json" in again(str(folder))[2]
     assert "no run 'zzz'" in again("zzz")[2]

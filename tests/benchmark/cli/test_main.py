@@ -1,6 +1,5 @@
 """The command line in this process: what it says, what it returns, what it leaves alone."""
 
-import dataclasses
 import pickle
 import shutil
 import subprocess
@@ -14,12 +13,13 @@ import pytest
 
 from benchmark.boards.board import MEASURED
 from benchmark.cli.main import main
-from benchmark.plan.suite import suite_names
-from benchmark.probes.fit import PROBES
+from benchmark.plan.parse import suite_names
+from benchmark.probes.catalogue import PROBES
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Call, Store
-from datamodules.catalogue import DATAMODULES
+from datamodules.catalogue import DATASETS
+from datamodules.protocol import Protocol
 from datamodules.splits import SPLITS
 from datamodules.synthesis import empatica_e4, wesad
 from lightning_modules.catalogue import DISTILLERS, MODELS
@@ -110,7 +110,7 @@ def assert_refused(
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("datasets", DATAMODULES),
+        ("datasets", DATASETS),
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
@@ -128,7 +128,7 @@ def test_list_names_all(capsys, what, names):
 def test_list_datasets_says_what_is_in_them(capsys):
     main(["list", "datasets"])
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    for name, module in DATAMODULES.items():
+    for name, module in DATASETS.items():
         for word in (*module.tasks, *module.signals):
             assert word in lines[name]
 
@@ -247,7 +247,7 @@ def test_no_such_shard(capsys, part):
 
 def test_timing_is_what_the_calls_took(place, capsys):
     store = Store(place / "runs")
-    store.save_plan([Run("synthetic", "stress", "s", 0, 0, "lda", (), ("S1",), "d" * 16)])
+    store.save_plan([Run("synthetic", "stress", Protocol(), 0, 0, "lda", (), ("S1",), "d" * 16)])
     store.save_call(Call(1000.0, 1010.0, 1110.0, workers=2, runs=30, busy=190.0))
     store.save_call(Call(2000.0, 2010.0, 2060.0, workers=4, runs=7, busy=180.0))
     assert main(["status", "--timing"]) == 0
@@ -262,10 +262,10 @@ def test_timing_is_what_the_calls_took(place, capsys):
 def test_conflicts_are_told(place, finished, capsys):
     store = Store(place / "runs")
     (first, *_) = finished.results()
-    store.save(first)
+    columns = finished.predictions(first.run)
+    store.save(first, columns)
     store.save_plan([first.run])
-    scores = {subject: {"macro_f1": 0.125} for subject in first.scores}
-    store.save(dataclasses.replace(first, scores=scores))
+    store.save(first, {**columns, "label": 1 - columns["label"]})
     assert main(["status"]) == 0
     assert str(store.conflicts()[0].relative_to(place)) in capsys.readouterr().err
 

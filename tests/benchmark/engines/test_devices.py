@@ -11,6 +11,7 @@ from benchmark.engines.devices import DeviceError, Memory
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.protocol import Protocol
 
 GIB = 2**30
 NVIDIA_SMI = """#!/bin/sh
@@ -23,7 +24,7 @@ esac
 
 
 def run(model: str, fold: int = 0, teachers: tuple[Run, ...] = ()) -> Run:
-    return Run("d", "t", "s", fold, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
+    return Run("d", "t", Protocol(), fold, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
 
 
 @pytest.fixture

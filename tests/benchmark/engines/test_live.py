@@ -12,14 +12,17 @@ from rich.console import Console
 
 from benchmark.engines import live
 from benchmark.engines.devices import Memory
+from benchmark.engines.event import Finished
 from benchmark.engines.live import Progress, Shown, duration
-from benchmark.engines.worker import Finished
 from benchmark.plan.order import Costs
 from benchmark.run import Run
+from datamodules.protocol import Protocol
 
 
 def run(model: str, fold: int, dataset: str = "d") -> Run:
-    return Run(dataset, "stress", "subject_k_fold", fold, 0, model, ("eda",), ("S1",), "x")
+    return Run(
+        dataset, "stress", Protocol("subject_k_fold"), fold, 0, model, ("eda",), ("S1",), "x"
+    )
 
 
 def drawn(progress: Progress, height: int = 30, width: int = 120, **memory: Memory) -> list[str]:
@@ -107,7 +110,9 @@ def test_lines_without_a_terminal(capsys):
     shown = Shown(progress, ["cpu"], Console(file=io.StringIO()))
     with shown.shown() as output:
         assert output is None
-        shown.finished(Finished(run("cnn", 0), "done", "", 0.5, 1.0, 1.0))
+        event = Finished(run("cnn", 0), "done", "", 0.5, 1.0, 1.0)
+        progress.finished(event)
+        shown.finished(event)
     (line,) = capsys.readouterr().out.splitlines()
     expected = "[1/2] d__stress__subject_5_fold cnn fold 0 seed 0: done, macro F1 0.500, 1.0 s;"
     assert line.startswith(expected)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from benchmark.engines import local as runner
+from benchmark.engines.engine import Terms
+from benchmark.engines.event import Finished
 from benchmark.engines.local import run_all
 from benchmark.engines.queue import ATTEMPTS
 from benchmark.engines.server import start_server
-from benchmark.engines.worker import Finished
 from benchmark.plan.suite import Distillation
 from benchmark.run import Run
 from benchmark.store import Store
@@ -78,7 +79,7 @@ def test_server_of_workers_killed(workshop, tmp_path):
             os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
         told.append(event)
 
-    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], kill_server)
+    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], kill_server, Terms())
     assert {Store(tmp_path).status(run) for run in runs} == {"done"}
     assert sorted(event.run.id for event in told) == sorted(run.id for run in runs)
 
@@ -87,7 +88,7 @@ def test_run_that_does_not_end_is_killed_and_tried_again(workshop, tmp_path):
     endless = {"cnn": {"max_epochs": 10**6, "patience": None, "stride": 30.0}}
     run = workshop.plan(["cnn"], recipes=endless)[0]
     told: list[Finished] = []
-    run_all([run], workshop.places(tmp_path), ["cpu"], told.append, timeout=1.5)
+    run_all([run], workshop.places(tmp_path), ["cpu"], told.append, Terms(timeout=1.5))
     (failed,) = Store(tmp_path).results()
     assert "had not ended after 0.025 minutes" in failed.error
     assert "2 attempts" in failed.error
@@ -111,7 +112,7 @@ def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
     huge = workshop.plan(["mlstm_fcn"], arguments={"mlstm_fcn": {"cells": 10**8}})[0]
     runs = [huge, *workshop.plan(["majority"])]
     told: list[Finished] = []
-    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], told.append)
+    run_all(runs, workshop.places(tmp_path), ["cpu", "cpu"], told.append, Terms())
     store = Store(tmp_path)
     assert [store.status(run) for run in runs] == ["failed", "done", "done", "done", "done"]
     assert [(run, last) for run, last in sent if run == huge] == [(huge, False), (huge, True)]
@@ -126,7 +127,7 @@ def test_out_of_memory_costs_the_device_a_worker_and_the_run_an_attempt(
 def test_more_workers_than_runs(workshop, tmp_path):
     runs = workshop.plan(["majority"])[:2]
     told: list[Finished] = []
-    run_all(runs, workshop.places(tmp_path), ["cpu"] * 3, told.append)
+    run_all(runs, workshop.places(tmp_path), ["cpu"] * 3, told.append, Terms())
     assert {event.run for event in told} == set(runs)
     assert [event.status for event in told] == ["done", "done"]
     assert {Store(tmp_path).status(run) for run in runs} == {"done"}
@@ -147,7 +148,7 @@ def test_run_that_kills_every_worker_is_a_failed_result(workshop, tmp_path, monk
     monkeypatch.setattr(runner, "SHORT", 0.0)  # no run dies in the stead of another
     runs = workshop.plan(["cnn"])
     told: list[Finished] = []
-    run_all(runs, workshop.places(tmp_path), ["cpu"], told.append)
+    run_all(runs, workshop.places(tmp_path), ["cpu"], told.append, Terms())
     store = Store(tmp_path)
     assert [store.status(run) for run in runs] == ["done", "failed", "done", "done"]
     assert len(killed) == len(set(killed)) == ATTEMPTS
@@ -173,7 +174,7 @@ def taught_runs(workshop: Any, **recipe: Any) -> dict[str, Run]:
 def test_taught_run_waits_for_its_teachers_whatever_the_order(workshop, tmp_path):
     runs = taught_runs(workshop)
     told: list[Finished] = []
-    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"] * 2, told.append)
+    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"] * 2, told.append, Terms())
     assert [event.status for event in told] == ["done"] * 3, [event.error for event in told]
     assert told[-1].run == runs["taught"]
 
@@ -183,7 +184,7 @@ def test_teacher_that_fails_lets_its_student_fail_and_nothing_hangs(workshop, tm
     healthy = workshop.plan(["majority"])[0]
     told: list[Finished] = []
     places = workshop.places(tmp_path)
-    run_all([*runs.values(), healthy], places, ["cpu"], told.append)
+    run_all([*runs.values(), healthy], places, ["cpu"], told.append, Terms())
     status = {event.run: event.status for event in told}
     assert status == {**dict.fromkeys(runs.values(), "failed"), healthy: "done"}
     (error,) = [event.error for event in told if event.run == runs["taught"]]
@@ -207,7 +208,7 @@ def test_teacher_whose_worker_dies_is_tried_again_before_its_student(
 
     monkeypatch.setattr(runner, "_send", send_and_kill_once)
     told: list[Finished] = []
-    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"], told.append)
+    run_all(list(runs.values()), workshop.places(tmp_path), ["cpu"], told.append, Terms())
     assert len(killed) == 1
     assert [event.status for event in told] == ["done"] * 3
     assert told[-1].run == runs["taught"]

@@ -1,17 +1,22 @@
 """What is next and what becomes of a lost run, without any worker."""
 
+import time
+
 import pytest
 
+from benchmark.engines.engine import Terms
+from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished
 from benchmark.engines.queue import ATTEMPTS, Queue
-from benchmark.engines.worker import DISK_FULL, LOST, OUT_OF_MEMORY, Finished
-from benchmark.execution.execute import Places
+from benchmark.execution.places import Places
+from benchmark.files import DiskFullError
 from benchmark.plan.order import Costs
 from benchmark.run import Run
-from benchmark.store import DiskFullError, Store
+from benchmark.store import Store
+from datamodules.protocol import Protocol
 
 
 def run(model: str, *teachers: Run) -> Run:
-    return Run("d", "t", "s", 0, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
+    return Run("d", "t", Protocol(), 0, 0, model, ("eda",), ("S1",), "x", teachers=teachers)
 
 
 @pytest.fixture
@@ -21,8 +26,9 @@ def told():
 
 @pytest.fixture
 def queue_of(tmp_path, told):
-    def queue(*runs, **limits):
-        return Queue(runs, Places(tmp_path, tmp_path, tmp_path), told.append, **limits)
+    def queue(*runs, **terms):
+        places = Places(tmp_path, tmp_path, tmp_path)
+        return Queue(runs, places, told.append, Terms(**terms))
 
     return queue
 
@@ -85,7 +91,7 @@ def test_run_that_another_has_done_meanwhile_is_told_and_not_given_out(
 ):
     (result, *_) = finished.results()
     told = []
-    queue = Queue([result.run], workshop.places(tmp_path), told.append)
+    queue = Queue([result.run], workshop.places(tmp_path), told.append, Terms())
     Store(tmp_path).save(result)
     assert queue.next() is None
     assert [(event.run, event.status) for event in told] == [(result.run, "done")]
@@ -94,7 +100,7 @@ def test_run_that_another_has_done_meanwhile_is_told_and_not_given_out(
 def test_run_lost_for_good_after_its_last_word_is_done(workshop, finished, tmp_path):
     (result, *_) = finished.results()
     told = []
-    queue = Queue([result.run], workshop.places(tmp_path), told.append)
+    queue = Queue([result.run], workshop.places(tmp_path), told.append, Terms())
     queue.next()
     queue.ended(ended(result.run, LOST))
     queue.next()
@@ -108,7 +114,7 @@ def test_run_too_long_for_the_time_left_is_not_given_out(queue_of):
     costs = Costs()
     costs.add(long, 1e6)
     costs.add(short, 1.0)
-    queue = queue_of(long, short, max_seconds=1000.0, costs=costs)
+    queue = queue_of(long, short, end=time.monotonic() + 1000, costs=costs)
     assert queue.next(delay=1000.0) is None
     assert queue.next()[0] == short
     assert queue.next() is None

@@ -6,7 +6,8 @@ import pytest
 
 from benchmark.cli.main import main
 from benchmark.engines import ray as ray_engine
-from benchmark.engines.ray import Cluster, Demand, RayEngineError
+from benchmark.engines.placement import Placement
+from benchmark.engines.ray import Demand, RayEngine, RayEngineError
 
 
 def node(alive=True, **resources):
@@ -44,7 +45,7 @@ def test_without_ray(monkeypatch):
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with pytest.raises(RayEngineError, match=r"pip install 'affectbench\[ray\]'"):
-        Cluster(None, "cpu", None, ["cpu"])
+        RayEngine(Placement("cpu"))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "nowhere"])

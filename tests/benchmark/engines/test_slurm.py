@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from benchmark.scored import scored
 from benchmark.store import Store
 
 JOB = {
@@ -27,7 +28,8 @@ import json, sys
 from pathlib import Path
 import torch
 from benchmark.run import Run
-from benchmark.execution.execute import Places, execute
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 torch.set_num_threads(1)
 run, places = json.load(sys.stdin)
 execute(Run.from_dict(run), Places(*map(Path, places)))
@@ -49,7 +51,7 @@ def job(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("job")
 def test_job_has_no_influence_on_a_run(workshop, finished, tmp_path):
     run = next(run for run in workshop.plan(["cnn"], seeds=(1,)))
-    expected = finished.result(run)
+    expected = scored(finished, run)
     places = ["none", str(workshop.cache), str(tmp_path / "runs")]
     subprocess.run(
         [sys.executable, "-c", EXECUTE],
@@ -59,9 +61,9 @@ def test_job_has_no_influence_on_a_run(workshop, finished, tmp_path):
         timeout=120,
     )
     store = Store(tmp_path / "runs")
-    found = store.result(run)
+    found = scored(store, run)
     assert found.status == "done", found.traceback
-    assert found.findings == expected.findings
+    assert found.derived == expected.derived
     files, as_ever = (
         {path.name for path in where.folder(run).iterdir()} for where in (store, finished)
     )

@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.execution import cost as efficiency
 from benchmark.execution.cost import FORMULAS, REPEATS, WARM_UP, count_macs, measure
 from datamodules.batch import LENGTH, SignalSpec
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.catalogue import MODELS
+from lightning_modules.recipe import Recipe
 
 SIGNALS = {"eeg": (3, 32.0), "eda": (1, 8.0), "bvp": (1, 32.0), "temp": (1, 4.0)}
 MASK = {LENGTH: SignalSpec(1, 1, 1 / 3600)}

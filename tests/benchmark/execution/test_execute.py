@@ -2,10 +2,11 @@
 
 import dataclasses
 import io
+import itertools
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,29 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmark.execution import cost
 from benchmark.execution import execute as train
+from benchmark.execution.assemble import make_datamodule, make_model
 from benchmark.execution.cost import Efficiency, measure
-from benchmark.execution.execute import execute, make_datamodule, make_model
-from benchmark.execution.fit import BestEpoch
-from benchmark.execution.scoring import score_units
+from benchmark.execution.execute import execute
+from benchmark.execution.predictions import predictions
 from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import score_units, scored, with_scores
 from benchmark.store import Store
-from datamodules import computed
 from datamodules.errors import DatasetCorruptedError
+from datamodules.protocol import Protocol
+from datamodules.resident import RESIDENT
 from datamodules.signals.recording import Recording, Signal
-from datamodules.splits import split_subjects
+from datamodules.splits import SPLITS, Dealing, Members
 from datamodules.synthetic import SyntheticReader
-from lightning_modules.base import EmotionClassifier, Recipe
+from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import MODELS
 from lightning_modules.cnn import CNN
 from lightning_modules.feature_rows.rows import FeatureRows
+from lightning_modules.recipe import Recipe
 
 
 def one_run(workshop: Any, model: str = "cnn", **recipe: Any) -> Run:
@@ -46,6 +51,11 @@ def short(workshop: Any, **recipe: Any) -> Run:
 def weights(store: Store, run: Run) -> dict[str, Tensor]:
     path = store.folder(run) / "model.ckpt"
     return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def members_of(run: Run) -> Members:
+    trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in run.subjects}
+    return SPLITS["leave_one_subject_out"].members(trials, Dealing(run.fold, run.seed))
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -79,43 +89,7 @@ def noisy(monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-# --- scores
-
-
-def test_score_units_against_a_plain_loop(workshop, tmp_path):
-    run = one_run(workshop, "cnn", window=20.0, stride=10.0)
-    module = make_datamodule(run, workshop.places(tmp_path))
-    module.prepare_data()
-    module.setup()
-    windows = module.windows("test")
-    assert len(windows) == 8 * 5
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet([0.6, 0.6], len(windows))
-    shuffled = rng.permutation(len(windows))  # the order of windows does not matter
-    found = score_units(module, windows.take(shuffled), probabilities[shuffled])
-    sums: dict[tuple[int, int, int], list[Any]] = {}
-    for row in range(len(windows)):
-        key = (int(windows.recording[row]), int(windows.trial[row]), int(windows.unit[row]))
-        entry = sums.setdefault(key, [np.zeros(2), 0, int(windows.target[row])])
-        entry[0] = entry[0] + probabilities[row]
-        entry[1] += 1
-    assert {entry[1] for entry in sums.values()} == {5}
-    confusion = np.zeros((2, 2), int)
-    brier = 0.0
-    for total, count, target in sums.values():
-        mean = total / count
-        confusion[target, int(mean[1] > mean[0])] += 1
-        brier += ((mean - np.eye(2)[target]) ** 2).sum() / len(sums)
-    f1 = [2 * confusion[k, k] / (confusion[k].sum() + confusion[:, k].sum()) for k in (0, 1)]
-    recall = [confusion[k, k] / confusion[k].sum() for k in (0, 1)]
-    assert 0 < np.mean(f1) < 1
-    assert found["confusion"] == {"S1": confusion.tolist()}
-    assert found["n_units"] == {"S1": 8}
-    scores = found["scores"]["S1"]
-    assert scores["macro_f1"] == pytest.approx(np.mean(f1), abs=1e-6)
-    assert scores["balanced_accuracy"] == pytest.approx(np.mean(recall), abs=1e-6)
-    assert scores["accuracy"] == pytest.approx(np.trace(confusion) / 8, abs=1e-6)
-    assert scores["brier"] == pytest.approx(brier, abs=1e-6)
+# --- score units
 
 
 def test_units_of_one_trial_are_scored_apart(workshop, tmp_path):
@@ -127,12 +101,16 @@ def test_units_of_one_trial_are_scored_apart(workshop, tmp_path):
     windows = module.windows("test")
     assert len(windows) == 8 * 2
     probabilities = np.tile([[0.9, 0.1], [0.4, 0.6]], (8, 1))  # first and second unit of a trial
-    found = score_units(module, windows, probabilities)
-    assert found["n_units"] == {"S1": 16}
-    assert found["confusion"] == {"S1": [[4, 4], [4, 4]]}
+    (own,) = score_units(predictions(module, windows, probabilities)).values()
+    assert len(own.target) == 16
+    assert own.confusion == [[4, 4], [4, 4]]
 
 
 def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
+    def digest(windows) -> str:
+        columns = predictions(module, windows, np.full((len(windows), 2), 0.5))
+        return score_units(columns)["S1"].digest
+
     digests = []
     for window in (60.0, 20.0):
         run = one_run(workshop, "cnn", window=window, stride=10.0)
@@ -140,15 +118,13 @@ def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
         module.prepare_data()
         module.setup()
         windows = module.windows("test")
-        digests.append(score_units(module, windows, np.full((len(windows), 2), 0.5))["units"])
+        digests.append(digest(windows))
     assert digests[0] == digests[1]
-    targets = dataclasses.replace(windows, target=1 - windows.target)
-    other = score_units(module, targets, np.full((len(windows), 2), 0.5))["units"]
-    assert other != digests[0]
+    assert digest(dataclasses.replace(windows, target=1 - windows.target)) != digests[0]
 
 
 def test_several_test_subjects_are_scored_apart(workshop, tmp_path):
-    run = workshop.plan(["lda"], splits=("subject_k_fold",), folds=2)[0]
+    run = workshop.plan(["lda"], splits=("subject_k_fold",), protocol=Protocol(folds=2))[0]
     result = execute(run, workshop.places(tmp_path))
     assert result.status == "done", result.traceback
     assert len(result.scores) == 2
@@ -205,40 +181,14 @@ def test_checkpoint_loads_without_trust_and_predicts_the_same(trained, workshop)
         np.testing.assert_array_equal(file["label"], module.windows("test").target)
         np.testing.assert_array_equal(file["start"], module.windows("test").start)
         np.testing.assert_array_equal(file["trial"], np.arange(1, 9))
-    assert score_units(module, module.windows("test"), again)["scores"] == trained[2].scores
-
-
-@pytest.mark.parametrize(
-    ("scores", "best"),
-    [((0.3, 0.7, 0.5), 2), ((0.3, 0.7, 0.7, 0.6), 2), ((0.5, 0.4), 1), ((0.0, 0.0), 1)],
-)
-def test_best_epoch_puts_the_first_best_weights_back(scores, best):
-    model, trainer, keeper = nn.Linear(1, 1), SimpleNamespace(), BestEpoch()
-    for epoch, score in enumerate(scores):
-        with torch.no_grad():
-            model.weight.fill_(epoch + 1)
-        trainer.current_epoch = epoch
-        trainer.callback_metrics = {"val_loss": torch.tensor(1.0), "val_macro_f1": score}
-        keeper.on_validation_end(trainer, model)
-    keeper.on_fit_end(trainer, model)
-    assert keeper.epoch == best
-    assert model.weight.item() == best
-
-
-@pytest.mark.parametrize("loss", [np.nan, np.inf])
-def test_best_epoch_refuses_a_loss_that_is_no_number(loss):
-    trainer = SimpleNamespace(
-        current_epoch=4, callback_metrics={"val_loss": loss, "val_macro_f1": 0.5}
-    )
-    with pytest.raises(FloatingPointError, match="epoch 5"):
-        BestEpoch().on_validation_end(trainer, nn.Linear(1, 1))
+    columns = predictions(module, module.windows("test"), again)
+    assert with_scores(trained[2], columns).scores == trained[2].scores
 
 
 def test_weights_are_those_of_the_best_epoch(trained, workshop, tmp_path):
     store, run, result = trained
     best = result.epochs[1]
-    shorter = dict(run.recipe) | {"max_epochs": best}
-    stopped = dataclasses.replace(run, recipe=tuple(sorted(shorter.items())))
+    stopped = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, max_epochs=best))
     assert execute(stopped, workshop.places(tmp_path)).epochs == (best, best)
     assert same(weights(store, run), weights(Store(tmp_path), stopped))
 
@@ -257,8 +207,7 @@ def test_patience_ends_training(workshop, tmp_path):
 def test_test_subject_has_no_influence_on_the_weights(workshop, tmp_path, noisy, model):
     recipe = {"max_epochs": 2, "stride": 60.0}
     run = one_run(workshop, model, **recipe)
-    split = split_subjects("leave_one_subject_out", run.subjects, 0, 0)
-    assert split.test == ("S1",)
+    assert members_of(run).test == ("S1",)
     clean = workshop.do([run], tmp_path / "clean")
     noisy("S1")
     other = dataclasses.replace(workshop, cache=tmp_path / "noisy cache")
@@ -273,9 +222,9 @@ def test_test_subject_has_no_influence_on_the_weights(workshop, tmp_path, noisy,
 def test_training_subject_has_influence(workshop, tmp_path, noisy):
     """Without it the test above could pass for the wrong reason."""
     run = short(workshop)
-    split = split_subjects("leave_one_subject_out", run.subjects, 0, 0)
+    (trained, *_) = members_of(run).train
     clean = workshop.do([run], tmp_path / "clean")
-    noisy(split.train[0])
+    noisy(trained)
     other = dataclasses.replace(workshop, cache=tmp_path / "noisy cache")
     changed = short(other)
     disturbed = other.do([changed], tmp_path / "disturbed")
@@ -294,7 +243,11 @@ def test_same_run_twice_is_the_same(workshop, tmp_path):
     for name, column in first.items():
         np.testing.assert_array_equal(second[name], column)
     (a,), (b,) = list(one.results()), list(other.results())
-    measured = {"seconds": {}, "peak_memory": 0, "commit": ""}
+    logs = ("log.txt", "metrics.csv")
+    assert {k: v for k, v in a.files.items() if k not in logs} == {
+        k: v for k, v in b.files.items() if k not in logs
+    }
+    measured = {"seconds": {}, "peak_memory": 0, "commit": "", "files": {}, "ended": 0.0}
     assert dataclasses.replace(a, **measured) == dataclasses.replace(b, **measured)
 
 
@@ -328,7 +281,8 @@ def test_result_of_a_network(trained, workshop):
     assert result.peak_memory > 1e7
     assert result.versions["torch"] == torch.__version__
     assert result.device.startswith("cpu")
-    assert list(store.results()) == [result]
+    assert dataclasses.replace(scored(store, run), files={}) == result
+    assert 0 < time.time() - result.ended < 3600
     assert result.raw
     assert result.error == result.traceback == ""
 
@@ -356,8 +310,8 @@ def test_cost_is_measured_once_for_runs_of_one_architecture_and_input(
         measured.append((type(model).__name__, tuple(inputs)))
         return Efficiency(len(measured), 10, 0.12345, 0.5)
 
-    monkeypatch.setattr(train, "measure", count)
-    monkeypatch.setattr(train, "_costs", {})
+    monkeypatch.setattr(cost, "measure", count)
+    RESIDENT.clear()
     recipe = {"max_epochs": 1, "stride": 60.0}
     recipes = {"cnn": recipe, "dnn": recipe}
     short_window = {"cnn": {**recipe, "window": 30.0}}
@@ -374,19 +328,24 @@ def test_cost_is_measured_once_for_runs_of_one_architecture_and_input(
         ("CNN", ("eda", "temp")),
         ("CNN", ("eda",)),
     ]
-    cost = {"macs": 10, "latency_ms": 0.1235, "cpu_latency_ms": 0.5}
-    assert [result.efficiency for result in results] == [cost] * 5
+    expected = {"macs": 10, "latency_ms": 0.1235, "cpu_latency_ms": 0.5}
+    assert [result.efficiency for result in results] == [expected] * 5
+    RESIDENT.clear()
 
 
 def test_variants_of_a_model_are_measured_apart(monkeypatch, workshop, tmp_path):
-    monkeypatch.setattr(train, "measure", lambda *_: Efficiency(len(train._costs), 1, 1.0, 1.0))
-    monkeypatch.setattr(train, "_costs", {})
+    counted = itertools.count()
+    monkeypatch.setattr(cost, "measure", lambda *_: Efficiency(next(counted), 1, 1.0, 1.0))
+    RESIDENT.clear()
     run = one_run(workshop)
     module = make_datamodule(run, workshop.places(tmp_path))
+    module.prepare_data()
+    module.setup()
     model = make_model(run, module)
     other = dataclasses.replace(run, arguments=(("layers", "study_1"),))
-    found = [train._cost(asked, module, model, "cpu").parameters for asked in (run, other, run)]
-    assert found == [0, 1, 0]
+    measured = [cost.cost_of(r, model, module.inputs, "cpu") for r in (run, other, run)]
+    assert [efficiency.parameters for efficiency in measured] == [0, 1, 0]
+    RESIDENT.clear()
 
 
 def test_recipe_of_the_run_is_what_is_trained(workshop, tmp_path):
@@ -399,8 +358,8 @@ def test_recipe_of_the_run_is_what_is_trained(workshop, tmp_path):
     assert isinstance(optimizer, torch.optim.Adam)
     assert optimizer.param_groups[0]["lr"] == 0.25
     assert optimizer.param_groups[0]["weight_decay"] == 0.5
-    assert module.batch_size == 9
-    assert module.stride == 30.0
+    assert module.loading.batch_size == 9
+    assert module.windowing.stride == 30.0
 
 
 def test_bfloat16_is_another_run_and_close_to_the_usual_one(workshop, tmp_path, captured_dtypes):
@@ -453,8 +412,8 @@ def test_features_are_computed_once_and_change_nothing_but_rounding(
     run = one_run(workshop, model, max_epochs=4)
     found, windows = [], []
     for limit in (0, 2**30):
-        monkeypatch.setattr(computed, "LIMIT", limit)
-        monkeypatch.setattr(computed, "_kept", computed.OrderedDict())
+        RESIDENT.clear()
+        monkeypatch.setattr(RESIDENT.features, "limit", limit)
         rows.clear()
         assert execute(run, workshop.places(tmp_path / str(len(found)))).status == "done"
         with np.load(Store(tmp_path / str(len(found))).folder(run) / "predictions.npz") as file:
@@ -463,7 +422,7 @@ def test_features_are_computed_once_and_change_nothing_but_rounding(
     module = make_datamodule(run, workshop.places(tmp_path))
     module.prepare_data()
     module.setup()
-    fitted = len(module.rows["train"]) + len(module.rows["val"])
+    fitted = len(module.fold.rows["train"]) + len(module.fold.rows["val"])
     assert windows[0] - windows[1] >= 3 * (fitted - 1)  # a last batch of one is left out
     np.testing.assert_allclose(*found, atol=0.01, rtol=0)
 
@@ -481,7 +440,7 @@ def test_run_that_raises_is_a_failed_result(workshop, tmp_path, monkeypatch):
     assert result.status == "failed"
     assert result.error == "RuntimeError: the seventh seal"
     assert 'raise RuntimeError("the seventh seal")' in result.traceback
-    assert list(Store(tmp_path).results()) == [result]
+    assert dataclasses.replace(scored(Store(tmp_path), run), files={}) == result
     files = {path.name for path in Store(tmp_path).folder(run).iterdir()}
     assert {"run.json", "result.json", "log.txt"} <= files
     assert "predictions.npz" not in files

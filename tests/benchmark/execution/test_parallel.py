@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from benchmark.engines import local as runner
+from benchmark.engines.engine import Terms
+from benchmark.engines.event import Finished
 from benchmark.engines.local import run_all
 from benchmark.engines.server import start_server
-from benchmark.engines.worker import Finished
+from benchmark.scored import scored
 from benchmark.store import Store
 
 PLAIN = """
@@ -27,10 +29,12 @@ import torch
 from torch import nn
 
 import lightning_modules
+from benchmark.scored import scored
 from benchmark.store import Store
 from benchmark.run import Run
+from benchmark.engines.engine import Terms
 from benchmark.engines.local import run_all
-from benchmark.execution.execute import Places
+from benchmark.execution.places import Places
 from lightning_modules.base import EmotionClassifier, Output
 
 class Plain(nn.Module):
@@ -54,13 +58,13 @@ class PlainClassifier(EmotionClassifier):
     def penalized(self, loss):
         return loss + 1e-3 * self.network.first.weight.square().sum()
 
-lightning_modules.MODELS["cnn"] = PlainClassifier
+lightning_modules.MODELS.register("cnn", PlainClassifier)
 if __name__ == "__main__":
     cache, runs, folder = json.loads(sys.argv[1])
     asked = [Run.from_dict(run) for run in runs]
     for device in ("cpu", "cpu,cpu"):
         places = Places(Path("none"), Path(cache), Path(folder) / device)
-        run_all(asked, places, [device], lambda event: None)
+        run_all(asked, places, [device], lambda event: None, Terms())
 """
 
 
@@ -83,7 +87,7 @@ def test_training_on_two_is_training_on_one(workshop, tmp_path):
     subprocess.run([sys.executable, str(script), json.dumps(words)], check=True, timeout=120)
     one, two = Store(tmp_path / "cpu"), Store(tmp_path / "cpu,cpu")
     for run in runs:
-        alone, together = one.result(run), two.result(run)
+        alone, together = scored(one, run), scored(two, run)
         assert (alone.devices, together.devices) == (1, 2), together.traceback
         assert (alone.units, alone.confusion) == (together.units, together.confusion)
         assert alone.epochs == together.epochs
@@ -94,10 +98,10 @@ def test_training_on_two_is_training_on_one(workshop, tmp_path):
 
 def test_scored_on_the_units_of_one_device_and_probes_stay_on_one(workshop, tmp_path, finished):
     runs = [run for run in workshop.plan(["cnn", "majority"]) if run.fold == 0]
-    run_all(runs, workshop.places(tmp_path), ["cpu,cpu"], lambda event: None)
+    run_all(runs, workshop.places(tmp_path), ["cpu,cpu"], lambda event: None, Terms())
     store = Store(tmp_path)
     for run, devices in zip(runs, (2, 1), strict=True):
-        found, alone = store.result(run), finished.result(run)
+        found, alone = scored(store, run), scored(finished, run)
         assert found.status == "done", found.traceback
         assert found.devices == devices
         assert (found.units, found.n_units) == (alone.units, alone.n_units)
@@ -122,14 +126,14 @@ def test_process_of_a_group_killed(workshop, tmp_path, monkeypatch, rank):
     monkeypatch.setattr(runner, "_send", send_and_kill_once)
     (run, *_) = workshop.plan(["cnn"])
     told: list[Finished] = []
-    run_all([run], workshop.places(tmp_path), ["cpu,cpu"], told.append)
+    run_all([run], workshop.places(tmp_path), ["cpu,cpu"], told.append, Terms())
     assert [event.status for event in told] == ["done"], told[0].error
     assert len(killed) == 1
 
 
 def test_run_that_diverges_is_a_failed_result_of_the_first_process(workshop, tmp_path):
     (run, *_) = workshop.plan(["cnn"], recipes={"cnn": {"lr": 1e30, "stride": 30.0}})
-    run_all([run], workshop.places(tmp_path), ["cpu,cpu"], lambda event: None)
+    run_all([run], workshop.places(tmp_path), ["cpu,cpu"], lambda event: None, Terms())
     failed = Store(tmp_path).result(run)
     assert failed.status == "failed"
     assert "training diverged" in failed.error

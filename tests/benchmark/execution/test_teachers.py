@@ -1,6 +1,8 @@
 """Distillation of real runs: what a teacher sees, who may teach, and what is left of it."""
 
 import dataclasses
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ import yaml
 from torch import Tensor
 
 from benchmark.cli.main import main
-from benchmark.execution import execute as train
-from benchmark.execution.execute import Places, execute, make_datamodule, make_model
+from benchmark.execution import assemble
+from benchmark.execution.assemble import make_datamodule, make_model
+from benchmark.execution.checkpoint import load_predictor
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 from benchmark.execution.teachers import (
     SHARED,
     check_teacher,
@@ -28,21 +33,22 @@ from benchmark.execution.teachers import (
 )
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import Distillation, Suite
-from benchmark.predict.predictor import load_predictor
 from benchmark.recordings.prepare import prepare
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.batch import LENGTH, SignalSpec
-from datamodules.cache import as_recording
-from datamodules.catalogue import DATAMODULES
+from datamodules.catalogue import DATASETS
 from datamodules.datamodule import EmotionDataModule
+from datamodules.dataset import Dataset
 from datamodules.errors import LeakError
+from datamodules.protocol import Protocol
+from datamodules.scaling import Scaling
 from datamodules.signals.recording import Recording, Segment, Signal
-from datamodules.splits import Split
+from datamodules.splits import Members
+from datamodules.stored import as_recording
 from datamodules.synthetic import SyntheticReader
 from datamodules.tasks import ConditionTask
-from datamodules.windows import Scaling
 from lightning_modules.distillation.base import Distiller
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
@@ -224,7 +230,7 @@ def test_teachers_signals_are_not_read_after_training(suite_done, workshop):
     predictor = load_predictor(suite_done.store.folder(run) / "model.ckpt")
     expected = suite_done.store.predictions(run)
     module = ready(run, workshop.places(suite_done.folder))
-    (stored,) = [s for s in module.archive.subjects if s.subject == "S1"]
+    (stored,) = [s for s in module.fold.archive.subjects if s.subject == "S1"]
     signals = {
         name: dataclasses.replace(signal, samples=np.array(signal.samples))
         for name, signal in as_recording(stored, 0).signals.items()
@@ -314,7 +320,7 @@ def test_rescaling_in_closed_form(student, teacher):
     known = ({"eye": MEAN}, {"eye": STD}) if teacher == "standard" else ({}, {})
     inputs = {"eye": EYE, LENGTH: SignalSpec(1, 1, 1.0)}
     loaded: Any = SimpleNamespace(inputs=inputs, mean=known[0], std=known[1])
-    module: Any = SimpleNamespace(scaling=own)
+    module: Any = SimpleNamespace(fold=SimpleNamespace(scaling=own))
     shift, scale = rescaling(loaded, module)
     given = (raw - OWN_MEAN) / OWN_STD if own else raw
     wanted = (raw - MEAN) / STD if teacher == "standard" else raw
@@ -327,7 +333,8 @@ def test_rescaling_in_closed_form(student, teacher):
 
 def test_nothing_is_rescaled_where_both_take_signals_alike():
     loaded: Any = SimpleNamespace(inputs={"eye": EYE}, mean={"eye": MEAN}, std={"eye": STD})
-    module: Any = SimpleNamespace(scaling=Scaling({"eye": MEAN.clone()}, {"eye": STD.clone()}))
+    scaling = Scaling({"eye": MEAN.clone()}, {"eye": STD.clone()})
+    module: Any = SimpleNamespace(fold=SimpleNamespace(scaling=scaling))
     assert rescaling(loaded, module) == ({}, {})
 
 
@@ -343,7 +350,7 @@ def test_teacher_sees_and_says_what_it_did_alone(workshop, tmp_path, student, te
     (built,) = distiller.teachers
     assert set(built.scale) == (set() if student == teacher else {"temp", "bvp"})
 
-    tested = both.dataset("test")[torch.arange(len(both.windows("test")))]
+    tested = both.gathered("test")[torch.arange(len(both.windows("test")))]
     said = built(tested.signals).logits.softmax(dim=1).detach().numpy()
     expected = store.predictions(asked)
     np.testing.assert_array_equal(both.windows("test").start, expected["start"])
@@ -352,8 +359,8 @@ def test_teacher_sees_and_says_what_it_did_alone(workshop, tmp_path, student, te
     seen: dict[str, Tensor] = {}
     built.model.register_forward_pre_hook(lambda _, given: seen.update(given[0]))
     rows = torch.arange(len(both.windows("train")))
-    built(both.dataset("train")[rows].signals)
-    own = ready(asked, places).dataset("train")[rows]
+    built(both.gathered("train")[rows].signals)
+    own = ready(asked, places).gathered("train")[rows]
     assert set(seen) == set(own.signals) == {"temp", "bvp"}
     for name, window in own.signals.items():
         torch.testing.assert_close(seen[name], window, atol=1e-3, rtol=1e-4)
@@ -369,7 +376,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Distiller]:
         return made[-1]
 
     original = make_distiller
-    monkeypatch.setattr(train, "make_distiller", make)
+    monkeypatch.setattr(assemble, "make_distiller", make)
     return made
 
 
@@ -379,16 +386,18 @@ def test_out_of_fold_teachers_answer_for_those_they_have_not_seen(copied, worksh
     assert execute(run, places).status == "done"
     (distiller,) = captured
     raw = ready(run, places, taught_signals(run))  # the student takes samples as recorded
-    assert raw.scaling is None
+    assert raw.fold.scaling is None
     windows = raw.windows("train")
-    batch = raw.dataset("train")[torch.arange(len(windows))]
+    batch = raw.gathered("train")[torch.arange(len(windows))]
     loaded = [load_predictor(copied.store.folder(t) / "model.ckpt") for t in run.teachers]
-    assert {subject for teacher in loaded for subject in teacher.subjects} == set(raw.split.train)
+    assert {subject for teacher in loaded for subject in teacher.subjects} == set(
+        raw.fold.members.train
+    )
     assert len(windows) == len(distiller.owner) == len(distiller.teacher_logits)
     for row, subject in enumerate(windows.subject):
         teacher = loaded[int(distiller.owner[row])]
         assert raw.subjects[subject] not in teacher.subjects
-        assert raw.subjects[subject] in raw.split.train
+        assert raw.subjects[subject] in raw.fold.members.train
         given = {
             name: (batch.signals[name][row : row + 1] - teacher.mean[name]) / teacher.std[name]
             for name in teacher.inputs
@@ -409,7 +418,7 @@ def test_teacher_is_not_trained_and_not_the_one_of_another_fold(copied, workshop
 
 
 def test_signals_of_all_who_take_part_once_and_the_students_first():
-    run = Run("d", "t", "s", 0, 0, "dnn", ("temp", "eda"), ("S1",), "x")
+    run = Run("d", "t", Protocol(), 0, 0, "dnn", ("temp", "eda"), ("S1",), "x")
     assert taught_signals(run) == ("temp", "eda")
     teachers = tuple(
         dataclasses.replace(run, model="lstm", signals=s) for s in (("bvp", "eda"), ("eda", "acc"))
@@ -459,80 +468,113 @@ def test_teacher_that_says_it_has_seen_the_tested_is_refused(copied, workshop):
     others = [copied.store.folder(copied.run("lstm", f, 0)) / "model.ckpt" for f in (1, 2, 3)]
     leaky = next(path for path in others if "S1" in load_predictor(path).subjects)
     shutil.copyfile(leaky, place)
+    result = json.loads(place.with_name("result.json").read_text())
+    result["files"]["model.ckpt"] = hashlib.sha256(place.read_bytes()).hexdigest()
+    place.with_name("result.json").write_text(json.dumps(result))
     again = dataclasses.replace(run, distillation=(("temperature", 3.0),))
     error = refused(again, workshop.places(copied.store.root))
     assert error == "LeakError: leak: the teacher was trained on ['S1'], which this run tests."
 
 
 OTHERWISE = {
-    "protocol": 99,
     "dataset": "wesad",
     "options": (("effect", 0.0),),
     "task": "affect",
-    "rule": "median",
-    "split": "subject_k_fold",
     "fold": 1,
-    "folds": 3,
     "seed": 1,
     "subjects": ("S1", "S2"),
     "data": "y",
+}
+PROTOCOLS = {
+    "split": "subject_k_fold",
+    "folds": 3,
+    "rule": "median",
     "padding": "zero",
     "mask": True,
     "test_share": 0.4,
     "validation": False,
     "score_windows": True,
+    "flags": ("scale_on_all",),
+    "version": 99,
 }
-RUN = Run("synthetic", "stress", "leave_one_subject_out", 0, 0, "dnn", ("eda",), ("S1",), "x")
+RUN = Run("synthetic", "stress", Protocol(), 0, 0, "dnn", ("eda",), ("S1",), "x")
 
 
-def check(teacher: Run, fold: Split, seen: list[str], trials: Any = ()) -> None:
+def with_members(members: Members) -> Any:
+    """A datamodule of which only the members matter."""
+    return SimpleNamespace(fold=SimpleNamespace(members=members))
+
+
+def under(run: Run, **values: Any) -> Run:
+    """The run under a protocol with other values."""
+    return dataclasses.replace(run, protocol=dataclasses.replace(run.protocol, **values))
+
+
+def check(teacher: Run, members: Members, seen: list[str], trials: Any = ()) -> None:
     loaded: Any = SimpleNamespace(subjects=seen, trials=trials, chosen_on=(), chosen_on_trials=())
-    module: Any = SimpleNamespace(split=fold)
-    check_teacher(teacher, loaded, RUN, module)
+    check_teacher(teacher, loaded, RUN, with_members(members))
 
 
 @pytest.mark.parametrize("name", SHARED)
 def test_teacher_of_other_work_is_refused_by_name(name):
-    fold = Split(("S2",), ("S3",), ("S1",))
-    check(dataclasses.replace(RUN, model="lstm"), fold, ["S2"])
+    members = Members(("S2",), ("S3",), ("S1",))
+    check(dataclasses.replace(RUN, model="lstm"), members, ["S2"])
     with pytest.raises(LeakError, match=f"a teacher of another {name}: expected") as caught:
-        check(dataclasses.replace(RUN, **{name: OTHERWISE[name]}), fold, ["S2"])
+        check(dataclasses.replace(RUN, **{name: OTHERWISE[name]}), members, ["S2"])
     assert repr(OTHERWISE[name]) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Protocol)])
+def test_teacher_under_another_protocol_is_refused(name):
+    members = Members(("S2",), ("S3",), ("S1",))
+    values = {"padding": "zero"} if name == "mask" else {}
+    run = under(RUN, **values)
+    loaded: Any = SimpleNamespace(subjects=["S2"], trials=(), chosen_on=(), chosen_on_trials=())
+    check_teacher(run, loaded, run, with_members(members))
+    teacher = under(run, **{name: PROTOCOLS[name]})
+    with pytest.raises(LeakError, match="a teacher under another protocol: expected") as caught:
+        check_teacher(teacher, loaded, run, with_members(members))
+    assert f"{name}={PROTOCOLS[name]!r}" in str(caught.value)
+
+
 def test_all_that_fixes_who_is_trained_on_and_what_is_shared():
-    own = {"model", "signals", "recipe", "kind", "changed", "arguments"}
+    own = {"model", "signals", "recipe", "kind", "changed", "arguments", "code"}
     taught = {"distiller", "distillation", "teachers", "without", "alone"}
-    taught |= {"flags"}  # a flag may be of the teachers, see test_flags_of_a_teacher
-    assert set(SHARED) == {f.name for f in dataclasses.fields(Run)} - own - taught
+    apart = {"protocol"}  # flags may be of the teachers, see test_flags_of_a_teacher
+    assert set(SHARED) == {f.name for f in dataclasses.fields(Run)} - own - taught - apart
 
 
 STIMULI = {"train": frozenset("abc"), "val": frozenset("d"), "test": frozenset("ef")}
 
 
 @pytest.mark.parametrize(
-    ("fold", "subjects", "trials", "seen"),
+    ("members", "subjects", "trials", "seen"),
     [
-        (Split(("S2", "S3"), ("S4",), ("S1",)), ["S2", "S3"], [], None),
-        (Split(("S2", "S3"), ("S4",), ("S1",)), ["S1", "S2"], [], "S1"),
-        (Split(("S2",), ("S3",), ("S1",), STIMULI), ["S2"], ["a", "b", "c"], None),
-        (Split(("S2",), ("S3",), ("S1",), STIMULI), ["S2"], ["a", "e"], "e"),
-        (Split(("S2",), ("S3",), ("S1",), STIMULI), ["S1"], ["a"], "S1"),
-        (Split(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], ["a", "c"], None),
-        (Split(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], ["a", "f"], "f"),
-        (Split(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], [], "S1"),
+        (Members(("S2", "S3"), ("S4",), ("S1",)), ["S2", "S3"], [], None),
+        (Members(("S2", "S3"), ("S4",), ("S1",)), ["S1", "S2"], [], "S1"),
+        (Members(("S2",), ("S3",), ("S1",), STIMULI), ["S2"], ["a", "b", "c"], None),
+        (Members(("S2",), ("S3",), ("S1",), STIMULI), ["S2"], ["a", "e"], "e"),
+        (Members(("S2",), ("S3",), ("S1",), STIMULI), ["S1"], ["a"], "S1"),
+        (Members(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], ["a", "c"], None),
+        (Members(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], ["a", "f"], "f"),
+        (Members(("S1",), ("S1",), ("S1",), STIMULI), ["S1"], [], "S1"),
     ],
 )
-def test_teacher_that_has_seen_a_tested_subject_or_trial_is_refused(fold, subjects, trials, seen):
+def test_teacher_that_has_seen_a_tested_subject_or_trial_is_refused(
+    members, subjects, trials, seen
+):
     if seen is None:
-        check(RUN, fold, subjects, trials)
+        check(RUN, members, subjects, trials)
         return
     with pytest.raises(LeakError) as caught:
-        check(RUN, fold, subjects, trials)
+        check(RUN, members, subjects, trials)
     assert f"trained on ['{seen}']" in str(caught.value)
 
 
 # --- whole trials, padded and masked
+
+
+SIGNALS_OF_TRIALS = {"eda": (1, 4.0), "temp": (1, 2.0)}
 
 
 @dataclass(frozen=True)
@@ -558,30 +600,30 @@ class UnevenReader:
                     (name,),
                     "a.u.",
                 )
-                for name, (_, rate) in UnevenDataModule.signals.items()
+                for name, (_, rate) in SIGNALS_OF_TRIALS.items()
             }
             condition = ("calm", "wild")[trial % 2]
             segment = Segment(0.0, seconds, trial, {"condition": condition})
             yield Recording(subject, "1", signals, (segment,))
 
 
-class UnevenDataModule(EmotionDataModule):
-    """Trials of different lengths, scored as a whole."""
-
-    title = "Uneven"
-    reader = UnevenReader
-    tasks = {"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")}
-    signals = {"eda": (1, 4.0), "temp": (1, 2.0)}
-    unit = None
-    trial_seconds = (8.0, 20.0)
-    access = "Made up."
-    layout = "no files"
-    has_files = False
+UNEVEN = Dataset(
+    name="uneven",
+    title="Uneven",
+    reader=UnevenReader,
+    tasks={"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")},
+    signals=SIGNALS_OF_TRIALS,
+    trial_seconds=(8.0, 20.0),
+    access="Made up.",
+    layout="no files",
+    has_files=False,
+)
+"""Trials of different lengths, scored as a whole."""
 
 
 @pytest.mark.parametrize("padding", ["mean", "edge"])
 def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
-    monkeypatch.setitem(DATAMODULES, "uneven", UnevenDataModule)
+    monkeypatch.setitem(DATASETS, "uneven", UNEVEN)
     cache = tmp_path / "cache"
     recipes = {"dnn": {"max_epochs": 1}, "lstm": {"max_epochs": 1, "scaling": "none"}}
     pair = distillation(
@@ -596,8 +638,7 @@ def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
         ("uneven",),
         models=(),
         recipes=recipes,
-        padding=padding,
-        mask=True,
+        protocol=Protocol(padding=padding, mask=True),
         distillations=(pair,),
     )
     plan = expand(suite, {"uneven": prepare("uneven", Path("none"), cache, {}, ())})
@@ -610,7 +651,7 @@ def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
         assert result.status == "done", result.traceback
     (distiller,) = captured
     own = ready(run.teachers[0], places)
-    raw = own.dataset("train")[torch.arange(len(own.windows("train")))]
+    raw = own.gathered("train")[torch.arange(len(own.windows("train")))]
     teacher = load_predictor(Store(places.runs).folder(run.teachers[0]) / "model.ckpt").model
     assert LENGTH in raw.signals
     torch.testing.assert_close(
@@ -632,22 +673,21 @@ def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
     ],
 )
 def test_flags_of_a_teacher(flags, theirs):
-    fold = Split(("S2",), ("S1",), ("S1",), flawed=True)
-    module: Any = SimpleNamespace(split=fold)
+    module = with_members(Members(("S2",), ("S1",), ("S1",), disjoint=False))
     honest: Any = SimpleNamespace(subjects=["S2"], trials=[], chosen_on=["S3"], chosen_on_trials=[])
-    run = dataclasses.replace(RUN, flags=flags)
-    check_teacher(dataclasses.replace(RUN, flags=theirs), honest, run, module)
+    run = under(RUN, flags=flags)
+    check_teacher(under(RUN, flags=theirs), honest, run, module)
     for others in ((), ("select_on_test",), ("scale_on_all",)):
         if others != theirs:
-            with pytest.raises(LeakError, match="a teacher under other protocol flags"):
-                check_teacher(dataclasses.replace(RUN, flags=others), honest, run, module)
+            with pytest.raises(LeakError, match="a teacher under another protocol"):
+                check_teacher(under(RUN, flags=others), honest, run, module)
 
 
 def test_teacher_whose_epoch_was_chosen_on_the_tested_is_refused():
-    module: Any = SimpleNamespace(split=Split(("S2",), ("S3",), ("S1",)))
+    module = with_members(Members(("S2",), ("S3",), ("S1",)))
     chosen: Any = SimpleNamespace(subjects=["S2"], trials=[], chosen_on=["S1"], chosen_on_trials=[])
     with pytest.raises(LeakError, match=r"epoch of the teacher was chosen on \['S1'\], which this"):
         check_teacher(RUN, chosen, RUN, module)
-    flag = ("teacher_selected_on_test",)
-    teacher = dataclasses.replace(RUN, flags=("select_on_test",))
-    check_teacher(teacher, chosen, dataclasses.replace(RUN, flags=flag), module)
+    check_teacher(RUN, chosen, RUN, module, passed={"teacher"})
+    teacher = under(RUN, flags=("select_on_test",))
+    check_teacher(teacher, chosen, under(RUN, flags=("teacher_selected_on_test",)), module)

@@ -1,20 +1,37 @@
 """Order, parts and estimates of runs, by what is measured."""
 
 import dataclasses
+import time
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from benchmark.engines import local as runner
+from benchmark.engines.engine import Terms
+from benchmark.engines.event import Finished
 from benchmark.engines.local import run_all
-from benchmark.engines.worker import Finished
 from benchmark.plan.order import Costs, estimate, ordered, shard, windows
+from benchmark.probes.catalogue import ProbeRecipe
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.protocol import Protocol
+from lightning_modules.recipe import Recipe
 
-RECIPE = (("scaling", "none"), ("stride", 30.0), ("window", 60.0))
-RUN = Run("synthetic", "stress", "s", 0, 0, "cnn", ("eda",), ("S1", "S2"), "d" * 16, recipe=RECIPE)
+RECIPE = Recipe("none", window=60.0, stride=30.0, scaling="none")
+RUN = Run(
+    dataset="synthetic",
+    task="stress",
+    protocol=Protocol(),
+    fold=0,
+    seed=0,
+    model="cnn",
+    signals=("eda",),
+    subjects=("S1", "S2"),
+    data="d" * 16,
+    recipe=RECIPE,
+)
 
 
 def of(model: str, fold: int = 0, **fields: object) -> Run:
@@ -35,7 +52,32 @@ def test_cost_is_the_median_of_finished_runs_of_the_kind():
     assert costs.seconds(of("cnn", 7, seed=5, task="other")) == 2.0
     assert costs.seconds(of("lstm")) is None
     assert costs.seconds(of("cnn", dataset="wesad")) is None
-    assert costs.seconds(of("cnn", recipe=(*RECIPE, ("max_epochs", 9)))) is None
+    longer = dataclasses.replace(RECIPE, max_epochs=9)
+    assert costs.seconds(of("cnn", recipe=longer)) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "shared"),
+    [
+        ({"model": "lstm", "fold": 3, "seed": 4, "arguments": (("a", 1),)}, True),
+        ({"recipe": Recipe("other", window=60.0, stride=30.0, scaling="none", lr=0.5)}, True),
+        ({"recipe": dataclasses.replace(RECIPE, window=20.0)}, False),
+        ({"recipe": dataclasses.replace(RECIPE, stride=20.0)}, False),
+        ({"recipe": dataclasses.replace(RECIPE, scaling="standard")}, False),
+        ({"recipe": ProbeRecipe()}, False),
+        ({"protocol": Protocol(flags=("select_on_test",))}, True),
+        ({"protocol": Protocol("subject_k_fold")}, False),
+        ({"protocol": Protocol(folds=4)}, False),
+        ({"protocol": Protocol(rule="median")}, False),
+        ({"protocol": Protocol(padding="zero")}, False),
+        ({"signals": ("bvp",)}, False),
+        ({"task": "other"}, False),
+        ({"data": "e" * 16}, False),
+        ({"options": (("effect", 0.0),)}, False),
+    ],
+)
+def test_runs_that_share_windows(fields, shared):
+    assert (windows(dataclasses.replace(RUN, **fields)) == windows(RUN)) == shared
 
 
 def test_longest_first_unknown_before_all_and_windows_together():
@@ -93,31 +135,34 @@ def test_no_run_is_started_that_would_end_too_late(workshop, tmp_path):
     costs = Costs([took(slow, 7200.0)])
     told: list[Finished] = []
     runs = [slow, *short, unknown]
-    left = run_all(runs, workshop.places(tmp_path), ["cpu"], told.append, None, 3600.0, costs)
+    terms = Terms(end=time.monotonic() + 3600, costs=costs)
+    left = run_all(runs, workshop.places(tmp_path), ["cpu"], told.append, terms)
     assert left == [slow]
     assert [(event.run, event.status) for event in told] == [
         (run, "done") for run in (*short, unknown)
     ]
     assert costs.seconds(unknown) is not None
-    assert run_all(short, workshop.places(tmp_path / "other"), ["cpu"], told.append, None, 0.0) == [
-        *short
-    ]
+    assert run_all(
+        short, workshop.places(tmp_path / "other"), ["cpu"], told.append, Terms(end=0.0)
+    ) == [*short]
 
 
 def test_run_that_another_runner_finished_meanwhile_is_not_done_again(
     workshop, tmp_path, monkeypatch
 ):
     first, second, *_ = workshop.plan(["majority"])
+    columns = {name: np.array(["1", "1"]) for name in ("subject", "session", "trial", "unit")}
+    columns |= {"label": np.array([0, 0]), "probabilities": np.array([[1.0, 0.0]] * 2)}
     sent = []
     send = runner._send
 
     def send_while_another_finishes(worker, run, last):
         sent.append(run)
-        Store(tmp_path).save(Result(second, "done", {"P": {"macro_f1": 0.5}}))
+        Store(tmp_path).save(Result(second, "done"), columns)
         send(worker, run, last)
 
     monkeypatch.setattr(runner, "_send", send_while_another_finishes)
     told: list[Finished] = []
-    assert run_all([first, second], workshop.places(tmp_path), ["cpu"], told.append) == []
+    assert run_all([first, second], workshop.places(tmp_path), ["cpu"], told.append, Terms()) == []
     assert sent == [first]
-    assert {event.run: event.score for event in told}[second] == 0.5
+    assert {event.run: event.score for event in told}[second] == 1.0

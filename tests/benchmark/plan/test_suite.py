@@ -1,179 +1,260 @@
-"""Suite: every bad input is refused by name; what is asked for of it is what is left."""
+"""Suite: values that no suite can have are refused by name; changes give another suite."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from benchmark.plan.expand import Prepared, expand
-from benchmark.plan.suite import Distillation, Suite, SuiteError, reader_options, suite_names
-from benchmark.probes.fit import PROBES, Probe
-from datamodules.catalogue import DATAMODULES
-from datamodules.synthetic import SyntheticDataModule
-from lightning_modules.catalogue import DISTILLERS, MODELS
+from benchmark.plan.suite import (
+    EVERY_MODEL,
+    Distillation,
+    Suite,
+    SuiteError,
+    as_its_default,
+    known_names,
+    reader_options,
+    with_values,
+)
+from benchmark.probes.catalogue import PROBES, Probe
+from datamodules.catalogue import DATASETS
+from datamodules.protocol import Protocol
+from datamodules.splits import SPLITS
+from datamodules.synthetic import SYNTHETIC
+from lightning_modules.catalogue import MODELS
 
-FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)
+PAIR = Distillation("soft_targets", "dnn", "lstm")
 
 
-def load(path: Path, **keys: Any) -> Suite:
-    path.write_text(yaml.safe_dump(keys))
-    return Suite.load(str(path))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "mine.yaml"
-
-
-# --- bad input
+def test_probes_and_models_share_no_name():
+    assert not set(PROBES) & set(MODELS)
+    assert all(isinstance(probe, Probe) for probe in PROBES.values())
+    assert (*MODELS, *PROBES) == EVERY_MODEL
 
 
 @pytest.mark.parametrize(
-    ("keys", "expected"),
+    ("fields", "expected"),
     [
-        ({"sedes": [0]}, ["mine.yaml", "key 'sedes'", "did you mean seeds?"]),
-        ({"name": "x"}, ["key 'name'"]),
-        ({"datasets": ["wesed"]}, ["dataset 'wesed'", "did you mean wesad?"]),
-        ({"models": ["random_forrest"]}, ["'random_forrest'", "did you mean random_forest?"]),
-        ({"models": ["attention"]}, ["'attention'", "attention_lrcn", "cnn", "lda"]),
-        ({"tasks": ["stres"]}, ["task 'stres'", "did you mean stress?"]),
-        ({"splits": ["loso"]}, ["split 'loso'", "leave_one_subject_out"]),
-        ({"recipes": {"cnm": {}}}, ["recipe of model 'cnm'", "did you mean cnn?"]),
-        ({"recipes": {"cnn": {"learning_rate": 1}}}, ["recipe of cnn", "'learning_rate'", "lr"]),
-        ({"recipes": {"lda": {"lr": 0.1}}}, ["recipe of lda", "'lr'", "window"]),
-        ({"recipes": {"cnn": 3}}, ["recipes", "mapping"]),
-        ({"recipes": [1]}, ["recipes", "mapping"]),
-        ({"options": {"wesed": {}}}, ["options of dataset 'wesed'", "did you mean wesad?"]),
-        ({"options": {"wesad": None}}, ["options", "mapping"]),
-        ({"seeds": ["one"]}, ["seeds", "list of int", "'one'"]),
-        ({"seeds": [True]}, ["seeds", "list of int"]),
-        ({"seeds": [1.0]}, ["seeds", "list of int"]),
-        ({"seeds": [-1]}, ["seeds from 0", "-1"]),
-        ({"seeds": [2**32]}, ["seeds from 0", str(2**32)]),
-        ({"models": [1]}, ["models", "list of str"]),
-        ({"models": {"cnn": 1}}, ["models", "list of str"]),
-        ({"datasets": None}, ["datasets", "list of str"]),
-        ({"folds": 1}, ["folds", "at least 2", "1"]),
-        ({"folds": "five"}, ["folds", "'five'"]),
-        ({"folds": True}, ["folds", "True"]),
-        ({"folds": 2.5}, ["folds", "2.5"]),
-        ({"subjects": [2]}, ["subjects", "list of str"]),
-        ({"datasets": []}, ["at least one of datasets"]),
-        ({"splits": []}, ["at least one of splits"]),
-        ({"models": []}, ["at least one of models"]),
-        ({"seeds": []}, ["at least one of seeds"]),
-        ({"models": [], "distillations": []}, ["at least one of models"]),
-        ({"rule": "mean"}, ["rule 'mean'", "midpoint, median, kmeans", "did you mean median?"]),
-        ({"rule": ["median"]}, ["rule", "a name", "['median']"]),
-        ({"padding": "zeros"}, ["padding 'zeros'", "zero, mean, edge", "did you mean zero?"]),
-        ({"padding": None}, ["padding", "a name", "None"]),
-        ({"mask": True}, ["expected padding where there is a mask, found none"]),
-        ({"mask": 1, "padding": "zero"}, ["mask", "true or false", "found 1"]),
-        ({"arguments": {"cnm": {}}}, ["arguments of model 'cnm'", "did you mean cnn?"]),
-        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
-        ({"arguments": {"cnn": 3}}, ["arguments", "mapping"]),
+        ({"datasets": ("wesed",)}, ["suite s: dataset 'wesed'", "did you mean wesad?"]),
+        ({"models": ("random_forrest",)}, ["'random_forrest'", "did you mean random_forest?"]),
+        ({"tasks": ("stres",)}, ["task 'stres'", "did you mean stress?"]),
+        ({"splits": ("loso",)}, ["split 'loso'", "leave_one_subject_out"]),
         ({"recipe": "quick"}, ["recipe 'quick'", "published, fast"]),
-        ({"distillations": {"student": "dnn"}}, ["distillations", "list of mappings"]),
-        ({"distillations": ["soft_targets"]}, ["distillations", "list of mappings"]),
+        ({"recipes": {"cnm": {}}}, ["recipe of model 'cnm'", "did you mean cnn?"]),
+        ({"recipes": {"cnn": {"rate": 1}}}, ["recipe of cnn: 'rate'", "lr"]),
+        ({"recipes": {"lda": {"lr": 0.1}}}, ["recipe of lda: 'lr'", "window, stride"]),
+        ({"options": {"wesed": {}}}, ["options of dataset 'wesed'", "did you mean wesad?"]),
+        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
+        ({"flaws": (("random_window",),)}, ["flaw 'random_window'", "did you mean random_windows"]),
+        ({"seeds": (-1,)}, ["seeds from 0 to 4294967295", "found -1"]),
+        ({"seeds": (2**32,)}, [f"found {2**32}"]),
+        ({"datasets": ()}, ["at least one of datasets"]),
+        ({"splits": ()}, ["at least one of splits"]),
+        ({"models": ()}, ["at least one of models"]),
+        ({"seeds": ()}, ["at least one of seeds"]),
     ],
     ids=repr,
 )
-def test_bad_key_or_value(path, keys, expected):
+def test_bad_value(fields, expected):
     with pytest.raises(SuiteError) as caught:
-        load(path, **keys)
+        Suite("s", **fields)
     for part in expected:
         assert part in str(caught.value)
 
 
-PAIR = {"distiller": "soft_targets", "student": "dnn", "teacher": "lstm"}
+def test_distillations_do_for_models():
+    assert Suite("s", models=(), distillations=(PAIR,)).models == ()
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("names", "expected"),
     [
-        ({"distiller": "soft_target"}, ["distiller 'soft_target'", "did you mean soft_targets?"]),
-        ({"student": "dnm"}, ["model 'dnm'", "did you mean dnn?"]),
-        ({"teacher": "lstn"}, ["model 'lstn'", "did you mean lstm?"]),
-        ({"teacher": "lda"}, ["model 'lda'", "attention_lrcn"]),
-        ({"teachers": "lstm"}, ["mine.yaml", "'teachers'", "did you mean teacher?"]),
-        ({"teacher": ""}, ["dnn by soft_targets: expected a teacher, found none"]),
-        ({"distiller": "label_smoothing"}, ["by label_smoothing: expected no teacher, found lstm"]),
-        ({"distiller": "self_distillation"}, ["expected no teacher, found lstm"]),
-        ({"out_of_fold": 1}, ["expected out_of_fold to be 0, or 2 and more", "found 1"]),
-        ({"out_of_fold": -2}, ["found -2"]),
-        ({"distiller": "more_epochs", "teacher": "", "out_of_fold": 2}, ["where there is a teach"]),
-        ({"out_of_fold": "two"}, ["mine.yaml: distillations: ", "out_of_fold", "'two'"]),
-        ({"out_of_fold": 2.5}, ["out_of_fold to be a whole number, found 2.5"]),
-        ({"out_of_fold": None}, ["out_of_fold to be a whole number, found None"]),
-        ({"teacher": None}, ["teacher to be a name, found None"]),
-        ({"student_signals": "eda"}, ["student_signals to be a list of names, found 'eda'"]),
-        ({"teacher_signals": ["eda", 4]}, ["teacher_signals to be a list of names"]),
-        ({"arguments": ["temperature"]}, ["arguments to be a mapping from names to values"]),
+        (("soft_target", "dnn"), ["distiller 'soft_target'", "did you mean soft_targets?"]),
+        (("soft_targets", "dnm"), ["model 'dnm'", "did you mean dnn?"]),
+        (("soft_targets", "dnn", "lstn"), ["model 'lstn'", "did you mean lstm?"]),
+        (("soft_targets", "dnn", "lda"), ["model 'lda'"]),
     ],
     ids=repr,
 )
-def test_bad_distillation(path, changes, expected):
+def test_bad_distillation(names, expected):
     with pytest.raises(SuiteError) as caught:
-        load(path, models=[], distillations=[{**PAIR, **changes}])
+        Distillation(*names)
     for part in expected:
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("lacking", ["distiller", "student"])
-def test_distillation_that_lacks_a_key(path, lacking):
-    entry = {key: value for key, value in PAIR.items() if key != lacking}
-    with pytest.raises(SuiteError, match=f"mine.yaml: distillations: .*'{lacking}'"):
-        load(path, distillations=[entry])
-
-
-def test_distillations_are_read_as_written(path):
-    full = {
-        **PAIR,
-        "student_signals": ["eda"],
-        "teacher_signals": ["eda", "bvp"],
-        "arguments": {"temperature": 2.0},
-        "out_of_fold": 3,
-    }
-    suite = load(path, models=[], distillations=[PAIR, full])
-    assert suite.models == ()
-    assert suite.distillations == (
-        Distillation("soft_targets", "dnn", "lstm"),
-        Distillation(
-            "soft_targets", "dnn", "lstm", ("eda",), ("eda", "bvp"), {"temperature": 2.0}, 3
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"protocol": Protocol(padding="zero")}, ["suite s: padding", "add mask: true"]),
+        ({"protocol": Protocol(score_windows=True)}, ["score_windows", "protocol flags beside"]),
+        (
+            {
+                "protocol": Protocol(flags=("random_trials",)),
+                "distillations": (dataclasses.replace(PAIR, out_of_fold=2),),
+            },
+            ["out-of-fold teachers", "random_windows and random_trials"],
         ),
+        (
+            {"protocol": Protocol(flags=("random_trials",)), "splits": ("default", "session_out")},
+            ["suite s: protocol flags random_trials", "found session_out"],
+        ),
+        ({"flaws": (("random_windows", "random_trials"),)}, ["suite s: ", "exclude each other"]),
+        ({"flaws": (("random_trials",),), "splits": ("session_out",)}, ["found session_out"]),
+        ({"parts": ({"padding": "zero"},)}, ["add mask: true"]),
+        ({"parts": ({"mask": True},)}, ["expected padding where there is a mask, found none"]),
+        ({"parts": ({"splits": ("loso",)},)}, ["split 'loso'"]),
+    ],
+    ids=repr,
+)
+def test_protocol_that_contradicts_itself_or_the_suite(fields, expected):
+    with pytest.raises(SuiteError) as caught:
+        Suite("s", **fields)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_protocol_of_parts_alone_counts_where_there_are_parts():
+    parts = ({"mask": True}, {"flags": ("pad_reveals_length",)})
+    suite = Suite("s", protocol=Protocol(padding="edge"), parts=parts)
+    protocols = [(arm.protocol.padding, arm.protocol.mask) for arm in suite.arms()]
+    assert protocols == [("edge", True), ("edge", False)]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_protocol_of_a_split(split):
+    suite = Suite("s", protocol=Protocol(folds=3, validation=False))
+    assert suite.protocol_of(split) == Protocol(split, 3, validation=False)
+
+
+# --- arms
+
+
+def test_arms_are_the_suite_and_each_flaw_with_what_it_needs():
+    flaws = (("random_trials",), ("labels_from_all_ratings",))
+    suite = Suite("s", protocol=Protocol(flags=("select_on_test",)), flaws=flaws)
+    arms = list(suite.arms())
+    assert [(arm.protocol.flags, arm.protocol.rule) for arm in arms] == [
+        (("select_on_test",), "midpoint"),
+        (("random_trials", "select_on_test"), "midpoint"),
+        (("select_on_test",), "median"),
+        (("labels_from_all_ratings", "select_on_test"), "median"),
+    ]
+    assert all(arm.flaws == () for arm in arms)
+
+
+def test_rule_of_the_suite_is_kept_under_a_flaw_about_labels():
+    suite = Suite("s", protocol=Protocol(rule="kmeans"), flaws=(("labels_from_all_ratings",),))
+    assert [arm.protocol.rule for arm in suite.arms()] == ["kmeans", "kmeans"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "arms"),
+    [
+        (Protocol(), [(None, False), ("zero", False)]),
+        (Protocol(padding="mean", mask=True), [("mean", True), ("mean", False)]),
+    ],
+)
+def test_flaw_about_padding_pads_without_a_mask(protocol, arms):
+    suite = Suite("s", protocol=protocol, flaws=(("pad_reveals_length",),))
+    assert [(arm.protocol.padding, arm.protocol.mask) for arm in suite.arms()] == arms
+
+
+def test_parts_replace_fields_and_values_of_the_protocol():
+    parts = ({"seeds": (1, 2), "rule": "median"}, {"models": ("lda",), "folds": 3})
+    suite = Suite("s", models=("cnn",), seeds=(3,), protocol=Protocol(rule="kmeans"), parts=parts)
+    assert [(arm.models, arm.seeds, arm.protocol, arm.parts) for arm in suite.arms()] == [
+        (("cnn",), (1, 2), Protocol(rule="median"), ()),
+        (("lda",), (3,), Protocol(rule="kmeans", folds=3), ()),
+    ]
+
+
+def test_each_part_has_each_flaw():
+    parts = ({"seeds": (1,)}, {"seeds": (2,)})
+    suite = Suite("s", flaws=(("select_on_test",),), parts=parts)
+    assert [(arm.seeds, arm.protocol.flags) for arm in suite.arms()] == [
+        ((1,), ()),
+        ((1,), ("select_on_test",)),
+        ((2,), ()),
+        ((2,), ("select_on_test",)),
+    ]
+
+
+# --- changes
+
+
+def test_with_protocol():
+    suite = Suite("s", seeds=(4,), protocol=Protocol(rule="median"))
+    assert suite.with_protocol(folds=3) == Suite(
+        "s", seeds=(4,), protocol=Protocol(rule="median", folds=3)
     )
-    assert load(path, models=["cnn"]).distillations == ()
+    with pytest.raises(SuiteError, match=r"suite s: .*at least 2 folds, found 1"):
+        suite.with_protocol(folds=1)
 
 
-def test_rule_padding_mask_and_arguments_are_read_as_written(path):
-    keys = {"rule": "kmeans", "padding": "edge", "mask": True, "recipe": "fast"}
-    suite = load(path, **keys, arguments={"cnn": {"layers": "study_1"}})
-    assert {name: getattr(suite, name) for name in keys} == keys
-    assert suite.arguments == {"cnn": {"layers": "study_1"}}
-    plain = load(path, models=["cnn"])
-    assert (plain.rule, plain.padding, plain.mask) == ("midpoint", None, False)
+@pytest.mark.parametrize(
+    ("values", "padding"),
+    [
+        ({"flags": ("pad_reveals_length",)}, "zero"),
+        ({"flags": ("pad_reveals_length",), "padding": "edge"}, "edge"),
+        ({"flags": ("select_on_test",)}, None),
+    ],
+)
+def test_flag_about_padding_pads_with_zeros_unless_said(values, padding):
+    assert with_values(Protocol(), values, "s").padding == padding
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "word\n", "models: [cnn\n", "a: b: c\n"])
-def test_file_that_is_no_suite(path, text):
-    path.write_text(text)
-    with pytest.raises(SuiteError, match=r"mine\.yaml: expected"):
-        Suite.load(str(path))
+def test_flags_are_sorted_and_checked():
+    flags = ("select_on_test", "random_trials")
+    assert with_values(Protocol(), {"flags": flags}, "s").flags == flags[::-1]
+    with pytest.raises(SuiteError, match=r"suite s: .*found random_window$"):
+        with_values(Protocol(), {"flags": ("random_window",)}, "s")
 
 
-def test_yaml_runs_no_code(path, tmp_path):
-    path.write_text(f"models: !!python/object/apply:os.mkdir ['{tmp_path}/harmed']\n")
-    with pytest.raises(SuiteError, match="expected YAML"):
-        Suite.load(str(path))
-    assert not (tmp_path / "harmed").exists()
+def test_with_max_epochs_changes_every_model_in_every_part():
+    recipes = {"cnn": {"lr": 0.5, "max_epochs": 9}}
+    part = {"recipes": {"dnn": {"lr": 0.1}, "lda": {"window": 5.0}}}
+    suite = Suite("s", recipes=recipes, parts=(part, {"seeds": (1,)})).with_max_epochs(2)
+    assert set(suite.recipes) == set(MODELS)
+    assert suite.recipes["cnn"] == {"lr": 0.5, "max_epochs": 2}
+    one, other = suite.parts
+    assert one["recipes"]["dnn"] == {"lr": 0.1, "max_epochs": 2}
+    assert one["recipes"]["lda"] == {"window": 5.0}
+    assert other == {"seeds": (1,)}
+    assert recipes == {"cnn": {"lr": 0.5, "max_epochs": 9}}
 
 
-@pytest.mark.parametrize("name", ["nothing", "nothing.yaml", "../quick"])
-def test_no_such_suite(name):
-    with pytest.raises(SuiteError, match=r"expected one of distillation, full, .*quick"):
-        Suite.load(name)
+def test_with_option_keeps_the_others():
+    suite = Suite("s", options={"synthetic": {"phase": 60.0}, "wesad": {}})
+    assert suite.with_option("synthetic", "effect", 0.0).options == {
+        "synthetic": {"phase": 60.0, "effect": 0.0},
+        "wesad": {},
+    }
+    assert suite.options["synthetic"] == {"phase": 60.0}
+
+
+# --- datasets
+
+
+def test_datasets_that_are_found(tmp_path):
+    (tmp_path / "WESAD").mkdir()
+    (tmp_path / "stress_predict").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "empatica_e4").write_text("a file")
+    assert Suite("s").dataset_names(tmp_path) == ("wesad", "stress_predict")
+    assert Suite("s", datasets=("synthetic",)).dataset_names(tmp_path) == ("synthetic",)
+
+
+@pytest.mark.parametrize("folder", ["empty", "absent"])
+def test_no_dataset_is_found(tmp_path: Path, folder: str):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SuiteError, match="no dataset in") as caught:
+        Suite("s").dataset_names(tmp_path / folder)
+    assert "wesad" in str(caught.value)
+    assert "synthetic" not in str(caught.value)
+
+
+# --- options of readers
 
 
 @pytest.mark.parametrize(
@@ -191,198 +272,42 @@ def test_no_such_suite(name):
 )
 def test_bad_option(options, expected):
     with pytest.raises(SuiteError, match="Synthetic: ") as caught:
-        reader_options(SyntheticDataModule, options)
+        reader_options(SYNTHETIC, options)
     assert expected in str(caught.value)
 
 
 def test_options_are_those_that_differ_however_they_are_written():
-    assert reader_options(SyntheticDataModule, {}) == ()
-    assert reader_options(SyntheticDataModule, {"n_subjects": 4, "effect": 1}) == ()
-    (phase,) = reader_options(SyntheticDataModule, {"phase": 60, "n_subjects": 4})
+    assert reader_options(SYNTHETIC, {}) == ()
+    assert reader_options(SYNTHETIC, {"n_subjects": 4, "effect": 1}) == ()
+    (phase,) = reader_options(SYNTHETIC, {"phase": 60, "n_subjects": 4})
     assert phase == ("phase", 60.0)
     assert type(phase[1]) is float
-    named = reader_options(SyntheticDataModule, {"seed": 3, "effect": 0.5})
+    named = reader_options(SYNTHETIC, {"seed": 3, "effect": 0.5})
     assert [name for name, _ in named] == ["effect", "seed"]
 
 
-# --- narrowing
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_reader_has_options_that_can_be_left_out(name):
+    assert reader_options(DATASETS[name], {}) == ()
 
 
-def test_narrowed():
-    suite = Suite("s", datasets=("synthetic", "wesad"), models=("lda", "cnn"), tasks=("stress",))
-    assert suite.narrowed() == suite
-    narrow = suite.narrowed(
-        datasets=["wesad"], models=["cnn"], seeds=[3, 4], subjects=["S2"], splits=None
-    )
-    assert narrow == dataclasses.replace(
-        suite, datasets=("wesad",), models=("cnn",), seeds=(3, 4), subjects=("S2",)
-    )
+# --- names and values
 
 
-@pytest.mark.parametrize(
-    ("chosen", "expected"),
-    [
-        ({"datasets": ["empatica_e4"]}, ["datasets 'empatica_e4'", "expected wesad"]),
-        ({"models": ["cnn"]}, ["models 'cnn'", "expected lda"]),
-        ({"models": ["majorty"]}, ["models 'majorty'", "did you mean majority?"]),
-        ({"tasks": ["affect"]}, ["tasks 'affect'", "expected stress"]),
-        ({"splits": ["loso"]}, ["'loso'"]),
-        ({"seeds": [-2]}, ["-2"]),
-    ],
-    ids=repr,
-)
-def test_narrowed_to_what_the_suite_has_not(chosen, expected):
-    suite = Suite("s", datasets=("wesad",), models=("lda", "majority"), tasks=("stress",))
-    with pytest.raises(SuiteError) as caught:
-        suite.narrowed(**chosen)
-    for part in expected:
-        assert part in str(caught.value)
-
-
-def test_models_are_students_too(path):
-    other = {**PAIR, "student": "cnn"}
-    suite = load(path, models=["lda", "cnn"], distillations=[PAIR, other])
-    narrow = suite.narrowed(models=["cnn"])
-    assert narrow.models == ("cnn",)
-    assert [pair.student for pair in narrow.distillations] == ["cnn"]
-    narrow = suite.narrowed(models=["dnn"])
-    assert narrow.models == ()
-    assert [pair.student for pair in narrow.distillations] == ["dnn"]
-    with pytest.raises(SuiteError, match="models 'lstm' is not known: expected lda, cnn, dnn"):
-        suite.narrowed(models=["lstm"])
-
-
-def test_all_and_found_can_be_narrowed_to_anything():
-    suite = Suite("s", tasks=("all",))
-    narrow = suite.narrowed(datasets=["wesad"], models=["cnn"], tasks=["affect"])
-    assert (narrow.datasets, narrow.models, narrow.tasks) == (("wesad",), ("cnn",), ("affect",))
-    with pytest.raises(SuiteError, match="did you mean wesad"):
-        suite.narrowed(datasets=["wesed"])
-
-
-def test_with_folds():
-    assert Suite("s").with_folds(3).folds == 3
-    with pytest.raises(SuiteError, match="at least 2 folds, found 1"):
-        Suite("s").with_folds(1)
-
-
-def test_with_option_keeps_the_others():
-    suite = Suite("s", options={"synthetic": {"phase": 60.0}, "wesad": {}})
-    assert suite.with_option("synthetic", "effect", 0.0).options == {
-        "synthetic": {"phase": 60.0, "effect": 0.0},
-        "wesad": {},
-    }
-    assert suite.options["synthetic"] == {"phase": 60.0}
-
-
-def test_datasets_that_are_found(tmp_path):
-    (tmp_path / "WESAD").mkdir()
-    (tmp_path / "stress_predict").mkdir()
-    (tmp_path / "other").mkdir()
-    (tmp_path / "empatica_e4").write_text("a file")
-    assert Suite("s").dataset_names(tmp_path) == ("wesad", "stress_predict")
-    assert Suite("s", datasets=("synthetic",)).dataset_names(tmp_path) == ("synthetic",)
-
-
-@pytest.mark.parametrize("folder", ["empty", "absent"])
-def test_no_dataset_is_found(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SuiteError, match="no dataset in") as caught:
-        Suite("s").dataset_names(tmp_path / folder)
-    assert "wesad" in str(caught.value)
-    assert "synthetic" not in str(caught.value)
-
-
-# --- the suites of this project
-
-
-def test_suites():
-    assert {"distillation", "full", "quick"} <= set(suite_names())
-    assert suite_names() == sorted(suite_names())
-
-
-@pytest.mark.parametrize("name", ["full", "quick"])
-def test_suite_loads(name):
-    suite = Suite.load(name)
-    assert suite.name == name
-    assert suite.models == ("all",)
-    assert suite.splits == ("default",)
-
-
-def test_quick_needs_no_data_and_full_takes_all():
-    quick = Suite.load("quick")
-    assert quick.dataset_names(Path("nowhere")) == ("synthetic",)
-    assert expand(quick, {"synthetic": FOUR}).runs
-    full = Suite.load("full")
-    assert (full.datasets, full.tasks) == (("found",), ("all",))
-    assert len(full.seeds) >= 3
-    assert not full.recipes
-
-
-def test_distillation_has_all_distillers():
-    pairs = Suite.load("distillation").distillations
-    assert {pair.distiller for pair in pairs} == set(DISTILLERS)
-
-
-@pytest.mark.parametrize("dataset", DATAMODULES)
-def test_distillation_on_every_dataset(dataset):
-    suite = Suite.load("distillation")
-    nine = Prepared(tuple(f"s{number}" for number in range(9)), {}, "e" * 16)
-    plan = expand(suite, {dataset: nine})
-    tasks = len(DATAMODULES[dataset].tasks)
-    pairs = {(run.board, run.name) for run in plan.runs if run.distiller}
-    assert len(pairs) + len(plan.not_applicable) == tasks * len(suite.distillations)
-    without_ppg = {"uncertainty_weighted"} if dataset == "seed_v" else set()
-    wanted = set(DISTILLERS) - without_ppg
-    if dataset == "noise":  # one signal: no teacher that sees more, and no pulse or skin
-        wanted = {"soft_targets"}
-    assert {run.distiller for run in plan.runs} - {""} == wanted
-
-
-def test_probes_and_models_share_no_name():
-    assert not set(PROBES) & set(MODELS)
-    assert all(isinstance(probe, Probe) for probe in PROBES.values())
+def test_known_names_says_what_is_known():
+    known_names(["a", "b"], ["a", "b", "c"], "letter")
+    with pytest.raises(SuiteError, match=r"letter 'q' is not known: expected a, b$"):
+        known_names(["a", "q"], ["a", "b"], "letter")
+    with pytest.raises(SuiteError, match=r"letter 'q' is not known: expected none$"):
+        known_names(["q"], [], "letter")
 
 
 @pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ({"flags": ["random_window"]}, ["'random_window'", "did you mean random_windows?"]),
-        ({"flaws": ["random_window"]}, ["did you mean random_windows?"]),
-        ({"flaws": "random_windows"}, ["flaws", "a list of flags"]),
-        ({"flaws": [[1]]}, ["flaws", "a list of flags"]),
-        ({"flags": ["random_windows", "random_trials"]}, ["exclude each other"]),
-        ({"flags": ["oversample_before_split"]}, ["add random_windows"]),
-        ({"flags": ["labels_from_all_ratings"]}, ["rule: median or kmeans"]),
-        ({"flags": ["random_trials"], "splits": ["session_out"]}, ["found session_out"]),
-        ({"flags": ["teacher_selected_on_test"]}, ["expected distillations by a teacher"]),
-        ({"padding": "zero"}, ["add mask: true", "pad_reveals_length"]),
-        (
-            {"padding": "zero", "mask": True, "flags": ["pad_reveals_length"]},
-            ["expected padding without a mask"],
-        ),
-        (
-            {"flags": ["random_trials"], "distillations": [{**PAIR, "out_of_fold": 2}]},
-            ["out-of-fold teachers"],
-        ),
-    ],
-    ids=repr,
+    ("default", "value", "expected"),
+    [(1.0, 2, 2.0), (1, 2, 2), (1.0, True, True), (None, 3, 3), (1, 2.0, 2.0), ("a", 1, 1)],
 )
-def test_flags_that_cannot_be_meant(path, keys, expected):
-    with pytest.raises(SuiteError) as caught:
-        load(path, **{"models": ["lda"], **keys})
-    for part in expected:
-        assert part in str(caught.value)
-
-
-def test_arms_of_a_suite(path):
-    keys = {"flags": ["select_on_test"], "flaws": ["random_trials", ["labels_from_all_ratings"]]}
-    arms = [(arm.flags, arm.rule) for arm in load(path, models=["cnn"], **keys).arms()]
-    assert arms == [
-        (("select_on_test",), "midpoint"),
-        (("random_trials", "select_on_test"), "midpoint"),
-        (("select_on_test",), "median"),
-        (("labels_from_all_ratings", "select_on_test"), "median"),
-    ]
-    padded = list(load(path, models=["cnn"], flaws=["pad_reveals_length"]).arms())
-    assert [(arm.padded, arm.mask) for arm in padded] == [(None, False), ("zero", False)]
+def test_whole_numbers_become_floats_where_the_default_is_one(
+    default: Any, value: Any, expected: Any
+):
+    result = as_its_default(default, value)
+    assert (result, type(result)) == (expected, type(expected))

@@ -11,14 +11,19 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 
-from benchmark.execution.execute import make_datamodule
-from benchmark.probes import fit as probes
-from benchmark.probes.fit import COMPONENTS, MANY, PROBES, fit_probe
-from datamodules.cache import as_recording
-from datamodules.datamodule import EmotionDataModule
-from datamodules.errors import IncompatibleRunError
+from benchmark.execution.assemble import make_datamodule
+from benchmark.probes import classifiers
+from benchmark.probes.catalogue import PROBES
+from benchmark.probes.classifiers import CLASSIFIERS
+from benchmark.probes.fit import fit_probe, window_features
+from datamodules.datamodule import EmotionDataModule, Selection
+from datamodules.dataset import Dataset
+from datamodules.fold import Windowing
+from datamodules.protocol import Protocol
+from datamodules.resident import RESIDENT
 from datamodules.signals.features import features
 from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.stored import as_recording
 from datamodules.synthetic import SyntheticReader
 from datamodules.tasks import ConditionTask
 
@@ -42,16 +47,16 @@ def predicted(workshop: Any, model: str, seed: int = 0) -> np.ndarray:
 def by_hand(module: EmotionDataModule, part: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Features, targets and subjects, one window after the other, from the recordings alone."""
     rows, targets, subjects = [], [], []
-    for stored in module.archive.subjects:
+    for stored in module.fold.archive.subjects:
         for number, found in enumerate(stored.recordings):
-            if (found.subject in module.split.test) != (part == "test"):
+            if (found.subject in module.fold.members.test) != (part == "test"):
                 continue
             recording = as_recording(stored, number)
             for segment in recording.segments:
                 starts = [0.0] if part == "test" else [0.0, 30.0]
                 for offset in starts:
                     columns = []
-                    for name in module.chosen:
+                    for name in module.signals:
                         signal = recording.signals[name]
                         first = round((segment.start + offset) * signal.sfreq)
                         window = signal.samples[:, first : first + round(60 * signal.sfreq)]
@@ -94,18 +99,18 @@ EVERYTHING = ("bvp", "eda", "temp", "acc")
 
 def unbalanced(module: EmotionDataModule) -> None:
     """Take most of the stress out of the training windows, so that classes can be told apart."""
-    grid = module.grids["segments"]
+    grid = module.fold.grids["segments"]
     keep = np.flatnonzero((grid.target == 0) | (np.arange(len(grid)) % 3 == 0))
-    module.grids["segments"] = grid.take(keep)
+    module.fold.grids["segments"] = grid.take(keep)
 
 
 def test_majority_and_prior_by_hand(workshop):
     module = module_of(workshop, "majority")
     unbalanced(module)
-    grid = module.grids["segments"]
+    grid = module.fold.grids["segments"]
     counts = [0, 0]
     for subject, target in zip(grid.subject, grid.target, strict=True):
-        if module.subjects[subject] not in module.split.test:
+        if module.subjects[subject] not in module.fold.members.test:
             counts[target] += 1
     assert counts[0] > counts[1] > 0
     n_test = len(module.windows("test"))
@@ -117,8 +122,8 @@ def test_majority_and_prior_by_hand(workshop):
 
 def test_majority_of_the_other_class(workshop):
     module = module_of(workshop, "majority")
-    grid = module.grids["segments"]
-    module.grids["segments"] = grid.take(
+    grid = module.fold.grids["segments"]
+    module.fold.grids["segments"] = grid.take(
         np.flatnonzero((grid.target == 1) | (np.arange(len(grid)) % 3 == 0))
     )
     assert fit_probe(PROBES["majority"], module, 0).predict(module)[:, 1].min() == 1.0
@@ -142,7 +147,7 @@ def test_lda_by_hand(workshop):
 def test_random_forest_by_hand(workshop, seed):
     module = module_of(workshop, "random_forest", seed)
     x, y, subjects = by_hand(module, "rest")
-    order = np.argsort([s in module.split.val for s in subjects], kind="stable")
+    order = np.argsort([s in module.fold.members.val for s in subjects], kind="stable")
     classifier = RandomForestClassifier(
         200, min_samples_leaf=5, class_weight="balanced", random_state=seed
     ).fit(x[order], y[order])
@@ -162,7 +167,7 @@ def test_subject_mean_is_that_of_the_subject(workshop):
     x, y, subjects = by_hand(module, "rest")
     people = sorted(set(subjects))
     means = {s: x[[name == s for name in subjects]].mean(axis=0) for s in people}
-    classifier = PROBES["subject_mean"].make(0, 2, x.shape).fit([means[s] for s in subjects], y)
+    classifier = CLASSIFIERS["linear"](0, 2, x.shape).fit([means[s] for s in subjects], y)
     test, _, _ = by_hand(module, "test")
     expected = classifier.predict_proba(np.repeat(test.mean(axis=0)[None], len(test), axis=0))
     np.testing.assert_allclose(predicted(workshop, "subject_mean"), expected, atol=1e-6)
@@ -179,20 +184,24 @@ def test_signals_change_nothing_for_who_does_not_see_them(workshop, changed, mod
 def test_time_sees_the_seconds(workshop):
     module = module_of(workshop, "time")
     x, y = [], []
-    for recording in module.archive.recordings:
-        if recording.subject not in module.split.test:
+    for recording in module.fold.archive.recordings:
+        if recording.subject not in module.fold.members.test:
             for segment in recording.segments:
                 x += [[segment.start], [segment.start + 30]]
                 y += [module.task.label(recording.subject, segment)] * 2
-    subjects = [r.subject for r in module.archive.recordings if r.subject not in module.split.test]
+    subjects = [
+        r.subject
+        for r in module.fold.archive.recordings
+        if r.subject not in module.fold.members.test
+    ]
     order = np.argsort(
-        np.repeat([s in module.split.val for s in subjects], len(x) // len(subjects)),
+        np.repeat([s in module.fold.members.val for s in subjects], len(x) // len(subjects)),
         kind="stable",
     )
     classifier = RandomForestClassifier(
         200, min_samples_leaf=5, class_weight="balanced", random_state=0
     ).fit(np.array(x)[order], np.array(y)[order])
-    (tested,) = [r for r in module.archive.recordings if r.subject in module.split.test]
+    (tested,) = [r for r in module.fold.archive.recordings if r.subject in module.fold.members.test]
     expected = classifier.predict_proba([[segment.start] for segment in tested.segments])
     np.testing.assert_allclose(predicted(workshop, "time"), expected, atol=1e-9)
     assert np.ptp(expected[:, 0]) > 0
@@ -235,7 +244,7 @@ def state(classifier: Any) -> list[np.ndarray]:
 )
 def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
-    assert module.split.test == ("S1",)
+    assert module.fold.members.test == ("S1",)
     clean = state(fit_probe(PROBES[model], module, 0).classifier)
     other = changed(("S1",), EVERYTHING)
     disturbed = state(fit_probe(PROBES[model], module_of(other, model), 0).classifier)
@@ -248,15 +257,15 @@ def test_test_subject_has_no_influence(workshop, changed, model):
 def test_training_and_validation_subjects_have_influence(workshop, changed, part):
     module = module_of(workshop, "lda")
     clean = state(fit_probe(PROBES["lda"], module, 0).classifier)
-    other = changed(getattr(module.split, part)[:1], EVERYTHING)
+    other = changed(getattr(module.fold.members, part)[:1], EVERYTHING)
     disturbed = state(fit_probe(PROBES["lda"], module_of(other, "lda"), 0).classifier)
     assert any(not np.array_equal(a, b) for a, b in zip(clean, disturbed, strict=True))
 
 
 def test_class_that_training_lacks_has_no_probability(workshop):
     module = module_of(workshop, "majority")
-    grid = module.grids["segments"]
-    module.grids["segments"] = grid.take(np.flatnonzero(grid.target == 1))
+    grid = module.fold.grids["segments"]
+    module.fold.grids["segments"] = grid.take(np.flatnonzero(grid.target == 1))
     for model in ("majority", "prior"):
         probabilities = fit_probe(PROBES[model], module, 0).predict(module)
         np.testing.assert_array_equal(probabilities, [[0.0, 1.0]] * len(probabilities))
@@ -271,50 +280,14 @@ def test_size(workshop):
     assert forest.size == sum(tree.tree_.node_count for tree in forest.classifier.estimators_)
 
 
-@pytest.mark.parametrize(
-    ("available", "motion", "others"),
-    [
-        (("bvp", "eda", "acc"), ("acc",), ("bvp", "eda")),
-        (("ecg", "chest_acc", "acc"), ("chest_acc", "acc"), ("ecg",)),
-        (("eda",), None, ("eda",)),
-        (("acc",), ("acc",), None),
-    ],
-)
-def test_signals_of_probes(available, motion, others):
-    expected = {"motion": motion, "signals": others, "subject": others}
-    for probe in PROBES.values():
-        if expected.get(probe.sees, ()) is None:
-            with pytest.raises(IncompatibleRunError, match=r"takes .*; there is only"):
-                probe.choose_signals(available)
-        else:
-            assert probe.choose_signals(available) == expected.get(probe.sees, ())
-
-
 # --- many features
-
-
-@pytest.mark.parametrize(
-    ("shape", "components"),
-    [
-        ((500, MANY), None),
-        ((500, MANY + 1), COMPONENTS),
-        ((COMPONENTS + 1, MANY + 1), COMPONENTS),
-        ((COMPONENTS, MANY + 1), COMPONENTS - 1),
-    ],
-)
-def test_many_features_are_brought_down_to_components(shape, components):
-    for name in ("lda", "subject_mean"):
-        steps = dict(PROBES[name].make(3, 2, shape).steps)
-        assert ("pca" in steps) == (components is not None)
-        if components is not None:
-            assert (steps["pca"].n_components, steps["pca"].random_state) == (components, 3)
 
 
 def test_lda_on_components_by_hand(workshop, monkeypatch):
     module = module_of(workshop, "lda")
     x, y, _ = by_hand(module, "rest")
-    monkeypatch.setattr(probes, "MANY", x.shape[1] - 1)
-    monkeypatch.setattr(probes, "COMPONENTS", 20)
+    monkeypatch.setattr(classifiers, "MANY", x.shape[1] - 1)
+    monkeypatch.setattr(classifiers, "COMPONENTS", 20)
     fitted = fit_probe(PROBES["lda"], module, 0)
     mean, std = x.mean(axis=0), x.std(axis=0)
     std[std == 0] = 1
@@ -328,8 +301,8 @@ def test_lda_on_components_by_hand(workshop, monkeypatch):
 
 
 def test_components_depend_on_no_test_subject(workshop, changed, monkeypatch):
-    monkeypatch.setattr(probes, "MANY", 5)
-    monkeypatch.setattr(probes, "COMPONENTS", 4)
+    monkeypatch.setattr(classifiers, "MANY", 5)
+    monkeypatch.setattr(classifiers, "COMPONENTS", 4)
     clean = state(fit_probe(PROBES["lda"], module_of(workshop, "lda"), 0).classifier)
     other = module_of(changed(("S1",), EVERYTHING), "lda")
     disturbed = state(fit_probe(PROBES["lda"], other, 0).classifier)
@@ -365,25 +338,26 @@ class UnevenReader:
             offset += seconds + 5
 
 
-class UnevenDataModule(EmotionDataModule):
-    """Trials scored as a whole."""
-
-    title = "Uneven"
-    reader = UnevenReader
-    tasks = {"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")}
-    signals = {"eda": (1, 4.0)}
-    unit = None
-    trial_seconds = (3.0, 10.0)
-    access = "Made up."
-    layout = "no files"
-    has_files = False
+UNEVEN_TRIALS = Dataset(
+    name="uneven",
+    title="Uneven",
+    reader=UnevenReader,
+    tasks={"mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up")},
+    signals={"eda": (1, 4.0)},
+    trial_seconds=(3.0, 10.0),
+    access="Made up.",
+    layout="no files",
+    has_files=False,
+)
+"""Trials scored as a whole."""
 
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
     cache = tmp_path_factory.mktemp("uneven")
-    module = UnevenDataModule(
-        None, signals=(), padding="zero", cache_dir=cache, flags=("pad_reveals_length",)
+    protocol = Protocol(padding="zero", flags=("pad_reveals_length",))
+    module = EmotionDataModule(
+        UNEVEN_TRIALS, None, Selection(signals=()), protocol, cache_dir=cache
     )
     module.prepare_data()
     module.setup()
@@ -395,7 +369,7 @@ def test_length_and_place_of_trials(uneven, model):
     rows: dict[str, tuple[list[list[float]], list[int]]] = {}
     for part in ("train", "val", "test"):
         x, y = [], []
-        for subject in getattr(uneven.split, part):
+        for subject in getattr(uneven.fold.members, part):
             for recording in UnevenReader().read(subject):
                 (segment,) = recording.segments
                 place = recording.offset + segment.start
@@ -413,9 +387,32 @@ def test_length_and_place_of_trials(uneven, model):
 
 
 def test_length_is_one_value_where_nothing_is_padded(tmp_path):
-    module = UnevenDataModule(None, signals=(), window=3.0, stride=1.0, cache_dir=tmp_path)
+    module = EmotionDataModule(
+        UNEVEN_TRIALS,
+        None,
+        Selection(signals=()),
+        windowing=Windowing(length=3.0, stride=1.0),
+        cache_dir=tmp_path,
+    )
     module.prepare_data()
     module.setup()
     found = fit_probe(PROBES["length"], module, 0).predict(module)
     assert len(found) > 16
     assert np.ptp(found, axis=0).max() == 0
+
+
+def test_features_of_shared_windows_are_computed_once(workshop):
+    RESIDENT.clear()
+    module = module_of(workshop, "lda")
+    shared = (
+        module.fold.archive,
+        module.fold.grids["units"],
+        module.signals,
+        module.protocol.padding,
+    )
+    features_once = window_features(*shared)
+    assert window_features(*shared) is features_once
+    RESIDENT.clear()
+    again = window_features(*shared)
+    assert again is not features_once
+    np.testing.assert_array_equal(again, features_once)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.execution.execute import make_datamodule
+from benchmark.execution.assemble import make_datamodule
 from benchmark.recordings.check import FLAT_EDA, Check, check
-from datamodules.catalogue import DATAMODULES
-from datamodules.datamodule import EmotionDataModule
+from datamodules.catalogue import DATASETS
+from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
@@ -106,35 +106,31 @@ class Halved:
         return replace(signal, samples=signal.samples / 2)
 
 
-class MadeDataModule(EmotionDataModule):
-    """Scored by the minute."""
-
-    title = "Made"
-    reader = MadeReader
-    tasks = {
+MADE = Dataset(
+    name="made",
+    title="Made",
+    reader=MadeReader,
+    tasks={
         "mood": ConditionTask("mood", ("calm", "wild"), {"calm": 0, "wild": 1}, "made up"),
         "valence": RatingTask("valence", 5.0, "made up"),
         "pain": RatingTask("pain", 5.0, "made up"),
-    }
-    signals = {"eda": (1, 4.0), "temp": (1, 4.0), "eeg": (3, 8.0), "half": (1, 4.0)}
-    preprocessing = {"half": Derived("temp", (Halved(),))}
-    unit = 60.0
-    access = "Made up."
-    layout = "no files"
-    has_files = False
-
-
-class TrialsDataModule(MadeDataModule):
-    """Scored by the trial."""
-
-    unit = None
-    trial_seconds = (30.0, 130.0)
+    },
+    signals={"eda": (1, 4.0), "temp": (1, 4.0), "eeg": (3, 8.0), "half": (1, 4.0)},
+    preprocessing={"half": Derived("temp", (Halved(),))},
+    unit=60.0,
+    access="Made up.",
+    layout="no files",
+    has_files=False,
+)
+"""Scored by the minute."""
+TRIALS = replace(MADE, unit=None, trial_seconds=(30.0, 130.0))
+"""Scored by the trial."""
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Check:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DATAMODULES, "made", MadeDataModule)
+        patch.setitem(DATASETS, "made", MADE)
         return check("made", Path("/there"), tmp_path_factory.mktemp("made"), ())
 
 
@@ -172,7 +168,7 @@ def test_score_units_of_each_class(rows):
 
 
 def test_trials_are_counted_where_they_are_the_unit(monkeypatch, tmp_path):
-    monkeypatch.setitem(DATAMODULES, "made", TrialsDataModule)
+    monkeypatch.setitem(DATASETS, "made", TRIALS)
     found = check("made", Path("/there"), tmp_path, ("good",))
     (row,) = found.subjects.to_dict("records")
     assert row["mood (trials)"] == "calm:1 wild:2"
@@ -191,7 +187,7 @@ def test_units_are_those_of_the_benchmark(workshop):
     counts = np.bincount(windows.target)
     found = check("synthetic", Path("none"), workshop.cache, ("S1",), options)
     (row,) = found.subjects.to_dict("records")
-    assert module.split.test == ("S1",)
+    assert module.fold.members.test == ("S1",)
     expected = " ".join(f"{name}:{count}" for name, count in zip(names, counts, strict=True))
     assert row["stress (60 s)"] == expected == "baseline:8 stress:8"
 
@@ -252,7 +248,7 @@ def test_summary(found):
 
 
 def test_only_those_that_were_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setitem(DATAMODULES, "made", MadeDataModule)
+    monkeypatch.setitem(DATASETS, "made", MADE)
     found = check("made", Path("/there"), tmp_path, ("lost", "good"))
     assert found.subjects["subject"].tolist() == ["good", "lost"]
     with pytest.raises(DatasetNotFoundError, match="no subject 'nobody'"):
@@ -260,7 +256,7 @@ def test_only_those_that_were_asked_for(monkeypatch, tmp_path):
 
 
 def test_nobody_can_be_used(monkeypatch, tmp_path):
-    monkeypatch.setitem(DATAMODULES, "made", MadeDataModule)
+    monkeypatch.setitem(DATASETS, "made", MADE)
     found = check("made", Path("/there"), tmp_path, ("gone", "lost"))
     assert found.signals.empty
     assert found.subjects["found"].tolist() == ["no", "no"]

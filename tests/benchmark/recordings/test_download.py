@@ -24,7 +24,7 @@ from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.recordings import download as module
 from benchmark.recordings.download import ArchiveError, Download, download
-from datamodules.catalogue import DATAMODULES
+from datamodules.catalogue import DATASETS
 from datamodules.wesad import WESADReader
 
 NOISE = random.Random(0).randbytes(400_000)
@@ -521,12 +521,12 @@ def test_a_folder_with_something_in_it_is_left_alone(server, place):
     assert server.log == []
 
 
-@pytest.mark.parametrize("dataset", sorted(set(DATAMODULES) - {"stress_predict", "wesad"}))
+@pytest.mark.parametrize("dataset", sorted(set(DATASETS) - {"stress_predict", "wesad"}))
 def test_a_dataset_under_agreement_is_not_fetched(tmp_path, dataset):
     with pytest.raises(BenchmarkError, match="is not downloaded by this command") as caught:
         download(dataset, tmp_path / "x", Console(file=io.StringIO()))
-    assert DATAMODULES[dataset].access in str(caught.value)
-    assert DATAMODULES[dataset].layout in str(caught.value)
+    assert DATASETS[dataset].access in str(caught.value)
+    assert DATASETS[dataset].layout in str(caught.value)
     assert names(tmp_path) == []
 
 

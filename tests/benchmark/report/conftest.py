@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.boards.cohort import SCORES
 from benchmark.report.page import render
 from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
+from lightning_modules.metrics import SCORES
+from lightning_modules.recipe import Recipe
+from tests.benchmark.made_up import make_run, stored
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(1, 13))
 SKILL = {"majority": 0.33, "time": 0.5, "lda": 0.6, "random_forest": 0.62, "cnn": 0.7, "lstm": 0.68}
@@ -22,14 +25,13 @@ def asked(model: str, fold: int, seed: int = 0, **fields) -> Run:
     values = {
         "dataset": "wesad",
         "task": "stress",
-        "split": "leave_one_subject_out",
         "signals": ("eda", "bvp"),
         "subjects": SUBJECTS,
         "data": "d" * 16,
-        "recipe": (("lr", 0.001), ("max_epochs", 20)),
+        "recipe": Recipe("a paper", lr=0.001, max_epochs=20),
         **fields,
     }
-    return Run(fold=fold, seed=seed, model=model, **values)
+    return make_run(fold=fold, seed=seed, model=model, **values)
 
 
 def taught(run: Run, distiller: str, teacher: Run | None) -> Run:
@@ -37,7 +39,7 @@ def taught(run: Run, distiller: str, teacher: Run | None) -> Run:
     return dataclasses.replace(run, distiller=distiller, teachers=teachers, alone=run.id)
 
 
-def done(run: Run, score: float, **fields) -> Result:
+def done(run: Run, score: float, **fields) -> Scored:
     subject = run.subjects[run.fold]
     right = round(10 * score)
     values = {
@@ -56,10 +58,11 @@ def done(run: Run, score: float, **fields) -> Result:
         "versions": {"python": "3.11.7", "torch": "2.13.0"},
         "commit": "0123456789",
         "raw": "r" * 16,
+        "control": run.distiller == "label_smoothing",
         "notes": (EVIL,),
         **fields,
     }
-    return Result(run, "done", **values)
+    return Scored(run, "done", **values)
 
 
 def results() -> list[Result]:
@@ -92,9 +95,7 @@ def results() -> list[Result]:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Two boards; the first with a distillation, a control and an incomplete row."""
-    store = Store(tmp_path_factory.mktemp("store") / "runs")
-    for result in results():
-        store.save(result)
+    store = stored(tmp_path_factory.mktemp("store") / "runs", results())
     store.note_cells({}, {"wesad__stress__leave_one_subject_out/rtcan_1d": f"no music {EVIL}"})
     return store
 

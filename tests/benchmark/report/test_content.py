@@ -12,15 +12,16 @@ import pytest
 from scipy import stats
 
 from benchmark.boards.cohort import LeaderboardError
-from benchmark.probes.fit import PROBES as CATALOGUE
+from benchmark.boards.scores import scored_results
 from benchmark.report.content import collect
 from benchmark.report.figures import WIDE, cliques, scatter, strip
-from benchmark.report.lines import PROBES
 from benchmark.report.page import render
 from benchmark.report.tables import Cell, between, number, p_value
-from benchmark.result import Result
 from benchmark.run import Run
+from benchmark.scored import Scored
 from benchmark.store import Store
+from datamodules.protocol import Protocol
+from tests.benchmark.made_up import stored
 
 NAMES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
@@ -69,7 +70,7 @@ def stress(content):
 def scores(store, task="stress", **fields):
     """Macro F1 of the subjects of a row, in order, by a plain loop."""
     found = {}
-    for result in store.results():
+    for result in scored_results(store):
         run = result.run
         if run.task == task and all(getattr(run, k) == v for k, v in fields.items()):
             found |= {subject: values["macro_f1"] for subject, values in result.scores.items()}
@@ -117,7 +118,7 @@ def test_strips_are_cut_off_at_their_ends():
 def test_confusion_is_normalised_a_row(store, stress):
     line = next(line for line in stress.lines if line.name == "lda")
     total = np.zeros((2, 2))
-    for result in store.results():
+    for result in scored_results(store):
         if result.run.model == "lda" and result.run.task == "stress":
             for matrix in result.confusion.values():
                 total += matrix
@@ -148,16 +149,18 @@ def test_incomplete_and_absent_rows_are_last_and_say_why(stress, evil):
 
 def test_a_probe_in_the_best_group_is_pointed_out(store, tmp_path, content):
     assert not any("no emotion" in w for board in content.boards for w in board.warnings)
-    copy = Store(tmp_path)
-    for result in store.results():
-        if result.run.model in ("time", "majority") and result.run.task == "stress":
-            copy.save(result)
+    blind = ("time", "majority")
+    chosen = [
+        result
+        for result in scored_results(store)
+        if result.run.model in blind and result.run.task == "stress"
+    ]
+    copy = stored(tmp_path, chosen)
     (board,) = collect(copy, tmp_path).boards
-    assert any("time (the seconds since the start" in warning for warning in board.warnings)
-
-
-def test_every_probe_is_known():
-    assert set(PROBES) == set(CATALOGUE)
+    assert any(
+        "time (random forest on the seconds since the start)" in warning
+        for warning in board.warnings
+    )
 
 
 def test_gains_are_paired_and_controls_apart(store, content):
@@ -264,14 +267,15 @@ def many(datasets, store):
         for model, score in {"a": 0.9, "b": 0.8, "c": 0.3 + 0.15 * position, "d": 0.1}.items():
             for fold, subject in enumerate(("S1", "S2")):
                 run = Run(
-                    dataset, "stress", "leave_one_subject_out", fold, 0, model, ("eda",),
+                    dataset, "stress", Protocol(), fold, 0, model, ("eda",),
                     ("S1", "S2"), "a" * 16,
                 )  # fmt: skip
                 values = {
                     "scores": {subject: dict.fromkeys(NAMES, score)},
                     "seconds": {"train": 1.0},
                 }
-                store.save(Result(run, "done", confusion={subject: [[1, 0], [0, 1]]}, **values))
+                values["confusion"] = {subject: [[1, 0], [0, 1]]}
+                stored(store.root, [Scored(run, "done", **values)])
     return store
 
 

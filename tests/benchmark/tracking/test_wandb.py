@@ -23,11 +23,13 @@ from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
 from benchmark.boards.board import write_leaderboards
+from benchmark.boards.scores import scored_results
 from benchmark.cli.main import main
 from benchmark.result import Result
+from benchmark.scored import scored
 from benchmark.store import Store
 from benchmark.tracking import wandb as wandb_writer
-from benchmark.tracking.tracker import draw_confusion
+from benchmark.tracking.content import draw_confusion
 from benchmark.tracking.wandb import read_table, without_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of wandb
@@ -261,8 +263,9 @@ def sent_table(stub, name):
 
 
 def expected_summary(store, run):
-    """What is in ``result.json``; W&B has no null."""
+    """What is in ``result.json``, and what follows from the predictions; W&B has no null."""
     found = json.loads((store.folder(run) / "result.json").read_text())
+    found |= json.loads(json.dumps(scored(store, run).derived))
     return {name: "null" if value is None else value for name, value in found.items()}
 
 
@@ -300,7 +303,7 @@ def test_offline(store, tmp_path, serve, tracked):
         (asked,) = [record.run for record in found if record.HasField("run")]
         assert (asked.run_id, asked.project) == (run.id, "small")
         assert asked.run_group == f"{run.board}/{run.name}"
-        assert {run.dataset, run.task, run.split, run.model, run.kind} == set(asked.tags)
+        assert {run.dataset, run.task, run.protocol.split, run.model, run.kind} == set(asked.tags)
         assert told(asked.config.update) == json.loads(json.dumps(run.as_dict()))
         summary = {}
         for record in found:
@@ -353,7 +356,7 @@ def test_a_suite_online(tmp_path, serve, write_suite, monkeypatch, capfd, tracke
     assert main(words) == 0
     assert "wandb" not in capfd.readouterr().err
     store = Store(tmp_path / "runs")
-    results = list(store.results())
+    results = scored_results(store)
     assert len(results) == 4
     for result in results:
         run = result.run

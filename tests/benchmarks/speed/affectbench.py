@@ -3,11 +3,13 @@
 import sys
 
 from benchmark.cli.main import main
-from benchmark.engines.server import imported, start_server
+from benchmark.engines.server import importing, start_server
 
 if __name__ == "__main__":
     start_server()  # before anything big is imported, as the command line itself does
-imported("tests.benchmarks.speed.made_up").register()
+with importing():
+    from tests.benchmarks.speed import made_up
+made_up.register()
 
 if __name__ == "__main__":
     sys.exit(main())

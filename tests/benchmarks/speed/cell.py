@@ -11,8 +11,10 @@ import numpy as np
 import torch
 import yaml
 
+from datamodules.datamodule import EmotionDataModule, Selection
+from datamodules.fold import Windowing
 from tests.benchmarks.speed import defaults
-from tests.benchmarks.speed.made_up import CLOCK, RECIPES, MadeUpDataModule
+from tests.benchmarks.speed.made_up import CLOCK, MADE_UP, RECIPES
 from tests.benchmarks.speed.table import NO_AIM, Row, call
 
 SUITE = {
@@ -70,18 +72,17 @@ def rows() -> Iterator[Row]:
 def _write(folder: Path) -> int:
     """Features, targets and subjects of all windows; returns the number of subjects."""
     recipe = RECIPES["mlp"]
-    module = MadeUpDataModule(
-        signals=["rows"],
-        window=recipe.window,
-        stride=recipe.stride,
-        scaling="none",
+    module = EmotionDataModule(
+        MADE_UP,
+        selection=Selection(signals=["rows"]),
+        windowing=Windowing(recipe.window, recipe.stride, "none"),
         cache_dir=folder / "their cache",
     )
     module.prepare_data()
     module.setup()
     batches = [
         data[torch.arange(len(data))]
-        for data in (module.dataset(part) for part in ("train", "val", "test"))
+        for data in (module.gathered(part) for part in ("train", "val", "test"))
     ]
     columns = {
         "features": [batch.signals["rows"].squeeze(2) for batch in batches],

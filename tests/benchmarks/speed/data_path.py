@@ -13,9 +13,11 @@ from statistics import median
 
 import torch
 
-from datamodules import datamodule as base
+from datamodules.datamodule import EmotionDataModule, Loading
+from datamodules.fold import Windowing
+from datamodules.resident import RESIDENT
 from lightning_modules.layers import Spectrogram
-from tests.benchmarks.speed.made_up import LongDataModule
+from tests.benchmarks.speed.made_up import LONG
 from tests.benchmarks.speed.table import Row
 
 WINDOW, STRIDE, BATCH = 120.0, 1.0, 256
@@ -34,10 +36,10 @@ def rows() -> Iterator[Row]:
         words = [sys.executable, "-m", "tests.benchmarks.speed.data_path", name]
         taken = int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
         pairs = [(_ready(cache), _table(cache)) for _ in range(REPEATS)]
-        dataset = module.dataset("train")
+        dataset = module.gathered("train")
         recordings = sum(array.nbytes for array in dataset.arrays.values())
         limit = recordings + dataset[torch.arange(BATCH)].signals["bvp"].nbytes
-    windows = sum(len(rows) for rows in module.rows.values())
+    windows = sum(len(rows) for rows in module.fold.rows.values())
     ours = median(seconds for seconds, _ in pairs)
     a_window, size = median(seconds for _, (seconds, _) in pairs), pairs[0][1][1]
     yield Row(
@@ -67,7 +69,7 @@ def _gather_all(cache: Path) -> int:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**20)
     module = _module(cache)
     module.setup()
-    dataset = module.dataset("train")
+    dataset = module.gathered("train")
     before, peak = _resident(), 0
     for rows in torch.arange(len(dataset)).split(BATCH):
         batch = dataset[rows]
@@ -76,16 +78,14 @@ def _gather_all(cache: Path) -> int:
     return peak - before
 
 
-def _module(cache: Path) -> LongDataModule:
-    return LongDataModule(
-        window=WINDOW, stride=STRIDE, scaling="none", batch_size=BATCH, cache_dir=cache
-    )
+def _module(cache: Path) -> EmotionDataModule:
+    windowing, loading = Windowing(WINDOW, STRIDE, "none"), Loading(BATCH)
+    return EmotionDataModule(LONG, windowing=windowing, loading=loading, cache_dir=cache)
 
 
 def _ready(cache: Path) -> float:
     """Seconds from recordings in the cache to the first batch, by a process that knows no index."""
-    base._opened.clear()
-    base.window_grids.cache_clear()
+    RESIDENT.clear()
     start = time.perf_counter()
     module = _module(cache)
     module.prepare_data()
@@ -98,7 +98,7 @@ def _table(cache: Path) -> tuple[float, int]:
     """Seconds and bytes that a window takes in a table of windows and spectrograms."""
     module = _module(cache)
     module.setup()
-    dataset, spec = module.dataset("train"), module.inputs["bvp"]
+    dataset, spec = module.gathered("train"), module.inputs["bvp"]
     spectrogram = Spectrogram(spec.sfreq, spec.n_times)
     start = time.perf_counter()
     for rows in torch.arange(SAMPLE).split(64):

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,26 @@ import numpy as np
 from torch import Tensor, nn
 
 from benchmark.engines import worker
-from benchmark.execution.execute import Places, execute
+from benchmark.execution.execute import execute
+from benchmark.execution.places import Places
 from benchmark.result import Result
 from benchmark.run import Run
 from datamodules.batch import Inputs
-from datamodules.catalogue import DATAMODULES
-from datamodules.datamodule import EmotionDataModule
+from datamodules.catalogue import DATASETS
+from datamodules.dataset import Dataset
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.catalogue import MODELS
+from lightning_modules.recipe import Recipe
 
 CLASSES = ("negative", "neutral", "positive")
 TRIALS, SECONDS = 36, 80.0
 """Of a subject, in order, and length of each."""
 ROWS = 0.25
 """Rate of the feature rows in Hz: 20 in a trial, 10 800 in all."""
+SIGNALS = {"rows": (310, ROWS), "waves": (4, 32.0)}
+"""Channels and rate in Hz."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,16 @@ class MadeUpReader:
         return tuple(f"S{number + 1}" for number in range(self.n_subjects))
 
     def files(self, subject: str) -> tuple[Path, ...]:
-        """None: nothing is read."""
+        """Return no file, as nothing is read."""
         return ()
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One session."""
+        """Yield one session."""
         rng = np.random.default_rng([0, self.subjects.index(subject)])
         order = rng.permutation(np.repeat(np.arange(len(CLASSES)), TRIALS // len(CLASSES)))
         trace = np.random.default_rng(1).normal(0, 0.15, (len(CLASSES), 310))
         signals = {}
-        for name, (channels, sfreq) in MadeUpDataModule.signals.items():
+        for name, (channels, sfreq) in SIGNALS.items():
             times = round(SECONDS * sfreq)
             samples = rng.normal(size=(channels, TRIALS * times))
             samples += np.repeat(trace[order, :channels].T, times, axis=1)
@@ -69,22 +73,22 @@ class MadeUpReader:
         yield Recording(subject, "1", signals, segments)
 
 
-class MadeUpDataModule(EmotionDataModule):
-    """310 features every four seconds, and four waves of 32 Hz."""
-
-    title = "Made up"
-    reader = MadeUpReader
-    tasks = {
+MADE_UP = Dataset(
+    name="made_up",
+    title="Made up",
+    reader=MadeUpReader,
+    tasks={
         "emotion": ConditionTask(
             "emotion", CLASSES, {name: k for k, name in enumerate(CLASSES)}, source="made up"
         )
-    }
-    signals = {"rows": (310, ROWS), "waves": (4, 32.0)}
-    unit = None
-    trial_seconds = (SECONDS, SECONDS)
-    access = "Made up when it is read."
-    layout = "no files"
-    has_files = False
+    },
+    signals=SIGNALS,
+    trial_seconds=(SECONDS, SECONDS),
+    access="Made up when it is read.",
+    layout="no files",
+    has_files=False,
+)
+"""310 features every four seconds, and four waves of 32 Hz."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class LongReader(MadeUpReader):
     """Noise, as long as sessions are: six conditions of eight minutes."""
 
     def read(self, subject: str) -> Iterator[Recording]:
-        """One session."""
+        """Yield one session."""
         rng = np.random.default_rng([1, self.subjects.index(subject)])
         bvp = rng.normal(size=(1, 6 * 480 * 64)).astype(np.float32)
         segments = tuple(
@@ -102,13 +106,15 @@ class LongReader(MadeUpReader):
         yield Recording(subject, "1", {"bvp": Signal(bvp, 64.0, ("bvp",), "au")}, segments)
 
 
-class LongDataModule(MadeUpDataModule):
-    """A pulse of 64 Hz."""
-
-    title = "Long"
-    reader = LongReader
-    signals = {"bvp": (1, 64.0)}
-    trial_seconds = (480.0, 480.0)
+LONG = replace(
+    MADE_UP,
+    name="long",
+    title="Long",
+    reader=LongReader,
+    signals={"bvp": (1, 64.0)},
+    trial_seconds=(480.0, 480.0),
+)
+"""A pulse of 64 Hz."""
 
 
 class MLPNetwork(nn.Module):
@@ -207,6 +213,6 @@ def _noted(run: Run, places: Places, *words: Any) -> Result:
 
 def register() -> None:
     """Make the dataset and the MLP known to the command line of this process and its workers."""
-    DATAMODULES[MadeUpDataModule.key()] = MadeUpDataModule
-    MODELS["mlp"] = MLP
+    DATASETS[MADE_UP.name] = MADE_UP
+    MODELS.register("mlp", MLP)
     worker.execute = _noted

@@ -13,10 +13,12 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch.nn.functional import cross_entropy
 
-from benchmark.execution.execute import CHUNK
+from benchmark.execution.assemble import CHUNK
 from benchmark.execution.fit import lean_trainer
+from datamodules.datamodule import EmotionDataModule, Loading, Selection
+from datamodules.fold import Windowing
 from lightning_modules.base import EmotionClassifier
-from tests.benchmarks.speed.made_up import NETWORKS, RECIPES, SIGNAL, MadeUpDataModule
+from tests.benchmarks.speed.made_up import MADE_UP, NETWORKS, RECIPES, SIGNAL
 from tests.benchmarks.speed.table import Row, side_by_side
 
 EPOCHS, REPEATS = 3, 5
@@ -31,17 +33,16 @@ def rows() -> Iterator[Row]:
 
 def _row(name: str, cache: Path) -> Row:
     recipe, signal = RECIPES[name], SIGNAL[name]
-    module = MadeUpDataModule(
-        signals=[signal],
-        window=recipe.window,
-        stride=recipe.stride,
-        batch_size=recipe.batch_size,
-        chunk=CHUNK,
+    module = EmotionDataModule(
+        MADE_UP,
+        selection=Selection(signals=[signal]),
+        windowing=Windowing(recipe.window, recipe.stride),
+        loading=Loading(recipe.batch_size, CHUNK),
         cache_dir=cache,
     )
     module.prepare_data()
     module.setup()
-    dataset = module.dataset("train")
+    dataset = module.gathered("train")
     batch = dataset[torch.arange(len(dataset))]
     windows, target = batch.signals[signal], batch.target
     n_steps = len(list(torch.arange(len(target)).split(recipe.batch_size)))

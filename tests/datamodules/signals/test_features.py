@@ -2,7 +2,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from datamodules.signals.features import EEG_BANDS, KINDS, features
+from datamodules.signals.features import KINDS, features
+from datamodules.signals.kinds import EEG_BANDS
 from datamodules.synthesis.physiology import Person, Phase, Session, session
 
 STEADY = Person(

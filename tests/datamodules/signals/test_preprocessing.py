@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from datamodules.cache import as_recording
-from datamodules.catalogue import DATAMODULES
+from datamodules.catalogue import DATASETS
 from datamodules.signals.preprocessing import EDA_PARTS, Derived, derived_shapes, preprocess
 from datamodules.signals.recording import Signal
 from datamodules.signals.steps import AveragePool, BandPass, DifferentialEntropy, Resample
+from datamodules.stored import as_recording
 
 RECORDED = {"eeg": (6, 100.0), "eda": (1, 4.0), "bvp": (1, 64.0)}
 STEPS = {
@@ -55,7 +55,7 @@ def test_a_step_for_a_signal_that_is_not_recorded_is_a_mistake():
         derived_shapes(RECORDED, {"ecg_slow": Derived("ecg", (Resample(2.0),))})
 
 
-@pytest.mark.parametrize("key", DATAMODULES)
+@pytest.mark.parametrize("key", DATASETS)
 def test_declared_shapes_are_the_stored_ones(small_datasets, key):
     module = small_datasets.module(key)
     stored = [subject for subject in module._stored.subjects if subject.recordings]
@@ -63,6 +63,6 @@ def test_declared_shapes_are_the_stored_ones(small_datasets, key):
     names = set()
     for subject in stored:
         for name, signal in as_recording(subject, 0).signals.items():
-            assert (len(signal.samples), signal.sfreq) == module.signals[name], name
+            assert (len(signal.samples), signal.sfreq) == module.dataset.signals[name], name
             names.add(name)
-    assert names == set(module.signals) - set(module.optional)
+    assert names == set(module.dataset.signals) - set(module.dataset.optional)

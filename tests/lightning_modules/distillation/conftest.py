@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch
-from datamodules.windows import BatchRows
-from lightning_modules.base import EmotionClassifier, Output, Recipe
+from datamodules.gathering import BatchRows
+from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.distillation.base import Teacher
+from lightning_modules.recipe import Recipe
 
 RECIPE = Recipe(source="this test", lr=0.01, batch_size=8, max_epochs=2)
 
 
 class TinyNetwork(nn.Module):
-    """Two layers with batch statistics between them, of some signals of one channel."""
+    """Two layers with batch statistics between them, on signals of one channel."""
 
     def __init__(self, signals: Mapping[str, int], n_classes: int, width: int, norm: bool) -> None:
         super().__init__()
@@ -72,10 +73,10 @@ class MadeUp(L.LightningDataModule):
     """Windows in memory.
 
     Args:
-        signals: By name, shape (N, 1, T).
-        target: Shape (N,).
-        segment: Shape (N,); a trial is a segment, four of them are a person's.
-        val: Signals and target; None takes the training windows.
+        signals: Signals by name, shape (N, 1, T).
+        target: Class indices, shape (N,).
+        segment: Segment of each window, shape (N,); a trial is a segment, a person has four.
+        val: Signals and target for validation; None takes the training windows.
     """
 
     def __init__(self, signals, target, segment, val=None, batch_size=8, seed=0):
@@ -105,7 +106,7 @@ class MadeUp(L.LightningDataModule):
 
 
 def windows_of(target, segment):
-    """Columns of windows in order of time, whose segments of a recording follow each other."""
+    """Return columns of windows in order of time; segments of a recording follow each other."""
     segment = np.asarray(segment, dtype=np.int64)
     recording = segment // 4
     start = np.zeros(len(segment))
@@ -123,7 +124,7 @@ def windows_of(target, segment):
 
 
 def made_up(n_windows=64, n_segments=8, seed=0, **options):
-    """A datamodule with a signal of three samples to wear, and one of two that only labs have."""
+    """Return a datamodule of ``eda`` with three samples a window, and ``eeg`` with two."""
     rng = np.random.default_rng(seed)
     segment = np.arange(n_windows) * n_segments // n_windows
     target = segment % 2
@@ -135,7 +136,7 @@ def made_up(n_windows=64, n_segments=8, seed=0, **options):
 
 
 def pair(width=4, norm=True, recipe=RECIPE, n_classes=2):
-    """A student of ``eda``, and a teacher of both signals, neither trained."""
+    """Return a student of ``eda`` and a teacher of both signals, neither trained."""
     torch.manual_seed(0)
     student = Tiny({"eda": 3}, n_classes, 4, norm, recipe)
     teacher = Tiny({"eda": 3, "eeg": 2}, n_classes, width, norm, recipe)

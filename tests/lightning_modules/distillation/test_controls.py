@@ -1,4 +1,4 @@
-"""Controls: what they leave of a teacher."""
+"""Controls: their losses, and the shuffled answers of a teacher."""
 
 import pytest
 import torch

@@ -1,24 +1,24 @@
-"""Distillers on a datamodule of the catalogue, on whatever device there is."""
+"""Distillers on a datamodule of the catalogue, on the CPU and on a GPU."""
 
 import pytest
 import torch
 
-from datamodules.synthetic import SyntheticDataModule
+from datamodules.datamodule import EmotionDataModule, Loading, Selection
+from datamodules.fold import Windowing
+from datamodules.synthetic import SYNTHETIC
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.distillation.base import Teacher
 
 
 @pytest.fixture
 def module(tmp_path):
-    made = SyntheticDataModule(
-        signals=("eda", "temp"),
-        window=30.0,
-        stride=15.0,
-        scaling="none",
-        oversample=True,
-        batch_size=32,
+    options = {"n_subjects": 3, "phase": 60.0}
+    made = EmotionDataModule(
+        SYNTHETIC,
+        selection=Selection(signals=("eda", "temp"), options=options),
+        windowing=Windowing(30.0, 15.0, "none", oversample=True),
+        loading=Loading(batch_size=32),
         cache_dir=tmp_path,
-        options={"n_subjects": 3, "phase": 60.0},
     )
     made.prepare_data()
     made.setup()
@@ -44,7 +44,7 @@ def test_each_is_fitted_on_training_windows(name, module, distilling):
     if teachers and name not in ("adaptive_feedback", "shuffled_teacher"):
         rows = torch.arange(len(module.windows("train")))
         with torch.no_grad():
-            expected = teachers[0](module.dataset("train")[rows].signals).logits
+            expected = teachers[0](module.gathered("train")[rows].signals).logits
         torch.testing.assert_close(model.teacher_logits, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Features: cross-edges from the student's embedding to the teacher's."""
+"""Features: the distance between the embeddings of student and teacher."""
 
 import pytest
 import torch

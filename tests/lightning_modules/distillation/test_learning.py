@@ -22,7 +22,7 @@ SEEDS = range(5)
 
 
 def signals_of(truth, rng):
-    """``eeg``: the class with little noise; ``eda``: twenty numbers, each with a little of it."""
+    """Return ``eeg``, the class with little noise, and ``eda``, twenty numbers with much noise."""
     sign = 2 * truth - 1
     worn = rng.normal(0.4 * sign[:, None, None], 1.0, (len(truth), 1, N_NUMBERS))
     lab = rng.normal(sign[:, None, None], 0.2, (len(truth), 1, 1))
@@ -30,7 +30,7 @@ def signals_of(truth, rng):
 
 
 def accuracies(distilling, seed):
-    """On windows that none has seen, with right labels: alone, distilled, dealt out at random."""
+    """Return accuracies on new windows with right labels: alone, distilled, by shuffled answers."""
     rng = np.random.default_rng(seed)
     truth, tested = (rng.integers(2, size=n) for n in (N_TRAIN, N_TEST))
     labels = np.where(rng.random(N_TRAIN) < WRONG, 1 - truth, truth)

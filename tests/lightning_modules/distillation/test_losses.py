@@ -1,4 +1,4 @@
-"""Losses and weights against the sheets' numbers and plain loops."""
+"""Losses and weights against numbers of the original layers, and plain loops."""
 
 import math
 
@@ -35,7 +35,7 @@ def drawn(n_windows, n_classes, seed=0):
 
 
 def plain_terms(logits, teacher, target, temperature):
-    """Cross-entropy and divergence of each window, number by number."""
+    """Return cross-entropy and divergence of each window, number by number."""
     labelled, taught = [], []
     for z, t, y in zip(logits.tolist(), teacher.tolist(), target.tolist(), strict=True):
         labelled.append(math.log(sum(math.exp(v) for v in z)) - z[y])
@@ -141,7 +141,7 @@ def test_weights_are_those_of_a_plain_loop(order, width):
     groups[12:14] = 6
     q = rng.dirichlet([1.0, 1.0, 1.0], len(groups))
     found = uncertainty_weights(torch.from_numpy(q), torch.from_numpy(groups), width, 7.0, order)
-    # The two runs of group 4 are two segments; a plain loop wants them told apart.
+    # The two runs of group 4 are two segments, which the plain loop takes under two numbers.
     apart = np.cumsum(np.r_[0, np.diff(groups) != 0])
     np.testing.assert_allclose(found, plain_weights(q, apart, width, 7.0, order), rtol=1e-5)
     assert found.dtype == torch.float32

@@ -1,9 +1,10 @@
-"""UncertaintyWeighted: each window has the weight of its own neighbourhood, whatever its row."""
+"""UncertaintyWeighted: each window has the weight of its neighbourhood, wherever its row is."""
 
 import numpy as np
 import pytest
 import torch
 
+from lightning_modules.catalogue import MODELS
 from lightning_modules.distillation.losses import uncertainty_weights, weighted_distillation_loss
 from lightning_modules.distillation.uncertainty_weighted import UncertaintyWeighted
 
@@ -16,7 +17,7 @@ def fitted(distilling, module, **options):
 
 
 def weights_of(model, module, rows, groups, **options):
-    """Weights of some rows that are neighbours in this order."""
+    """Return the weights of some rows that are neighbours in this order."""
     batch = module.train_dataloader().dataset[torch.as_tensor(rows)]
     with torch.no_grad():
         q = (model.teachers[0].model(batch.signals).logits / model.temperature).softmax(dim=1)
@@ -78,7 +79,7 @@ def test_loss_weighs_each_window(distilling):
 
 
 def test_its_paper_changes_the_learning_rate_of_its_student():
-    assert UncertaintyWeighted.changes == {"attention_lrcn": {"lr": 2e-3}}
+    assert UncertaintyWeighted.changes == {MODELS["attention_lrcn"]: {"lr": 2e-3}}
 
 
 @pytest.mark.parametrize(

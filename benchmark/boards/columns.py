@@ -1,0 +1,211 @@
+"""Columns of boards: an ordered list of small producers, each a name and a function of a row."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.paired import against_simple, groups
+from benchmark.boards.published import of_row
+from benchmark.boards.statistics import interval
+from benchmark.run import Run
+from benchmark.scored import Scored
+from lightning_modules.metrics import SCORES, macro_f1_of
+
+INTERVALS = {"macro_f1": "ci", "balanced_accuracy": "balanced"}
+"""Scores that have an interval, and the beginning of the names of its two columns."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that a row is compared with on its board.
+
+    Attributes:
+        n_classes: Number of classes; 0 if no run is done.
+        majority: Row of that probe.
+        simple: Row of the better simple baseline.
+        tied: Tie group of each complete row, by its run.
+        p_holm: Corrected p-value of each row against the simple baseline, by its run.
+        published: Values that papers report, and whether they can be compared, by the row's run.
+    """
+
+    n_classes: int = 0
+    majority: Row | None = None
+    simple: Row | None = None
+    tied: Mapping[Run, int] = field(default_factory=dict)
+    p_holm: Mapping[Run, float] = field(default_factory=dict)
+    published: Mapping[Run, tuple[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cohort: Cohort) -> "Context":
+        """Return the context of the rows of a board."""
+        complete = [row.run for row in cohort.complete]
+        return cls(
+            cohort.n_classes,
+            cohort.majority,
+            cohort.simple,
+            dict(zip(complete, groups(cohort), strict=True)),
+            {row.run: p for row, _, p in against_simple(cohort)},
+            {row.run: of_row(row.run) for row in cohort.rows},
+        )
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a board.
+
+    Attributes:
+        name: Name, as in the first line of the CSV.
+        value: Value of a row.
+        whole: Whether values are whole numbers, which may be missing.
+    """
+
+    name: str
+    value: Callable[[Row, Context], object]
+    whole: bool = False
+
+
+def board_columns() -> list[Column]:
+    """Return the columns of a board, in order; those of scores follow from ``SCORES``."""
+    return [
+        Column("tie_group", lambda row, board: board.tied.get(row.run), whole=True),
+        *LABELS,
+        *SIZES,
+        *score_columns(),
+        Column("pooled_macro_f1", lambda row, board: pooled_macro_f1(row.results)),
+        Column("delta_majority", lambda row, board: _delta(row, board.majority)),
+        Column("delta_simple", lambda row, board: _delta(row, board.simple)),
+        Column("p_holm", lambda row, board: board.p_holm.get(row.run, np.nan)),
+        Column("subjects_above_chance", _above_chance, whole=True),
+        Column("worst_decile", _worst_decile),
+        Column("parameters", lambda row, board: _whole(_median(row, _parameters)), whole=True),
+        Column("macs", lambda row, board: _whole(_efficiency(row, "macs")), whole=True),
+        Column("latency_ms", lambda row, board: _efficiency(row, "latency_ms")),
+        Column("cpu_latency_ms", lambda row, board: _efficiency(row, "cpu_latency_ms")),
+        Column("train_seconds", lambda row, board: round(_median(row, _training), 1)),
+        Column("published", lambda row, board: board.published[row.run][0]),
+        Column("comparable", lambda row, board: board.published[row.run][1]),
+        *RUNS,
+    ]
+
+
+def flawed_columns() -> list[Column]:
+    """Return the columns of a board of runs under protocol flags, which ranks nothing."""
+    flags = Column("flags", lambda row, board: " ".join(row.run.protocol.flags))
+    return [*LABELS, flags, *SIZES, *score_columns(), *RUNS]
+
+
+def score_columns() -> list[Column]:
+    """Return the mean of each score over subjects, and the intervals of those that have one."""
+    columns = []
+    for name in SCORES:
+        columns.append(Column(name, _part(name, 0)))
+        if prefix := INTERVALS.get(name):
+            columns += [
+                Column(f"{prefix}_low", _part(name, 1)),
+                Column(f"{prefix}_high", _part(name, 2)),
+            ]
+    return columns
+
+
+def table(
+    rows: Iterable[Row], columns: Sequence[Column], context: Context, reasons: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a line a row, and then one for each model that does not apply.
+
+    Args:
+        rows: Rows of a board.
+        columns: Columns, in order.
+        context: Context that rows are compared with.
+        reasons: Why a model is not run on the board, by model.
+    """
+    lines = [{column.name: column.value(row, context) for column in columns} for row in rows]
+    shown = {line["model"] for line in lines}
+    lines += [
+        {"model": model, "complete": False, "note": f"not applicable: {reason}"}
+        for model, reason in reasons.items()
+        if model not in shown
+    ]
+    frame = pd.DataFrame(lines, columns=[column.name for column in columns])
+    counts = [column.name for column in columns if column.whole]
+    frame[counts] = frame[counts].astype("Int64")
+    return frame
+
+
+def pooled_macro_f1(results: Iterable[Scored]) -> float:
+    """Return macro F1 over the units of all subjects together, averaged over seeds.
+
+    A class counts if it occurs among targets or predictions, as in the score of one subject; NaN
+    if there is no unit.
+    """
+    counts: dict[int, list[Sequence[Sequence[int]]]] = defaultdict(list)
+    for result in results:
+        counts[result.run.seed] += result.confusion.values()
+    scores = [macro_f1_of(np.sum(seed, axis=0)) for _, seed in sorted(counts.items()) if seed]
+    return float(np.mean(scores)) if scores else np.nan
+
+
+def _part(name: str, part: int) -> Callable[[Row, Context], float]:
+    """Return a column: the mean of a score over subjects, or an end of its interval."""
+    return lambda row, _: interval(row.values(name))[part] if row.scores else np.nan
+
+
+def _delta(row: Row, reference: Row | None) -> float:
+    """Return mean macro F1 over the row's subjects, less that of a row that tested everybody."""
+    if reference is None or not row.scores:
+        return np.nan
+    theirs = reference.macro_f1
+    return float(np.mean([score - theirs[subject] for subject, score in row.macro_f1.items()]))
+
+
+def _above_chance(row: Row, context: Context) -> int | None:
+    """Return the number of subjects with a balanced accuracy above chance."""
+    if not row.scores:
+        return None
+    return sum(value > 1 / context.n_classes + 1e-9 for value in row.values("balanced_accuracy"))
+
+
+def _worst_decile(row: Row, _: Context) -> float:
+    return float(np.quantile(row.values("macro_f1"), 0.1)) if row.scores else np.nan
+
+
+def _median(row: Row, value: Callable[[Scored], float]) -> float:
+    """Return the median over the runs that are done."""
+    return float(np.median([value(result) for result in row.done])) if row.done else np.nan
+
+
+def _efficiency(row: Row, name: str) -> float:
+    return _median(row, lambda result: result.efficiency.get(name, np.nan))
+
+
+def _whole(value: float) -> int | None:
+    return None if np.isnan(value) else int(value)
+
+
+def _parameters(result: Scored) -> float:
+    return result.parameters
+
+
+def _training(result: Scored) -> float:
+    return result.seconds["train"]
+
+
+LABELS = [
+    Column("model", lambda row, board: row.label[0]),
+    Column("signals", lambda row, board: row.label[1]),
+    Column("recipe", lambda row, board: row.label[2]),
+]
+SIZES = [
+    Column("n_subjects", lambda row, board: len(row.scores), whole=True),
+    Column("n_seeds", lambda row, board: len({r.run.seed for r in row.results}), whole=True),
+]
+RUNS = [
+    Column("n_runs", lambda row, board: len(row.results), whole=True),
+    Column("n_failed", lambda row, board: sum(r.status == "failed" for r in row.results), True),
+    Column("complete", lambda row, board: row.complete),
+    Column("commit", lambda row, board: " ".join(sorted({r.commit for r in row.results} - {""}))),
+    Column("note", lambda row, board: next((r.error for r in row.results if r.error), "")),
+]

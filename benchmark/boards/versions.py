@@ -1,0 +1,152 @@
+"""Versions of a board: the one that the latest call asked for, and those that are older.
+
+A board has other versions where the recordings, the people who took part, the protocol or the code
+of a model changed between two calls. Shown, printed and ranked is what the latest call asked for;
+of a board, or a row, that it did not ask for, what was computed last.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.boards.distillation import across_folds
+from benchmark.run import Run
+from benchmark.scored import Scored
+
+Basis = tuple[int, str]
+"""Version of the protocol, and digest of the recordings."""
+Code = tuple[str, ...]
+"""Digests of the code of a model and of its teachers."""
+SHOWN = 6
+"""Letters of a digest in the name of a file."""
+
+
+@dataclass(frozen=True)
+class Older:
+    """Results of an older version of a board.
+
+    Attributes:
+        name: Name of the board and what differs, as in ``older/<name>.csv``.
+        board: Name of the board.
+        reason: Difference from the version of today, in words.
+        results: The results.
+    """
+
+    name: str
+    board: str
+    reason: str
+    results: tuple[Scored, ...]
+
+
+def by_version(
+    results: Iterable[Scored], plan: Sequence[Run]
+) -> tuple[dict[str, list[Scored]], list[Older]]:
+    """Return the results of today by board, and those of older versions, in order of name.
+
+    Out-of-fold teachers and runs under protocol flags are among the results of their board.
+
+    Args:
+        results: Results of a store.
+        plan: Runs that the latest call asked for.
+    """
+    boards: dict[str, dict[Basis, list[Scored]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        boards[result.run.board][_basis(result.run)].append(result)
+    planned: dict[str, list[Run]] = defaultdict(list)
+    for run in plan:
+        planned[run.board].append(run)
+    today: dict[str, list[Scored]] = {}
+    older: list[Older] = []
+    for board, versions in sorted(boards.items()):
+        basis = _basis(planned[board][-1]) if board in planned else _latest(versions)
+        kept, changed = _by_code(board, versions.pop(basis, []), planned.get(board, ()))
+        if kept:
+            today[board] = kept
+        others = [
+            _on_other_basis(board, results, kept[0].run if kept else planned[board][-1])
+            for results in versions.values()
+        ]
+        older += sorted([*changed, *others], key=lambda version: version.name)
+    return today, older
+
+
+def _basis(run: Run) -> Basis:
+    return run.protocol.version, run.data
+
+
+def _latest(versions: Mapping[Basis, Sequence[Scored]]) -> Basis:
+    """Return the basis computed last; of equals, the later protocol, more subjects or results."""
+    return max(
+        versions,
+        key=lambda basis: (
+            max(result.ended for result in versions[basis]),
+            basis[0],
+            len(versions[basis][0].run.subjects),
+            len(versions[basis]),
+            basis,
+        ),
+    )
+
+
+def _on_other_basis(board: str, results: Sequence[Scored], today: Run) -> Older:
+    """Return results of another protocol or of other recordings."""
+    run = results[0].run
+    name, reasons = board, []
+    if run.protocol.version != today.protocol.version:
+        name += f"__protocol_{run.protocol.version}"
+        reasons.append(f"protocol {run.protocol.version}, today {today.protocol.version}")
+    if run.subjects != today.subjects:
+        reasons.append(f"{_people(run)}, today {_people(today)}")
+    if run.data != today.data:
+        name += f"__data_{run.data[:SHOWN]}"
+        reasons.append(f"prepared recordings {run.data}, today {today.data}")
+    return Older(name, board, "; ".join(reasons), tuple(results))
+
+
+def _people(run: Run) -> str:
+    listed = " ".join(run.subjects[:SHOWN])
+    return f"{len(run.subjects)} subjects ({listed}{' ...' * (len(run.subjects) > SHOWN)})"
+
+
+def _by_code(
+    board: str, results: list[Scored], planned: Sequence[Run]
+) -> tuple[list[Scored], list[Older]]:
+    """Return the results of today's code of each row, and those of older code, row by row."""
+    if len({_code(run) for run in (*planned, *(result.run for result in results))}) <= 1:
+        return results, []
+    today = {_without_code(run): _code(run) for run in planned}
+    rows: dict[Run, dict[Code, list[Scored]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        rows[_without_code(result.run)][_code(result.run)].append(result)
+    kept: list[Scored] = []
+    older: dict[str, list[Scored]] = defaultdict(list)
+    reasons: dict[str, str] = {}
+    for row, versions in rows.items():
+        now = today.get(row) or max(
+            versions, key=lambda code: (max(r.ended for r in versions[code]), code)
+        )
+        kept += versions.pop(now, [])
+        for code, outdated in versions.items():
+            name = f"{board}__code_of_{row.name}_{_shown(code, now)[:SHOWN]}"
+            older[name] += outdated
+            reasons[name] = (
+                f"the code of {row.name} has changed: {_shown(code, now)}, "
+                f"today {_shown(now, code)}"
+            )
+    return kept, [Older(n, board, reasons[n], tuple(rs)) for n, rs in older.items()]
+
+
+def _code(run: Run) -> Code:
+    return run.code, *(teacher.code for teacher in run.teachers)
+
+
+def _without_code(run: Run) -> Run:
+    """Return the run that stands for all versions of the code of a row."""
+    row = across_folds(run)
+    return replace(row, code="", teachers=tuple(replace(t, code="") for t in row.teachers))
+
+
+def _shown(code: Code, other: Code) -> str:
+    """Return the first digest that differs from another version's."""
+    differs = (a for a, b in zip(code, other, strict=True) if a != b)
+    return next(differs) or "unrecorded"

@@ -1,0 +1,369 @@
+"""Campaign: a suite goes in, leaderboards come out."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from os import PathLike
+from pathlib import Path
+
+from benchmark.boards.board import Board, left_behind, write_leaderboards
+from benchmark.engines.engine import Engine, Terms
+from benchmark.engines.event import Finished
+from benchmark.engines.live import Progress
+from benchmark.engines.local import LocalEngine
+from benchmark.engines.placement import Placement
+from benchmark.execution.places import Places
+from benchmark.execution.profile import summary
+from benchmark.plan.expand import Plan, Prepared, expand, left_out
+from benchmark.plan.order import Costs, estimate, ordered, shard
+from benchmark.plan.pairs import check_pairs
+from benchmark.plan.parse import load_suite
+from benchmark.plan.suite import Suite, SuiteError, reader_options
+from benchmark.recordings.prepare import prepare
+from benchmark.run import Run
+from benchmark.store import Call, Store
+from benchmark.tracking.names import LoggerName, WandbMode
+from benchmark.tracking.tracker import Tracker, make_tracker
+from datamodules.catalogue import DATASETS
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Folders of a campaign.
+
+    Args:
+        data: Folder with a folder for each dataset, of its name.
+        cache: Folder of prepared recordings.
+        runs: Folder of results.
+        leaderboards: Folder of the tables.
+    """
+
+    data: str | PathLike[str] = "data"
+    cache: str | PathLike[str] = "cache"
+    runs: str | PathLike[str] = "runs"
+    leaderboards: str | PathLike[str] = "leaderboards"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a campaign is done; nothing of it is part of a run.
+
+    Args:
+        shard: Number of a part, from 1, and number of parts: only this part of the runs is done,
+            and no leaderboards are written.
+        timeout: Minutes after which a run is killed; None: never.
+        max_hours: Hours from now; no run is started that would end later; None: no limit.
+        retry_failed: Whether failed runs are done again.
+        strict: Whether to stop if a subject cannot be read.
+        dry_run: Whether to say only what would be done.
+        deterministic: Whether torch may use only algorithms that give the same bits each time.
+        profile: Whether to measure which parts of a run take time.
+        logger: Tracker of learning curves and results besides the store.
+        wandb_mode: Mode of the tracker ``"wandb"``.
+    """
+
+    shard: tuple[int, int] | None = None
+    timeout: float | None = None
+    max_hours: float | None = None
+    retry_failed: bool = False
+    strict: bool = False
+    dry_run: bool = False
+    deterministic: bool = False
+    profile: bool = False
+    logger: LoggerName = "csv"
+    wandb_mode: WandbMode = "offline"
+
+
+class Reporter:
+    """Receives news of a campaign. This one is silent; a subclass overrides what it shows."""
+
+    def say(self, line: str) -> None:
+        """Receive a line about what is done."""
+
+    def warn(self, line: str) -> None:
+        """Receive a line about what is not as it should be."""
+
+    def board(self, board: Board) -> None:
+        """Receive a leaderboard that the campaign asked for."""
+
+    def finished(self, event: Finished) -> None:
+        """Receive the event of a run that has ended; the progress has it already."""
+
+    @contextmanager
+    def following(self, progress: Progress, slots: Sequence[str]) -> Iterator[Connection | None]:
+        """Follow the progress while runs are done.
+
+        Args:
+            progress: State of the campaign, which changes meanwhile.
+            slots: Device of each worker.
+
+        Yields:
+            Pipe for the output of workers; None: they write to stdout and stderr.
+        """
+        yield None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Outcome of a campaign.
+
+    Args:
+        runs: Runs that were asked for, in the order of the plan.
+        statuses: ``"done"``, ``"failed"`` or None by id of each run, now.
+        not_applicable: Reason by ``board/model`` that has no run.
+        left_out: Reason by subject that cannot be read, by dataset.
+        boards: Leaderboards of the runs; empty for a shard and a dry run.
+    """
+
+    runs: tuple[Run, ...]
+    statuses: Mapping[str, str | None]
+    not_applicable: Mapping[str, str]
+    left_out: Mapping[str, Mapping[str, str]]
+    boards: tuple[Board, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Run, ...]:
+        """Runs that failed."""
+        return tuple(run for run in self.runs if self.statuses[run.id] == "failed")
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run is done, with all subjects."""
+        done = all(status == "done" for status in self.statuses.values())
+        return done and not any(self.left_out.values())
+
+
+def run_suite(
+    suite: Suite | str | PathLike[str],
+    folders: Folders | None = None,
+    engine: Engine | None = None,
+    options: Options | None = None,
+    reporter: Reporter | None = None,
+    called: float | None = None,
+) -> Outcome:
+    """Do the runs of a suite that are not done yet, and write the leaderboards.
+
+    Example:
+        >>> outcome = run_suite("quick", Folders(runs="/tmp/runs", leaderboards="/tmp/boards"))
+        >>> outcome.complete
+        True
+        >>> outcome.boards[0].table[["model", "macro_f1"]]
+
+    Args:
+        suite: A suite, the name of one of the project's, or the path of a ``.yaml`` file.
+        folders: Folders of recordings, cache, results and tables; None: those of ``Folders()``.
+        engine: Engine that does the runs, entered already; None: this machine, all devices.
+        options: How the runs are done; None: as ``Options()``.
+        reporter: Receiver of news; None: nothing is said.
+        called: Time of the call, as ``time.time`` has it, for the record of its overhead; None:
+            now.
+
+    Raises:
+        AffectbenchError: A suite, recordings or an engine that do not fit; results so far are kept.
+    """
+    called = time.time() if called is None else called
+    folders, options, reporter = folders or Folders(), options or Options(), reporter or Reporter()
+    if engine is None:
+        with LocalEngine(Placement()) as local:
+            return run_suite(suite, folders, local, options, reporter, called)
+    if not isinstance(suite, Suite):
+        suite = load_suite(str(suite))
+    check_pairs(suite)  # before recordings are read, which may take long
+    places = Places(
+        Path(folders.data),
+        Path(folders.cache),
+        Path(folders.runs),
+        logger=options.logger,
+        deterministic=options.deterministic,
+        profile=options.profile,
+    )
+    store = Store(places.runs)
+    tracker = make_tracker(options.logger, options.wandb_mode, suite.name, store, reporter.warn)
+    with tracker:
+        before = time.perf_counter()
+        prepared = prepare_suite(suite, places, reporter, options.strict)
+        preparing = time.perf_counter() - before
+        plan = expand(suite, prepared)
+        asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
+        statuses = {run.id: store.status(run) for run in asked}
+        again = ("failed",) if options.retry_failed else ()
+        todo = [run for run in asked if statuses[run.id] in (None, *again)]
+        done = [result for result in store.results() if result.status == "done"] if todo else []
+        _say_plan(plan, asked, todo, reporter)
+        for name, count in changed_code(todo, (result.run for result in done)).items():
+            reporter.say(
+                f"code of {name} changed since {count} finished runs: they are kept, and done again"
+            )
+        outcome = Outcome(
+            tuple(asked),
+            statuses,
+            plan.not_applicable,
+            {name: dataset.left_out for name, dataset in prepared.items()},
+        )
+        if options.dry_run:
+            _say_todo(todo, store, len(engine.slots), reporter)
+            return outcome
+        store.save_plan(list(plan.runs))
+        store.note_cells(plan.notes, plan.not_applicable)
+        for run in asked:
+            if statuses[run.id] not in (None, *again):
+                tracker.add(run)
+        if todo:
+            _do(outcome, todo, Costs(done), places, engine, options, tracker, reporter, called)
+            if options.profile:
+                reporter.say(summary(store, todo, preparing))
+        else:
+            reporter.say("nothing to compute: every run of this suite is finished")
+        if options.shard:
+            reporter.say("when every part is done, affectbench leaderboard writes the leaderboards")
+        else:
+            boards = _write_boards(plan, store, Path(folders.leaderboards), reporter)
+            tracker.add_boards(Path(folders.leaderboards))
+            outcome = replace(outcome, boards=boards)
+        outcome = replace(outcome, statuses={run.id: store.status(run) for run in asked})
+        _say_outcome(outcome, store, reporter)
+        return outcome
+
+
+def prepare_suite(
+    suite: Suite, places: Places, reporter: Reporter, strict: bool = False
+) -> dict[str, Prepared]:
+    """Read the recordings of a suite's datasets into the cache.
+
+    Raises:
+        SuiteError: A subject cannot be read, and ``strict`` is set.
+        AffectbenchError: Not one subject of a dataset can be read.
+    """
+    prepared = {}
+    for name in suite.dataset_names(places.data):
+        options = dict(reader_options(DATASETS[name], suite.options.get(name, {})))
+        dataset = prepare(name, places.root(name), places.cache, options, suite.subjects)
+        for line in left_out(dataset.left_out):
+            reporter.warn(f"{name}: {line}")
+        if strict and dataset.left_out:
+            raise SuiteError(
+                f"{name}: {len(dataset.left_out)} subject(s) cannot be read, and --strict was "
+                "given; nothing was run"
+            )
+        prepared[name] = dataset
+    return prepared
+
+
+def changed_code(planned: Iterable[Run], finished: Iterable[Run]) -> dict[str, int]:
+    """Return the number of finished runs, by name, that differ from planned ones only in code."""
+    planned = list(planned)
+    names = {run.name for run in planned}
+    ids = {_without_code(run).id: run.id for run in planned}
+    counts: Counter[str] = Counter()
+    for run in finished:
+        if run.name in names:
+            planned_id = ids.get(_without_code(run).id)
+            counts[run.name] += planned_id is not None and planned_id != run.id
+    return dict(+counts)
+
+
+def _without_code(run: Run) -> Run:
+    teachers = tuple(_without_code(teacher) for teacher in run.teachers)
+    return replace(run, code="", alone="", teachers=teachers)
+
+
+def _do(
+    outcome: Outcome,
+    todo: Sequence[Run],
+    costs: Costs,
+    places: Places,
+    engine: Engine,
+    options: Options,
+    tracker: Tracker,
+    reporter: Reporter,
+    called: float,
+) -> None:
+    """Have runs done by the engine, while the progress is reported and results are tracked."""
+    store = Store(places.runs)
+    todo = ordered(todo, costs)
+    slots = engine.slots
+    progress = Progress(outcome.runs, todo, outcome.statuses, costs, len(slots))
+
+    def finished(event: Finished) -> None:
+        progress.finished(event)
+        reporter.finished(event)
+        tracker.add(event.run, anew=True)
+
+    end = options.max_hours and time.monotonic() + options.max_hours * 3600
+    with reporter.following(progress, slots) as output:
+        terms = Terms(
+            timeout=options.timeout and options.timeout * 60,
+            end=end,
+            costs=costs,
+            workers=progress.staffed,
+            watch=progress.watch,
+            output=output,
+        )
+        left = engine.run_all(todo, places, finished, terms)
+    now = time.time()
+    begun, most = progress.begun or now, progress.most_workers
+    store.save_call(Call(called, begun, now, most, progress.count, progress.busy))
+    if left:
+        reporter.warn(
+            f"{len(left)} run(s) left, as {options.max_hours:g} hours are over or too short for "
+            "them; the same call goes on with them"
+        )
+
+
+def _write_boards(plan: Plan, store: Store, folder: Path, reporter: Reporter) -> tuple[Board, ...]:
+    """Write all leaderboards of a store, and return those of a plan."""
+    boards = write_leaderboards(store, folder)
+    names = {run.board for run in plan.runs}
+    asked = tuple(board for board in boards if board.name in names)
+    for board in asked:
+        reporter.board(board)
+    for path in left_behind(store, folder, boards):
+        reporter.say(f"{path} is of runs that are gone; affectbench leaderboard removes it")
+    reporter.say(
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
+        f"{folder}"
+    )
+    return asked
+
+
+def _say_plan(plan: Plan, asked: Sequence[Run], todo: Sequence[Run], reporter: Reporter) -> None:
+    for cell, reason in plan.not_applicable.items():
+        reporter.say(f"not applicable: {cell}: {reason}")
+    reporter.say(
+        f"{len(asked)} runs on {len({run.board for run in asked})} board(s), "
+        f"{len(asked) - len(todo)} of them finished before, {len(todo)} to do"
+    )
+
+
+def _say_todo(todo: Sequence[Run], store: Store, workers: int, reporter: Reporter) -> None:
+    """Say which runs would be done, and what they may cost."""
+    counts = Counter(run.board for run in todo)
+    for board, count in counts.items():
+        reporter.say(f"{board}: {count} to do")
+        for run in todo:
+            if run.board == board:
+                reporter.say(f"  {run.id}  {run.name} fold {run.fold} seed {run.seed}")
+    cost = estimate(todo, store, workers)
+    measured = len(todo) - sum(cost.unknown.values())
+    if measured:
+        reporter.say(
+            f"estimate for {measured} run(s): {cost.hours:.2f} hours on {workers} worker(s), "
+            f"{cost.size / 2**20:.1f} MiB"
+        )
+    for name, count in cost.unknown.items():
+        reporter.say(f"estimate for {count} run(s) of {name}: unknown, as none is finished")
+
+
+def _say_outcome(outcome: Outcome, store: Store, reporter: Reporter) -> None:
+    """Say what failed, and who was left out."""
+    for run in outcome.failed:
+        reporter.warn(f"failed: {run.label}: see {store.folder(run)}")
+    if outcome.failed:
+        reporter.warn(f"{len(outcome.failed)} run(s) failed; --retry-failed does them again")
+    if n_left_out := sum(map(len, outcome.left_out.values())):
+        reporter.warn(
+            f"{n_left_out} subject(s) were left out; --subject names those that are wanted"
+        )

@@ -1,0 +1,61 @@
+"""Arguments that several commands have, and the types of their values."""
+
+import argparse
+from pathlib import Path
+
+
+def add_folders(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add the option of each folder, which has the folder's own name as its default."""
+    for name in names:
+        parser.add_argument(f"--{name}", type=Path, default=Path(name), help=f"default: {name}")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names one run of a store."""
+    parser.add_argument("run", help="its id, the beginning of it, or its folder")
+
+
+def add_options(parser: argparse.ArgumentParser, about: str) -> None:
+    """Add ``--option``, which sets arguments of a dataset's reader or writer."""
+    parser.add_argument(
+        "--option", nargs="+", type=option, default=[], metavar="NAME=VALUE", help=about
+    )
+
+
+def option(text: str) -> tuple[str, str]:
+    """Return name and value of an option."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
+    return name, value
+
+
+def count(text: str) -> int:
+    """Return a whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, found {text}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """Return a number above 0."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0, found {text}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Return a number that is 0 or more."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
+    return value
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return number and count of a part, as in ``2/3``."""
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text}")
+    return int(number), int(parts)

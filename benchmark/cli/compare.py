@@ -1,0 +1,48 @@
+"""``affectbench compare``: two models or two folders of results, on boards that both are on."""
+
+import argparse
+from pathlib import Path
+
+from benchmark.cli.arguments import add_folders
+from benchmark.cli.command import DONE, Command
+from benchmark.engines.server import importing
+from benchmark.files import write_text
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    for name in ("a", "b"):
+        parser.add_argument(
+            name,
+            metavar=name.upper(),
+            help="as on the rows: MODEL[@SIGNALS[@RECIPE]]; or A and B are folders of runs, and "
+            "every row of one is compared with its counterpart in the other",
+        )
+    add_folders(parser, "runs")
+    parser.add_argument("--runs-b", type=Path, metavar="RUNS", help="where B is; default: --runs")
+    parser.add_argument("--board", nargs="+", default=[], metavar="B", help="only these")
+    parser.add_argument("--format", choices=["md", "csv", "json"], default="md")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw each subject's scores")
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print two models, or two folders of results, on every board that both are on."""
+    with importing():  # pandas
+        from benchmark.boards.compare import matches, render, suite_matches
+        from benchmark.boards.compare_plot import plot
+        from benchmark.cli.boards import with_results
+
+    if (first := Path(arguments.a)).is_dir() and (second := Path(arguments.b)).is_dir():
+        pairs = suite_matches(with_results(first), with_results(second), arguments.board)
+    else:
+        store = with_results(arguments.runs)
+        other = with_results(arguments.runs_b) if arguments.runs_b else None
+        pairs = matches(arguments.a, arguments.b, store, other, arguments.board)
+    if arguments.plot:
+        write_text(arguments.plot, plot(pairs))
+    print(render(pairs, arguments.format), end="")
+    return DONE
+
+
+COMMAND = Command(
+    "two models, or two suites' results, on every board that both are on", _arguments, compare
+)

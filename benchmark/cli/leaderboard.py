@@ -1,0 +1,34 @@
+"""``affectbench leaderboard``: write the leaderboards anew."""
+
+import argparse
+
+from benchmark.cli.arguments import add_folders
+from benchmark.cli.command import DONE, Command
+from benchmark.engines.server import importing
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_folders(parser, "runs", "leaderboards")
+
+
+def leaderboard(arguments: argparse.Namespace) -> int:
+    """Write the leaderboards anew, and remove boards that no longer have runs."""
+    with importing():  # pandas
+        from benchmark.boards.board import left_behind, write_leaderboards
+        from benchmark.cli.boards import print_board, with_results
+
+    store = with_results(arguments.runs)
+    boards = write_leaderboards(store, arguments.leaderboards)
+    for board in boards:
+        print_board(board)
+    for path in left_behind(store, arguments.leaderboards, boards):
+        path.unlink()
+        print(f"removed {path}: {arguments.runs} has no run on this board")
+    print(
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
+        f"{arguments.leaderboards}"
+    )
+    return DONE
+
+
+COMMAND = Command("write the leaderboards anew", _arguments, leaderboard)

@@ -1,0 +1,29 @@
+"""``affectbench logs``: the log of a run, and why it failed."""
+
+import argparse
+
+from benchmark.cli.arguments import add_folders, add_run
+from benchmark.cli.command import DONE, Command
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    add_folders(parser, "runs")
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """Print the log of a run."""
+    from benchmark.store import Store  # imports numpy
+
+    store = Store(arguments.runs)
+    folder = store.find_one(arguments.run)
+    result = store.load(folder)
+    print(f"{result.run.label}: {result.status}")
+    log = folder / "log.txt"
+    print(log.read_text().rstrip() if log.is_file() else "no log: it said nothing")
+    if result.status == "failed":
+        print("\n".join(part for part in ("", result.error, result.traceback.rstrip()) if part))
+    return DONE
+
+
+COMMAND = Command("what a run said, and why it failed", _arguments, logs)

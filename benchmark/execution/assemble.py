@@ -1,0 +1,113 @@
+"""The datamodule and the model of a run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import lightning as L
+
+from benchmark.execution.places import Places
+from benchmark.execution.teachers import make_distiller, taught_signals
+from benchmark.run import Run
+from benchmark.store import Store
+from datamodules.catalogue import DATASETS
+from datamodules.datamodule import EmotionDataModule, Loading, Selection
+from datamodules.errors import DatasetCorruptedError
+from datamodules.flags import OF_EPOCHS
+from datamodules.fold import Windowing
+from datamodules.protocol import Protocol
+from lightning_modules.base import EmotionClassifier
+from lightning_modules.catalogue import MODELS
+from lightning_modules.recipe import Recipe
+
+CHUNK = 50
+"""Batches in a step of the Trainer, whose own work a step is half that of a small network."""
+
+
+def ready(run: Run, places: Places) -> EmotionDataModule:
+    """Return the datamodule of a run, set up, and set all seeds.
+
+    Raises:
+        DatasetCorruptedError: The recordings are not those that the run was planned on.
+    """
+    module = make_datamodule(run, places)
+    module.prepare_data()
+    module.setup()
+    if module.fold.archive.key != run.data:
+        raise DatasetCorruptedError(
+            f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
+            f"found others ({module.fold.archive.key}). The files changed meanwhile; run again."
+        )
+    L.seed_everything(run.seed, workers=True, verbose=False)
+    return module
+
+
+def make_datamodule(
+    run: Run, places: Places, signals: Sequence[str] | None = None
+) -> EmotionDataModule:
+    """Return the dataset, task and fold of a run, on the windows that its recipe asks for.
+
+    Args:
+        run: Run.
+        places: Folders and device.
+        signals: Names of signals; None takes the run's own.
+    """
+    windowing, loading = _windows(run, places)
+    return EmotionDataModule(
+        DATASETS[run.dataset],
+        places.root(run.dataset),
+        Selection(
+            run.task,
+            run.signals if signals is None else signals,
+            run.subjects,
+            run.without,
+            dict(run.options),
+        ),
+        run.protocol if isinstance(run.recipe, Recipe) else _without_epochs(run.protocol),
+        run.fold,
+        run.seed,
+        windowing,
+        loading,
+        places.cache,
+    )
+
+
+def make_model(run: Run, module: EmotionDataModule) -> EmotionClassifier:
+    """Return the untrained model of a run."""
+    build: Any = MODELS[run.model]
+    model: EmotionClassifier = build(
+        dict(module.inputs), module.n_classes, recipe=run.recipe, **dict(run.arguments)
+    )
+    return model
+
+
+def taught(
+    run: Run, model: EmotionClassifier, module: EmotionDataModule, places: Places
+) -> tuple[EmotionClassifier, EmotionDataModule]:
+    """Return the module that is fitted and its data: the model, or its distiller with teachers.
+
+    Whatever it learns from, the model is tested alone and on its own signals.
+    """
+    if not run.distiller:
+        return model, module
+    both = make_datamodule(run, places, taught_signals(run))
+    both.prepare_data()
+    both.setup()
+    return make_distiller(run, model, both, Store(places.runs)), both
+
+
+def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
+    recipe = run.recipe
+    if not isinstance(recipe, Recipe):
+        return Windowing(recipe.window, recipe.stride, "none"), Loading()
+    single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
+    return (
+        Windowing(recipe.window, recipe.stride, recipe.scaling, recipe.balance == "oversample"),
+        Loading(recipe.batch_size, 1 if single else CHUNK),
+    )
+
+
+def _without_epochs(protocol: Protocol) -> Protocol:
+    """Return the protocol of a probe, which chooses no epoch and is fitted on validation too."""
+    honest = protocol.with_flags([flag for flag in protocol.flags if flag not in OF_EPOCHS])
+    return replace(honest, validation=True)

@@ -1,0 +1,45 @@
+"""Places: where things are on this machine, and on what a run is done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.execution.parallel import Group, spreads
+from benchmark.run import Run
+from benchmark.tracking.names import LoggerName
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders and devices of this machine; nothing of it is part of a run.
+
+    Args:
+        data: Folder with a folder for each dataset, of its name.
+        cache: Folder of prepared recordings.
+        runs: Folder of results.
+        device: ``"cpu"`` or ``"cuda"``.
+        logger: ``"none"`` keeps no ``metrics.csv``; trackers read it once a run is committed.
+        deterministic: Whether torch may use only algorithms that give the same bits each time.
+        group: Processes that train a run together with this one; None: it works alone.
+        profile: Whether each run leaves a file of where its time went.
+    """
+
+    data: Path
+    cache: Path
+    runs: Path
+    device: str = "cpu"
+    logger: LoggerName = "csv"
+    deterministic: bool = False
+    group: Group | None = None
+    profile: bool = False
+
+    def group_of(self, run: Run) -> Group | None:
+        """Return the processes that train a run; None for one that is trained on one device."""
+        return self.group if spreads(run) else None
+
+    def root(self, dataset: str) -> Path:
+        """Return the folder of a dataset, in whatever case its name is written."""
+        if self.data.is_dir():
+            for folder in sorted(self.data.iterdir()):
+                if folder.is_dir() and folder.name.casefold() == dataset.casefold():
+                    return folder
+        return self.data / dataset

@@ -1,0 +1,159 @@
+"""Runs of a model that is trained alone: its recipe, its arguments, its signals, its folds."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+
+from benchmark.code import code_of_run
+from benchmark.plan.suite import Suite, SuiteError, as_its_default, known_names
+from benchmark.probes.catalogue import PROBES, ProbeRecipe
+from benchmark.run import Arguments, Run, Value
+from datamodules.dataset import Dataset
+from datamodules.errors import IncompatibleRunError
+from datamodules.flags import OF_EPOCHS, OF_TEACHERS
+from datamodules.tasks import RatingTask
+from lightning_modules.catalogue import MODELS
+from lightning_modules.recipe import Recipe
+
+GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teachers")
+"""Arguments of a model or a distiller that a suite does not set as such."""
+
+
+def of_model(suite: Suite, cell: Run, model: str) -> Run:
+    """Return a cell with a model, its recipe and its arguments.
+
+    Raises:
+        SuiteError: A value that the recipe or the model does not take.
+    """
+    changes = suite.arguments.get(model, {})
+    arguments: Arguments = ()
+    if changes:
+        arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
+    kind = suite.recipe if hasattr(_catalogued(model), suite.recipe) else "published"
+    base: Recipe | ProbeRecipe = getattr(_catalogued(model), kind)
+    recipe = _recipe(base, suite.recipes.get(model, {}), f"suite {suite.name}: recipe of {model}")
+    run = replace(
+        cell,
+        model=model,
+        arguments=arguments,
+        recipe=recipe,
+        kind=kind,
+        changed=differing(base, recipe),
+    )
+    return replace(run, code=code_of_run(run))
+
+
+def each_fold(suite: Suite, run: Run) -> list[Run]:
+    """Return a run with every fold of every seed.
+
+    Raises:
+        IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
+    """
+    return [
+        replace(run, fold=fold, seed=seed) for seed in suite.seeds for fold in range(run.n_folds)
+    ]
+
+
+def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] = ()) -> Run:
+    """Return a run with the signals that its model takes of a dataset.
+
+    Args:
+        suite: Names the signals that models may choose from.
+        run: Run of a model.
+        dataset: Dataset of the run.
+        only: Signals that this model may choose from; empty: any.
+
+    Raises:
+        IncompatibleRunError: There is none that it takes, or they do not fit; with the reason.
+        SuiteError: Arguments that the model does not take.
+    """
+    dataset.check_protocol(run.task, run.protocol)
+    available = dataset.available(dict(run.options))
+    for chosen in (suite.signals, only):
+        if chosen:
+            available = tuple(name for name in available if name in chosen)
+    if run.model in PROBES:
+        probe = PROBES[run.model]
+        if probe.sees == "length" and run.protocol.padding is None:
+            raise IncompatibleRunError("no trial is padded, so that its length does not show")
+        return replace(run, signals=probe.choose_signals(dataset.recorded(available)))
+    model = MODELS[run.model]
+    signals = model.choose_signals(available)
+    inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol)
+    model.check_inputs(inputs)
+    if run.arguments:
+        build: Any = model
+        try:
+            with torch.device("meta"):
+                build(inputs, len(dataset.task(run.task).classes), **dict(run.arguments))
+        except (TypeError, ValueError) as error:
+            raise SuiteError(f"suite {suite.name}: arguments of {run.model}: {error}") from error
+    return replace(run, signals=signals)
+
+
+def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
+    """Refuse a run in which none of its flags would do anything.
+
+    Args:
+        run: Run of a model.
+        dataset: Dataset of the run.
+        has_teacher: Whether it learns from a teacher.
+
+    Raises:
+        IncompatibleRunError: With the reason.
+    """
+    flags, recipe = run.protocol.flags, run.recipe
+    if "labels_from_all_ratings" in flags and not isinstance(dataset.task(run.task), RatingTask):
+        raise IncompatibleRunError("labels_from_all_ratings: conditions have no threshold")
+    if (
+        "oversample_before_split" in flags
+        and isinstance(recipe, Recipe)
+        and recipe.balance != "oversample"
+    ):
+        raise IncompatibleRunError(
+            "oversample_before_split: its recipe does not oversample; expected balance: oversample"
+        )
+    scaled = isinstance(recipe, Recipe) and recipe.scaling != "none"
+    idle = {
+        **dict.fromkeys(OF_EPOCHS, "it has no epoch to choose" if run.model in PROBES else ""),
+        "scale_on_all": "" if scaled else "its signals are unscaled",
+        OF_TEACHERS: "" if has_teacher else "it has no teacher",
+    }
+    if flags and all(idle.get(flag) for flag in flags):
+        raise IncompatibleRunError("; ".join(f"{flag}: {idle[flag]}" for flag in flags))
+
+
+def changed(kind: Callable[..., Any], values: Mapping[str, Value], subject: str) -> Arguments:
+    """Return the arguments of a model or a distiller that differ from its defaults.
+
+    Raises:
+        SuiteError: An argument that it does not take.
+    """
+    parameters = inspect.signature(kind).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name not in GIVEN}
+    known_names(values, defaults, subject)
+    exact = {name: as_its_default(defaults[name], value) for name, value in values.items()}
+    return tuple(sorted((k, v) for k, v in exact.items() if v != defaults[k]))
+
+
+def differing(base: Recipe | ProbeRecipe, recipe: Recipe | ProbeRecipe) -> tuple[str, ...]:
+    """Return the names of the values in which two recipes of one kind differ, sorted."""
+    names = (field.name for field in fields(base))
+    return tuple(sorted(name for name in names if getattr(base, name) != getattr(recipe, name)))
+
+
+def _catalogued(model: str) -> Any:
+    return PROBES[model] if model in PROBES else MODELS[model]
+
+
+def _recipe(
+    base: Recipe | ProbeRecipe, values: Mapping[str, Value], subject: str
+) -> Recipe | ProbeRecipe:
+    changes: dict[str, Any] = {k: as_its_default(getattr(base, k), v) for k, v in values.items()}
+    try:
+        return replace(base, **changes)
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"{subject}: {error}") from error

@@ -1,0 +1,106 @@
+"""The catalogue of probes, in the order of the boards. Neither torch nor scikit-learn is needed.
+
+A probe is a row of every board that a network has to beat, or that says what is wrong with it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from datamodules.errors import IncompatibleRunError
+from datamodules.signals.kinds import kind_of
+
+Sees = Literal["nothing", "time", "length", "motion", "subject", "signals"]
+ClassifierName = Literal["forest", "linear", "frequencies", "most_frequent"]
+"""Key of ``benchmark.probes.classifiers.CLASSIFIERS``."""
+
+
+@dataclass(frozen=True)
+class ProbeRecipe:
+    """Windows of a probe.
+
+    Args:
+        window: Length in seconds; a dataset's score unit caps it.
+        stride: From one training window's start to the next, in seconds.
+
+    Raises:
+        ValueError: A value that is not positive.
+    """
+
+    window: float = 60.0
+    stride: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (self.window > 0 and self.stride > 0):
+            raise ValueError(f"expected a positive window and stride, found {self}")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A classifier from scikit-learn and what it may see.
+
+    It has no epoch to choose, so it is fitted on all subjects that are not tested, those who choose
+    the epoch of a network included.
+
+    Args:
+        sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the
+            dataset tells; ``"length"``: number of recorded seconds of a padded trial;
+            ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
+            ``"subject"``: the mean of those over all windows of the subject, which tells people
+            apart, but not moments.
+        classifier: Name of the classifier.
+        about: One line for ``affectbench list models``.
+        simple: Whether it is a baseline that every claim about a network must beat.
+        blind: Whether it sees nothing of the moment and should lose; a board on which it wins
+            measures something else than emotion.
+        published: Windows of the recipe ``published``, the only one that a probe has.
+    """
+
+    sees: Sees
+    classifier: ClassifierName
+    about: str
+    simple: bool = False
+    blind: bool = False
+    published: ProbeRecipe = ProbeRecipe()
+
+    def choose_signals(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the signals that it takes.
+
+        Args:
+            available: Names of the signals of a dataset.
+
+        Raises:
+            IncompatibleRunError: None of them is a signal that it can use.
+        """
+        if self.sees not in ("motion", "subject", "signals"):
+            return ()
+        motion = self.sees == "motion"
+        signals = tuple(name for name in available if (kind_of(name) == "acc") == motion)
+        if not signals:
+            expected = "acc" if motion else "any signal but acc"
+            raise IncompatibleRunError(f"takes {expected}; there is only {', '.join(available)}")
+        return signals
+
+
+PROBES: dict[str, Probe] = {
+    "random_forest": Probe(
+        "signals", "forest", "random forest on hand-crafted features", simple=True
+    ),
+    "lda": Probe(
+        "signals", "linear", "linear discriminant analysis on hand-crafted features", simple=True
+    ),
+    "subject_mean": Probe(
+        "subject", "linear", "who it is, not when: features averaged over a person", blind=True
+    ),
+    "motion": Probe("motion", "forest", "random forest on acceleration alone", blind=True),
+    "time": Probe("time", "forest", "random forest on the seconds since the start", blind=True),
+    "length": Probe(
+        "length", "forest", "random forest on the length of a padded trial", blind=True
+    ),
+    "prior": Probe(
+        "nothing", "frequencies", "class frequencies of the training windows", blind=True
+    ),
+    "majority": Probe(
+        "nothing", "most_frequent", "most frequent class of the training windows", blind=True
+    ),
+}

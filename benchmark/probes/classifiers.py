@@ -1,0 +1,73 @@
+"""The classifiers of the probes, built with scikit-learn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmark.probes.catalogue import ClassifierName
+
+TREES = 200
+LEAF = 5
+"""Smallest number of windows in a leaf of a tree."""
+MANY, COMPONENTS = 1000, 60
+"""Number of features beyond which principal components are taken, and how many components; the
+authors of PMEmo took 60."""
+
+
+def forest(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Return a balanced random forest."""
+    return RandomForestClassifier(
+        TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=1
+    )
+
+
+def linear(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Return a linear discriminant analysis with a shrunken covariance and equal priors.
+
+    More than MANY features are first reduced to COMPONENTS, or to as many as the windows allow.
+    """
+    priors = np.full(n_classes, 1 / n_classes)
+    last = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=priors)
+    if shape[1] <= MANY:
+        return make_pipeline(StandardScaler(), last)
+    fewer = PCA(min(COMPONENTS, shape[0] - 1), svd_solver="randomized", random_state=seed)
+    return make_pipeline(StandardScaler(), fewer, last)
+
+
+def frequencies(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Return a classifier that always answers with the class frequencies of training windows."""
+    return DummyClassifier(strategy="prior")
+
+
+def most_frequent(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Return a classifier that is always certain of the most frequent training class."""
+    return DummyClassifier(strategy="most_frequent")
+
+
+CLASSIFIERS: dict[ClassifierName, Callable[[int, int, tuple[int, int]], Any]] = {
+    "forest": forest,
+    "linear": linear,
+    "frequencies": frequencies,
+    "most_frequent": most_frequent,
+}
+"""Functions of the seed, the number of classes and the shape (N, F) of the features."""
+
+
+def learned_values(classifier: Any) -> int:
+    """Return the number of learned values of a fitted classifier.
+
+    Coefficients and intercepts, or nodes of trees; 0 for a constant.
+    """
+    last = classifier[-1] if hasattr(classifier, "steps") else classifier
+    if isinstance(last, RandomForestClassifier):
+        return sum(tree.tree_.node_count for tree in last.estimators_)
+    if isinstance(last, LinearDiscriminantAnalysis):
+        return int(last.coef_.size + last.intercept_.size)
+    return 0

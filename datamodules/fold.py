@@ -1,0 +1,314 @@
+"""Fold: which windows train, which choose the epoch, which are tested, and what is fitted on which.
+
+``make_fold`` reads as the protocol section of a paper. What it fixes is who is where; thresholds,
+windows and scaling follow from that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from datamodules.archive import Archive
+from datamodules.errors import IncompatibleRunError
+from datamodules.protocol import Protocol
+from datamodules.resident import RESIDENT
+from datamodules.scaling import Scaling, fit_range, fit_scaling
+from datamodules.splits import Dealing, Members, Trials
+from datamodules.tasks import RatingTask, Task
+from datamodules.thresholds import fit_thresholds
+from datamodules.windows import Cutting, WindowIndex
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Grid = Literal["segments", "units"]
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """Windows as a model's recipe wants them.
+
+    Args:
+        length: Length of a window in seconds; a score unit, or the shortest trial, caps it.
+        stride: Seconds from one training window's start to the next.
+        scaling: ``"standard"`` for zero mean and unit variance a channel over the training
+            segments; ``"min_max"`` for their range to be 0 to 1; ``"none"`` for the samples as
+            recorded.
+        oversample: Whether training windows of rarer classes are repeated, drawn at random, until
+            all classes have as many as the most frequent one.
+    """
+
+    length: float = 60.0
+    stride: float = 30.0
+    scaling: Literal["standard", "min_max", "none"] = "standard"
+    oversample: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One fold of one dataset and task.
+
+    Args:
+        archive: Recordings of all subjects.
+        subjects: Their names, in the dataset's order.
+        signals: Names of the signals in a window.
+        published: Task as the dataset states it, before thresholds are fitted.
+        protocol: Rule for thresholds, padding and the like.
+        dealing: Number of the fold, and seed.
+        windowing: Windows as the recipe wants them.
+        cutting: Windows as they are cut, with the unit that caps them.
+        members: Subjects and trials of each part.
+        segments: Positions of each part's segments in ``archive.segments``.
+        thresholds_from: Positions of the segments whose ratings give the thresholds.
+        scaling_from: Positions of the segments that the scaling is fitted on.
+        chosen_on: Part whose windows choose the epoch.
+        dealt: Part of every window of a grid, where it is not that of the window's segment.
+        copies: Rows of training windows that are repeated, and the part that each copy is in.
+    """
+
+    archive: Archive
+    subjects: tuple[str, ...]
+    signals: tuple[str, ...]
+    published: Task
+    protocol: Protocol
+    dealing: Dealing
+    windowing: Windowing
+    cutting: Cutting
+    members: Members
+    segments: Mapping[Part, Positions]
+    thresholds_from: Positions
+    scaling_from: Positions
+    chosen_on: Part = "val"
+    dealt: Mapping[Grid, Positions] = field(default_factory=dict)
+    copies: tuple[Positions, Positions] | None = None
+
+    @cached_property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """True for each segment that is part of the task, shape (S,)."""
+        return labelled(self.archive, self.published)
+
+    @cached_property
+    def fits_thresholds(self) -> bool:
+        """True if thresholds between low and high are fitted on ratings."""
+        return isinstance(self.published, RatingTask) and self.protocol.rule != "midpoint"
+
+    @cached_property
+    def task(self) -> Task:
+        """Task with its thresholds fitted."""
+        if not isinstance(self.published, RatingTask):
+            return self.published
+        rated = [self.archive.segments[position] for position in self.thresholds_from]
+        ratings = [(self.archive.recordings[row].subject, segment) for row, segment in rated]
+        return fit_thresholds(self.published, self.protocol.rule, ratings, self.subjects)
+
+    @cached_property
+    def grids(self) -> Mapping[Grid, WindowIndex]:
+        """Windows of all subjects, cut inside segments and cut inside score units."""
+        segments, units = RESIDENT.grids(self.archive, self.task, self.cutting)
+        return {"segments": segments, "units": units}
+
+    @cached_property
+    def rows(self) -> Mapping[Part, Positions]:
+        """Rows of each part in its grid.
+
+        Raises:
+            IncompatibleRunError: A part without a window.
+        """
+        rows = {part: self.rows_of(self._grid_of(part), part) for part in PARTS}
+        for part, windows in rows.items():
+            if not len(windows):
+                raise IncompatibleRunError(
+                    f"{self.task.name}: no window of {self.cutting.length:g} s in {part} "
+                    f"(subjects {', '.join(getattr(self.members, part))}). Take a shorter window, "
+                    "more subjects or fewer folds."
+                )
+        if self.windowing.oversample:
+            target = self.grids["segments"].target
+            rows["train"] = oversampled(rows["train"], target, self.dealing.seed)
+        return rows
+
+    @cached_property
+    def scaled_on(self) -> Positions:
+        """Positions of the labelled segments that the scaling is fitted on."""
+        chosen = np.zeros(len(self.archive.segments), dtype=bool)
+        chosen[self.scaling_from] = True
+        return np.flatnonzero(chosen & self.labelled)
+
+    @cached_property
+    def scaling(self) -> Scaling | None:
+        """Scaling of the signals; None leaves the samples as recorded."""
+        if self.windowing.scaling == "none":
+            return None
+        chosen = np.zeros(len(self.archive.segments), dtype=bool)
+        chosen[self.scaled_on] = True
+        if self.windowing.scaling == "min_max":
+            return fit_range(self.archive, self.signals, chosen)
+        moments = {name: RESIDENT.moments(self.archive, name) for name in self.signals}
+        return fit_scaling(moments, chosen)
+
+    def segments_of(self, part: Part) -> Positions:
+        """Return the positions of the segments of a part's subjects and trials."""
+        return self.segments[self._read_as(part)]
+
+    def rows_of(self, grid: Grid, part: Part) -> Positions:
+        """Return the rows of a grid that belong to a part, copies behind the others."""
+        if grid not in self.dealt:
+            return np.flatnonzero(np.isin(self.grids[grid].segment, self.segments_of(part)))
+        number = PARTS.index(self._read_as(part))
+        rows = np.flatnonzero(self.dealt[grid] == number)
+        if grid == "units" or self.copies is None:
+            return rows
+        repeated, parts = self.copies
+        return np.concatenate([rows, repeated[parts == number]])
+
+    def grid(self, part: Part) -> WindowIndex:
+        """Return the windows of all subjects, cut as a part wants them."""
+        return self.grids[self._grid_of(part)]
+
+    def windows(self, part: Part) -> WindowIndex:
+        """Return the windows of a part, in order of subject, session and time."""
+        return self.grid(part).take(self.rows[part])
+
+    def _grid_of(self, part: Part) -> Grid:
+        return "segments" if part == "train" else "units"
+
+    def _read_as(self, part: Part) -> Part:
+        """Return the part whose windows a part has: its own, but for the choice of the epoch."""
+        return self.chosen_on if part == "val" else part
+
+
+def make_fold(
+    archive: Archive,
+    subjects: Sequence[str],
+    signals: Sequence[str],
+    task: Task,
+    members: Members,
+    protocol: Protocol,
+    dealing: Dealing,
+    windowing: Windowing,
+    cutting: Cutting,
+) -> Fold:
+    """Return the fold of some members: everything is fitted on what is trained on.
+
+    Args:
+        archive: Recordings of all subjects.
+        subjects: Their names, in the dataset's order.
+        signals: Names of the signals in a window.
+        task: Task as the dataset states it.
+        members: Subjects and trials of each part, see ``deal_members``.
+        protocol: Rule for thresholds, padding and the like.
+        dealing: Number of the fold, and seed.
+        windowing: Windows as the recipe wants them.
+        cutting: Windows as they are cut.
+    """
+    segments = {part: segments_of(archive, members, part) for part in PARTS}
+    return Fold(
+        archive,
+        tuple(subjects),
+        tuple(signals),
+        task,
+        protocol,
+        dealing,
+        windowing,
+        cutting,
+        members,
+        segments,
+        thresholds_from=segments["train"],
+        scaling_from=segments["train"],
+        chosen_on="val" if protocol.validation else "train",
+    )
+
+
+def deal_members(
+    archive: Archive,
+    subjects: Sequence[str],
+    task: Task,
+    protocol: Protocol,
+    dealing: Dealing,
+    without: Sequence[str] = (),
+) -> Members:
+    """Return who is trained on, who chooses the epoch and who is tested.
+
+    Args:
+        archive: Recordings of all subjects.
+        subjects: Their names, in the dataset's order.
+        task: Task; trials that are not part of it are not dealt.
+        protocol: Split, and whether a part is kept apart to choose the epoch.
+        dealing: Number of the fold, and seed.
+        without: Subjects that are not trained on.
+
+    Raises:
+        IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
+    """
+    members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
+    members = replace(members, train=tuple(s for s in members.train if s not in without))
+    return members if protocol.validation else without_validation(members, subjects)
+
+
+def without_validation(members: Members, subjects: Sequence[str]) -> Members:
+    """Return members of whom all that are not tested are trained on, and choose the epoch."""
+    if members.disjoint:
+        rest = {*members.train, *members.val}
+        members = replace(members, train=tuple(s for s in subjects if s in rest), disjoint=False)
+    trials = members.trials
+    if trials is not None:
+        train = trials["train"] | trials["val"]
+        trials = {"train": train, "val": train, "test": trials["test"]}
+    return replace(members, val=members.train, trials=trials, disjoint=False)
+
+
+def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
+    """Return session and key of every trial that is part of a task, by subject."""
+    trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in subjects}
+    for (row, segment), key in zip(archive.segments, archive.trial_keys.tolist(), strict=True):
+        recording = archive.recordings[row]
+        if task.label(recording.subject, segment) is not None:
+            trials[recording.subject].append((recording.session, key))
+    return trials
+
+
+def segments_of(archive: Archive, members: Members, part: Part) -> Positions:
+    """Return the positions of the segments of a part's subjects and trials."""
+    owners = [archive.recordings[row].subject for row, _ in archive.segments]
+    inside = np.isin(owners, getattr(members, part))
+    if members.trials is not None:
+        inside &= np.isin(archive.trial_keys, list(members.trials[part]))
+    return np.flatnonzero(inside)
+
+
+def labelled(archive: Archive, task: Task) -> npt.NDArray[np.bool_]:
+    """Return whether each segment is part of a task, shape (S,)."""
+    return np.array(
+        [
+            task.label(archive.recordings[row].subject, segment) is not None
+            for row, segment in archive.segments
+        ]
+    )
+
+
+def oversampled(rows: Positions, target: npt.NDArray[np.int64], seed: int) -> Positions:
+    """Return rows and repeats of them, so that every class has as many as the largest.
+
+    Args:
+        rows: Training windows.
+        target: Class index of every window of the grid that they are rows of.
+        seed: Seed that chooses the repeats.
+    """
+    classes, counts = np.unique(target[rows], return_counts=True)
+    rng = np.random.default_rng(seed)
+    repeats = [
+        rng.choice(rows[target[rows] == label], counts.max() - count)
+        for label, count in zip(classes, counts, strict=True)
+    ]
+    return np.concatenate([rows, *repeats])
+
+
+def class_counts(fold: Fold) -> torch.Tensor:
+    """Return the number of training windows of each class, shape (K,)."""
+    target = fold.windows("train").target
+    return torch.from_numpy(np.bincount(target, minlength=len(fold.task.classes)))

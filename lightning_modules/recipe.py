@@ -1,0 +1,87 @@
+"""Recipe: how a model is trained, and on which windows. It needs no torch."""
+
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_origin
+
+from lightning_modules.choices import check_choice
+
+POSITIVE = ("window", "stride", "lr", "plateau_factor", "lr_decay", "eps")
+NOT_NEGATIVE = ("weight_decay", "momentum", "lr_min")
+COUNTS = ("batch_size", "max_epochs", "plateau_patience")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of training, and of the windows that a model is trained on.
+
+    Args:
+        source: Origin of the values; prose, which two equal recipes may word differently.
+        window: Length of a window in seconds; a dataset's score unit caps it.
+        stride: Seconds from the start of one training window to the start of the next.
+        scaling: ``"standard"``, ``"min_max"`` or ``"none"``; see EmotionDataModule.
+        balance: ``"oversample"`` repeats training windows of rarer classes (done by the
+            datamodule); ``"class_weights"`` weighs the training loss by N / (K n_c) over training
+            windows; ``"none"`` does neither.
+        optimizer: ``"adam"``, ``"adamw"`` or ``"sgd"``.
+        lr: Learning rate of the first epoch.
+        lr_decay: Factor on the learning rate after each epoch.
+        plateau_factor: Factor on the learning rate after ``plateau_patience`` epochs without a new
+            minimum of ``plateau_on``; 1 switches the rule off.
+        plateau_patience: Number of epochs without a new minimum.
+        plateau_on: ``"train_loss"`` or ``"val_loss"``.
+        lr_min: Lowest learning rate that the plateau rule sets.
+        momentum: Momentum of sgd.
+        eps: Term in the denominator of adam and adamw.
+        weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
+        batch_size: Number of windows in a batch.
+        max_epochs: Maximum number of epochs. The epoch with the best macro F1 on the validation
+            subjects counts, the first one if several are equal.
+        patience: Number of epochs without improvement after which training ends; None trains all
+            epochs.
+        precision: ``"32-true"``; or ``"bf16-mixed"``: matrix products and convolutions in bfloat16,
+            weights, loss and scores in float32. Results differ, in training and in predicting.
+
+    Raises:
+        ValueError: A value of the wrong type or out of its range.
+    """
+
+    source: str = field(compare=False)
+    window: float = 60.0
+    stride: float = 10.0
+    scaling: Literal["standard", "min_max", "none"] = "standard"
+    balance: Literal["none", "oversample", "class_weights"] = "none"
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-3
+    lr_decay: float = 1.0
+    plateau_factor: float = 1.0
+    plateau_patience: int = 10
+    plateau_on: Literal["train_loss", "val_loss"] = "val_loss"
+    lr_min: float = 0.0
+    momentum: float = 0.0
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    max_epochs: int = 20
+    patience: int | None = None
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if not (_is_number(value) and value > 0):
+                raise ValueError(f"expected {name} to be a positive number, found {value!r}")
+        for name in NOT_NEGATIVE:
+            value = getattr(self, name)
+            if not (_is_number(value) and value >= 0):
+                raise ValueError(f"expected {name} to be a number from 0 up, found {value!r}")
+        for name in COUNTS if self.patience is None else (*COUNTS, "patience"):
+            value = getattr(self, name)
+            if not (_is_number(value) and isinstance(value, int) and value > 0):
+                raise ValueError(f"expected {name} to be a positive whole number, found {value!r}")
+        for item in fields(self):
+            if get_origin(item.type) is Literal:
+                check_choice(item.name, getattr(self, item.name), item.type)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

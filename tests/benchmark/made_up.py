@@ -1,0 +1,63 @@
+"""Made-up runs, and results in a store with scores that no predictions have."""
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.boards.board import Board, build_boards
+from benchmark.boards.cohort import Cohort, build_cohorts
+from benchmark.boards.scores import CACHE, Cache, score_versions, scored_results
+from benchmark.boards.versions import by_version
+from benchmark.result import Result
+from benchmark.run import Run
+from benchmark.scored import Scored
+from benchmark.store import PREDICTIONS, RESULT, Store
+from datamodules.protocol import Protocol
+
+PROTOCOL = {field.name for field in dataclasses.fields(Protocol)}
+
+
+def make_run(**fields: Any) -> Run:
+    """Return a run; fields of its protocol stand beside its own."""
+    protocol = {name: fields.pop(name) for name in PROTOCOL & fields.keys()}
+    return Run(protocol=Protocol(**protocol), **fields)
+
+
+def stored(folder: Path, results: Iterable[Result]) -> Store:
+    """Return a store as Store.save leaves it, without waiting for the disk each time.
+
+    The predictions of each hold nothing but the id of its run.
+    """
+    store, path = Store(folder), folder / CACHE
+    entries = Cache.from_text(path.read_text()).entries if path.is_file() else {}
+    for result in results:
+        folder_of_run, files = store.folder(result.run), {}
+        folder_of_run.mkdir(parents=True)
+        if result.status == "done":
+            content = io.BytesIO()
+            np.savez(content, id=np.array(result.run.id))
+            (folder_of_run / PREDICTIONS).write_bytes(content.getvalue())
+            files[PREDICTIONS] = hashlib.sha256(content.getvalue()).hexdigest()
+            if isinstance(result, Scored):
+                entries[files[PREDICTIONS]] = result.derived
+        values = dataclasses.replace(result, files=files).as_dict()
+        (folder_of_run / RESULT).write_text(json.dumps(values))
+    folder.mkdir(exist_ok=True)
+    path.write_text(Cache(entries, score_versions()).as_text())
+    return store
+
+
+def boards_of(store: Store) -> list[Board]:
+    """Return the boards of a store, as the command line shows them."""
+    return build_boards(scored_results(store), store)
+
+
+def cohorts_of(results: Iterable[Scored]) -> list[Cohort]:
+    """Return the rows of all boards."""
+    return build_cohorts(by_version(results, [])[0])

@@ -1,0 +1,91 @@
+"""Recordings before they are used: who is left out and why, and what is refused before writing."""
+
+import pytest
+
+from benchmark.errors import BenchmarkError
+from benchmark.recordings.prepare import prepare, reason_without_place, synthesize
+from datamodules.catalogue import DATASETS
+from datamodules.errors import DatasetCorruptedError
+from datamodules.synthesis import empatica_e4
+from datamodules.synthetic import SyntheticReader
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Makes some subjects unreadable."""
+    read = SyntheticReader.read
+
+    def choose(*subjects):
+        def damaged(self, subject):
+            if subject in subjects:
+                raise DatasetCorruptedError(f"{subject}: broken")
+            return read(self, subject)
+
+        monkeypatch.setattr(SyntheticReader, "read", damaged)
+
+    return choose
+
+
+OPTIONS = {"n_subjects": 3, "phase": 60.0}
+
+
+def test_who_cannot_be_read_is_left_out(broken, tmp_path):
+    broken("S2")
+    prepared = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())
+    assert prepared.subjects == ("S1", "S3")
+    assert prepared.left_out == {"S2": "S2: broken"}
+    alone = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ("S3", "S1"))
+    assert (alone.subjects, alone.left_out) == (("S1", "S3"), {})
+    assert alone.data == prepared.data
+    one = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ("S1",))
+    assert one.data != prepared.data
+
+
+def test_not_one_subject_is_an_error(broken, tmp_path):
+    broken("S1", "S2", "S3")
+    expected = "none of the 3 subjects of Synthetic can be read; the first: S1: broken"
+    with pytest.raises(DatasetCorruptedError, match=expected):
+        prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())
+
+
+def test_sessions_are_counted_for_the_split_by_session(tmp_path):
+    empatica_e4.write(tmp_path / "e4", 3, minutes=1.1)
+    root, cache = tmp_path / "e4", tmp_path / "cache"
+    assert prepare("empatica_e4", root, cache, {}, ()).sessions == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "message", "reason"),
+    [
+        ("S2", "{root}/S2/S2.pkl: cut off", "WESAD/<subject>/<subject>.pkl: cut off"),
+        ("2", "{root}/2/a.csv has 2 lines", "WESAD/<subject>/a.csv has 2 lines"),
+        ("2", "participant 2: expected 12 trials", "participant <subject>: expected 12 trials"),
+        ("P1", "no '{root}/P1': expected P10", "no 'WESAD/<subject>': expected P10"),
+    ],
+)
+def test_equal_reasons_are_told_in_equal_words(tmp_path, subject, message, reason):
+    error = DatasetCorruptedError(message.format(root=tmp_path))
+    assert reason_without_place(DATASETS["wesad"], tmp_path, subject, error) == reason
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "expected"),
+    [
+        ("synthetic", {}, "synthetic cannot be synthesized: expected one of wesad, "),
+        ("empatica_e4", {"hours": 1.0}, r"expected options as in minutes=.*, found hours=1\.0"),
+        ("empatica_e4", {"minutes": "two"}, "expected options as in .*, found minutes=two"),
+        ("empatica_e4", {"seed": 3}, "expected options as in minutes=.*, found seed=3"),
+    ],
+)
+def test_what_cannot_be_made_up_is_refused_before_a_file_is_written(
+    tmp_path, dataset, options, expected
+):
+    with pytest.raises(BenchmarkError, match=expected):
+        synthesize(dataset, tmp_path / "made", 1, 0, 1.0, options)
+    assert not (tmp_path / "made").exists()
+
+
+def test_made_up_recordings_are_read_back(tmp_path):
+    root = tmp_path / "made"
+    assert synthesize("empatica_e4", root, 3, 0, 1.0, {"minutes": 1.1}) == 3
+    assert len(prepare("empatica_e4", root, tmp_path / "cache", {}, ()).subjects) == 3

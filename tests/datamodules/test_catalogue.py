@@ -1,0 +1,99 @@
+"""The catalogue, and what the face of the package makes of it."""
+
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import datamodules
+from datamodules.catalogue import DATASETS
+from datamodules.datamodule import EmotionDataModule, class_name, datamodule_of
+from datamodules.dataset import Dataset
+from datamodules.errors import IncompatibleRunError
+
+NAMES = {
+    "wesad": "WESADDataModule",
+    "stress_predict": "StressPredictDataModule",
+    "deap": "DEAPDataModule",
+    "amigos": "AMIGOSDataModule",
+    "mahnob_hci": "MAHNOBHCIDataModule",
+    "pmemo": "PMEmoDataModule",
+    "seed_v": "SEEDVDataModule",
+    "empatica_e4": "EmpaticaE4DataModule",
+    "synthetic": "SyntheticDataModule",
+    "noise": "NoiseDataModule",
+}
+"""As the programs of users spell them."""
+
+FRESH = """
+import sys
+from datamodules import DATASETS
+for dataset in DATASETS.values():
+    for split in dataset.splits:
+        dataset.check_split(split)
+    dataset.window_inputs(tuple(dataset.signals), 10.0)
+    assert dataset.every_task() and dataset.unit_name and dataset.available({})
+heavy = {"torch", "lightning", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_facts_of_datasets_need_no_torch() -> None:
+    subprocess.run([sys.executable, "-c", FRESH], check=True)
+
+
+def test_the_face_of_the_package() -> None:
+    assert datamodules.DATASETS is DATASETS
+    assert datamodules.EmotionDataModule is EmotionDataModule
+    assert datamodules.Dataset is Dataset
+    assert {"DATASETS", "Dataset", "EmotionDataModule", "Loading", "Protocol"} <= set(
+        dir(datamodules)
+    )
+    assert {*dir(datamodules)} >= {"Selection", "Windowing"}
+    for name in datamodules.__all__:
+        assert getattr(datamodules, name).__name__ == name if name != "DATASETS" else True
+    for name in ("NobodyDataModule", "DataModule", "wesad_data_module", "Wesad"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(datamodules, name)
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=list(DATASETS))
+def test_each_dataset_has_a_datamodule_of_its_own(dataset: Dataset) -> None:
+    name = class_name(dataset)
+    assert name == NAMES.get(dataset.name, name)
+    cls = getattr(datamodules, name)
+    assert cls is getattr(datamodules, name) is datamodule_of(dataset)
+    assert issubclass(cls, EmotionDataModule)
+    assert (cls.__name__, cls.__qualname__, cls.__module__) == (name, name, "datamodules")
+    assert pickle.loads(pickle.dumps(cls)) is cls
+    described = sys.modules[dataset.reader.__module__].__doc__
+    assert described
+    assert cls.__doc__ == described
+
+
+def test_it_can_be_imported_by_its_name(tmp_path: Any) -> None:
+    from datamodules import SyntheticDataModule, WESADDataModule
+
+    module = SyntheticDataModule(cache_dir=tmp_path, seed=3)
+    assert module.dataset is DATASETS["synthetic"]
+    assert module.seed == 3
+    assert WESADDataModule(tmp_path).dataset is DATASETS["wesad"]
+    assert WESADDataModule(root=str(tmp_path)).reader.root == tmp_path
+    selection = datamodules.Selection(task="joy")
+    with pytest.raises(IncompatibleRunError, match="WESAD: expected a task among"):
+        WESADDataModule(tmp_path, selection)
+
+
+PICKLED = """
+import pickle, sys
+from datamodules.catalogue import DATASETS
+cls = pickle.loads(bytes.fromhex(sys.argv[1]))
+assert cls.__name__ == "SEEDVDataModule", cls
+"""
+
+
+def test_another_process_can_unpickle_its_class() -> None:
+    cls = datamodule_of(DATASETS["seed_v"])
+    subprocess.run([sys.executable, "-c", PICKLED, pickle.dumps(cls).hex()], check=True)
