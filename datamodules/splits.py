@@ -105,7 +105,7 @@ class Split(ABC):
         disjoint: Words for the head of a board: groups that no two parts share.
         chosen_on: Words: groups that choose the epoch.
         tested: Words: groups that are tested.
-        over_subjects: Whether it needs nothing but subject ids, so that every dataset has it.
+        over_subjects: Whether it needs nothing but subject ids.
         within_subject: Whether it trains and tests on the same subject, one subject a fold.
         tests_everybody: Whether its folds are sure to test every subject.
         counts: Unit of a protocol's ``folds``; empty where the split does not read it.
@@ -182,9 +182,9 @@ class Split(ABC):
     def _check_subjects(self, n_subjects: int, least: int, shuffled: bool) -> None:
         if n_subjects < least and not shuffled:
             raise IncompatibleRunError(
-                f"{self.name}: expected at least {least} subjects (each fold needs one to train "
-                f"on, one to choose the epoch and one to test on), found {n_subjects}. Add "
-                "subjects or take fewer folds."
+                f"{self.name}: expected at least {least} subjects (each fold needs some to train "
+                f"on, to choose the epoch and to test on), found {n_subjects}. Add subjects, or "
+                f"take {'fewer folds' if self.counts else 'another split'}."
             )
 
     def _check_count(self, count: int, least: int, kind: str) -> None:

@@ -60,7 +60,7 @@ def _add_engine(group: argparse._ArgumentGroup) -> None:
         "--engine",
         choices=list(ENGINES),
         default=next(iter(ENGINES)),
-        help="workers of this machine, or a Ray cluster; default: local",
+        help=f"who does the runs; default: {next(iter(ENGINES))}, workers of this machine",
     )
     group.add_argument(
         "--devices",

@@ -46,7 +46,8 @@ class Engine(Protocol):
 
     The order of runs, the wait of students for their teachers and the attempts after a loss are
     those of ``benchmark.engines.queue.Queue``, which every engine asks for the next run and tells
-    of every end.
+    of every end. Wherever a run is done, torch has ``server.THREADS`` threads, as with others
+    numbers differ.
     """
 
     @property

@@ -251,7 +251,7 @@ def _work(run: Run, places: Places, last: bool, timeout: float | None, mark: Pat
         faulthandler.dump_traceback_later(timeout, exit=True, file=2)
     started = time.perf_counter()
     try:
-        event = summarise(execute(run, places, THREADS, last))
+        event = summarise(execute(run, places, last))
     except DiskFullError as error:
         event = Finished(run, DISK_FULL, str(error), None, 0.0)
     except Exception as error:

@@ -59,7 +59,7 @@ def work(
             if places.group and places.group.rank:
                 follow(run, places)
                 continue
-            event = summarise(execute(run, places, THREADS, last))
+            event = summarise(execute(run, places, last))
         except DiskFullError as error:
             event = Finished(run, DISK_FULL, str(error), None, 0.0)
         except Exception as error:

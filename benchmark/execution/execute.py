@@ -39,13 +39,12 @@ SIDE_FILES = ("metrics.csv", "model.ckpt")
 """Files that are kept of a run besides its predictions, its log and its result."""
 
 
-def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Scored:
+def execute(run: Run, places: Places, last: bool = True) -> Scored:
     """Do a run and commit its result; what goes wrong becomes a failed result.
 
     Args:
         run: Run to do.
         places: Folders, device and the like.
-        threads: Number of threads that torch was allowed, for the record.
         last: Whether running out of memory is a failed result too, or is raised for the caller to
             try again.
 
@@ -58,7 +57,7 @@ def execute(run: Run, places: Places, threads: int = 1, last: bool = True) -> Sc
         "run": run,
         "device": device_name(places.device),
         "devices": group.size if (group := places.group_of(run)) else 1,
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "versions": versions(),
         "commit": commit(),
         "deterministic": places.deterministic,

@@ -18,6 +18,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.engines.engine import Engine
 from benchmark.engines.event import summarise
 from benchmark.engines.queue import Queue
+from benchmark.engines.server import THREADS
 from benchmark.execution.execute import execute
 from benchmark.execution.places import Places
 from benchmark.plan.expand import expand
@@ -63,6 +64,7 @@ class InProcess(Engine):
     slots = ("cpu",)
 
     def run_all(self, runs, places, finished, terms):
+        torch.set_num_threads(THREADS)
         queue = Queue(runs, places, finished, terms)
         terms.workers(len(self.slots))
         while job := queue.next():

@@ -99,8 +99,10 @@ def torch_scores(
 def check(probabilities: npt.NDArray[np.float64], target: npt.NDArray[np.int64]) -> None:
     found = scores(probabilities, target)
     assert list(found) == list(SCORES)
-    assert found == pytest.approx(expected_scores(probabilities, target), abs=1e-12)
-    assert found == pytest.approx(torch_scores(probabilities, target), abs=1e-6)
+    expected, former = expected_scores(probabilities, target), torch_scores(probabilities, target)
+    assert set(found) >= set(expected) >= set(former)
+    assert {n: found[n] for n in expected} == pytest.approx(expected, abs=1e-12)
+    assert {n: found[n] for n in former} == pytest.approx(former, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -169,9 +171,8 @@ def test_certainty_shares_the_last_bin() -> None:
 def test_certain_and_right_is_best_and_certain_and_wrong_is_worst(n_classes: int) -> None:
     target = np.arange(4 * n_classes) % n_classes
     best = scores(np.eye(n_classes)[target], target)
-    assert best == {
-        "macro_f1": 1, "balanced_accuracy": 1, "mcc": 1, "accuracy": 1, "brier": 0, "ece": 0
-    }  # fmt: skip
+    ones = dict.fromkeys(("macro_f1", "balanced_accuracy", "mcc", "accuracy"), 1)
+    assert best.items() >= {**ones, "brier": 0, "ece": 0}.items()
     worst = scores(np.eye(n_classes)[(target + 1) % n_classes], target)
     assert (worst["macro_f1"], worst["accuracy"], worst["brier"], worst["ece"]) == (0, 0, 2, 1)
     assert worst["mcc"] == pytest.approx(-1 / (n_classes - 1))

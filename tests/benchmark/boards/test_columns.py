@@ -21,10 +21,10 @@ def test_scores_are_on_both_kinds_of_board_in_their_order(monkeypatch):
         assert [name for name in names(columns()) if name in SCORES] == list(SCORES)
         assert len(set(names(columns()))) == len(columns())
     before = names(board_columns())
-    monkeypatch.setitem(SCORES, "kappa", lambda probabilities, target: 0.0)
+    monkeypatch.setitem(SCORES, "made up", lambda probabilities, target: 0.0)
     after = names(board_columns())
-    assert [name for name in after if name != "kappa"] == before
-    assert after.index("kappa") == after.index(list(SCORES)[-2]) + 1
+    assert [name for name in after if name != "made up"] == before
+    assert after.index("made up") == after.index(list(SCORES)[-2]) + 1
 
 
 def test_flawed_boards_compare_nothing():

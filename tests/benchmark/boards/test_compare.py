@@ -20,6 +20,7 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.protocol import VERSION, Protocol
+from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import stored
 
 N = 9
@@ -33,12 +34,11 @@ def put(folder: Path, dataset: str, model: str, scores, units: str = "", **field
         values = {"signals": ("eda",), "subjects": SUBJECTS, "data": "a" * 16, **fields}
         protocol = values.pop("protocol", Protocol())
         run = Run(dataset, "stress", protocol, fold, 0, model, **values)
-        names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
         subject = SUBJECTS[fold]
         result = Scored(
             run,
             "done",
-            scores={subject: dict.fromkeys(names, float(score))},
+            scores={subject: dict.fromkeys(SCORES, float(score))},
             n_units={subject: 4},
             units={subject: units or subject},
             confusion={subject: [[1, 1], [1, 1]]},

@@ -9,6 +9,7 @@ from scipy import stats
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.statistics import critical_difference
 from benchmark.scored import Scored
+from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import cohorts_of, make_run
 
 SUBJECTS = ("S1", "S2", "S3")
@@ -24,8 +25,7 @@ def results(dataset: str, scores: dict[str, float], **fields) -> list[Scored]:
                 dataset=dataset, fold=fold, seed=0, model=model, signals=("eda",),
                 subjects=SUBJECTS, data="a" * 16, **values,
             )  # fmt: skip
-            names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
-            found.append(Scored(run, "done", scores={subject: dict.fromkeys(names, score)}))
+            found.append(Scored(run, "done", scores={subject: dict.fromkeys(SCORES, score)}))
     return found
 
 

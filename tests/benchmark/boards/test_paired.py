@@ -18,6 +18,7 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.protocol import Protocol
+from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import boards_of, cohorts_of, stored
 
 N = 12
@@ -31,11 +32,10 @@ def run(model: str, fold: int, seed: int = 0, **fields) -> Run:
 
 def done(asked: Run, macro_f1: float, confusion=((1, 1), (1, 1))) -> Scored:
     subject = asked.subjects[asked.fold]
-    names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
     return Scored(
         asked,
         "done",
-        scores={subject: dict.fromkeys(names, macro_f1)},
+        scores={subject: dict.fromkeys(SCORES, macro_f1)},
         n_units={subject: 4},
         units={subject: subject},
         confusion={subject: [list(row) for row in confusion]},

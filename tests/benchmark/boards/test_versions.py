@@ -13,6 +13,7 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.protocol import Protocol
+from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import boards_of, make_run, stored
 
 SUBJECTS = ("S1", "S2", "S3")
@@ -26,14 +27,13 @@ def run(model: str, fold: int, **fields) -> Run:
 
 def results(model: str, score: float, ended: float = 0.0, **fields) -> list[Scored]:
     """A result a subject, with one score throughout."""
-    names = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
     made = []
     for fold, subject in enumerate(fields.get("subjects", SUBJECTS)):
         made.append(
             Scored(
                 run(model, fold, **fields),
                 "done",
-                scores={subject: dict.fromkeys(names, score)},
+                scores={subject: dict.fromkeys(SCORES, score)},
                 n_units={subject: 4},
                 units={subject: f"units of {fields.get('data', NEW)}"},
                 confusion={subject: [[1, 1], [1, 1]]},

@@ -4,11 +4,13 @@ import importlib.util
 import time
 
 import pytest
+import torch
 
 from benchmark.engines.catalogue import ENGINES, make_engine
 from benchmark.engines.engine import EngineError, Terms
 from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
+from benchmark.engines.server import THREADS
 from benchmark.plan.suite import Distillation
 from benchmark.store import Store
 
@@ -94,6 +96,16 @@ def test_workers_are_counted_and_watched(engine, workshop, tmp_path, events):
     assert {number for number, _, _ in seen} <= set(range(len(engine.slots)))
     last = {number: run for number, _, run in seen}
     assert set(last.values()) == {None}
+
+
+def test_runs_are_done_with_the_threads_of_a_worker(engine, workshop, tmp_path, events):
+    run = workshop.plan(["majority"])[0]
+    torch.set_num_threads(THREADS + 1)
+    try:
+        engine.run_all([run], workshop.places(tmp_path), events.append, Terms())
+    finally:
+        torch.set_num_threads(THREADS)
+    assert Store(tmp_path).result(run).threads == THREADS
 
 
 def test_durations_are_learned(engine, workshop, tmp_path, events):

@@ -21,9 +21,9 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.protocol import Protocol
+from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import stored
 
-NAMES = ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier", "ece")
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
 
 
@@ -271,7 +271,7 @@ def many(datasets, store):
                     ("S1", "S2"), "a" * 16,
                 )  # fmt: skip
                 values = {
-                    "scores": {subject: dict.fromkeys(NAMES, score)},
+                    "scores": {subject: dict.fromkeys(SCORES, score)},
                     "seconds": {"train": 1.0},
                 }
                 values["confusion"] = {subject: [[1, 0], [0, 1]]}
