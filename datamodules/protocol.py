@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
-from datamodules.splits import HOLD_OUT_SHARE, SPLITS, SUBJECT_SPLITS, Split
+from datamodules.splits import HOLD_OUT_SHARE, SPLITS, Split
 from datamodules.tasks import RULES, LabelRule
 
 VERSION = 1
@@ -140,10 +140,11 @@ def check_flags(flags: Collection[Flag], split: str, rule: LabelRule, bare_paddi
         if all(flag in flags for flag in exclusive):
             refuse(f"{' and '.join(exclusive)} exclude each other; take one of them")
     shuffled = [flag for flag in SHUFFLED if flag in flags]
-    if shuffled and split not in SUBJECT_SPLITS:
+    if shuffled and not SPLITS[split].over_subjects:
+        over_subjects = [name for name, one in SPLITS.items() if one.over_subjects]
         refuse(
             f"{shuffled[0]} deals out anew what a split over subjects would: expected one of "
-            f"{', '.join(SUBJECT_SPLITS)}, found {split}"
+            f"{', '.join(over_subjects)}, found {split}"
         )
     if "oversample_before_split" in flags and "random_windows" not in flags:
         refuse(

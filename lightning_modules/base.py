@@ -74,7 +74,9 @@ def balanced_weights(counts: Tensor) -> Tensor:
 class EmotionClassifier(L.LightningModule):
     """Cross-entropy, scores and optimiser around any network.
 
-    An architecture is a subclass that names its network, its recipe and the signals it prefers.
+    An architecture is a subclass that names its network, its recipe and the signals it prefers. Its
+    constructor takes inputs, number of classes and recipe, calls ``check_inputs`` and, for its
+    checkpoints, ``save_hyperparameters``.
 
     Args:
         network: Module that maps a dict of signals, each (B, C, T), to Output.
@@ -114,7 +116,7 @@ class EmotionClassifier(L.LightningModule):
     def check_inputs(cls, inputs: Inputs) -> None:
         """Raise IncompatibleRunError, with the reason, for inputs that the model cannot take.
 
-        A subclass with further reasons calls this method first.
+        The reason names the class. A subclass with further reasons calls this method first.
         """
         if LENGTH in inputs and not cls.masks:
             raise IncompatibleRunError(

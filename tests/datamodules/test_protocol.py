@@ -43,7 +43,7 @@ FLAWED = Protocol(
         ({"flags": ("random_trials",), "split": "trial_k_fold"}, r"found trial_k_fold"),
         (
             {"flags": ("random_windows",), "split": "subject_stimulus_k_fold"},
-            r"a split over subjects would: expected one of leave_one_subject_out, .*found subject",
+            r"a split over subjects would: expected one of .*, found subject_stimulus_k_fold",
         ),
         ({"flags": ("oversample_before_split",)}, r"add random_windows"),
         (
