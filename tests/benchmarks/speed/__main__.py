@@ -17,7 +17,9 @@ data_path  from recordings in the cache to the first batch, and a table of windo
 commands   CPU time of processes
 boards     the same, once
 
-On two cores of an AMD EPYC that did nothing else, Python 3.11, torch 2.13, Lightning 2.6.6:
+Measured before datasets and protocols became values and the runner was divided into rooms, and
+not repeated as a whole since, on two cores of an AMD EPYC that did nothing else, Python 3.11,
+torch 2.13, Lightning 2.6.6:
 
     training step, mlp            0.86 to 0.87 of a bare loop's     aim 1.25
     training step, small_cnn      0.97 to 1.00              aim 1.1
@@ -37,7 +39,13 @@ On two cores of an AMD EPYC that did nothing else, Python 3.11, torch 2.13, Ligh
     report, 12 boards             6.0 to 6.8 s, aim 10
 
 ``affectbench run quick`` from an empty folder took 56 and 63 s at commit 293fa86, before this
-benchmark was there, and 50 s twice now, in turn on the same two cores; 63 % of it is EmotionKD.
+benchmark was there, and 50 s twice after it, in turn on the same two cores; 63 % of it was
+EmotionKD.
+
+Since then a call of ``affectbench run`` starts later: with nothing to do it takes 4.6 to 4.8 s, the
+former version 3.9 s, in turn; a call of 15 small runs 1.16 times as long (median of 8 pairs). After
+the imports of ``benchmark.engines.server.importing`` garbage is looked for in all of torch. The
+first leaderboard of 10 000 results derives their scores: ``tests/benchmarks/boards.py``.
 """
 
 import sys
