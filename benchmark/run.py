@@ -13,9 +13,6 @@ from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.recipe import Recipe
 
-RECIPES = ("published", "fast")
-"""Names of the recipes that a model may have."""
-
 Value = str | int | float | bool | None
 Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -21,10 +21,11 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from datamodules.digests import code_digest, digest, file_digest
+from datamodules.digests import digest, file_digest
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
 from datamodules.signals.recording import Fault, Recording, Signal
+from datamodules.source import code_digest
 from datamodules.stored import StoredSubject, meta_file, open_subject, samples_file
 
 NOT_READING = frozenset(
@@ -116,7 +117,7 @@ def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
                 name: repr(entry) if isinstance(entry, Derived) else [repr(step) for step in entry]
                 for name, entry in preprocessing.items()
             },
-            "code": code_digest({type(reader).__module__, __name__, *modules}, NOT_READING),
+            "code": code_of_reading(type(reader), modules),
             "files": [
                 [_name(reader, path), path.stat().st_size, path.stat().st_mtime_ns]
                 for path in reader.files(subject)
@@ -124,6 +125,18 @@ def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
             "subject": subject,
         }
     )
+
+
+def code_of_reading(reader: type[Reader], modules: Iterable[str] = ()) -> str:
+    """Return the digest of the code that makes the stored form of a subject.
+
+    Args:
+        reader: Class of the reader.
+        modules: Names of the modules of steps.
+    """
+    packages = {__name__.partition(".")[0], reader.__module__.partition(".")[0]}
+    packages |= {name.partition(".")[0] for name in modules}
+    return code_digest({reader.__module__, __name__, *modules}, packages, NOT_READING)
 
 
 def _name(reader: Reader, path: Path) -> str:

@@ -5,6 +5,9 @@ from typing import Literal, get_origin
 
 from lightning_modules.choices import check_choice
 
+RECIPES = ("published", "fast")
+"""Names of the recipes that a model may have."""
+
 POSITIVE = ("window", "stride", "lr", "plateau_factor", "lr_decay", "eps")
 NOT_NEGATIVE = ("weight_decay", "momentum", "lr_min")
 COUNTS = ("batch_size", "max_epochs", "plateau_patience")

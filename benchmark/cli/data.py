@@ -3,13 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from benchmark.cli.arguments import add_folders, add_options, not_negative
 from benchmark.cli.command import DONE, FAILED, INTERRUPTED, Command
 from benchmark.engines.server import importing
-from benchmark.run import Value
+
+if TYPE_CHECKING:
+    from benchmark.run import Value
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,8 +106,10 @@ def download(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _values(arguments: argparse.Namespace) -> dict[str, Value]:
+def _values(arguments: argparse.Namespace) -> dict[str, "Value"]:
     """Return the options of a reader or writer; their values are written as in YAML."""
+    import yaml
+
     return {name: yaml.safe_load(value) for name, value in arguments.option}
 
 

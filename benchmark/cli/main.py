@@ -1,6 +1,7 @@
 """The command line: assembles the commands, and turns errors into messages and exit statuses."""
 
 import argparse
+import gc
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,8 @@ def main(words: Sequence[str] | None = None) -> int:
         0 if everything asked for is there; 1 if runs failed, subjects were left out or a disk is
         full, what was finished is written; 2 for a call that cannot be done.
     """
+    if words is None:  # the process is the command's own, and what it imports stays for good
+        gc.freeze()
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:

@@ -9,8 +9,8 @@ from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.engines.catalogue import ENGINES, make_engine
 from benchmark.engines.placement import AUTO, Placement
 from benchmark.engines.server import importing, start_server
-from benchmark.run import RECIPES
 from benchmark.tracking.names import LOGGERS, WANDB_MODES
+from lightning_modules.recipe import RECIPES
 
 if TYPE_CHECKING:
     from benchmark.plan.suite import Suite

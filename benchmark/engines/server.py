@@ -32,12 +32,16 @@ def importing() -> Iterator[None]:
     """Import in a block without garbage collection, as imports make little garbage.
 
     Nothing is collected at the end of the process either, which takes long where torch is loaded.
+    In a process that has frozen objects before, what is imported is frozen too: a collection
+    after the block then does not go over all of torch.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if gc.get_freeze_count():
+            gc.freeze()
         if enabled:
             gc.enable()
     atexit.register(gc.freeze)

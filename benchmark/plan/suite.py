@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from benchmark.errors import BenchmarkError
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
-from benchmark.run import RECIPES, Value
+from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -16,7 +16,7 @@ from datamodules.flags import FLAGS, SHUFFLED, Flag, known_flags
 from datamodules.protocol import Protocol
 from datamodules.splits import SPLITS
 from lightning_modules.catalogue import DISTILLERS, MODELS
-from lightning_modules.recipe import Recipe
+from lightning_modules.recipe import RECIPES, Recipe
 
 EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND, DEFAULT = "all", "found", "default"

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import code
 from benchmark.code import NO_SOURCE, code_of, code_of_run
 from benchmark.plan.suite import Distillation
+from datamodules import source
+from datamodules.source import DIGITS
 from lightning_modules.catalogue import MODELS
 
 OURS = ("lightning_modules",)
 ROOT = Path(__file__).parents[2]
+
+
+def forget():
+    code_of.cache_clear()
+    source._read.cache_clear()
 
 
 @pytest.fixture
@@ -27,11 +33,11 @@ def copy(tmp_path, monkeypatch):
     importlib.invalidate_caches()
 
     def digest(model: str) -> str:
-        code_of.cache_clear()
+        forget()
         return code_of(f"copied_models.{model}", ("copied_models",))
 
     yield folder, digest
-    code_of.cache_clear()
+    forget()
     assert not [name for name in sys.modules if name.startswith("copied_models.")]
 
 
@@ -98,10 +104,10 @@ def test_small_changes(tmp_path, monkeypatch, text, same):
     for content in ("X = 1\ndef f():\n    return X\n", text):
         (tmp_path / "one_small_module.py").write_text(content)
         importlib.invalidate_caches()
-        code_of.cache_clear()
+        forget()
         digests.append(code_of("one_small_module", ("one_small_module",)))
     assert (digests[0] == digests[1]) is same
-    assert all(len(digest) == code.DIGITS for digest in digests)
+    assert all(len(digest) == DIGITS for digest in digests)
 
 
 def test_imports_are_followed_wherever_they_stand(tmp_path, monkeypatch):
@@ -121,7 +127,7 @@ def test_imports_are_followed_wherever_they_stand(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def digest():
-        code_of.cache_clear()
+        forget()
         return code_of("some_plugin.model", ("some_plugin",))
 
     before = digest()
@@ -143,14 +149,14 @@ def test_imports_are_followed_wherever_they_stand(tmp_path, monkeypatch):
 def test_a_class_of_no_file_has_a_word_of_its_own(workshop, monkeypatch):
     run = workshop.plan(["cnn"])[0]
     local = type("Local", (MODELS["cnn"],), {"__module__": "typed_in_a_session"})
-    assert len(code_of_run(run)) == code.DIGITS
+    assert len(code_of_run(run)) == DIGITS
     monkeypatch.setitem(getattr(MODELS, "_entries", MODELS), "cnn", local)
     assert code_of_run(run) == NO_SOURCE
 
 
 def test_every_model_probe_and_distiller_has_a_code(workshop):
     for model in MODELS:
-        assert len(code_of(MODELS[model].__module__, OURS)) == code.DIGITS
+        assert len(code_of(MODELS[model].__module__, OURS)) == DIGITS
     probes = workshop.plan(["lda", "random_forest", "majority", "time", "motion"])
     assert len({code_of_run(run) for run in probes}) == 5
     pairs = [

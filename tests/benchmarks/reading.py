@@ -35,9 +35,8 @@ from typing import Any
 import numpy as np
 
 from datamodules.archive import Archive
-from datamodules.cache import NOT_READING, store_subject
+from datamodules.cache import code_of_reading, store_subject
 from datamodules.catalogue import DATASETS
-from datamodules.digests import code_digest
 from datamodules.signals.cvxeda import decompose
 from datamodules.stored import StoredSubject
 from datamodules.synthesis import deap, wesad
@@ -68,7 +67,7 @@ def measure(dataset: str, root: Path, cache: Path) -> Measured:
     """Store, join and map the subject, with an empty cache or not."""
     value, (subject, _) = DATASETS[dataset], SUBJECTS[dataset]
     decompose(np.linspace(1.0, 2.0, 100), 4.0)
-    code_digest({value.reader.__module__, store_subject.__module__}, NOT_READING)
+    code_of_reading(value.reader)
     opened: list[str] = []
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:

@@ -159,7 +159,7 @@ def test_source_code_is_part_of_the_key(
     reader: FileReader, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = store_subject(folder, reader, {}, "S1")
-    monkeypatch.setattr(cache, "code_digest", lambda modules, without: f"new {sorted(modules)}")
+    monkeypatch.setattr(cache, "code_digest", lambda modules, *_: f"new {sorted(modules)}")
     assert store_subject(folder, reader, {}, "S1").folder != first.folder
 
 
