@@ -51,7 +51,7 @@ from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.signals.preprocessing import EDA_PARTS, Preprocessing, derived_shapes
+from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
 from datamodules.signals.steps import BandPass, BaselineRemoval, CommonAverage, Resample
@@ -491,6 +491,7 @@ PREPROCESSING: Preprocessing = {
     # takes away baseline wander and mains, and leaves P to T waves
     "ecg": (BandPass(0.5, 45.0),),
     **EDA_PARTS,
+    **ECG_BEATS,
 }
 
 

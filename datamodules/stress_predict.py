@@ -29,7 +29,7 @@ from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording, Segment
 from datamodules.tasks import ConditionTask
 
@@ -118,6 +118,9 @@ class StressPredictReader:
             ) from error
 
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 STRESS_PREDICT = Dataset(
     name="stress_predict",
     title="Stress-Predict",
@@ -130,8 +133,8 @@ STRESS_PREDICT = Dataset(
             source="the publisher's Label column",
         )
     },
-    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
-    preprocessing=EDA_PARTS,
+    signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
+    preprocessing=PREPROCESSING,
     unit=60.0,
     access=(
         "Open data, MIT licence: affectbench data download stress_predict, or the repository "

@@ -47,7 +47,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, ECG_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
 
@@ -299,6 +299,9 @@ def _rated(
     return tuple(rated.values()), faults
 
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS, **ECG_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 WESAD = Dataset(
     name="wesad",
     title="WESAD",
@@ -318,9 +321,9 @@ WESAD = Dataset(
         ),
     },
     signals=derived_shapes(
-        {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, EDA_PARTS
+        {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, PREPROCESSING
     ),
-    preprocessing=EDA_PARTS,
+    preprocessing=PREPROCESSING,
     unit=60.0,
     access=(
         "Open for download without a form, for research with citation: affectbench data download "
