@@ -14,6 +14,7 @@ from datamodules.signals.recording import STATIC_RATE, Recording
 from datamodules.signals.steps import Resample
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.synthesis import wesad
+from datamodules.synthetic import SYNTHETIC
 from datamodules.tasks import ConditionTask, RatingTask
 
 
@@ -248,3 +249,11 @@ def test_length_of_windows(
 def test_a_mask_is_one_number_a_window() -> None:
     assert TRIALS.window_inputs([], 3.0, PADDED) == {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
     assert TRIALS.window_inputs([], 3.0, replace(PADDED, mask=False)) == {}
+
+
+def test_heart_beats_come_with_the_pulse_that_they_are_found_in() -> None:
+    names = SYNTHETIC.signals
+    assert SYNTHETIC.hand_crafted([*names]) == ("bvp", "eda", "temp", "acc", "bvp_beats")
+    assert SYNTHETIC.hand_crafted(["bvp"]) == ("bvp", "bvp_beats")
+    assert SYNTHETIC.hand_crafted(["bvp_beats"]) == ("bvp_beats",)
+    assert SYNTHETIC.hand_crafted(["eda", "eda_tonic"]) == ("eda",)
