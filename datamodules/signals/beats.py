@@ -139,7 +139,7 @@ def heart_rate(x: Samples, sfreq: float) -> tuple[Samples, Samples]:
     sfreq /= step
     x = _band(x[: len(x) // step * step].reshape(-1, step).mean(axis=1), sfreq, WAVE_BAND)
     x = x / _level(x, round(FRAME * sfreq))
-    rates = np.geomspace(SLOWEST, FASTEST, N_RATES) / 60
+    rates = np.geomspace(SLOWEST, FASTEST, N_RATES).astype(np.float64) / 60
     length = min(len(x), round(FRAME * sfreq))
     hop = round(HOP * sfreq)
     power, _ = _correlated(_band(x, sfreq, SPECTRUM_BAND), length, hop)
@@ -149,7 +149,8 @@ def heart_rate(x: Samples, sfreq: float) -> tuple[Samples, Samples]:
     _, correlation = _correlated(_band(x, sfreq, PERIOD_BAND), length, hop)
     period, half = (_between(correlation, sfreq / (n * rates)) for n in (1, 2))
     course = _most_likely(lines + PERIODICITY * (period - half), np.log(rates))
-    return (np.arange(len(course)) * hop + length / 2) / sfreq, rates[course]
+    centres: Samples = (np.arange(len(course), dtype=np.float64) * hop + length / 2) / sfreq
+    return centres, rates[course]
 
 
 def _correlated(x: Samples, length: int, hop: int) -> tuple[Samples, Samples]:
@@ -283,7 +284,8 @@ class Beats(Step):
     * ``trust``: 1 inside a trusted interval, else 0.
     * ``beat``: 1 in the sample in which a trusted interval ends, else 0.
 
-    A recording without a trusted interval has zeros alone.
+    A recording without a trusted interval has zeros alone. Noise looks regular now and then: where
+    there is no heart at all, still half of the intervals and more are trusted.
 
     Args:
         kind: Kind of the source.

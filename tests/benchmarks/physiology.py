@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/physiology.py heart Stress-Predict-Dataset/Raw_data
     OMP_NUM_THREADS=1 python tests/benchmarks/physiology.py heart Wearable_Dataset/STRESS
-    OMP_NUM_THREADS=1 python tests/benchmarks/physiology.py skin Wearable_Dataset/STRESS
+    OMP_NUM_THREADS=1 python tests/benchmarks/physiology.py ecg eegmat
+    OMP_NUM_THREADS=1 python tests/benchmarks/physiology.py skin Stress-Predict-Dataset/Raw_data
 
 A folder holds sessions of an Empatica E4, one a folder. ``heart``: windows of 60 s that do not
 overlap, against the mean of HR.csv in the same minute, which is the wristband's own estimate and
@@ -24,9 +25,13 @@ Stress-Predict (35 people), wearable_stress STRESS (37 sessions) and AEROBIC (31
     signals.beats             9.7  21.6  3.5    6.3  22.4  2.5   19.4  16.4  4.0
       with trust of 0.9       1.6   2.9  1.8    2.6   9.1  1.8    4.9   3.0  2.4
 
-Trust of 0.9 have 26, 57 and 27 % of the windows. Of the intervals of IBI.csv 3.1, 1.0 and 3.6 % are
-off by more than 50 ms; the median error is 6, 5 and 6 ms, and a sample lasts 16 ms. The constants of
-``signals.beats`` were chosen on these recordings, so that others may show less.
+Trust of 0.9 have 26, 57 and 27 % of the windows. Of the intervals of IBI.csv 3.1, 1.0 and 3.6 %
+are off by more than 50 ms; the median error is 6, 5 and 6 ms, and a sample lasts 16 ms. The
+constants of ``signals.beats`` were chosen on these recordings: others may show less.
+
+``ecg``, of 36 recordings of eegmat: rates differ from NeuroKit2's by at most 0.6 a minute and trust
+is .93 or more in 34; in two whose channel looks like noise, trust is .59 and .63, and rates differ
+by 30 and 35.
 
 ``skin``, of Stress-Predict: the tonic level of cvxEDA falls below the lowest sample by up to 5.18
 microsiemens (median 3.05) before it is bounded; responses a minute have the quartiles 0, 3 and 7
@@ -40,6 +45,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import mne
 import neurokit2
 import numpy as np
 import numpy.typing as npt
@@ -229,6 +235,22 @@ def heart(folder: Path) -> None:
     )
 
 
+def ecg(folder: Path) -> None:
+    """Print where beats of EDF files and those of NeuroKit2 differ."""
+    for path in sorted(folder.glob("*.edf")):
+        raw = mne.io.read_raw_edf(path, verbose="ERROR")
+        (name,) = [channel for channel in raw.ch_names if "ECG" in channel.upper()]
+        x, sfreq = raw.get_data(picks=[name])[0], round(raw.info["sfreq"])
+        beats = find_beats(x, sfreq, "ecg")
+        ours = np.diff(beats.times)[beats.trusted[1:]]
+        clean = neurokit2.ecg_clean(x, sampling_rate=sfreq)
+        theirs = np.diff(neurokit2.ecg_peaks(clean, sampling_rate=sfreq)[1]["ECG_R_Peaks"]) / sfreq
+        print(
+            f"{path.stem} rate {60 / np.median(ours):.1f} {60 / np.median(theirs):.1f} "
+            f"trust {beats.trusted.mean():.2f}"
+        )
+
+
 def skin(folder: Path) -> None:
     """Print how far tonic parts lie below the lowest sample, and responses a minute."""
     below, rates = [], []
@@ -246,11 +268,11 @@ def skin(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=("heart", "skin"))
+    parser.add_argument("table", choices=("heart", "ecg", "skin"))
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # NeuroKit2's advice
-    {"heart": heart, "skin": skin}[arguments.table](arguments.folder)
+    {"heart": heart, "ecg": ecg, "skin": skin}[arguments.table](arguments.folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,15 @@ person left out at a time: accuracy and macro F1 of all windows together. The si
 written anew here: of EDA mean, standard deviation, slope, range, rises a minute and their height;
 of the pulse the rate by ``five_lines``, its standard deviation, RMSSD, amplitude, its variation,
 intervals in the window; of temperature mean, standard deviation, slope and range.
-RESULTS
+
+    3403 windows, 32 % stress              accuracy  macro F1
+    16 simple features      linear          .662      .632
+                            forest          .691      .647
+    23 features of suite    linear          .662      .637
+                            forest          .699      .658
+
+That sdnn, rmssd and amplitude are logarithms was chosen on these windows; without, the linear
+probe has .652 and .627.
 """
 
 import argparse

@@ -46,6 +46,15 @@ def test_beats_are_those_that_neurokit_finds(kind: Kind, sfreq: int, rate: int) 
     assert 60 / np.median(ours) == pytest.approx(rate, rel=0.02)
 
 
+@pytest.mark.parametrize("rate", [40, 42])
+@pytest.mark.parametrize(("kind", "sfreq"), [("bvp", 64), ("ecg", 256)])
+def test_slow_hearts_are_not_taken_for_fast_ones(kind: Kind, sfreq: int, rate: int) -> None:
+    """Diastolic and T waves are none: NeuroKit2 finds 84 beats where its simulator makes 80."""
+    found = find_beats(simulated(kind, sfreq, rate), sfreq, kind)
+    assert len(found.times) == pytest.approx(2 * rate, abs=1)
+    assert found.trusted.mean() > 0.95
+
+
 @pytest.mark.parametrize("rate", [60, 100])
 def test_variability_of_an_ecg_is_not_inflated(rate: int) -> None:
     """Against NeuroKit2 at eight times the rate, where sampling costs nothing."""
@@ -110,7 +119,7 @@ def test_noise_is_not_trusted() -> None:
     rng = np.random.default_rng(0)
     noise = find_beats(rng.normal(size=64 * 300), 64.0, "bvp")
     pulse = find_beats(simulated("bvp", 64, 70), 64.0, "bvp")
-    assert noise.trusted.mean() < 0.85 < 0.95 < pulse.trusted.mean()
+    assert noise.trusted.mean() < 0.65 < 0.95 < pulse.trusted.mean()
 
 
 @pytest.mark.parametrize("x", [np.zeros(6400), np.full(6400, 5.0), np.arange(100.0)])
