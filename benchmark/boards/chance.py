@@ -68,13 +68,14 @@ def subjects_above_chance(row: Row) -> int | None:
     """
     if not row.scores:
         return None
-    tables: dict[str, list[npt.NDArray[np.int64]]] = {subject: [] for subject in row.scores}
+    tables: dict[str, dict[int, npt.NDArray[np.int64]]] = {subject: {} for subject in row.scores}
     for result in row.done:
         for subject, matrix in result.confusion.items():
-            tables[subject].append(np.asarray(matrix, dtype=np.int64))
+            of_seeds, table = tables[subject], np.asarray(matrix, dtype=np.int64)
+            of_seeds[result.run.seed] = of_seeds.get(result.run.seed, 0) + table
     return sum(
-        float(np.median([p_above_chance(table) for table in of_person])) <= 1 - CONFIDENCE
-        for of_person in tables.values()
+        float(np.median([p_above_chance(table) for table in of_seeds.values()])) <= 1 - CONFIDENCE
+        for of_seeds in tables.values()
     )
 
 
