@@ -166,6 +166,7 @@ class DEAPReader:
             yield from TABLE.read(
                 subject,
                 row + 1,
+                str(row + 1),
                 data[row],
                 annotations,
                 self.subtract_baseline,

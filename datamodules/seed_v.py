@@ -216,11 +216,8 @@ class SEEDVReader:
                     stretch = continuous.read(start, start + seconds)
                     signals |= {"eeg": stretch} if self.raw else {}
                     signals |= {"eeg_study": stretch} if self.study else {}
-                annotations = {
-                    "condition": EMOTIONS[LABELS[session][trial - 1]],
-                    "stimulus": f"{session}/{trial}",
-                }
-                segment = Segment(0.0, seconds, trial, annotations)
+                annotations = {"condition": EMOTIONS[LABELS[session][trial - 1]]}
+                segment = Segment(0.0, seconds, trial, annotations, f"{session}/{trial}")
                 yield Recording(subject, session, signals, (segment,), offset=float(start))
 
     def _features(self, folder: str, subject: str) -> Path:
