@@ -242,7 +242,7 @@ AMIGOS = Dataset(
     unit=None,
     trial_seconds=(SHORTEST_VIDEO, LONGEST_VIDEO),
     preprocessing=EDA_PARTS,
-    splits=(*SUBJECT_SPLITS, "subject_stimulus_k_fold"),
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS),
     access=(
         "Ask for it at www.eecs.qmul.ac.uk/mmv/datasets/amigos and sign the licence agreement. To "
         "try things out: affectbench data synthesize amigos."

@@ -220,8 +220,8 @@ DEAP = Dataset(
     trial_seconds=(VIDEO, VIDEO),
     preprocessing=EDA_PARTS,
     splits=(
-        *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
+        *SUBJECT_SPLITS,
         "trial_k_fold",
     ),
     access=(

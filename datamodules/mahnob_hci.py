@@ -523,8 +523,8 @@ MAHNOB_HCI = Dataset(
     trial_seconds=TRIAL_SECONDS,
     preprocessing=PREPROCESSING,
     splits=(
-        *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
+        *SUBJECT_SPLITS,
         "trial_k_fold",
     ),
     access=(

@@ -196,10 +196,10 @@ class PMEmoReader:
                 continue
             segments, faults = cut(song, len(eda), ratings[song])
             if segments:
-                features, stimulus = music[song]
+                vector, stimulus = music[song]
                 signals = {
                     "eda": Signal(eda[None, :], EDA_RATE, ("eda",), "uS"),
-                    "music": Signal(features[:, None], STATIC_RATE, MUSIC_CHANNELS, "a.u."),
+                    "music": Signal(vector[:, None], STATIC_RATE, MUSIC_CHANNELS, "a.u."),
                 }
                 named = (replace(segment, stimulus=str(stimulus)) for segment in segments)
                 yield Recording(subject, "1", signals, tuple(named))

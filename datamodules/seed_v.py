@@ -391,7 +391,7 @@ SEED_V = Dataset(
     unit=None,
     trial_seconds=(float(SHORTEST_ROWS * ROW_SECONDS), float(LONGEST_ROWS * ROW_SECONDS)),
     preprocessing=PREPROCESSING,
-    splits=(*SUBJECT_SPLITS, "trial_k_fold", "session_out"),
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS, "trial_k_fold", "session_out"),
     trial_blocks=3,
     access=(
         "Sent to those who sign the application form of the BCMI laboratory: look for SEED-V at "

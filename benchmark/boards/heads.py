@@ -12,6 +12,7 @@ from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, POWER, detectable
 from benchmark.run import Run
 from benchmark.scored import Scored
+from datamodules.catalogue import DATASETS
 
 TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
 """First line of the head of a board, after its name."""
@@ -41,12 +42,25 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
             f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
             + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
         )
-    lines += [*_power(cohort), *_one_class(cohort.done, n)]
+    lines += [*_stimuli(run), *_power(cohort), *_one_class(cohort.done, n)]
     lines.append(
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
     )
     lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
     return [*lines, *_incomplete(cohort, plan), *_unsure(results)]
+
+
+def _stimuli(run: Run) -> list[str]:
+    """Return a line on a dataset whose people share stimuli: whether tested ones are trained on."""
+    dataset = DATASETS.get(run.dataset)
+    if dataset is None or not dataset.has_stimuli:
+        return []
+    if dataset.same_stimuli(run.protocol):
+        return [
+            "same stimuli: yes; models are trained on other people's responses to the very stimuli "
+            "that are tested, which may all but give the label away: see the probe stimulus"
+        ]
+    return ["same stimuli: no; no tested stimulus was trained on"]
 
 
 def _unsure(results: Sequence[Scored]) -> list[str]:

@@ -371,7 +371,7 @@ def test_a_song_on_two_sides_with_other_listeners(trial_archive: Archive) -> Non
     object.__setattr__(
         wrong, "trials", {**members.trials, "train": members.trials["train"] | frozenset({song})}
     )
-    with pytest.raises(LeakError, match=rf"trial\(s\) \['{song}'\] are in both train and test"):
+    with pytest.raises(LeakError, match=rf"stimulus\(s\) \['{song}'\] are in both train and test"):
         check_no_leak(trial_archive, wrong, parts)
 
 
