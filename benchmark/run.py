@@ -96,7 +96,7 @@ class Run:
         task = [self.task, *([protocol.rule] if protocol.rule != "midpoint" else [])]
         if protocol.padding:
             task += [f"{protocol.padding}_padded", *(["masked"] if protocol.mask else [])]
-        split = protocol.splitting.slug(protocol.folds)
+        split = protocol.slug
         if protocol.test_share != HOLD_OUT_SHARE:
             split += f"_of_{_plain(protocol.test_share)}"
         split += "" if protocol.validation else "_without_validation"

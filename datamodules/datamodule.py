@@ -28,7 +28,6 @@ from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
-from datamodules.splits import Dealing
 from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
 from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_samples
@@ -125,9 +124,7 @@ class EmotionDataModule(L.LightningDataModule):
             )
         self.length = dataset.window_length(self.windowing.length, self.protocol)
         self.folder = Path(cache_dir) / dataset.name
-        self.dealing = Dealing(
-            fold, seed, self.protocol.folds, self.protocol.test_share, dataset.trial_blocks
-        )
+        self.dealing = self.protocol.dealing(fold, seed, dataset.trial_blocks)
         if self._deals_subjects:  # what cannot be is refused before a file is read
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None

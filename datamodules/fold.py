@@ -4,6 +4,7 @@
 windows and scaling follow from that.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -245,6 +246,8 @@ def deal_members(
     Raises:
         IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
     """
+    if protocol.splitting.crosses_stimuli:
+        dealing = replace(dealing, classes=stimulus_classes(archive, task))
     members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
     members = replace(members, train=tuple(s for s in members.train if s not in without))
     return members if protocol.validation else without_validation(members, subjects)
@@ -270,6 +273,16 @@ def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
         if task.label(recording.subject, segment) is not None:
             trials[recording.subject].append((recording.session, key))
     return trials
+
+
+def stimulus_classes(archive: Archive, task: Task) -> dict[str, int]:
+    """Return the most frequent class of each stimulus over everybody; of equals the lowest."""
+    labels: dict[str, Counter[int]] = defaultdict(Counter)
+    for (row, segment), key in zip(archive.segments, archive.trial_keys.tolist(), strict=True):
+        label = task.label(archive.recordings[row].subject, segment)
+        if label is not None:
+            labels[key][label] += 1
+    return {key: min(of, key=lambda label: (-of[label], label)) for key, of in labels.items()}
 
 
 def segments_of(archive: Archive, members: Members, part: Part) -> Positions:

@@ -19,6 +19,7 @@ from datamodules.windows import EPSILON, WindowIndex
 
 Check = Literal[
     "groups",
+    "stimuli",
     "overlap",
     "copies",
     "choice",
@@ -28,9 +29,10 @@ Check = Literal[
     "teacher",
     "reading",
 ]
-"""Names of the checks: subjects and trials on two sides; signal on two sides; one window on two
-sides; test windows that choose the epoch; scaling and thresholds fitted on what is not trained on;
-padding that shows the length; teachers chosen on test; test windows read while fitting."""
+"""Names of the checks: subjects and trials on two sides; stimuli on two sides; signal on
+two sides; one window on two sides; test windows that choose the epoch; scaling and thresholds
+fitted on what is not trained on; padding that shows the length; teachers chosen on test; test
+windows read while fitting."""
 
 SHOWN = 5
 """Number of offenders named in a message."""
@@ -65,11 +67,12 @@ def check_no_leak(
     parts: Mapping[str, WindowIndex],
     passed: Collection[Check] = (),
 ) -> None:
-    """Refuse parts that share a subject, a trial or a stretch of signal.
+    """Refuse parts that share a subject, a trial, a stimulus or a stretch of signal.
 
     The subject of a window is that of the recording that its samples come from, and its trial that
     of the segment that they lie in, not those of the columns; the columns are checked against them.
-    Where the split is within a subject, the subject may be on all sides, its trials not.
+    Where the split is within a subject, the subject may be on all sides, its trials not. Where
+    subjects and stimuli are both apart, no stimulus may be on two sides, whoever got it.
 
     Args:
         archive: Recordings that the windows are cut from.
@@ -89,6 +92,13 @@ def check_no_leak(
         _check_columns(archive, subjects, part, windows)
         if members.trials is not None:
             _check_members(keys[windows.segment], part, windows, members.trials[part], "trials")
+    apart: dict[str, tuple[Check, npt.NDArray[np.str_], str]] = {}
+    if not members.within:
+        apart["subject"] = "groups", subjects, "recording"
+        if members.trials is not None:
+            apart["stimulus"] = "stimuli", keys, "segment"
+    elif members.trials is not None:
+        apart["trial"] = "groups", keys, "segment"
     for one, other in combinations(parts, 2):
         if (one, other) == ("val", "test") and "choice" in passed:
             continue
@@ -96,10 +106,8 @@ def check_no_leak(
             _check_overlap(archive, (one, parts[one]), (other, parts[other]))
         elif "copies" not in passed:
             _check_copies(archive, (one, parts[one]), (other, parts[other]))
-        if "groups" in passed:
-            continue
-        for kind, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
-            if members.within if kind == "subject" else members.trials is None:
+        for kind, (check, names, column) in apart.items():
+            if check in passed:
                 continue
             ours, theirs = (set(names[getattr(parts[p], column)].tolist()) for p in (one, other))
             if both := sorted(ours & theirs):

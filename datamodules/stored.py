@@ -33,8 +33,7 @@ class StoredRecording:
 
     def trial_key(self, segment: Segment) -> str:
         """Return a name of a trial across subjects: its stimulus, else its place in the session."""
-        stimulus = segment.annotations.get("stimulus")
-        return f"{self.session}/{segment.trial}" if stimulus is None else str(stimulus)
+        return segment.stimulus or f"{self.session}/{segment.trial}"
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def _seed_spread(row: Row) -> float:
     """Return the standard deviation over seeds of mean macro F1; NaN for a single seed."""
     of_seeds: dict[int, list[float]] = defaultdict(list)
     for result in row.done:
-        of_seeds[result.run.seed] += [scores["macro_f1"] for scores in result.scores.values()]
+        of_seeds[result.run.seed] += [scores["macro_f1"] for scores in result.of_subjects.values()]
     means = [float(np.mean(values)) for values in of_seeds.values() if values]
     return float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
 

@@ -136,6 +136,16 @@ CASES: Mapping[str, Case] = {
             {"models": ("lda",), "protocol": Protocol(folds=4), "flaws": (("random_trials",),)},
         ),
         Case(
+            "filmed",
+            {"film": 3.0, "n_subjects": 12},
+            {
+                "splits": ("subject_stimulus_k_fold",),
+                "models": ("lda",),
+                "protocol": Protocol(folds=4, stimulus_folds=3),
+                "flaws": (("same_stimuli",),),
+            },
+        ),
+        Case(
             "rated",
             {"rated": 3.0},
             {
@@ -189,6 +199,7 @@ CASES: Mapping[str, Case] = {
 JUDGED: Mapping[Flag, tuple[str, str, str]] = {
     "random_windows": ("lasting", "random_forest", ""),
     "random_trials": ("personal", "lda", ""),
+    "same_stimuli": ("filmed", "lda", ""),
     "oversample_before_split": ("lasting", "random_forest", "random_windows"),
     "scale_on_all": ("artefact", "dnn", ""),
     "labels_from_all_ratings": ("rated", "lda", ""),

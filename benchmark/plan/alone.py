@@ -79,6 +79,12 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
         probe = PROBES[run.model]
         if probe.sees == "length" and run.protocol.padding is None:
             raise IncompatibleRunError("no trial is padded, so that its length does not show")
+        if probe.sees == "stimulus" and not dataset.same_stimuli(run.protocol):
+            raise IncompatibleRunError(
+                "no tested stimulus is trained on"
+                if dataset.has_stimuli
+                else "people share no stimuli"
+            )
         return replace(run, signals=probe.choose_signals(dataset.recorded(available)))
     model = MODELS[run.model]
     signals = model.choose_signals(available)

@@ -14,7 +14,6 @@ from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_TEACHERS
 from datamodules.protocol import Protocol
-from datamodules.splits import Dealing
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.distillation.base import Teacher
 from lightning_modules.recipe import Recipe
@@ -176,7 +175,7 @@ def _taught(pair: Distillation, alone: Run, fitted: Fitted, protocol: Protocol) 
 def _out_of_fold(teacher: Run, count: int) -> list[Run]:
     """Return teachers, each trained without a part of the training subjects."""
     protocol = teacher.protocol
-    dealing = Dealing(teacher.fold, teacher.seed, protocol.folds, protocol.test_share)
+    dealing = protocol.dealing(teacher.fold, teacher.seed)
     train = protocol.splitting.members(dict.fromkeys(teacher.subjects, ()), dealing).train
     parts = np.array_split(np.array(train), count)
     if any(not len(part) for part in parts) or len(train) <= len(parts[0]):

@@ -10,8 +10,8 @@ from typing import Literal
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.kinds import kind_of
 
-Sees = Literal["nothing", "time", "length", "motion", "subject", "signals"]
-ClassifierName = Literal["forest", "linear", "frequencies", "most_frequent"]
+Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals"]
+ClassifierName = Literal["forest", "linear", "by_value", "frequencies", "most_frequent"]
 """Key of ``benchmark.probes.classifiers.CLASSIFIERS``."""
 
 
@@ -46,6 +46,7 @@ class Probe:
         sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the
             dataset tells; ``"length"``: number of recorded seconds of a padded trial;
             ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
+            ``"stimulus"``: number of the stimulus, which many people got;
             ``"subject"``: the mean of those over all windows of the subject, which tells people
             apart, but not moments.
         classifier: Name of the classifier.
@@ -96,6 +97,12 @@ PROBES: dict[str, Probe] = {
     "time": Probe("time", "forest", "random forest on the seconds since the start", blind=True),
     "length": Probe(
         "length", "forest", "random forest on the length of a padded trial", blind=True
+    ),
+    "stimulus": Probe(
+        "stimulus",
+        "by_value",
+        "class frequencies of the same stimulus among the training people",
+        blind=True,
     ),
     "prior": Probe(
         "nothing", "frequencies", "class frequencies of the training windows", blind=True

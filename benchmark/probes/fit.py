@@ -82,6 +82,9 @@ def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features:
     if probe.sees == "time":
         offsets = np.array([recording.offset for recording in module.fold.archive.recordings])
         return (offsets[grid.recording] + grid.start)[rows, None]
+    if probe.sees == "stimulus":
+        _, numbers = np.unique(module.fold.archive.trial_keys, return_inverse=True)
+        return numbers[grid.segment[rows], None].astype(np.float64)
     if probe.sees == "length":
         return grid.seconds[rows, None]
     table = window_features(module.fold.archive, grid, module.signals, module.protocol.padding)

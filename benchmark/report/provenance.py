@@ -24,7 +24,7 @@ SHOWN = {
     *("teachers", "without", "alone"),
 }
 """Fields of a run that have a line of their own, or none."""
-SAID = {"split", "folds", "rule", "padding", "mask", "version"}
+SAID = {"split", "folds", "stimulus_folds", "rule", "padding", "mask", "version"}
 """Fields of a protocol that have a line of their own, or none."""
 
 
@@ -54,7 +54,7 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
 
 def split_label(run: Run) -> str:
     """Return a split in words."""
-    return run.protocol.splitting.slug(run.protocol.folds).replace("_", " ")
+    return run.protocol.slug.replace("_", " ")
 
 
 def _protocol(row: Row, done: Iterable[Scored]) -> Facts:

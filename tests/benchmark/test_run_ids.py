@@ -59,6 +59,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "score_windows": True,
         "flags": ("random_windows",),
         "version": VERSION + 1,
+        "stimulus_folds": 3,
     },
     Recipe: {
         "window": 20.0,
@@ -108,7 +109,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 20 + 1 + 10 + 18 + 1 + 2
+    assert len(runs) == 1 + 20 + 1 + 11 + 18 + 1 + 2
     assert len({run.id for run in runs}) == len(runs)
 
 

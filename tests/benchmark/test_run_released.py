@@ -47,6 +47,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "score_windows": False,
         "flags": (),
         "version": VERSION,
+        "stimulus_folds": 4,
     },
     Recipe: {
         "source": MISSING,

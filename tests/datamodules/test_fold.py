@@ -58,11 +58,12 @@ def recordings_of(subject: str, make_recording: MakeRecording) -> tuple[Recordin
         segments = []
         for trial, segment in enumerate(recording.segments, start=1):
             stimulus = 2 * int(session) - 2 + trial
-            annotations = {"stimulus": f"clip {stimulus}", **segment.annotations}
+            annotations = dict(segment.annotations)
             if segment.annotations["condition"] != "talk":
                 annotations["condition"] = "stress" if stimulus % 3 == number % 3 else "rest"
                 annotations["valence"] = float(rng.uniform(1, 9))
-            segments.append(replace(segment, annotations=annotations))
+            named = f"clip {stimulus}"
+            segments.append(replace(segment, annotations=annotations, stimulus=named))
         recordings.append(replace(recording, session=session, segments=tuple(segments)))
     return tuple(recordings)
 
@@ -108,7 +109,7 @@ def every_segment(archive: Archive) -> Iterator[tuple[int, Recording, Segment]]:
 def is_in(members: Members, part: Part, recording: Any, segment: Segment) -> bool:
     if recording.subject not in getattr(members, part):
         return False
-    return members.trials is None or segment.annotations["stimulus"] in members.trials[part]
+    return members.trials is None or segment.stimulus in members.trials[part]
 
 
 SPLIT_FIELDS = [
@@ -234,7 +235,7 @@ def test_members_are_those_of_the_split_of_the_labelled_trials(
     trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in SUBJECTS}
     for _, recording, segment in every_segment(archive):
         if segment.annotations["condition"] != "talk":
-            trials[recording.subject].append((recording.session, segment.annotations["stimulus"]))
+            trials[recording.subject].append((recording.session, segment.stimulus))
     assert trials_of(archive, SUBJECTS, STRESS) == trials
     members = deal_members(archive, SUBJECTS, STRESS, protocol, dealing)
     assert members == SPLITS[protocol.split].members(trials, dealing)
@@ -246,7 +247,7 @@ def test_a_trial_that_is_not_labelled_is_in_no_part(archive: Archive) -> None:
     for position, recording, segment in every_segment(archive):
         assert flags[position] == (segment.annotations["condition"] != "talk")
         assert (
-            (recording.session, segment.annotations["stimulus"])
+            (recording.session, segment.stimulus)
             in (trials_of(archive, SUBJECTS, STRESS)[recording.subject])
         ) == flags[position]
 
