@@ -114,8 +114,10 @@ def _equal(blocks: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDA
     """Return the rows of blocks that are equal: of the earlier one, and of the later one."""
     key = blocks["hash"] * multipliers(1) + blocks["signal"].astype(np.uint64)
     order = np.argsort(key, kind="stable")
-    twice = np.diff(key[order]) == 0
-    order = order[np.r_[twice, False] | np.r_[False, twice]]
+    several = np.zeros(len(order), bool)
+    several[1:] = key[order][1:] == key[order][:-1]
+    several[:-1] |= several[1:]
+    order = order[several]
     key = key[order]
     ones, others = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for distance in range(1, min(NEIGHBOURS, len(order) - 1) + 1):

@@ -173,6 +173,14 @@ def test_what_people_have_in_common_is_no_repeat(
     assert not archive_of(people).repeats
 
 
+def test_recordings_without_a_block(
+    archive_of: ArchiveOf, make_recording: Callable[..., Recording]
+) -> None:
+    short = make_recording("S1", [(0.0, 3.0, "rest")], 1, rates={"eda": (1, 4.0)})
+    assert archive_of({"S1": (short,), "S2": (replace(short, subject="S2"),)}).repeats == ()
+    assert find_repeats(()) == ()
+
+
 # ---- the catalogue, and real recordings
 
 
