@@ -130,7 +130,7 @@ def _equal(blocks: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDA
     places = blocks["recording"].astype(np.int64) << 32 | blocks["start"]
     swapped = places[one] > places[other]
     one, other = np.where(swapped, other, one), np.where(swapped, one, other)
-    # Channels that are equal at the same time are no repeat.
+    # A short recording may be one block twice, which is no copy of itself.
     apart = places[one] != places[other]
     return one[apart], other[apart]
 

@@ -1,5 +1,6 @@
 """Data check: every number again from recordings that are known sample by sample."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -204,6 +205,27 @@ def test_doubts(rows):
         "gone": "cannot be used, see below",
         "lost": "cannot be used, see below",
     }
+
+
+def test_signal_that_is_shared(monkeypatch, tmp_path):
+    readings = {
+        "one": [recording("one")],
+        "other": [recording("other")],
+        "copy": [replace(recording("one"), subject="copy")],
+        "again": [recording("again"), replace(recording("again"), session="2")],
+    }
+    monkeypatch.setattr(f"{__name__}.people", lambda: readings)
+    monkeypatch.setitem(DATASETS, "made", MADE)
+    found = check("made", Path("/there"), tmp_path, ())
+    assert [(double.subject, double.other) for double in found.doubles] == [
+        ("one", "copy"),
+        ("again", "again"),
+    ]
+    doubts = found.subjects.set_index("subject")["doubts"]
+    assert doubts["other"] == "none"
+    assert re.fullmatch(r"shares \w+ with copy", doubts["one"])
+    assert re.fullmatch(r"shares \w+ with one", doubts["copy"])
+    assert re.fullmatch(r"\w+ twice", doubts["again"])
 
 
 def test_ranges_of_signals(found):
