@@ -1,7 +1,9 @@
 """The leak guard: asserts on the actual index of a run that nothing stands on two sides.
 
 Each of its checks has a name. ``datamodules.flaws`` says which of them may fail under which
-protocol flag; without a flag all of them hold.
+protocol flag; without a flag all of them hold. One has none, as no published protocol asks for it:
+no person takes part under two names. Where stretches of signal may overlap, one may also be stored
+twice.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.archive import Archive
+from datamodules.doubles import check_parts, check_people
 from datamodules.errors import LeakError
 from datamodules.fold import PARTS, Fold
 from datamodules.splits import Members
@@ -52,6 +55,10 @@ def check_fold(fold: Fold, passed: Collection[Check] = ()) -> None:
         part: fold.windows(part) for part in PARTS if part != "val" or fold.chosen_on != "train"
     }
     check_no_leak(fold.archive, fold.members, parts, passed)
+    check_people(fold.archive)
+    if "overlap" not in passed:
+        chosen_on_test = {"val"} if "choice" in passed else set()
+        check_parts(fold.archive, {p: parts[p] for p in parts if p not in chosen_on_test})
     trained = fold.segments_of("train")
     if fold.scaling is not None and "scaling" not in passed:
         check_fitted(fold.archive, "the scaling was", fold.scaled_on, trained)
