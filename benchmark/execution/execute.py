@@ -126,7 +126,7 @@ def _compute(
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
-        sizes: dict[str, Any] = {"parameters": probe.size}
+        sizes: dict[str, Any] = {"parameters": probe.size, "notes": probe.notes}
     else:
         model = make_model(run, module)
         trained_on = tuple(module.class_counts().tolist())

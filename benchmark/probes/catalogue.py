@@ -39,8 +39,8 @@ class ProbeRecipe:
 class Probe:
     """A classifier from scikit-learn and what it may see.
 
-    It has no epoch to choose, so it is fitted on all subjects that are not tested, those who choose
-    the epoch of a network included.
+    It is fitted on the subjects that a network of the same fold is trained on, and on no others. It
+    has no epoch to choose, so it leaves the validation subjects alone.
 
     Args:
         sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the

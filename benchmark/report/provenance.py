@@ -64,7 +64,7 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     others = "trials" if splitting.within_subject else "subjects"
     epoch = f"chosen on validation {others}"
     if run.model in PROBES:
-        epoch = f"none to choose, so fitted on validation {others} too"
+        epoch = f"none to choose, so that validation {others} are not used"
     facts = [
         ("version", str(run.protocol.version)),
         ("split", f"{split_label(run)}: {splitting.about}"),
