@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.paired import against_simple, groups
+from benchmark.boards.provenance import input_of
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import interval
 from benchmark.run import Run
@@ -73,6 +74,7 @@ def board_columns() -> list[Column]:
     return [
         Column("tie_group", lambda row, board: board.tied.get(row.run), whole=True),
         *LABELS,
+        *PROVENANCE,
         *SIZES,
         *score_columns(),
         Column("pooled_macro_f1", lambda row, board: pooled_macro_f1(row.results)),
@@ -95,7 +97,7 @@ def board_columns() -> list[Column]:
 def flawed_columns() -> list[Column]:
     """Return the columns of a board of runs under protocol flags, which ranks nothing."""
     flags = Column("flags", lambda row, board: " ".join(row.run.protocol.flags))
-    return [*LABELS, flags, *SIZES, *score_columns(), *RUNS]
+    return [*LABELS, flags, *PROVENANCE, *SIZES, *score_columns(), *RUNS]
 
 
 def score_columns() -> list[Column]:
@@ -197,6 +199,9 @@ LABELS = [
     Column("model", lambda row, board: row.label[0]),
     Column("signals", lambda row, board: row.label[1]),
     Column("recipe", lambda row, board: row.label[2]),
+]
+PROVENANCE = [
+    Column("input", lambda row, board: input_of(row.run)),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

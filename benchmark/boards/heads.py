@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmark.boards.cohort import Cohort
 from benchmark.boards.paired import median_spread
+from benchmark.boards.provenance import provenance_head
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, POWER, detectable
 from benchmark.run import Run
@@ -42,6 +43,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
             + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
         )
     lines += [*_power(cohort), *_one_class(cohort.done, n)]
+    lines += provenance_head(cohort.rows)
     lines.append(
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
     )
