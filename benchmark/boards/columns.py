@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.paired import against_simple, groups
-from benchmark.boards.provenance import input_of
+from benchmark.boards.provenance import input_of, tuned_on
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import interval
 from benchmark.run import Run
@@ -202,6 +202,7 @@ LABELS = [
 ]
 PROVENANCE = [
     Column("input", lambda row, board: input_of(row.run)),
+    Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

@@ -1,12 +1,13 @@
 """What is behind a row: whether its signals look ahead, and whom the values of its recipe know."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from benchmark.boards.cohort import Row
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
 from datamodules.signals.preprocessing import is_causal
+from lightning_modules.recipe import Recipe
 
 CAUSAL, OFFLINE, NONE = "causal", "offline", "none"
 """Values of the column ``input``."""
@@ -35,7 +36,23 @@ def input_of(run: Run) -> str:
     return OFFLINE if ahead else CAUSAL
 
 
-def provenance_head(rows: Iterable[Row]) -> list[str]:
+def tuned_on(run: Run) -> tuple[str, ...]:
+    """Return the datasets whose people had a say in the recipe of a run, or of its teachers."""
+    recipes = [one.recipe for one in (run, *run.teachers)]
+    names = [name for recipe in recipes if isinstance(recipe, Recipe) for name in recipe.tuned_on]
+    return tuple(dict.fromkeys(names))
+
+
+def provenance_head(rows: Sequence[Row]) -> list[str]:
     """Return lines of the head of a board on what is behind its rows."""
     inputs = {input_of(row.run) for row in rows}
-    return [INPUT_LINE] if OFFLINE in inputs else []
+    lines = [INPUT_LINE] if OFFLINE in inputs else []
+    tuned = sorted(
+        {f"{row.run.name} ({row.run.kind})" for row in rows if row.run.dataset in tuned_on(row.run)}
+    )
+    if tuned:
+        lines.append(
+            f"tuned on people of this dataset: {', '.join(tuned)}; values of their recipes were "
+            "chosen with people who are tested here, so that their scores may be too high"
+        )
+    return lines

@@ -88,11 +88,12 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
 
 
 def _model(run: Run) -> Facts:
-    return [
+    facts = [
         ("sees", signals_label(run)),
         ("recipe", run.recipe_label),
         *((name, _plain(value)) for name, value in (*run.arguments, *vars(run.recipe).items())),
     ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _teaching(run: Run) -> Facts:

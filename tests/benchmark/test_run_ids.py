@@ -83,6 +83,8 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
     ProbeRecipe: {"window": 20.0, "stride": 5.0},
 }
 """Another value of every field that counts."""
+ORIGINS = {"source": "elsewhere", "tuned_on": ("wesad",)}
+"""Another value of the fields of a recipe that say where its values are from."""
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -94,9 +96,9 @@ def digest(values: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
-def test_every_field_but_the_source_has_another_value_here(kind):
+def test_every_field_but_an_origin_has_another_value_here(kind):
     names = [one.name for one in dataclasses.fields(kind)]
-    assert list(OTHERS[kind]) == [name for name in names if name != "source"]
+    assert list(OTHERS[kind]) == [name for name in names if name not in ORIGINS]
 
 
 def test_every_field_counts():
@@ -152,9 +154,12 @@ def test_version_of_the_protocol_counts_even_at_its_default():
     assert later.board == RUN.board
 
 
-def test_source_of_a_recipe_does_not_count():
-    elsewhere = replace(RUN, recipe=replace(RUN.recipe, source="elsewhere"))
+@pytest.mark.parametrize("name", ORIGINS)
+def test_origin_of_a_recipe_does_not_count(name):
+    elsewhere = replace(RUN, recipe=replace(RUN.recipe, **{name: ORIGINS[name]}))
+    assert getattr(elsewhere.recipe, name) != getattr(RUN.recipe, name)
     assert elsewhere.id == RUN.id
+    assert elsewhere == RUN
     taught = replace(RUN, distiller="features", teachers=(RUN,))
     assert replace(taught, teachers=(elsewhere,)).id == taught.id
 

@@ -68,6 +68,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "max_epochs": 20,
         "patience": None,
         "precision": "32-true",
+        "tuned_on": (),
     },
     ProbeRecipe: {"window": 60.0, "stride": 30.0},
 }
