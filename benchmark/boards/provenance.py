@@ -55,4 +55,10 @@ def provenance_head(rows: Sequence[Row]) -> list[str]:
             f"tuned on people of this dataset: {', '.join(tuned)}; values of their recipes were "
             "chosen with people who are tested here, so that their scores may be too high"
         )
+    refitted = sorted({row.run.name for row in rows if row.run.recipe.refit})
+    if refitted and not all(row.run.recipe.refit for row in rows):
+        lines.append(
+            "NOT EQUAL DATA: refitted on training and validation subjects together, the others on "
+            f"training subjects alone: {', '.join(refitted)}"
+        )
     return lines

@@ -63,8 +63,10 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     splitting = run.protocol.splitting
     others = "trials" if splitting.within_subject else "subjects"
     epoch = f"chosen on validation {others}"
+    epoch += ", then trained anew on both for as many epochs" if run.recipe.refit else ""
     if run.model in PROBES:
-        epoch = f"none to choose, so that validation {others} are not used"
+        used = "are trained on" if run.recipe.refit else "are not used"
+        epoch = f"none to choose, so that validation {others} {used}"
     facts = [
         ("version", str(run.protocol.version)),
         ("split", f"{split_label(run)}: {splitting.about}"),

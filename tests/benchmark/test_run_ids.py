@@ -79,8 +79,9 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "max_epochs": 3,
         "patience": 5,
         "precision": "bf16-mixed",
+        "refit": True,
     },
-    ProbeRecipe: {"window": 20.0, "stride": 5.0},
+    ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }
 """Another value of every field that counts."""
 ORIGINS = {"source": "elsewhere", "tuned_on": ("wesad",)}
@@ -110,7 +111,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 20 + 1 + 10 + 18 + 1 + 2
+    assert len(runs) == 1 + 20 + 1 + 10 + 19 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
