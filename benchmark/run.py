@@ -144,7 +144,7 @@ class Run:
         """Return the run that ``as_dict`` described."""
         fields = {name: _as_tuple(value) for name, value in values.items()}
         fields["protocol"] = Protocol.from_dict(values["protocol"])
-        recipe = values["recipe"]
+        recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
         fields["recipe"] = Recipe(**recipe) if "source" in recipe else ProbeRecipe(**recipe)
         teachers = values.get("teachers", ())
         fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)

@@ -22,7 +22,15 @@ from datamodules.dataset import Dataset
 from datamodules.errors import AffectbenchError, IncompatibleRunError
 from datamodules.flags import Flag
 from datamodules.flaws import everybody, passes, with_flaws
-from datamodules.fold import Fold, Part, Windowing, class_counts, deal_members, make_fold
+from datamodules.fold import (
+    Fold,
+    Part,
+    Windowing,
+    class_counts,
+    deal_members,
+    join_validation,
+    make_fold,
+)
 from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, WindowDataset
 from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
@@ -190,6 +198,17 @@ class EmotionDataModule(L.LightningDataModule):
             ),
         )
         fold = with_flaws(fold, self.protocol.flags)
+        check_fold(fold, passes(self.protocol.flags))
+        self._fold = fold
+
+    def train_on_validation(self) -> None:
+        """Let the windows that chose the epoch be trained on too, from now on.
+
+        Raises:
+            IncompatibleRunError: No part is kept apart to choose the epoch.
+            LeakError: What would be trained on then is tested.
+        """
+        fold = join_validation(self.fold)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
 

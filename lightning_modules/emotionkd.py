@@ -71,6 +71,7 @@ FAST = replace(
     batch_size=32,
     max_epochs=10,
     patience=3,
+    tuned_on=("stress_predict",),
 )
 
 

@@ -54,6 +54,7 @@ FAST = replace(
     batch_size=32,
     max_epochs=10,
     patience=3,
+    tuned_on=("stress_predict",),
 )
 
 

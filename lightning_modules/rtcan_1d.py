@@ -79,6 +79,7 @@ FAST = Recipe(
     batch_size=64,
     max_epochs=30,
     patience=8,
+    tuned_on=("stress_predict",),
 )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.boards.chance import subjects_above_chance
 from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
 from benchmark.boards.decisions import decide, lead_over_simple, p_simple
+from benchmark.boards.provenance import input_of, tuned_on
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import bootstrap_interval, interval
 from benchmark.run import Run
@@ -74,6 +75,7 @@ def board_columns() -> list[Column]:
         Column("rank_low", lambda row, board: _rank(row, board, 0), whole=True),
         Column("rank_high", lambda row, board: _rank(row, board, 1), whole=True),
         *LABELS,
+        *PROVENANCE,
         *SIZES,
         *score_columns(),
         Column("pooled_macro_f1", lambda row, board: row.pooled),
@@ -99,7 +101,7 @@ def board_columns() -> list[Column]:
 def flawed_columns() -> list[Column]:
     """Return the columns of a board of runs under protocol flags, which ranks nothing."""
     flags = Column("flags", lambda row, board: " ".join(row.run.protocol.flags))
-    return [*LABELS, flags, *SIZES, *score_columns(), *RUNS]
+    return [*LABELS, flags, *PROVENANCE, *SIZES, *score_columns(), *RUNS]
 
 
 def score_columns() -> list[Column]:
@@ -212,6 +214,10 @@ LABELS = [
     Column("model", lambda row, board: row.label[0]),
     Column("signals", lambda row, board: row.label[1]),
     Column("recipe", lambda row, board: row.label[2]),
+]
+PROVENANCE = [
+    Column("input", lambda row, board: input_of(row.run)),
+    Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

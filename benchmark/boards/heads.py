@@ -8,6 +8,7 @@ import numpy as np
 from benchmark.boards.chance import chance_of
 from benchmark.boards.cohort import SIMPLE, Cohort
 from benchmark.boards.power import LEAST, POWER, smallest_difference
+from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
@@ -40,6 +41,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         *_stimuli(run),
         *_decisions(cohort),
         *_one_class(cohort),
+        *provenance_head(cohort.rows),
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
         *_incomplete(cohort, plan),

@@ -26,6 +26,7 @@ def of_model(suite: Suite, cell: Run, model: str) -> Run:
     """Return a cell with a model, its recipe and its arguments.
 
     Raises:
+        IncompatibleRunError: It is to be refitted where nothing is kept apart for that.
         SuiteError: A value that the recipe or the model does not take.
     """
     changes = suite.arguments.get(model, {})
@@ -43,6 +44,7 @@ def of_model(suite: Suite, cell: Run, model: str) -> Run:
         kind=kind,
         changed=differing(base, recipe),
     )
+    _check_refit(run)
     return replace(run, code=code_of_run(run))
 
 
@@ -149,6 +151,25 @@ def differing(base: Recipe | ProbeRecipe, recipe: Recipe | ProbeRecipe) -> tuple
     """Return the names of the values in which two recipes of one kind differ, sorted."""
     names = (field.name for field in fields(base))
     return tuple(sorted(name for name in names if getattr(base, name) != getattr(recipe, name)))
+
+
+def _check_refit(run: Run) -> None:
+    """Refuse to refit where nothing is kept apart, or the test part is read in its place.
+
+    Raises:
+        IncompatibleRunError: With the reason.
+    """
+    if not run.recipe.refit:
+        return
+    if not run.protocol.validation:
+        raise IncompatibleRunError(
+            "refit: expected a validation part to train on as well, found validation: false"
+        )
+    chosen = [flag for flag in run.protocol.flags if flag in OF_EPOCHS]
+    if chosen and run.model not in PROBES:
+        raise IncompatibleRunError(
+            f"refit: expected an epoch that validation subjects choose, found {', '.join(chosen)}"
+        )
 
 
 def _catalogued(model: str) -> Any:

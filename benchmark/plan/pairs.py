@@ -97,6 +97,11 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
         taught_by = replace(cell, protocol=protocol.of_teachers())
         teacher = _on_windows_of(of_model(suite, taught_by, pair.teacher), student)
         teacher = with_signals(suite, teacher, dataset, pair.teacher_signals)
+    if student.recipe.refit or (teacher and teacher.recipe.refit):
+        raise IncompatibleRunError(
+            "refit: expected student and teacher to be trained once, on the training subjects "
+            "alone; a teacher that knows the validation subjects would choose the student's epoch"
+        )
     if pair.out_of_fold and not protocol.splitting.over_subjects:
         raise IncompatibleRunError(
             f"out-of-fold teachers need a split over subjects: {protocol.split}"

@@ -22,25 +22,31 @@ class ProbeRecipe:
     Args:
         window: Length in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
+        refit: Whether it is fitted on training and validation subjects together, as a network with
+            this option is in the end.
 
     Raises:
-        ValueError: A value that is not positive.
+        ValueError: A window or stride that is not positive, or refit neither true nor false.
     """
 
     window: float = 60.0
     stride: float = 30.0
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if not (self.window > 0 and self.stride > 0):
             raise ValueError(f"expected a positive window and stride, found {self}")
+        if not isinstance(self.refit, bool):
+            raise ValueError(f"expected refit to be true or false, found {self.refit!r}")
 
 
 @dataclass(frozen=True)
 class Probe:
     """A classifier from scikit-learn and what it may see.
 
-    It has no epoch to choose, so it is fitted on all subjects that are not tested, those who choose
-    the epoch of a network included.
+    It is fitted on the subjects that a network of the same fold is trained on, and on no others. It
+    has no epoch to choose, so it leaves the validation subjects alone, unless its recipe says
+    ``refit``.
 
     Args:
         sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the

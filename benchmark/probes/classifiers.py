@@ -88,7 +88,7 @@ CLASSIFIERS: dict[ClassifierName, Callable[[int, int, tuple[int, int]], Any]] = 
     "frequencies": frequencies,
     "most_frequent": most_frequent,
 }
-"""Functions of the seed, the number of classes and the shape (N, F) of the features."""
+"""Functions of the seed, the number of classes in training and the shape (N, F) of the features."""
 
 
 def learned_values(classifier: Any) -> int:

@@ -63,8 +63,10 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     splitting = run.protocol.splitting
     others = "trials" if splitting.within_subject else "subjects"
     epoch = f"chosen on validation {others}"
+    epoch += ", then trained anew on both for as many epochs" if run.recipe.refit else ""
     if run.model in PROBES:
-        epoch = f"none to choose, so fitted on validation {others} too"
+        used = "are trained on" if run.recipe.refit else "are not used"
+        epoch = f"none to choose, so that validation {others} {used}"
     facts = [
         ("version", str(run.protocol.version)),
         ("split", f"{split_label(run)}: {splitting.about}"),
@@ -88,11 +90,12 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
 
 
 def _model(run: Run) -> Facts:
-    return [
+    facts = [
         ("sees", signals_label(run)),
         ("recipe", run.recipe_label),
         *((name, _plain(value)) for name, value in (*run.arguments, *vars(run.recipe).items())),
     ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _teaching(run: Run) -> Facts:
