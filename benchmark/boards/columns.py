@@ -202,6 +202,13 @@ def _whole(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
 
 
+def _note(row: Row) -> str:
+    """Return the first error of a row; without any, the first line that a run left for readers."""
+    errors = (result.error for result in row.results if result.error)
+    notes = (note for result in row.done for note in result.notes)
+    return next(errors, next(notes, ""))
+
+
 def _parameters(result: Scored) -> float:
     return result.parameters
 
@@ -228,5 +235,5 @@ RUNS = [
     Column("n_failed", lambda row, board: sum(r.status == "failed" for r in row.results), True),
     Column("complete", lambda row, board: row.complete),
     Column("commit", lambda row, board: " ".join(sorted({r.commit for r in row.results} - {""}))),
-    Column("note", lambda row, board: next((r.error for r in row.results if r.error), "")),
+    Column("note", lambda row, board: _note(row)),
 ]

@@ -37,6 +37,7 @@ from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
+from lightning_modules.distillation.base import Distiller
 
 SIDE_FILES = ("metrics.csv", "model.ckpt")
 """Files that are kept of a run besides its predictions, its log and its result."""
@@ -165,6 +166,7 @@ def _compute(
                 "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
             },
             "epochs": (course.trained, course.best),
+            "notes": fitted[0].notes if isinstance(fitted[0], Distiller) else (),
         }
     raw = {s.recordings[0].subject: dict(s.files) for s in module.fold.archive.subjects}
     return {

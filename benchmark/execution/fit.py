@@ -243,7 +243,7 @@ class TestedEpochs(L.Callback):
         self.model.eval()
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             parts = [
-                self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
+                self.model.probabilities(self.model(_moved(windows[rows].signals, device)))
                 for rows in torch.arange(len(windows)).split(self.module.loading.batch_size)
             ]
         self.model.train(was)

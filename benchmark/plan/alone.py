@@ -22,8 +22,14 @@ GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teacher
 """Arguments of a model or a distiller that a suite does not set as such."""
 
 
-def of_model(suite: Suite, cell: Run, model: str) -> Run:
+def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | None = None) -> Run:
     """Return a cell with a model, its recipe and its arguments.
+
+    Args:
+        suite: Recipes and arguments.
+        cell: Run without a model.
+        model: Catalogue key.
+        more: Values of the recipe besides those that the suite sets.
 
     Raises:
         IncompatibleRunError: It is to be refitted where nothing is kept apart for that.
@@ -35,7 +41,8 @@ def of_model(suite: Suite, cell: Run, model: str) -> Run:
         arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
     kind = suite.recipe if hasattr(_catalogued(model), suite.recipe) else "published"
     base: Recipe | ProbeRecipe = getattr(_catalogued(model), kind)
-    recipe = _recipe(base, suite.recipes.get(model, {}), f"suite {suite.name}: recipe of {model}")
+    values = {**suite.recipes.get(model, {}), **(more or {})}
+    recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
         cell,
         model=model,

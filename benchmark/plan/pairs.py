@@ -15,7 +15,7 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_TEACHERS
 from datamodules.protocol import Protocol
 from lightning_modules.catalogue import DISTILLERS, MODELS
-from lightning_modules.distillation.base import Teacher
+from lightning_modules.distillation.base import Distiller, Teacher
 from lightning_modules.recipe import Recipe
 
 
@@ -88,7 +88,8 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
     arguments = changed(kind, pair.arguments, f"{where}: argument of {pair.distiller}")
     protocol = cell.protocol
     alone = protocol.with_flags([flag for flag in protocol.flags if flag != OF_TEACHERS])
-    student = of_model(suite, replace(cell, protocol=alone), pair.student)
+    student = of_model(suite, replace(cell, protocol=alone), pair.student, pair.recipe)
+    student = _as_taught(student, kind)
     student = with_signals(suite, student, dataset, pair.student_signals)
     teacher = None
     if kind.teacher_is_student:
@@ -131,6 +132,22 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
     return Fitted(student, teacher, arguments)
 
 
+def _as_taught(student: Run, kind: type[Distiller]) -> Run:
+    """Return a student with the recipe by which its distiller's paper teaches it.
+
+    The student alone is trained by it too: a gain is a difference in nothing but the teacher.
+    Values that a suite sets stay, and so does a recipe that is not the published one.
+    """
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in kind.changes.get(MODELS[student.model], {}).items()
+        if student.kind == "published" and name not in student.changed
+    }
+    assert isinstance(student.recipe, Recipe)  # students are networks
+    recipe = replace(student.recipe, **changes)
+    return replace(student, recipe=recipe, changed=tuple(sorted({*student.changed, *changes})))
+
+
 def runs_of_pair(suite: Suite, cell: Run, pair: Distillation, fitted: Fitted) -> list[Run]:
     """Return every fold and seed of a student alone, its teachers and the taught student."""
     runs = []
@@ -151,11 +168,7 @@ def _taught(pair: Distillation, alone: Run, fitted: Fitted, protocol: Protocol) 
     kind = DISTILLERS[pair.distiller]
     recipe = alone.recipe
     assert isinstance(recipe, Recipe)  # students are networks
-    changes: dict[str, Any] = {
-        name: value
-        for name, value in kind.changes.get(MODELS[alone.model], {}).items()
-        if alone.kind == "published" and name not in alone.changed
-    }
+    changes: dict[str, Any] = {}
     if kind.epochs_factor > 1:
         changes["max_epochs"] = recipe.max_epochs * kind.epochs_factor
         if recipe.patience is not None:

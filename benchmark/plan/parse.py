@@ -114,7 +114,7 @@ def _as_distillation(path: Path, entry: Mapping[str, Any]) -> Distillation:
         names = isinstance(value, list) and all(isinstance(name, str) for name in value)
         if key in ("student_signals", "teacher_signals"):
             fits, expected = names, "a list of names"
-        elif key == "arguments":
+        elif key in ("arguments", "recipe"):
             fits, expected = isinstance(value, dict), "a mapping from names to values"
         elif key == "out_of_fold":
             fits, expected = type(value) is int and value >= 0, "a whole number"
