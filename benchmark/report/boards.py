@@ -12,9 +12,10 @@ from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.paired import median_spread
 from benchmark.boards.statistics import detectable
 from benchmark.probes.catalogue import PROBES
+from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, Scatter, lines, scatter
-from benchmark.report.lines import COLUMNS, HIDDEN, OWN, Line, board_line, column, label
+from benchmark.report.lines import Line, board_line, column, columns_of, label
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
     NOTHING,
@@ -26,6 +27,7 @@ from benchmark.report.tables import (
     number,
     text,
 )
+from benchmark.store import Store
 
 TOP = 1
 """Number of the tie group of the best row."""
@@ -52,6 +54,7 @@ class BoardPage:
         paired: Every row against the better simple baseline; None without one.
         baseline: Its name.
         classes: Names, in order.
+        by_class: Scores of each class; None where no run is done.
         costs: Title, unit and plot of score against each cost.
         provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
@@ -72,29 +75,30 @@ class BoardPage:
     paired: Table | None
     baseline: str
     classes: tuple[str, ...]
+    by_class: ClassesPage | None
     costs: tuple[tuple[str, str, Scatter], ...]
     provenance: Mapping[str, Any]
     tested: tuple[str, ...]
     overview: tuple[Cell, ...]
 
 
-def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> BoardPage:
+def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: Store) -> BoardPage:
     """Return all that the page shows of a board.
 
     Args:
         cohort: Its results.
         board: The same as a table; its first rows are those of the cohort, in order.
         comparisons: Table of benchmark.boards.paired, of all boards.
+        store: Store of its results, in which their learning curves are.
     """
-    n, table = len(cohort.tested), board.table
-    shown = [name for name in COLUMNS if name in table]
-    shown += [name for name in map(str, table) if name not in {*COLUMNS, *OWN, *HIDDEN}]
-    records = table.to_dict("records")
+    n, shown = len(cohort.tested), columns_of(board.table)
+    records = board.table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
     classes = next((r.classes for r in cohort.results if r.classes), ())
     page_lines = tuple(
-        board_line(record, row, shown) for record, row in zip(records, rows, strict=True)
+        board_line(record, row, shown, store) for record, row in zip(records, rows, strict=True)
     )
+    classes = classes or _numbered(page_lines)
     title, subtitle = titles(cohort)
     majority, simple = cohort.majority, cohort.simple
     references = tuple(
@@ -118,7 +122,8 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> Board
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
         baseline=simple.run.name if simple else "",
-        classes=classes or _numbered(page_lines),
+        classes=classes,
+        by_class=classes_page(cohort, classes),
         costs=_costs(page_lines, records),
         provenance={
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmark.boards.board import write_leaderboards
 from benchmark.boards.cohort import LeaderboardError
 from benchmark.boards.scores import scored_results
 from benchmark.report.content import collect
@@ -23,6 +25,7 @@ from benchmark.store import Store
 from datamodules.protocol import Protocol
 from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import stored
+from tests.benchmark.report.conftest import asked, done
 
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
 
@@ -198,28 +201,53 @@ def test_failures_of_one_kind_are_one(content, evil):
     assert [run[:2] for run in failure["runs"]] == [(0, 0), (1, 0)]
 
 
-def test_other_tables_are_there_with_their_heads(content, tmp_path, store):
-    audit, selftest = content.extras
-    assert (audit.title, audit.head) == ("Leak audit", ("what a flaw adds",))
-    gain = [line[2] for line in audit.table.lines]
-    assert [c.value for c in gain] == [0.0625, None, -0.5]
-    assert selftest.table.lines[1] == (Cell("passed", "passed"), Cell("true", "true"))
-    assert collect(store, tmp_path).extras == ()
+def test_scores_of_each_class_are_those_of_the_csv(stress, store, tmp_path):
+    write_leaderboards(store, tmp_path)
+    lines = pd.read_csv(tmp_path / "classes.csv")
+    lines = lines[lines["board"] == stress.name].set_index(["model", "class"])
+    table = stress.by_class.table
+    assert [line[0].text for line in table.lines] == lines.index.get_level_values(0)[::2].tolist()
+    for name, key in (("F1", "f1"), ("precision", "precision"), ("pooled recall", "pooled_recall")):
+        for of_class in stress.classes:
+            place = [column.title for column in table.columns].index(f"{of_class} {name}")
+            assert table.columns[place].more == ("pooled" in name)
+            values = [line[place].value for line in table.lines]
+            expected = lines.xs(of_class, level="class")[key]
+            assert values == pytest.approx(expected.tolist(), abs=1e-4)
+    (dnn,) = [line for line in table.lines if line[0].text == "dnn"]
+    assert dnn[0].detail.endswith("incomplete")
+    assert stress.by_class.sizes == "calm: 12 people, 120 units; stress: 12 people, 120 units"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("leak_audit.csv", "a,b\n1,2,3\n"),
-        ("leak_audit.csv", ""),
-        ("selftest.json", "{"),
-        ("selftest.json", "[1]"),
-    ],
-)
-def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(LeaderboardError, match=name):
-        render(store, tmp_path)
+def test_curves_are_those_of_networks(stress):
+    having = {line.name for line in stress.lines if line.curves}
+    assert having == {
+        line.name for line in stress.lines if line.name[:4] in ("cnn", "cnn-", "lstm")
+    }
+    assert "12 runs, 10 of them drawn" in {
+        line.curves.about for line in stress.lines if line.curves
+    }
+
+
+def excess(probabilities, target):
+    """Hits less misses.
+
+    As a share.
+    """
+    return 0.25
+
+
+def test_a_new_score_stands_with_the_others_and_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCORES, "excess", excess)
+    copy = stored(tmp_path / "runs", [done(asked("cnn", fold), 0.5) for fold in range(12)])
+    (board,) = collect(copy, tmp_path).boards
+    titles = [column.title for column in board.columns]
+    place = titles.index("excess")
+    assert titles[place - 1] == "ECE"
+    assert titles[-1] != "excess"
+    assert board.columns[place].hint == "Hits less misses. Mean over subjects."
+    assert board.columns[place].more
+    assert board.lines[0].cells[place].value == 0.5
 
 
 def test_no_results(tmp_path):
