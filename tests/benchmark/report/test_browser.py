@@ -305,3 +305,25 @@ def test_all_of_it_is_there_without_scripts(opened, browser):
         assert len(shown(browser)) == panels
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_more_columns_of_classes_on_demand(opened):
+    browser = opened()
+    sheet = f"{STRESS} .sheet:has(.columns):not([data-lead])"
+    heads = texts(browser, f"{sheet} thead th")
+    assert any(head.startswith("stress precision") for head in heads)
+    assert not any("pooled" in head for head in heads)
+    find(browser, f"{sheet} .columns").click()
+    more = texts(browser, f"{sheet} thead th")
+    assert len(more) == 2 * (len(heads) - 1) + 1
+    find(browser, f"{sheet} .columns").click()
+    assert texts(browser, f"{sheet} thead th") == heads
+
+
+def test_curves_follow_the_table(opened):
+    browser = opened()
+    find(browser, f"{LEAD} input").send_keys("lstm")
+    names = texts(browser, f"{STRESS} .curves figcaption")
+    assert any(name.startswith("lstm") for name in names)
+    assert all("lstm" in name for name in names)
+    find(browser, f"{LEAD} input").clear()
