@@ -53,7 +53,8 @@ def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
     Seeds, and folds that test the same subject, are averaged within a subject. Compared are the
     runs, and so the subjects, of which both the student alone and the taught one are done; what
     lacks its counterpart is counted as missing and nothing takes its place. P-values are corrected
-    (Holm) over the distillers of a board; controls are no claims and are not corrected.
+    (Holm) over the complete lines of a board; controls are no claims and are not corrected. Of a
+    line that lacks runs nothing is claimed.
 
     Args:
         boards: Results by name of the board, those of out-of-fold teachers among them.
@@ -66,7 +67,7 @@ def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
             if result.run.distiller:
                 groups[across_folds(result.run)].append(result)
         rows = [{"board": board, **_line(students, by_id)} for students in groups.values()]
-        claims = [line for line in rows if not line["control"] and not np.isnan(line["p"])]
+        claims = [line for line in rows if not line["control"] and not line["n_missing"]]
         for line, p in zip(claims, holm([line["p"] for line in claims]), strict=True):
             line["p_holm"] = p
         lines += rows

@@ -139,7 +139,7 @@ def _head(name: str, results: Sequence[Scored]) -> tuple[str, ...]:
         *(f"{flag}: {ABOUT[flag]}" for flag in known_flags(run.protocol.flags)),
         "scores over score units, all folds of a seed together, mean over subjects, seeds averaged "
         f"within a subject; intervals: Student t over subjects, {CONFIDENCE:.0%}",
-        f"chance: balanced accuracy {chance:.4f} whatever the class mix",
+        f"chance: balanced accuracy {chance:.4f} where a subject has units of every class",
         f"protocol {run.protocol.version}; data {run.data}, "
         f"raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(versions)}; {'; '.join(devices)}",

@@ -9,9 +9,8 @@ import pandas as pd
 
 from benchmark.boards.board import Board
 from benchmark.boards.cohort import Cohort, Row
-from benchmark.boards.paired import median_spread
-from benchmark.boards.statistics import detectable
-from benchmark.probes.catalogue import PROBES
+from benchmark.boards.power import smallest_difference
+from benchmark.boards.remarks import remarks
 from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, Scatter, lines, scatter
@@ -29,8 +28,6 @@ from benchmark.report.tables import (
 )
 from benchmark.store import Store
 
-TOP = 1
-"""Number of the tie group of the best row."""
 SHOWN = 6
 """Names of a group on the first tab; all of them stand on the board's own."""
 
@@ -51,8 +48,8 @@ class BoardPage:
         columns: Columns of the table, after the head of a row.
         lines: Rows, best first.
         references: Path data of the lines of majority and of the simple baseline, with names.
-        paired: Every row against the better simple baseline; None without one.
-        baseline: Its name.
+        paired: Pairs of rows with a simple baseline among them; None without one.
+        baseline: Names of the baselines.
         classes: Names, in order.
         by_class: Scores of each class; None where no run is done.
         costs: Title, unit and plot of score against each cost.
@@ -91,8 +88,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         comparisons: Table of benchmark.boards.paired, of all boards.
         store: Store of its results, in which their learning curves are.
     """
-    n, shown = len(cohort.tested), columns_of(board.table)
-    records = board.table.to_dict("records")
+    shown, records = columns_of(board.table), board.table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
     classes = next((r.classes for r in cohort.results if r.classes), ())
     page_lines = tuple(
@@ -103,11 +99,10 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
     majority, simple = cohort.majority, cohort.simple
     references = tuple(
         (label, round(row.mean, 4), lines([row.mean]))
-        for label, row in (("majority", majority), (simple.run.name if simple else "", simple))
+        for label, row in (("majority", majority), *((row.run.name, row) for row in simple))
         if row
     )
-    spread = median_spread(cohort)
-    smallest = np.nan if np.isnan(spread) else detectable(spread, n)
+    smallest = smallest_difference(cohort)
     return BoardPage(
         name=cohort.name,
         title=title,
@@ -116,12 +111,12 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         incomplete=any(line.startswith("INCOMPLETE") for line in board.head),
         facts=_facts(cohort, len(classes), majority, smallest),
         verdict=_verdict(page_lines),
-        warnings=_warnings(page_lines, board.head),
+        warnings=(*_warnings(page_lines), *remarks(cohort)),
         columns=tuple(column(name) for name in shown),
         lines=page_lines,
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
-        baseline=simple.run.name if simple else "",
+        baseline=" and ".join(row.run.name for row in simple),
         classes=classes,
         by_class=classes_page(cohort, classes),
         costs=_costs(page_lines, records),
@@ -161,7 +156,7 @@ def _facts(
         ("score units", f"{sum(units.values()):,}"),
         ("seeds", f"{len({r.run.seed for r in cohort.results})}"),
         ("majority, macro F1", number(majority.mean if majority else None).text),
-        ("smallest difference told", "none" if np.isinf(smallest) else number(smallest).text),
+        ("smallest difference found", "none" if np.isinf(smallest) else number(smallest).text),
     ]
     if n_classes:
         facts.insert(3, ("chance, bal. acc.", f"{1 / n_classes:.3f}"))
@@ -169,38 +164,33 @@ def _facts(
 
 
 def _verdict(rows: Sequence[Line]) -> tuple[str, ...]:
-    """Return sentences on the best row, and on those that cannot be told from it."""
-    ranked = [line for line in rows if line.tie]
+    """Return sentences on the rows that may be the best."""
+    ranked = [line for line in rows if line.ranks]
     if not ranked:
         return ("No row is complete, so none is ranked.",)
-    tied = [label(line, rows) for line in ranked if line.tie == TOP]
-    groups = max(line.tie for line in ranked)
-    if len(tied) == 1:
-        first = f"{tied[0]} is best, and told apart from each of the {len(ranked) - 1} other rows."
-        return (first if len(ranked) > 1 else f"{tied[0]} is the only complete row.",)
-    if groups == 1:
-        return (f"None of the {len(ranked)} rows can be told from the best: {', '.join(tied)}.",)
-    return (f"{len(tied)} of {len(ranked)} rows cannot be told from the best: {', '.join(tied)}.",)
+    best = best_of(rows)
+    if len(ranked) == 1:
+        return (f"{best[0]} is the only ranked row.",)
+    if len(best) == 1:
+        return (f"{best[0]} is best, and told apart from each of the {len(ranked) - 1} others.",)
+    if len(best) == len(ranked):
+        return (f"Each of the {len(ranked)} ranked rows may be the best: {', '.join(best)}.",)
+    return (f"{len(best)} of {len(ranked)} ranked rows may be the best: {', '.join(best)}.",)
 
 
-def _warnings(rows: Sequence[Line], head: Sequence[str]) -> tuple[str, ...]:
-    warnings = [line for line in head if line.startswith("with n =")]
+def best_of(rows: Sequence[Line]) -> list[str]:
+    """Return the names of the rows that no other is better than beyond doubt."""
+    return [label(line, rows) for line in rows if line.ranks and line.ranks[0] == 1]
+
+
+def _warnings(rows: Sequence[Line]) -> tuple[str, ...]:
     lacking = sum(not line.complete and line.kind != "absent" for line in rows)
-    if lacking:
-        warnings.append(
-            f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
-            "what it lacks."
-        )
-    blind_probes = {name for name, probe in PROBES.items() if probe.blind}
-    blind = [line.name for line in rows if line.tie == TOP and line.name in blind_probes]
-    if blind:
-        probes = ", ".join(f"{name} ({PROBES[name].about})" for name in dict.fromkeys(blind))
-        warnings.append(
-            "The best tie group holds what knows no emotion; in brackets what it is: "
-            f"{probes}. Such a board says more about the experiment, or its size, than about "
-            "emotion."
-        )
-    return tuple(warnings)
+    if not lacking:
+        return ()
+    return (
+        f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
+        "what it lacks.",
+    )
 
 
 def _costs(
@@ -236,9 +226,9 @@ def _overview(
     majority: Row | None,
     smallest: float,
 ) -> tuple[Cell, ...]:
-    tied = [label(line, rows) for line in rows if line.tie == TOP]
+    tied = best_of(rows)
     more = len(tied) - SHOWN
-    best = next((r for line, r in zip(rows, records, strict=True) if line.tie), None)
+    best = next((r for line, r in zip(rows, records, strict=True) if line.ranks), None)
     score = Cell(NOTHING, None)
     if best:
         score = between(best["macro_f1"], best["ci_low"], best["ci_high"])
@@ -248,7 +238,7 @@ def _overview(
     return (
         text(", ".join(tied[:SHOWN]) + (f" and {more} more" if more > 0 else "")),
         score,
-        number(simple.mean if simple else None),
+        number(max((row.mean for row in simple), default=None)),
         number(majority.mean if majority else None),
         Cell("none", None) if np.isinf(smallest) else number(smallest),
         count(len(cohort.tested)),

@@ -33,11 +33,11 @@ LEAST_MODELS = 3
 """Number of models that a test over datasets takes, as in benchmark.boards.overall."""
 OVERVIEW = (
     Column("board", number=False),
-    Column("best tie group", "rows that cannot be told from the best", number=False),
+    Column("may be best", "ranked rows that no other is better than beyond doubt", number=False),
     Column("best macro F1", "mean over subjects (95 % interval)"),
     Column("simple", "macro F1 of the better of lda, random_forest"),
     Column("majority", "macro F1"),
-    Column("detectable", "smallest difference of macro F1 that n shows with 80 % power"),
+    Column("detectable", "smallest difference of macro F1 that these decisions find in 80 %"),
     Column("subjects"),
     Column("runs", number=False),
 )

@@ -37,6 +37,16 @@ RUN = Run(
     "wesad", "stress", Protocol("subject_k_fold", folds=2), 0, 0, "lda", ("eda",), ("S1",), "d" * 16
 )
 
+DECISIONS = {
+    *("tie_group", "delta_simple", "p", "p_holm", "subjects_above_chance", "reading"),
+    *(
+        f"{name}{end}"
+        for name in ("", "ci_", "balanced_", "gain_", "accuracy_")
+        for end in ("low", "high")
+    ),
+}
+"""Columns of decisions and intervals, which are made otherwise today."""
+
 
 @pytest.fixture
 def old(tmp_path: Path) -> Store:
@@ -150,8 +160,9 @@ def test_boards_hold_the_same_numbers(old, tmp_path):
             pd.read_csv(folder / name, comment="#")
             for folder in (SCHEMA_1 / "leaderboards", tmp_path / "boards")
         )
-        assert set(after) - set(before) <= set(SCORES) - set(STORED)
-        pd.testing.assert_frame_equal(after[list(before)], before, rtol=0, atol=1.01e-4)
+        kept = [column for column in before if column not in DECISIONS]
+        assert len(kept) > len(before) / 2
+        pd.testing.assert_frame_equal(after[kept], before[kept], rtol=0, atol=1.01e-4)
     head = (tmp_path / "boards" / f"{HONEST}.csv").read_text().splitlines()
     said = "# 16 result(s) were kept by a version that recorded no digests"
     assert sum(line.startswith(said) for line in head) == 1

@@ -82,13 +82,11 @@ TAUGHT = scored(taught, "soft_targets", {0: (0.6, 0.8, 0.6)})
 
 def test_gain_by_hand():
     line = only(ALONE, TEACHERS, TAUGHT)
-    gains = np.array([0.1, 0.2, -0.1])
-    half = 4.302652729911275 * gains.std(ddof=1) / np.sqrt(3)  # t of two degrees of freedom
     assert line["gain"] == pytest.approx(0.2 / 3)
-    assert (line["gain_low"], line["gain_high"]) == pytest.approx((0.2 / 3 - half, 0.2 / 3 + half))
+    assert np.isnan([line["gain_low"], line["gain_high"]]).all()  # of three subjects
     assert (line["alone"], line["distilled"]) == pytest.approx((0.6, 2 / 3))
     assert line["teacher_macro_f1"] == pytest.approx(0.8)
-    # ranks 1.5, 3, -1.5: sums of 4.5 and more, or 1.5 and less, come in 6 of 8 flips
+    # 0.1, 0.2, -0.1: sums of 0.2 and more, either way, come in 6 of 8 flips
     assert line["p"] == line["p_holm"] == 6 / 8
     assert (line["won"], line["lost"]) == (2, 1)
     assert (line["n_subjects"], line["n_seeds"], line["n_missing"]) == (3, 1, 0)
@@ -113,8 +111,6 @@ def test_seeds_are_averaged_within_a_subject():
     line = only(alone, better)
     assert (line["n_subjects"], line["n_seeds"], line["n_missing"]) == (3, 2, 0)
     assert line["gain"] == pytest.approx(np.mean([0.1, 0.2, 0.0]))
-    spread = np.std([0.1, 0.2, 0.0], ddof=1) / np.sqrt(3)
-    assert line["gain_high"] - line["gain_low"] == pytest.approx(2 * 4.302652729911275 * spread)
     assert line["p"] == 0.5  # two subjects differ, both for the better
     assert (line["won"], line["lost"]) == (2, 0)
 

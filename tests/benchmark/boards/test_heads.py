@@ -53,26 +53,16 @@ def test_sizes_and_chance():
     head = board_head(cohort({"cnn": [0.5] * 7, "majority": [0.25] * 7}), [])
     assert head[0].startswith("wesad__stress__leave_one_subject_out: macro F1")
     assert head[2].startswith("n = 7 subjects, 42 score units")
-    assert (
-        "chance: balanced accuracy 0.5000 whatever the class mix; majority: macro F1 0.2500" in head
-    )
+    (line,) = [x for x in head if x.startswith("chance, simulated with the class mix")]
+    assert line.endswith("majority: macro F1 0.2500")
     assert f"data {'a' * 16}, raw files {'r' * 16}" in head
     assert "python 3.11; cpu" in head
     assert any(line.startswith("14 result(s) were kept by a version") for line in head)
 
 
-def test_smallest_difference_is_that_of_the_median_pair():
-    rng = np.random.default_rng(0)
-    first, second = rng.random(7), rng.random(7)
-    (line,) = [x for x in board_head(cohort({"cnn": first, "lda": second}), []) if "power" in x]
-    assert f"standard deviation of paired differences {(first - second).std(ddof=1):.4f}" in line
-    few = board_head(cohort({"cnn": first[:3], "lda": second[:3]}, split="subject_hold_out"), [])
-    assert any(x.startswith("with n = 3 no difference can be told") for x in few)
-
-
 def test_subjects_with_one_class_are_counted():
     head = board_head(cohort({"cnn": [0.5] * 7}, confusion=((3, 1), (0, 0))), [])
-    assert "7 of 7 subjects have score units of one class only; see pooled_macro_f1" in head
+    assert any(x.startswith("7 of 7 subjects have score units of one class only") for x in head)
     assert not any("one class" in line for line in board_head(cohort({"cnn": [0.5] * 7}), []))
 
 

@@ -183,7 +183,7 @@ def test_a_damaged_result_is_named_and_not_ranked(store, tmp_path, how, caplog, 
     assert line == f"NOT RANKED, {DAMAGED}: cnn {folder.name}"
     table = board.table.set_index("model")
     assert table["complete"].to_dict() == {"lda": True, "cnn": False, "dnn": False}
-    assert table["tie_group"].isna().to_dict() == {"lda": False, "cnn": True, "dnn": True}
+    assert table["rank_low"].isna().to_dict() == {"lda": False, "cnn": True, "dnn": True}
     assert table.loc["cnn", "note"] == DAMAGED
     assert (table.loc["cnn", "n_runs"], table.loc["cnn", "n_failed"]) == (3, 0)
     lines = pd.read_csv(tmp_path / "boards" / "runs.csv")
