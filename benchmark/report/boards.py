@@ -13,7 +13,7 @@ from benchmark.boards.power import smallest_difference
 from benchmark.boards.remarks import remarks
 from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
-from benchmark.report.figures import Point, Scatter, lines, scatter
+from benchmark.report.figures import Point, RankSets, Scatter, lines, rank_sets, scatter
 from benchmark.report.lines import Line, board_line, column, columns_of, label
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
@@ -47,6 +47,7 @@ class BoardPage:
         warnings: Reasons to doubt it.
         columns: Columns of the table, after the head of a row.
         lines: Rows, best first.
+        rank_sets: Bars of the ranks that rows may have; None for fewer than two ranked rows.
         references: Path data of the lines of majority and of the simple baseline, with names.
         paired: Pairs of rows with a simple baseline among them; None without one.
         baseline: Names of the baselines.
@@ -68,6 +69,7 @@ class BoardPage:
     warnings: tuple[str, ...]
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    rank_sets: RankSets | None
     references: tuple[tuple[str, float, str], ...]
     paired: Table | None
     baseline: str
@@ -114,6 +116,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         warnings=(*_warnings(page_lines), *remarks(cohort)),
         columns=tuple(column(name) for name in shown),
         lines=page_lines,
+        rank_sets=rank_sets({i: line.ranks for i, line in enumerate(page_lines) if line.ranks}),
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
         baseline=" and ".join(row.run.name for row in simple),

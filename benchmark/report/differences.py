@@ -159,7 +159,7 @@ def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
         number(record["alone"]),
         number(record["distilled"]),
         number(record["teacher_macro_f1"]),
-        p_value(record["p"]),
+        p_value(record["p"] if complete else None),
         count(record["won"]),
         count(record["lost"]),
         count(record["n_subjects"]),
