@@ -16,12 +16,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
+from benchmark.curves import METRICS
 from benchmark.execution.assemble import make_model, ready, taught
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
+from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
 from benchmark.execution.predictions import predictions
@@ -39,7 +40,7 @@ from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
 
-SIDE_FILES = ("metrics.csv", "model.ckpt")
+SIDE_FILES = (METRICS, "model.ckpt")
 """Files that are kept of a run besides its predictions, its log and its result."""
 
 
@@ -68,16 +69,15 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
         "control": _is_control(run.distiller),
     }
     with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
-        scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
-        scratch.mkdir()
-        log, columns = Path(name) / "log.txt", None
+        scratch = Path(name)
+        log, columns = scratch / "log.txt", None
         with _logged(log), _algorithms(places.deterministic):
             try:
                 measured, columns = _compute(run, places, scratch, watch)
                 result = Result(status="done", ended=time.time(), **common, **measured)
             except Exception as error:  # whatever it is becomes the run's result
                 if is_full(error):
-                    raise full_disk(Path(name), places.cache, places.runs) from error
+                    raise full_disk(scratch, places.cache, places.runs) from error
                 if out_of_memory(error) and not last:
                     raise
                 logging.getLogger(__name__).exception("run failed")
@@ -196,10 +196,10 @@ def _fit(
 ) -> tuple[L.Trainer, Course]:
     group = places.group_of(run)
     curves = places.logger != "none" and not (group and group.rank)
-    logger = CSVLogger(scratch, name="", version="") if curves else None
+    logger = EpochLogger(scratch) if curves else None
     _count(model, watch)
     if isinstance(watch, Stopwatch) and logger:
-        watch.count(logger, "logging", "log_metrics", "save")
+        watch.count(logger, "logging", "log_metrics", "finalize")
     if group:
         group.join(places.device)
         torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not

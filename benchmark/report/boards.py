@@ -11,9 +11,10 @@ from benchmark.boards.board import Board
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.power import smallest_difference
 from benchmark.boards.remarks import remarks
+from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
-from benchmark.report.figures import Point, Scatter, lines, scatter
-from benchmark.report.lines import COLUMNS, HIDDEN, OWN, Line, board_line, column, label
+from benchmark.report.figures import Point, RankSets, Scatter, lines, rank_sets, scatter
+from benchmark.report.lines import Line, board_line, column, columns_of, label
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
     NOTHING,
@@ -25,6 +26,7 @@ from benchmark.report.tables import (
     number,
     text,
 )
+from benchmark.store import Store
 
 SHOWN = 6
 """Names of a group on the first tab; all of them stand on the board's own."""
@@ -45,10 +47,12 @@ class BoardPage:
         warnings: Reasons to doubt it.
         columns: Columns of the table, after the head of a row.
         lines: Rows, best first.
+        rank_sets: Bars of the ranks that rows may have; None for fewer than two ranked rows.
         references: Path data of the lines of majority and of the simple baseline, with names.
         paired: Pairs of rows with a simple baseline among them; None without one.
         baseline: Names of the baselines.
         classes: Names, in order.
+        by_class: Scores of each class; None where no run is done.
         costs: Title, unit and plot of score against each cost.
         provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
@@ -65,33 +69,34 @@ class BoardPage:
     warnings: tuple[str, ...]
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
+    rank_sets: RankSets | None
     references: tuple[tuple[str, float, str], ...]
     paired: Table | None
     baseline: str
     classes: tuple[str, ...]
+    by_class: ClassesPage | None
     costs: tuple[tuple[str, str, Scatter], ...]
     provenance: Mapping[str, Any]
     tested: tuple[str, ...]
     overview: tuple[Cell, ...]
 
 
-def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> BoardPage:
+def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: Store) -> BoardPage:
     """Return all that the page shows of a board.
 
     Args:
         cohort: Its results.
         board: The same as a table; its first rows are those of the cohort, in order.
         comparisons: Table of benchmark.boards.paired, of all boards.
+        store: Store of its results, in which their learning curves are.
     """
-    table = board.table
-    shown = [name for name in COLUMNS if name in table]
-    shown += [name for name in map(str, table) if name not in {*COLUMNS, *OWN, *HIDDEN}]
-    records = table.to_dict("records")
+    shown, records = columns_of(board.table), board.table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
     classes = next((r.classes for r in cohort.results if r.classes), ())
     page_lines = tuple(
-        board_line(record, row, shown) for record, row in zip(records, rows, strict=True)
+        board_line(record, row, shown, store) for record, row in zip(records, rows, strict=True)
     )
+    classes = classes or _numbered(page_lines)
     title, subtitle = titles(cohort)
     majority, simple = cohort.majority, cohort.simple
     references = tuple(
@@ -111,10 +116,12 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> Board
         warnings=(*_warnings(page_lines), *remarks(cohort)),
         columns=tuple(column(name) for name in shown),
         lines=page_lines,
+        rank_sets=rank_sets({i: line.ranks for i, line in enumerate(page_lines) if line.ranks}),
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
         baseline=" and ".join(row.run.name for row in simple),
-        classes=classes or _numbered(page_lines),
+        classes=classes,
+        by_class=classes_page(cohort, classes),
         costs=_costs(page_lines, records),
         provenance={
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row

@@ -115,10 +115,15 @@ def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]
     )
 
 
-def _drawn(middle: float, low: float, high: float, end: float) -> tuple[Cell, Cell]:
-    """Return a difference as a strip from -end to end, and as a number."""
+def _drawn(
+    middle: float, low: float, high: float, end: float, complete: bool = True
+) -> tuple[Cell, Cell]:
+    """Return a difference as a strip from -end to end, and as a number.
+
+    The colour of a strip says who is better; that of an incomplete comparison says nothing.
+    """
     shown = between(middle, low, high, "+.3f")
-    kind = "up" if low > 0 else "down" if high < 0 else ""
+    kind = "" if not complete else "up" if low > 0 else "down" if high < 0 else ""
     drawn = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
     return Cell("", shown.value, strip=drawn), shown
 
@@ -141,18 +146,20 @@ def gains_page(name: str, titles: tuple[str, str], lines: pd.DataFrame) -> Gains
 
 def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
     ends = record["gain_low"], record["gain_high"]
+    complete = not record["n_missing"]
     student = f"{record['student_signals']} · {record['recipe']}"
+    student += "" if complete else " · incomplete"
     teacher = f" of {record['teacher']} ({record['teacher_signals']})"
     teaching = record["distiller"] + (teacher if record["teacher"] != "none" else "")
     return (
         Cell(record["student"], f"{record['student']} {student}", student),
         text(f"{teaching} · control" if record["control"] else teaching),
-        *_drawn(record["gain"], *ends, end),
+        *_drawn(record["gain"], *ends, end, complete),
         p_value(record["p_holm"]),
         number(record["alone"]),
         number(record["distilled"]),
         number(record["teacher_macro_f1"]),
-        p_value(record["p"]),
+        p_value(record["p"] if complete else None),
         count(record["won"]),
         count(record["lost"]),
         count(record["n_subjects"]),

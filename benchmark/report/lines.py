@@ -1,5 +1,6 @@
 """Rows of a board as the page shows them."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,10 @@ import pandas as pd
 
 from benchmark.boards.cohort import Row
 from benchmark.probes.catalogue import PROBES
+from benchmark.report.curves import RowCurves, row_curves
 from benchmark.report.figures import Strip, strip
 from benchmark.report.tables import Cell, Column, between, count, number, p_value, sentence, text
+from benchmark.store import Store
 from lightning_modules.metrics import SCORES
 
 LONG = 140
@@ -72,9 +75,28 @@ FORMS = {
 }
 
 
+def columns_of(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a board that the page shows, in order.
+
+    A score without a place of its own stands after the other scores; what else has none comes last.
+    """
+    names = [str(name) for name in table]
+    added = [name for name in SCORES if name not in COLUMNS]
+    known = list(COLUMNS)
+    last = max(place for place, name in enumerate(known) if name in SCORES) + 1
+    order = [*known[:last], *added, *known[last:]]
+    shown = [name for name in order if name in names]
+    return shown + [name for name in names if name not in {*order, *OWN, *HIDDEN}]
+
+
 def column(name: str) -> Column:
-    """Return a column by its name on a board; a score without a column of its own is a number."""
-    return COLUMNS.get(name) or Column(name, number=name in SCORES, more=True)
+    """Return a column by its name on a board; a score without one is explained by itself."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if name in SCORES:
+        about = (inspect.getdoc(SCORES[name]) or "").partition("\n")[0]
+        return Column(name, f"{about} Mean over subjects.".strip(), more=True)
+    return Column(name, number=False, more=True)
 
 
 @dataclass(frozen=True)
@@ -105,6 +127,7 @@ class Line:
         cells: One a column.
         subjects: Scores of subjects; None if there are none.
         confusion: None if there is none.
+        curves: None if there are none.
     """
 
     name: str
@@ -117,15 +140,19 @@ class Line:
     cells: tuple[Cell, ...]
     subjects: Strip | None
     confusion: Confusion | None
+    curves: RowCurves | None
 
 
-def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str]) -> Line:
+def board_line(
+    record: Mapping[Any, Any], row: Row | None, shown: Sequence[str], store: Store
+) -> Line:
     """Return a row of a board.
 
     Args:
         record: Line of its table.
         row: Its results; None if the model does not apply.
         shown: Names of the columns.
+        store: Store of its results.
     """
     kind = "absent"
     if row:
@@ -151,6 +178,7 @@ def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str])
         cells=tuple(_cell(record, key) for key in shown),
         subjects=_subjects(row, record) if row and row.scores else None,
         confusion=_confusion(row) if row and row.scores else None,
+        curves=row_curves(row, store) if row else None,
     )
 
 
