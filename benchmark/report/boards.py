@@ -153,7 +153,9 @@ def _numbered(rows: Sequence[Line]) -> tuple[str, ...]:
 def _facts(
     cohort: Cohort, n_classes: int, majority: Row | None, smallest: float
 ) -> tuple[tuple[str, str], ...]:
-    units = {(r.run.fold, s): n for r in cohort.results for s, n in r.n_units.items()}
+    protocol = cohort.results[0].run.protocol
+    first = [r for r in cohort.results if not protocol.partition(r.run.fold)]
+    units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
     facts = [
         ("subjects", f"{len(cohort.tested)}"),
         ("score units", f"{sum(units.values()):,}"),
