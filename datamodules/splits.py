@@ -88,7 +88,7 @@ class Dealing:
             order there, and all that anybody has count, so that a block stays the same where
             somebody lacks a trial.
         stimulus_folds: Number of groups of stimuli that each group of subjects is tested on.
-        classes: Most frequent class of each stimulus, within which stimuli are dealt.
+        classes: Class of each stimulus, within which stimuli are dealt; empty where people differ.
     """
 
     fold: int
@@ -292,8 +292,9 @@ class SubjectStimulusKFold(Split):
 
     A fold tests one group of subjects on one group of stimuli; those subjects with other stimuli,
     and those stimuli with other subjects, are used nowhere in the fold. Over all folds every trial
-    is tested once. Stimuli are dealt out within each class and session, those that choose the epoch
-    within each class, so that every part has every class of which there are stimuli enough.
+    is tested once. Stimuli are dealt out within each session and, where each has one class for
+    everybody, within each class, so that every part has every class of which there are stimuli
+    enough.
     """
 
     name = "subject_stimulus_k_fold"
