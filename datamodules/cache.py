@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from datamodules.blocks import blocks_of
 from datamodules.digests import digest, file_digest
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
 from datamodules.signals.recording import Fault, Recording, Signal
 from datamodules.source import code_digest
-from datamodules.stored import StoredSubject, meta_file, open_subject, samples_file
+from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
 
 NOT_READING = frozenset(
     f"datamodules.{name}" for name in ("catalogue", "datamodule", "dataset", "splits", "tasks")
@@ -176,10 +178,12 @@ def _write_subject(
             f"{subject}: expected at least one recording{where}, found none"
             + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
         )
+    np.save(blocks_file(folder), np.concatenate(writer.blocks))
     meta = {
         "subject": subject,
         "recordings": writer.recordings,
         "channels": writer.channels,
+        "hashed": writer.hashed,
         "faults": faults,
         "content": writer.content(),
         "files": {
@@ -199,11 +203,15 @@ class _Writer:
         recordings: Descriptions of the recordings as JSON holds them.
         channels: Channel names of each signal. Its recordings share them, as there may be
             thousands: each recording holds a position in this list.
+        blocks: Hashes of the raw blocks of each recording, by which copies are found.
+        hashed: Name and rate of the signals that they are of.
     """
 
     folder: Path
     recordings: list[dict[str, Any]] = field(default_factory=list)
     channels: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    blocks: list[npt.NDArray[np.void]] = field(default_factory=list)
+    hashed: list[tuple[str, float]] = field(default_factory=list)
     _samples: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, recording: Recording, signals: dict[str, Signal]) -> None:
@@ -212,6 +220,7 @@ class _Writer:
         Raises:
             ValueError: Samples that are not finite.
         """
+        self.blocks.append(blocks_of(recording.signals, len(self.recordings), self.hashed))
         described = {name: self._write_signal(name, signal) for name, signal in signals.items()}
         # A step that changes the rate may shorten its signal by a part of a sample.
         shortest = min(signal.duration for signal in signals.values())

@@ -5,7 +5,8 @@ The sessions are as the Empatica E4 exports them.
 * bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
   (3 channels, 32 Hz, g).
 * ``labels.csv``: columns subject, start, stop (UTC seconds) and condition (baseline, stress or
-  amusement); what no row covers is not used.
+  amusement); what no row covers is not used. A subject is named as their folder, by 1 to 64
+  letters, digits and ``_`` and, inside the name, ``-`` and ``.``.
 
 ::
 
@@ -14,6 +15,7 @@ The sessions are as the Empatica E4 exports them.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +35,10 @@ from datamodules.tasks import ConditionTask
 LABEL_FILE = "labels.csv"
 LABEL_COLUMNS = {"subject": str, "start": np.float64, "stop": np.float64, "condition": str}
 CONDITIONS = ("baseline", "stress", "amusement")
+SUBJECT = re.compile(r"\w(?:[\w.-]{0,62}\w)?", re.ASCII)
+"""Names of subjects: each is the name of a folder, here and in the cache, and no way to another."""
+SHOWN = 70
+"""Number of characters of a name that a message shows."""
 
 
 class _Label(NamedTuple):
@@ -107,6 +113,13 @@ class EmpaticaE4Reader:
                 f"{path}: expected a value in every cell and conditions among {CONDITIONS}, found "
                 f"{unknown or 'empty cells'}"
             )
+        for subject in dict.fromkeys(label.subject for label in labels):
+            if not SUBJECT.fullmatch(subject):
+                raise DatasetCorruptedError(
+                    f"{path}: expected subjects named as their folders, by 1 to 64 letters, digits "
+                    f"and _ and, inside the name, - and ., found {subject[:SHOWN]!r}. Rename the "
+                    "folder, and the subject in the table."
+                )
         return labels
 
 

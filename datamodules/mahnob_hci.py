@@ -303,7 +303,7 @@ class MAHNOBHCIReader:
     def _trial(
         self, number: int, session: _Session, bdf: Path | None, offset: float
     ) -> Iterator[Recording | Fault]:
-        annotations = _annotations(session)
+        annotations, stimulus = _annotations(session), _stimulus(session)
         if bdf is None:
             raise _UnusableError("no .bdf file")
         recorded = _read_bdf(bdf)
@@ -331,7 +331,8 @@ class MAHNOBHCIReader:
         for reason in repairs:
             yield Fault(SESSION, number, reason, omitted=False)
         covered = min(signal.duration for signal in signals.values())
-        segment = Segment(start - lead, min(stop - lead, covered), number, annotations)
+        stop = min(stop - lead, covered)
+        segment = Segment(start - lead, stop, number, annotations, stimulus)
         yield Recording(session.subject, SESSION, signals, (segment,), offset + lead)
 
     def _signals(
@@ -407,20 +408,26 @@ def _number(session: _Session, attribute: str, least: float, most: float) -> flo
 
 
 def _annotations(session: _Session) -> Mapping[str, str | float]:
-    """Return stimulus, ratings and emotion of a trial."""
+    """Return ratings and emotion of a trial."""
     ratings = {name: _number(session, attribute, *SCALE) for name, attribute in RATINGS.items()}
     for name in ("valence", "arousal"):
         if ratings[name] is None:
             raise _UnusableError(f"session.xml: no {RATINGS[name]} from 1 to 9")
-    stimulus = session.attributes.get("mediaFile", "").strip().lower()
-    if not stimulus:
-        raise _UnusableError("session.xml: no mediaFile")
-    annotations: dict[str, str | float] = {"stimulus": stimulus}
-    annotations |= {name: value for name, value in ratings.items() if value is not None}
+    annotations: dict[str, str | float] = {
+        name: value for name, value in ratings.items() if value is not None
+    }
     emotion = _number(session, "feltEmo", 0, len(EMOTIONS) - 1)
     if emotion is not None and emotion.is_integer():
         annotations["emotion"] = EMOTIONS[int(emotion)]
     return annotations
+
+
+def _stimulus(session: _Session) -> str:
+    """Return the name of the file of the film."""
+    name = session.attributes.get("mediaFile", "").strip().lower()
+    if not name:
+        raise _UnusableError("session.xml: no mediaFile")
+    return name
 
 
 def _length(session: _Session) -> float:
@@ -516,8 +523,8 @@ MAHNOB_HCI = Dataset(
     trial_seconds=TRIAL_SECONDS,
     preprocessing=PREPROCESSING,
     splits=(
-        *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
+        *SUBJECT_SPLITS,
         "trial_k_fold",
     ),
     access=(

@@ -60,6 +60,8 @@ Labels = npt.NDArray[np.integer[Any]]
 
 LABEL_RATE = 700.0
 """Labels a second."""
+PULSE_RATE = 64.0
+"""Samples a second of the wrist's pulse, the fastest signal of the wristband."""
 TRANSIENT = 0
 """Label of samples that belong to no condition."""
 READING = {5: "bRead", 6: "sRead", 7: "fRead"}
@@ -257,7 +259,12 @@ def _labels(path: Path, values: object) -> Labels:
 
 
 def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...]:
-    """Return the runs of one condition, cut where the shortest signal ends."""
+    """Return the runs of one condition, cut where the shortest signal ends.
+
+    They begin and end with samples of the wrist's pulse: a sample belongs to the condition of the
+    label next to it, so that a run of labels t, ..., u - 1 has the samples from the first at or
+    after label t - 0.5 to the last before label u - 0.5, as in the study with Attention-LRCN.
+    """
     changes = np.flatnonzero(np.diff(labels)) + 1
     firsts = np.concatenate([[0], changes])
     ends = np.concatenate([changes, [len(labels)]])
@@ -265,8 +272,8 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
         (CONDITIONS[code], start, stop)
         for code, start, stop in zip(
             labels[firsts].tolist(),
-            (firsts / LABEL_RATE).tolist(),
-            np.minimum(ends / LABEL_RATE, shortest).tolist(),
+            _seconds(firsts).tolist(),
+            np.minimum(_seconds(ends), shortest).tolist(),
             strict=True,
         )
         if code != TRANSIENT and stop > start
@@ -277,6 +284,12 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
         Segment(start, stop, trial, {"condition": condition})
         for trial, (condition, start, stop) in enumerate(runs, start=1)
     )
+
+
+def _seconds(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the times of the first pulse samples of labels, given by position."""
+    samples = np.ceil((labels - 0.5) * PULSE_RATE / LABEL_RATE)
+    return np.asarray(np.maximum(samples, 0.0) / PULSE_RATE)
 
 
 def _rated(

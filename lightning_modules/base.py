@@ -212,7 +212,10 @@ class EmotionClassifier(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return probabilities, shape (B, K)."""
-        output: Output = self(batch.signals)
+        return self.probabilities(self(batch.signals))
+
+    def probabilities(self, output: Output) -> Tensor:
+        """Return the probabilities that an output stands for, shape (B, K)."""
         return output.logits.softmax(dim=1)
 
     def on_train_epoch_end(self) -> None:

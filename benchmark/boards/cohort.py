@@ -32,7 +32,7 @@ class Row:
     Attributes:
         run: Run of fold and seed 0, which stands for those of all folds and seeds.
         results: Results of these runs.
-        scores: By subject, averaged over seeds, and over folds where several test the same.
+        scores: By subject, over all units of a seed together, averaged over seeds.
         expected: Number of scores of a complete row, one for each seed of a subject and each fold
             that tests the subject.
         missing: Number of scores that it lacks.
@@ -229,16 +229,12 @@ def check_units(name: str, results: Iterable[Scored]) -> None:
 def build_cohort(name: str, results: Sequence[Scored]) -> Cohort:
     """Return the rows of one board; raises LeaderboardError like ``build_cohorts``."""
     check_units(name, results)
-    run = results[0].run
     by_row: dict[Run, list[Scored]] = defaultdict(list)
     for result in results:
         by_row[across_folds(result.run)].append(result)
-    tested = sorted({subject for result in results for subject in result.scores})
-    splitting = run.protocol.splitting
-    if splitting.tests_everybody:
-        tested = sorted(run.subjects)
-    times = run.protocol.folds if splitting.within_subject else 1
-    expected = len({result.run.seed for result in results}) * len(tested) * times
+    cells = _cells(results)
+    tested = sorted({subject for of_fold in cells.values() for subject in of_fold})
+    expected = sum(map(len, cells.values()))
     rows = [
         Row(row, tuple(rs), by_subject(rs), expected, expected - sum(len(r.scores) for r in rs))
         for row, rs in by_row.items()
@@ -267,11 +263,26 @@ def pooled_macro_f1(sums: Counts) -> Counts:
     return np.asarray((scores.sum(axis=-1) / n_classes).mean(axis=-1))
 
 
+def _cells(results: Sequence[Scored]) -> dict[tuple[int, int], Sequence[str]]:
+    """Return the subjects whom each fold of each seed tests, by seed and fold.
+
+    Who has a trial in a fold is known of one that some row has done; any other is taken to test all
+    whom the split names.
+    """
+    run = results[0].run
+    planned: dict[tuple[int, int], Sequence[str]] = {
+        (seed, fold): run.protocol.splitting.people(run.subjects, run.protocol.dealing(fold, seed))
+        for seed in {result.run.seed for result in results}
+        for fold in range(run.n_folds)
+    }
+    return planned | {(r.run.seed, r.run.fold): tuple(r.scores) for r in results if r.scores}
+
+
 def by_subject(results: Sequence[Scored]) -> dict[str, dict[str, float]]:
-    """Return the scores of each subject, averaged over seeds and folds."""
+    """Return the scores of each subject over all units of a seed, averaged over seeds."""
     collected: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
-        for subject, scores in result.scores.items():
+        for subject, scores in result.of_subjects.items():
             collected[subject].append(scores)
     return {
         subject: {

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.boards.chance import subjects_above_chance
 from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
 from benchmark.boards.decisions import decide, lead_over_simple, p_simple
+from benchmark.boards.provenance import input_of, tuned_on
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import bootstrap_interval, interval
 from benchmark.run import Run
@@ -74,6 +75,7 @@ def board_columns() -> list[Column]:
         Column("rank_low", lambda row, board: _rank(row, board, 0), whole=True),
         Column("rank_high", lambda row, board: _rank(row, board, 1), whole=True),
         *LABELS,
+        *PROVENANCE,
         *SIZES,
         *score_columns(),
         Column("pooled_macro_f1", lambda row, board: row.pooled),
@@ -99,7 +101,7 @@ def board_columns() -> list[Column]:
 def flawed_columns() -> list[Column]:
     """Return the columns of a board of runs under protocol flags, which ranks nothing."""
     flags = Column("flags", lambda row, board: " ".join(row.run.protocol.flags))
-    return [*LABELS, flags, *SIZES, *score_columns(), *RUNS]
+    return [*LABELS, flags, *PROVENANCE, *SIZES, *score_columns(), *RUNS]
 
 
 def score_columns() -> list[Column]:
@@ -170,7 +172,7 @@ def _seed_spread(row: Row) -> float:
     """Return the standard deviation over seeds of mean macro F1; NaN for a single seed."""
     of_seeds: dict[int, list[float]] = defaultdict(list)
     for result in row.done:
-        of_seeds[result.run.seed] += [scores["macro_f1"] for scores in result.scores.values()]
+        of_seeds[result.run.seed] += [scores["macro_f1"] for scores in result.of_subjects.values()]
     means = [float(np.mean(values)) for values in of_seeds.values() if values]
     return float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
 
@@ -200,6 +202,13 @@ def _whole(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
 
 
+def _note(row: Row) -> str:
+    """Return the first error of a row; without any, the first line that a run left for readers."""
+    errors = (result.error for result in row.results if result.error)
+    notes = (note for result in row.done for note in result.notes)
+    return next(errors, next(notes, ""))
+
+
 def _parameters(result: Scored) -> float:
     return result.parameters
 
@@ -213,6 +222,10 @@ LABELS = [
     Column("signals", lambda row, board: row.label[1]),
     Column("recipe", lambda row, board: row.label[2]),
 ]
+PROVENANCE = [
+    Column("input", lambda row, board: input_of(row.run)),
+    Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
+]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),
     Column("n_seeds", lambda row, board: len({r.run.seed for r in row.results}), whole=True),
@@ -222,5 +235,5 @@ RUNS = [
     Column("n_failed", lambda row, board: sum(r.status == "failed" for r in row.results), True),
     Column("complete", lambda row, board: row.complete),
     Column("commit", lambda row, board: " ".join(sorted({r.commit for r in row.results} - {""}))),
-    Column("note", lambda row, board: next((r.error for r in row.results if r.error), "")),
+    Column("note", lambda row, board: _note(row)),
 ]

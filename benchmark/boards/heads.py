@@ -8,11 +8,13 @@ import numpy as np
 from benchmark.boards.chance import chance_of
 from benchmark.boards.cohort import SIMPLE, Cohort
 from benchmark.boards.power import LEAST, POWER, smallest_difference
+from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
 from benchmark.run import Run
 from benchmark.scored import Scored
+from datamodules.catalogue import DATASETS
 
 TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
 """First line of the head of a board, after its name."""
@@ -36,8 +38,10 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         f"n = {n} subjects, {sum(units.values())} score units; {_intervals(n)}",
         *remarks(cohort),
         *_chance(cohort),
+        *_stimuli(run),
         *_decisions(cohort),
         *_one_class(cohort),
+        *provenance_head(cohort.rows),
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
         *_incomplete(cohort, plan),
@@ -64,6 +68,19 @@ def _chance(cohort: Cohort) -> list[str]:
         f"balanced accuracy {chance['balanced_accuracy']:.4f}"
         + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
     ]
+
+
+def _stimuli(run: Run) -> list[str]:
+    """Return a line on a dataset whose people share stimuli: whether tested ones are trained on."""
+    dataset = DATASETS.get(run.dataset)
+    if dataset is None or not dataset.has_stimuli:
+        return []
+    if dataset.same_stimuli(run.protocol):
+        return [
+            "same stimuli: yes; models are trained on other people's responses to the very stimuli "
+            "that are tested, which may all but give the label away: see the probe stimulus"
+        ]
+    return ["same stimuli: no; no tested stimulus was trained on"]
 
 
 def _unsure(results: Sequence[Scored]) -> list[str]:

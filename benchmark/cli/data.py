@@ -62,9 +62,10 @@ def check(arguments: argparse.Namespace) -> int:
     print(findings.subjects.to_string(index=False) + "\n")
     for line in (*findings.faults, *findings.summary):
         print(line)
-    for line in left_out(findings.left_out):
+    for line in (*left_out(findings.left_out), *map(str, findings.doubles)):
         print(line, file=sys.stderr)
-    return FAILED if findings.left_out else DONE
+    refused = any(double.other != double.subject for double in findings.doubles)
+    return FAILED if findings.left_out or refused else DONE
 
 
 def synthesize(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=RECIPES, help="recipe of every model")
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
-    choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
+    choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
+    choice.add_argument(
+        "--stimulus-folds",
+        type=int,
+        metavar="K",
+        help="groups of stimuli that subject_stimulus_k_fold crosses with folds of people",
+    )
     choice.add_argument("--effect", type=not_negative, help="effect planted in synthetic data")
     _add_engine(parser.add_argument_group("engine"))
     _add_limits(parser.add_argument_group("limits"))
@@ -159,6 +165,8 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     )
     if arguments.folds is not None:
         suite = suite.with_protocol(folds=arguments.folds)
+    if arguments.stimulus_folds is not None:
+        suite = suite.with_protocol(stimulus_folds=arguments.stimulus_folds)
     if arguments.recipe is not None:
         suite = replace(suite, recipe=arguments.recipe)
     if arguments.max_epochs is not None:

@@ -174,6 +174,9 @@ def _protocol(
         protocol,
         split=name,
         folds=folds,
+        stimulus_folds=(
+            protocol.stimulus_folds if splitting.crosses_stimuli else Protocol().stimulus_folds
+        ),
         rule=protocol.rule if fits else "midpoint",
         test_share=protocol.test_share if splitting.holds_out else HOLD_OUT_SHARE,
     )

@@ -47,6 +47,8 @@ COLUMNS = {
     "cpu_latency_ms": Column("ms, CPU", "time of one window alone on one CPU thread"),
     "n_failed": Column("failed", "failed runs"),
     "delta_majority": Column("over majority", "macro F1 less that of majority", more=True),
+    "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
+    "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
     "n_subjects": Column("subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),

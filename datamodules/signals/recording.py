@@ -53,7 +53,9 @@ class Segment:
         stop: Seconds from the recording's time zero; not included.
         trial: Number of the trial, unique within the session.
         annotations: The publisher's statements about it (ratings, condition), in the publisher's
-            terms; ``"stimulus"`` is the name of the stimulus, if the trial's number does not tell.
+            terms.
+        stimulus: Name of the film, song or video that was shown, equal for all who got the same
+            one; empty where people share no stimuli.
 
     Raises:
         ValueError: A segment without a length.
@@ -63,6 +65,7 @@ class Segment:
     stop: float
     trial: int
     annotations: Mapping[str, str | float]
+    stimulus: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:

@@ -47,6 +47,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "score_windows": False,
         "flags": (),
         "version": VERSION,
+        "stimulus_folds": 4,
     },
     Recipe: {
         "source": MISSING,
@@ -68,8 +69,10 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "max_epochs": 20,
         "patience": None,
         "precision": "32-true",
+        "refit": False,
+        "tuned_on": (),
     },
-    ProbeRecipe: {"window": 60.0, "stride": 30.0},
+    ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},
 }
 """Default of every field, or that there is none."""
 

@@ -243,7 +243,8 @@ class SmallDatasets:
 
     def module(self, name: str, task: str | None = None, **changes: Any) -> EmotionDataModule:
         """Return a datamodule of the first three subjects, prepared but not set up."""
-        dataset, entry, root = DATASETS[name], self._entry(name), self.root(name)
+        dataset, entry = DATASETS[name], self._entry(name)
+        root = changes.pop("root", None) or self.root(name)
         longest = dataset.unit or dataset.trial_seconds[0]
         arguments = {
             "window": entry.window or longest / 3,

@@ -311,9 +311,9 @@ class TrialReader:
                     continue
                 if trial in self.repaired:
                     yield Fault(session, trial, "eda: a spike", omitted=False)
-                annotations = {"stimulus": f"clip {trial}"} if session == "b" else {}
+                stimulus = f"clip {trial}" if session == "b" else ""
                 signal = Signal(numbers + np.float32(trial), 4.0, ("eda",), "uS")
-                segment = Segment(0.0, 2.0, trial, {"valence": 5.0, **annotations})
+                segment = Segment(0.0, 2.0, trial, {"valence": 5.0}, stimulus)
                 yield Recording(subject, session, {"eda": signal}, (segment,), 10.0 * place)
 
 

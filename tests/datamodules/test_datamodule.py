@@ -83,16 +83,13 @@ class ClipReader:
                 yield Fault(session, trial, "eda: a spike", omitted=False)
             annotations = self.annotations(subject, clip)
             stop = BASELINE + seconds_of(clip)
-            segment = Segment(BASELINE, stop, trial, annotations)
+            segment = Segment(BASELINE, stop, trial, annotations, f"clip {clip}")
             yield Recording(subject, session, self.signals(subject, clip), (segment,))
 
     def annotations(self, subject: str, clip: int) -> dict[str, str | float]:
         who = SUBJECTS.index(subject)
         rng = np.random.default_rng([who, clip])
-        annotations: dict[str, str | float] = {
-            "stimulus": f"clip {clip}",
-            "film": "comedy" if clip % 2 else "drama",
-        }
+        annotations: dict[str, str | float] = {"film": "comedy" if clip % 2 else "drama"}
         if (subject, clip) != UNRATED:
             # Arousal is in two clumps, far enough apart to be the clusters of any few trials;
             # valence is all over the scale.
@@ -197,7 +194,7 @@ def clips(cache: Path, build: MakeClips) -> MakeClips:
 def clip_of(module: EmotionDataModule, recording: int) -> tuple[str, int]:
     """Who saw what in a recording."""
     stored = module.fold.archive.recordings[recording]
-    return stored.subject, int(str(stored.segments[0].annotations["stimulus"]).split()[1])
+    return stored.subject, int(str(stored.segments[0].stimulus).split()[1])
 
 
 def seen(module: EmotionDataModule, part: Part) -> set[tuple[str, int]]:

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,29 @@ def test_rows_that_cannot_be(root: Path, row: list[str], message: str) -> None:
     with pytest.raises(DatasetCorruptedError, match=message) as caught:
         read(root)
     assert "labels.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../P01", "./P01", "P01/", "a/b", "a\\b", "/tmp/P01", ".", "..", ".P01", "P01.", "-P01"),
+        *("P 01", "P01\n", "=cmd|'/C calc'!A0", "<script>", "P\x0001", "\u00fc", "x" * 65),
+    ],
+)
+def test_a_subject_is_the_name_of_a_folder_and_no_path(root: Path, name: str) -> None:
+    head, *rows = table(root)
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows, [name, *rows[0][1:]]])
+    with pytest.raises(DatasetCorruptedError, match=r"labels\.csv: expected subjects named as"):
+        _ = EmpaticaE4Reader(root).subjects
+
+
+@pytest.mark.parametrize("name", ["a", "007", "P01_2", "site-1.P01", "_", "x" * 64])
+def test_other_names_are_taken(root: Path, written: Path, name: str) -> None:
+    (root / name).symlink_to(written / "P01")
+    head, *rows = table(root)
+    rewrite(root, [head, *rows, [name, *rows[0][1:]]])
+    assert read(root, name).subject == name
 
 
 @pytest.mark.parametrize("content", ["", "subject,start,stop\nP01,1,2\n"])

@@ -361,7 +361,6 @@ def test_annotations(tmp_path: Path) -> None:
     (recording,), faults = read(tmp_path)
     assert faults == []
     assert dict(recording.segments[0].annotations) == {
-        "stimulus": "earworm_f.avi",
         "valence": 7.0,
         "arousal": 5.0,
         "control": 6.0,
@@ -369,6 +368,7 @@ def test_annotations(tmp_path: Path) -> None:
         "emotion": "joy",
     }
     assert [(s.start, s.stop, s.trial) for s in recording.segments] == [(30.0, 65.0, 1)]
+    assert recording.segments[0].stimulus == "earworm_f.avi"
     assert recording.duration == SECONDS
     assert (recording.subject, recording.session, recording.offset) == ("1", "1", 0.0)
 
@@ -378,7 +378,7 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     add(tmp_path, 2, digital(), date=None, **gone)
     (recording,), faults = read(tmp_path)
     assert faults == []
-    assert set(recording.segments[0].annotations) == {"stimulus", "valence", "arousal"}
+    assert set(recording.segments[0].annotations) == {"valence", "arousal"}
 
 
 @pytest.mark.parametrize(
@@ -432,9 +432,11 @@ def test_trials_are_numbered_by_session_and_dated(tmp_path: Path) -> None:
         add(tmp_path, int(number), digital(), time=time, mediaFile=f"{number}.avi")
     recordings, faults = read(tmp_path)
     assert faults == []
-    assert [
-        (r.segments[0].trial, r.segments[0].annotations["stimulus"], r.offset) for r in recordings
-    ] == [(1, "8.avi", 0.0), (2, "10.avi", 412.0), (3, "100.avi", 1612.0)]
+    assert [(r.segments[0].trial, r.segments[0].stimulus, r.offset) for r in recordings] == [
+        (1, "8.avi", 0.0),
+        (2, "10.avi", 412.0),
+        (3, "100.avi", 1612.0),
+    ]
 
 
 def test_without_all_times_none_is_used(tmp_path: Path) -> None:

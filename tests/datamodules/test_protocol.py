@@ -32,6 +32,10 @@ FLAWED = Protocol(
         ({"split": "by_chance"}, r"no split 'by_chance': expected one of subject_hold_out, .*"),
         ({"rule": "mean"}, r"no rule 'mean': expected one of midpoint, median, kmeans"),
         ({"padding": "wrap"}, r"no padding 'wrap': expected one of zero, mean, edge"),
+        (
+            {"split": "subject_stimulus_k_fold", "stimulus_folds": 1},
+            r"subject_stimulus_k_fold: expected at least 2 stimulus_folds, found 1",
+        ),
         ({"folds": 1}, r"leave_one_subject_out: expected at least 2 folds, found 1"),
         ({"split": "session_out", "folds": 1}, r"expected at least 2 sessions, found 1"),
         ({"test_share": 0.0}, r"test_share between 0 and 1, found 0\.0"),
@@ -121,6 +125,7 @@ def test_plain_values_and_back() -> None:
         "mask",
         "score_windows",
         "version",
+        "stimulus_folds",
     }
     for protocol in (HONEST, FLAWED, Protocol(padding="mean", mask=True, score_windows=True)):
         text = json.dumps(protocol.as_dict())

@@ -244,8 +244,8 @@ def test_one_recording_a_trial(root: Path) -> None:
         assert (segment.start, segment.stop) == (0.0, 4.0 * n_rows)
         assert segment.annotations == {
             "condition": ["disgust", "fear", "sad", "neutral", "happy"][PUBLISHED[key]],
-            "stimulus": f"{one.session}/{segment.trial}",
         }
+        assert segment.stimulus == f"{one.session}/{segment.trial}"
         assert set(one.signals) == {"eeg_de", "eye"}
         entropy, eyes = one.signals["eeg_de"], one.signals["eye"]
         assert entropy.sfreq == eyes.sfreq == 0.25

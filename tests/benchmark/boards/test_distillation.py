@@ -129,6 +129,25 @@ def test_folds_that_test_one_subject_are_averaged_too():
     assert line["gain"] == pytest.approx(np.mean([0.2, 0.0, 0.05]))
 
 
+def test_pairs_are_compared_on_as_many_units():
+    pooled = {"S1": {"macro_f1": 0.9}}
+    asked = [run("dnn", fold, split="trial_k_fold", folds=2) for fold in range(4)]
+    alone = [done(one, 0.2) for one in asked]
+    better = [
+        done(dataclasses.replace(one, distiller="label_smoothing", alone=one.id), 0.3)
+        for one in asked
+    ]
+    values = {"pooled": pooled, "n_pooled": {"S1": 8}}
+    alone[:2] = [dataclasses.replace(result, **values) for result in alone[:2]]
+    better[:1] = [dataclasses.replace(better[0], **{**values, "n_pooled": {"S1": 4}})]
+    line = only(alone, better)
+    assert (line["n_subjects"], line["n_missing"]) == (1, 4)
+    better[:2] = [dataclasses.replace(result, **values) for result in better[:2]]
+    line = only(alone, better)
+    assert (line["n_subjects"], line["n_missing"]) == (2, 2)
+    assert line["distilled"] == pytest.approx(np.mean([0.9, 0.3]))
+
+
 def test_claims_of_a_board_are_corrected_together_and_controls_not():
     features = scored(taught, "features", {0: (0.6, 0.7, 0.8)})
     results = [*ALONE, *TEACHERS, *TAUGHT, *features]

@@ -16,7 +16,7 @@ def cohort(scores: dict[str, np.ndarray], confusion=((2, 1), (1, 2)), **fields) 
     """A board of models with a score for each subject."""
     results = [
         Scored(
-            make_run(model=model, fold=fold, subjects=SUBJECTS, **VALUES, **fields),
+            make_run(model=model, fold=fold, subjects=SUBJECTS, **{**VALUES, **fields}),
             "done",
             scores={SUBJECTS[fold]: {"macro_f1": float(score)}},
             n_units={SUBJECTS[fold]: 6},
@@ -47,6 +47,24 @@ def test_second_line_is_the_protocol(fields, words):
     assert line.startswith(f"protocol {fields.get('version', 1)}, honest: ")
     assert words in line
     assert line.endswith(" read once")
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        ({"dataset": "deap"}, "yes"),
+        ({"dataset": "deap", "split": "subject_k_fold"}, "yes"),
+        ({"dataset": "deap", "split": "subject_stimulus_k_fold"}, "no"),
+        ({"dataset": "seed_v", "split": "trial_k_fold"}, "no"),
+        ({"dataset": "wesad"}, None),
+        ({"dataset": "nobody_knows"}, None),
+    ],
+    ids=str,
+)
+def test_same_stimuli_are_named_where_people_share_any(fields, answer):
+    head = board_head(cohort({"cnn": [0.5] * 5}, **fields), [])
+    lines = [line for line in head if line.startswith("same stimuli: ")]
+    assert [line[14:].partition(";")[0] for line in lines] == ([answer] if answer else [])
 
 
 def test_sizes_and_chance():

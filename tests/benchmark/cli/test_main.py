@@ -1,6 +1,7 @@
 """The command line in this process: what it says, what it returns, what it leaves alone."""
 
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -352,6 +353,27 @@ def test_check_of_a_bad_subject(place, data, capsys):
     assert "3 of 4 subjects can be used" in told.out
     assert "left out: P02" in told.err
     assert "EDA.csv" in told.err
+
+
+def test_a_person_under_two_names(place, data, capsys):
+    root = data / "empatica_e4"
+    for path in (root / "P01").iterdir():
+        (root / "P02" / path.name).write_bytes(path.read_bytes())
+    rows = (root / "labels.csv").read_text().splitlines()
+    kept = [row for row in rows if not row.startswith("P02,")]
+    copies = ["P02," + row.removeprefix("P01,") for row in rows if row.startswith("P01,")]
+    (root / "labels.csv").write_text("\n".join([*kept, *copies]) + "\n")
+    assert main(["data", "check", "empatica_e4", "--root", str(root)]) == 1
+    told = capsys.readouterr()
+    assert re.search(r"P01 .* shares \w+ with P02", told.out)
+    assert re.search(r"P01 and P02 share .* of \w+", told.err)
+    words = ["run", "full", "--task", "stress", "--model", "lda", "--seeds", "0"]
+    assert main([*words, "--dataset", "empatica_e4"]) == 2
+    assert re.search(
+        r"leak: P01 and P02 share .* Leave one of each pair out", capsys.readouterr().err
+    )
+    alone = [*words, "--dataset", "empatica_e4", "--subject", "P01", "P03", "P04"]
+    assert main(alone) == 0
 
 
 @pytest.mark.parametrize("dataset", ["wesad", "empatica_e4", "stress_predict"])

@@ -1,9 +1,11 @@
 """Data check: every number again from recordings that are known sample by sample."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ SPANS = ((0.0, 130.0, "calm", 2.0), (140.0, 200.0, "wild", 5.0), (200.0, 230.0, 
 
 def recording(subject: str, session: str = "1", **changes: Any) -> Recording:
     """Four minutes in which nothing is wrong, but for some signals."""
-    rng = np.random.default_rng(len(subject))
+    rng = np.random.default_rng(crc32(f"{subject} {session} {sorted(changes)}".encode()))
     samples = {
         "eda": (1 + rng.random((1, 960)), 4.0, "uS"),
         "temp": (33 + rng.random((1, 960)), 4.0, "degC"),
@@ -203,6 +205,27 @@ def test_doubts(rows):
         "gone": "cannot be used, see below",
         "lost": "cannot be used, see below",
     }
+
+
+def test_signal_that_is_shared(monkeypatch, tmp_path):
+    readings = {
+        "one": [recording("one")],
+        "other": [recording("other")],
+        "copy": [replace(recording("one"), subject="copy")],
+        "again": [recording("again"), replace(recording("again"), session="2")],
+    }
+    monkeypatch.setattr(f"{__name__}.people", lambda: readings)
+    monkeypatch.setitem(DATASETS, "made", MADE)
+    found = check("made", Path("/there"), tmp_path, ())
+    assert [(double.subject, double.other) for double in found.doubles] == [
+        ("one", "copy"),
+        ("again", "again"),
+    ]
+    doubts = found.subjects.set_index("subject")["doubts"]
+    assert doubts["other"] == "none"
+    assert re.fullmatch(r"shares \w+ with copy", doubts["one"])
+    assert re.fullmatch(r"shares \w+ with one", doubts["copy"])
+    assert re.fullmatch(r"\w+ twice", doubts["again"])
 
 
 def test_ranges_of_signals(found):

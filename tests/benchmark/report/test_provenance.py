@@ -62,12 +62,13 @@ def test_defaults_of_a_protocol_are_not_said():
 
 
 def test_every_value_of_the_recipe_is_said():
-    recipe = Recipe("a paper", lr=0.5, patience=4)
+    recipe = Recipe("a paper", lr=0.5, patience=4, tuned_on=("wesad", "deap"))
     model = facts(recipe=recipe, arguments=(("layers", "study_1"),))["Model"]
     assert model["layers"] == "study_1"
-    assert {name: model[name] for name in vars(recipe)} == {
-        name: str(value) for name, value in vars(recipe).items()
-    }
+    values = {name: str(value) for name, value in vars(recipe).items()}
+    assert {name: model[name] for name in values} == {**values, "tuned_on": "wesad, deap"}
+    assert model["source"] == "a paper"
+    assert "tuned_on" not in facts(recipe=Recipe("a paper"))["Model"]
 
 
 def test_ids_are_those_that_folders_are_named_after(tmp_path):
