@@ -29,6 +29,7 @@ from tests.benchmark.made_up import boards_of, stored
 from tests.benchmark.report.conftest import SUBJECTS, asked, done, taught
 
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
+THREE = SUBJECTS[:3]
 
 
 class Reader(HTMLParser):
@@ -383,10 +384,10 @@ def test_same_runs_same_page(store, leaderboards, page, tmp_path):
 def many(datasets, store):
     for position, dataset in enumerate(datasets):
         for model, score in {"a": 0.9, "b": 0.8, "c": 0.3 + 0.15 * position, "d": 0.1}.items():
-            for fold, subject in enumerate(("S1", "S2")):
+            for fold, subject in enumerate(THREE):
                 run = Run(
                     dataset, "stress", Protocol(), fold, 0, model, ("eda",),
-                    ("S1", "S2"), "a" * 16,
+                    THREE, "a" * 16,
                 )  # fmt: skip
                 values = {
                     "scores": {subject: dict.fromkeys(SCORES, score)},
