@@ -1,13 +1,14 @@
 """One board as the page shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmark.boards.board import Board
+from benchmark.boards.chance import chance_of
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.power import smallest_difference
 from benchmark.boards.remarks import remarks
@@ -46,6 +47,7 @@ class BoardPage:
         verdict: Sentences on what the board shows.
         warnings: Reasons to doubt it.
         columns: Columns of the table, after the head of a row.
+        ranked_by: Title of the column that rows are ranked by.
         lines: Rows, best first.
         rank_sets: Bars of the ranks that rows may have; None for fewer than two ranked rows.
         references: Path data of the lines of majority and of the simple baseline, with names.
@@ -68,6 +70,7 @@ class BoardPage:
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
     columns: tuple[Column, ...]
+    ranked_by: str
     lines: tuple[Line, ...]
     rank_sets: RankSets | None
     references: tuple[tuple[str, float, str], ...]
@@ -105,16 +108,21 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         if row
     )
     smallest = smallest_difference(cohort)
+    ranked_by = "pooled_macro_f1" if cohort.one_class else "macro_f1"
+    columns = tuple(
+        replace(column(name), more=column(name).more and name != ranked_by) for name in shown
+    )
     return BoardPage(
         name=cohort.name,
         title=title,
         subtitle=subtitle,
         head=board.head,
         incomplete=any(line.startswith("INCOMPLETE") for line in board.head),
-        facts=_facts(cohort, len(classes), majority, smallest),
+        facts=_facts(cohort, smallest),
         verdict=_verdict(page_lines),
-        warnings=(*_warnings(page_lines), *remarks(cohort)),
-        columns=tuple(column(name) for name in shown),
+        warnings=(*_warnings(page_lines, cohort), *remarks(cohort)),
+        columns=columns,
+        ranked_by=column(ranked_by).title,
         lines=page_lines,
         rank_sets=rank_sets({i: line.ranks for i, line in enumerate(page_lines) if line.ranks}),
         references=references,
@@ -150,12 +158,11 @@ def _numbered(rows: Sequence[Line]) -> tuple[str, ...]:
     return tuple(f"class {number}" for number in range(size))
 
 
-def _facts(
-    cohort: Cohort, n_classes: int, majority: Row | None, smallest: float
-) -> tuple[tuple[str, str], ...]:
+def _facts(cohort: Cohort, smallest: float) -> tuple[tuple[str, str], ...]:
     protocol = cohort.results[0].run.protocol
     first = [r for r in cohort.results if not protocol.partition(r.run.fold)]
     units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
+    majority = cohort.majority
     facts = [
         ("subjects", f"{len(cohort.tested)}"),
         ("score units", f"{sum(units.values()):,}"),
@@ -163,8 +170,10 @@ def _facts(
         ("majority, macro F1", number(majority.mean if majority else None).text),
         ("smallest difference found", "none" if np.isinf(smallest) else number(smallest).text),
     ]
-    if n_classes:
-        facts.insert(3, ("chance, bal. acc.", f"{1 / n_classes:.3f}"))
+    chance = chance_of(cohort)
+    if chance:
+        facts.insert(3, ("chance, macro F1", number(chance["macro_f1"]).text))
+        facts.insert(4, ("chance, bal. acc.", number(chance["balanced_accuracy"]).text))
     return tuple(facts)
 
 
@@ -188,14 +197,20 @@ def best_of(rows: Sequence[Line]) -> list[str]:
     return [label(line, rows) for line in rows if line.ranks and line.ranks[0] == 1]
 
 
-def _warnings(rows: Sequence[Line]) -> tuple[str, ...]:
+def _warnings(rows: Sequence[Line], cohort: Cohort) -> tuple[str, ...]:
+    warnings = []
     lacking = sum(not line.complete and line.kind != "absent" for line in rows)
-    if not lacking:
-        return ()
-    return (
-        f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
-        "what it lacks.",
-    )
+    if lacking:
+        warnings.append(
+            f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
+            "what it lacks."
+        )
+    if cohort.one_class:
+        warnings.append(
+            f"{cohort.one_class} of {len(cohort.tested)} subjects have units of one class only, so "
+            "rows are ranked by macro F1 over the units of all subjects together (pooled F1)."
+        )
+    return tuple(warnings)
 
 
 def _costs(
@@ -235,7 +250,9 @@ def _overview(
     more = len(tied) - SHOWN
     best = next((r for line, r in zip(rows, records, strict=True) if line.ranks), None)
     score = Cell(NOTHING, None)
-    if best:
+    if best and cohort.one_class:
+        score = between(*(best[key] for key in ("pooled_macro_f1", "pooled_low", "pooled_high")))
+    elif best:
         score = between(best["macro_f1"], best["ci_low"], best["ci_high"])
     simple = cohort.simple
     failed = sum(result.status == "failed" for result in cohort.results)
@@ -243,8 +260,8 @@ def _overview(
     return (
         text(", ".join(tied[:SHOWN]) + (f" and {more} more" if more > 0 else "")),
         score,
-        number(max((row.mean for row in simple), default=None)),
-        number(majority.mean if majority else None),
+        number(max(map(cohort.score, simple), default=None)),
+        number(cohort.score(majority) if majority else None),
         Cell("none", None) if np.isinf(smallest) else number(smallest),
         count(len(cohort.tested)),
         text(f"incomplete, {failed} failed" if missing or failed else "complete"),

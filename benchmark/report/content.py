@@ -34,7 +34,11 @@ LEAST_MODELS = 3
 OVERVIEW = (
     Column("board", number=False),
     Column("may be best", "ranked rows that no other is better than beyond doubt", number=False),
-    Column("best macro F1", "mean over subjects (95 % interval)"),
+    Column(
+        "best macro F1",
+        "mean over subjects (95 % interval); where somebody has one class only, as in the next two "
+        "columns, of the units of all subjects together",
+    ),
     Column("simple", "macro F1 of the better of lda, random_forest"),
     Column("majority", "macro F1"),
     Column("detectable", "smallest difference of macro F1 that these decisions find in 80 %"),

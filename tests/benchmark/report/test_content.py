@@ -1,6 +1,7 @@
 """What the page says, against plain loops over the results; and that it cannot be made to act."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from tests.benchmark.made_up import boards_of, stored
 from tests.benchmark.report.conftest import SUBJECTS, asked, done, taught
 
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
+THREE = SUBJECTS[:3]
 
 
 class Reader(HTMLParser):
@@ -157,6 +159,37 @@ def test_bars_hold_the_ranks_of_the_csv(stress, store):
     assert rank_sets({0: (1, 1)}) is None
     single = rank_sets({0: (1, 1), 1: (2, 2)}).strips
     assert [bar.said for bar in single.values()] == ["rank 1", "rank 2"]
+
+
+def test_people_with_one_class_are_said_and_ranked_together(tmp_path):
+    """The first of the people has units of the class calm alone."""
+    results, counts = [], {}
+    for model, right in (("cnn", 8), ("lda", 7), ("random_forest", 6), ("majority", 5)):
+        for fold, subject in enumerate(SUBJECTS):
+            matrix = [[right, 10 - right], [0, 0] if fold == 0 else [10 - right, right]]
+            counts[model] = counts.get(model, 0) + np.array(matrix)
+            scores = {"confusion": {subject: matrix}, "units": {subject: subject}}
+            results.append(done(asked(model, fold), right / 10 - 0.05, **scores))
+    content = collect(stored(tmp_path, results), tmp_path)
+    (board,) = content.boards
+    assert any(warning.startswith("1 of 12 subjects") for warning in board.warnings)
+    assert board.ranked_by == "pooled F1"
+    assert not next(column for column in board.columns if column.title == "pooled F1").more
+    pooled = {
+        model: np.mean(2 * np.diag(c) / (c.sum(axis=0) + c.sum(axis=1)))
+        for model, c in counts.items()
+    }
+    best, simple, majority = board.overview[1:4]
+    assert best.value == pytest.approx(pooled["cnn"])
+    assert simple.value == pytest.approx(pooled["lda"])
+    assert majority.value == pytest.approx(pooled["majority"])
+
+
+def test_chance_is_that_of_the_head(stress):
+    (said,) = [line for line in stress.head if line.startswith("chance, simulated")]
+    in_head = [float(found) for found in re.findall(r"0\.\d+", said)[:2]]
+    on_page = [float(value) for name, value in stress.facts if name.startswith("chance")]
+    assert on_page == pytest.approx(in_head, abs=6e-4)
 
 
 def test_incomplete_and_absent_rows_are_last_and_say_why(stress, evil):
@@ -351,10 +384,10 @@ def test_same_runs_same_page(store, leaderboards, page, tmp_path):
 def many(datasets, store):
     for position, dataset in enumerate(datasets):
         for model, score in {"a": 0.9, "b": 0.8, "c": 0.3 + 0.15 * position, "d": 0.1}.items():
-            for fold, subject in enumerate(("S1", "S2")):
+            for fold, subject in enumerate(THREE):
                 run = Run(
                     dataset, "stress", Protocol(), fold, 0, model, ("eda",),
-                    ("S1", "S2"), "a" * 16,
+                    THREE, "a" * 16,
                 )  # fmt: skip
                 values = {
                     "scores": {subject: dict.fromkeys(SCORES, score)},
