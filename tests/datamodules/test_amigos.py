@@ -509,10 +509,10 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     assert shapes == {"eeg": (14, 512), "ecg": (2, 512)}
     assert (module.n_classes, module.dataset.name) == (2, "amigos")
     assert AMIGOS.splits == (
+        "subject_stimulus_k_fold",
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
-        "subject_stimulus_k_fold",
     )
 
 

@@ -481,10 +481,10 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     assert shapes == {"eeg": (32, 512), "eda_phasic": (1, 512)}
     assert (module.n_classes, module.dataset.name) == (2, "deap")
     assert DEAP.splits == (
+        "subject_stimulus_k_fold",
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
-        "subject_stimulus_k_fold",
         "trial_k_fold",
     )
 

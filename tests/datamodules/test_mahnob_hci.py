@@ -813,8 +813,8 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg": (32, 34 * 256), "ecg": (2, 34 * 256)}
     assert (module.dataset.name, module.n_classes) == ("mahnob_hci", 2)
-    assert MAHNOB_HCI.splits[0] == "leave_one_subject_out"
-    assert "subject_stimulus_k_fold" in MAHNOB_HCI.splits
+    assert MAHNOB_HCI.splits[0] == "subject_stimulus_k_fold"
+    assert "leave_one_subject_out" in MAHNOB_HCI.splits
 
 
 def test_batches_of_every_part(root: Path, tmp_path: Path, build: Any) -> None:

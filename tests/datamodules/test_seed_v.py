@@ -822,10 +822,10 @@ def test_the_task() -> None:
 
 def test_declarations() -> None:
     assert SEED_V.trial_seconds == (48.0, 296.0)
-    assert SEED_V.splits[0] == "leave_one_subject_out"
+    assert SEED_V.splits[0] == "subject_stimulus_k_fold"
     assert set(SEED_V.splits) == {
         *("leave_one_subject_out", "subject_k_fold", "subject_hold_out"),
-        *("trial_k_fold", "session_out"),
+        *("subject_stimulus_k_fold", "trial_k_fold", "session_out"),
     }
     assert SEED_V.optional == {
         "eeg": "raw",
