@@ -65,7 +65,7 @@ def blocks_of(
     Returns:
         Blocks, dtype ``BLOCK``.
     """
-    alike: dict[tuple[float, int], list[tuple[int, Unsigned]]] = {}
+    alike: dict[tuple[float, int, int | None], list[tuple[int, Unsigned]]] = {}
     tables = [np.empty(0, BLOCK)]
     for name, signal in signals.items():
         if signal.sfreq <= STATIC_RATE:
@@ -79,12 +79,14 @@ def blocks_of(
             rows = np.arange(n_times)
             tables.append(_table(np.full(n_times, number), rows, rows + 1, bits.T))
         else:
-            added = np.add.reduce(bits, axis=0, dtype=np.uint32)
-            alike.setdefault((signal.sfreq, n_times), []).append((number, added))
-    # Signals of one rate and length go together, as a recording may be a short trial.
-    for (sfreq, _), numbered in alike.items():
+            added = np.add.reduce(bits, axis=0, dtype=np.uint32) if len(bits) > 1 else bits[0]
+            alone = number if n_times > PIECE else None
+            alike.setdefault((signal.sfreq, n_times, alone), []).append((number, added))
+    # Short signals of one rate and length go together; long ones are worth no copy.
+    for (sfreq, _, _), numbered in alike.items():
         numbers, samples = zip(*numbered, strict=True)
-        row, start, stop, sampled = timed_blocks(np.stack(samples), sfreq)
+        together = samples[0][None] if len(samples) == 1 else np.stack(samples)
+        row, start, stop, sampled = timed_blocks(together, sfreq)
         tables.append(_table(np.array(numbers)[row], start, stop, sampled))
     blocks = np.concatenate(tables)
     blocks["recording"] = recording

@@ -91,7 +91,8 @@ def _new_samples(
     base = stretch << 32  # further apart than any two samples, so that stretches never meet
     reach = np.maximum.accumulate(stop + base)
     before = np.r_[0, reach[:-1]]
-    return np.maximum(0, stop + base - np.maximum(start + base, before))
+    added: npt.NDArray[np.int64] = stop + base - np.maximum(start + base, before)
+    return added.clip(min=0)
 
 
 def _gathered(
