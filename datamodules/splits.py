@@ -88,6 +88,8 @@ class Dealing:
             order there, and all that anybody has count, so that a block stays the same where
             somebody lacks a trial.
         stimulus_folds: Number of groups of stimuli that each group of subjects is tested on.
+        partitions: Number of times that subjects are dealt into folds anew; the folds of the first
+            partition come first.
         classes: Most frequent class of each stimulus, within which stimuli are dealt.
     """
 
@@ -97,6 +99,7 @@ class Dealing:
     test_share: float = HOLD_OUT_SHARE
     blocks: int | None = None
     stimulus_folds: int = 4
+    partitions: int = 1
     classes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -117,6 +120,7 @@ class Split(ABC):
         counts: Unit of a protocol's ``folds``; empty where the split does not read it.
         in_blocks: Whether it takes the blocks of trials of a dataset for its folds.
         holds_out: Whether it reads a protocol's ``test_share``.
+        repeats: Whether it reads a protocol's ``partitions``.
     """
 
     name: ClassVar[str]
@@ -131,6 +135,7 @@ class Split(ABC):
     counts: ClassVar[str] = ""
     in_blocks: ClassVar[bool] = False
     holds_out: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
 
     @abstractmethod
     def n_folds(
@@ -165,6 +170,7 @@ class Split(ABC):
                 that it does not have.
         """
         count = self.n_folds(len(trials), dealing.folds, stimulus_folds=dealing.stimulus_folds)
+        count *= dealing.partitions
         if not 0 <= dealing.fold < count:
             raise IncompatibleRunError(
                 f"{self.name}: expected a fold from 0 to {count - 1}, found {dealing.fold}"
@@ -257,6 +263,7 @@ class SubjectKFold(_SubjectSplit):
     name = "subject_k_fold"
     about = "subjects disjoint"
     counts = "folds"
+    repeats = True
 
     def n_folds(
         self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
@@ -266,7 +273,8 @@ class SubjectKFold(_SubjectSplit):
         return folds
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
-        return k_fold(subjects, dealing.fold, dealing.folds, shuffle=True)
+        partition, fold = divmod(dealing.fold, dealing.folds)
+        return k_fold(subjects, fold, dealing.folds, shuffle=True, seed=partition)
 
 
 class SubjectHoldOut(_SubjectSplit):
@@ -487,7 +495,7 @@ def random_parts(
 
 
 def k_fold(
-    names: Sequence[str], fold: int, folds: int, shuffle: bool
+    names: Sequence[str], fold: int, folds: int, shuffle: bool, seed: int = 0
 ) -> tuple[list[str], list[str]]:
     """Return the names outside and inside one of some folds, as scikit-learn's ``KFold`` does.
 
@@ -495,11 +503,12 @@ def k_fold(
         names: Names to deal out.
         fold: Number of the fold, from 0.
         folds: Number of folds.
-        shuffle: Whether names are dealt at random, with ``random_state=0``.
+        shuffle: Whether names are dealt at random.
+        seed: The ``random_state``.
     """
     order = np.arange(len(names))
     if shuffle:
-        np.random.RandomState(0).shuffle(order)
+        np.random.RandomState(seed).shuffle(order)
     inside = set(np.array_split(order, folds)[fold].tolist())
     return (
         [name for row, name in enumerate(names) if row not in inside],

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import Cohort, Row, repetition
 from benchmark.boards.decisions import KEPT
 from benchmark.boards.statistics import CONFIDENCE
 from lightning_modules.metrics import SCORES
@@ -50,6 +50,8 @@ def _true_counts(cohort: Cohort) -> list[npt.NDArray[np.int64]]:
     """Return the number of units of each class of every tested person."""
     counts: dict[tuple[str, int], npt.NDArray[np.int64]] = {}
     for result in cohort.done:
+        if result.run.protocol.partition(result.run.fold):
+            continue
         for subject, matrix in result.confusion.items():
             counts[subject, result.run.fold] = np.asarray(matrix, dtype=np.int64).sum(axis=1)
     people: dict[str, npt.NDArray[np.int64]] = {}
@@ -68,11 +70,13 @@ def subjects_above_chance(row: Row) -> int | None:
     """
     if not row.scores:
         return None
-    tables: dict[str, dict[int, npt.NDArray[np.int64]]] = {subject: {} for subject in row.scores}
+    tables: dict[str, dict[tuple[int, int], npt.NDArray[np.int64]]]
+    tables = {subject: {} for subject in row.scores}
     for result in row.done:
         for subject, matrix in result.confusion.items():
             of_seeds, table = tables[subject], np.asarray(matrix, dtype=np.int64)
-            of_seeds[result.run.seed] = of_seeds.get(result.run.seed, 0) + table
+            which = repetition(result.run)
+            of_seeds[which] = of_seeds.get(which, 0) + table
     return sum(
         float(np.median([p_above_chance(table) for table in of_seeds.values()])) <= 1 - CONFIDENCE
         for of_seeds in tables.values()

@@ -77,15 +77,15 @@ class Row:
     def counts(self) -> Counts:
         """Sums of units over subjects that macro F1 of all of them together is made of.
 
-        Shape (subjects, seeds, 2, K): units of each class that are right, and units that are of the
-        class or called so; subjects in the order of ``scores``.
+        Shape (subjects, R, 2, K), R seeds and partitions: units of each class that are right, and
+        units that are of the class or called so; subjects in the order of ``scores``.
         """
-        seeds = sorted({result.run.seed for result in self.done})
+        seeds = sorted({repetition(result.run) for result in self.done})
         subjects = {subject: place for place, subject in enumerate(self.scores)}
         size = next((len(c) for r in self.done for c in r.confusion.values()), 0)
         counts = np.zeros((len(subjects), len(seeds), 2, size))
         for result in self.done:
-            seed = seeds.index(result.run.seed)
+            seed = seeds.index(repetition(result.run))
             for subject, matrix in result.confusion.items():
                 table = np.asarray(matrix, dtype=float)
                 counts[subjects[subject], seed] += (
@@ -191,6 +191,11 @@ def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
         if results:
             cohorts.append(build_cohort(name, results))
     return cohorts
+
+
+def repetition(run: Run) -> tuple[int, int]:
+    """Return seed and partition of a run: all folds of one test every subject once."""
+    return run.seed, run.protocol.partition(run.fold)
 
 
 def signals_label(run: Run) -> str:

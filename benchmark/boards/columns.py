@@ -12,9 +12,10 @@ from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
 from benchmark.boards.decisions import decide, lead_over_simple, p_simple
 from benchmark.boards.provenance import input_of, tuned_on
 from benchmark.boards.published import of_row
-from benchmark.boards.statistics import bootstrap_interval, interval
+from benchmark.boards.statistics import bootstrap_interval, interval, resampled_interval
 from benchmark.run import Run
 from benchmark.scored import Scored
+from datamodules.splits import VALIDATION_SHARE
 from lightning_modules.metrics import SCORES
 
 INTERVALS = {"macro_f1": "ci", "balanced_accuracy": "balanced"}
@@ -81,6 +82,8 @@ def board_columns() -> list[Column]:
         Column("pooled_macro_f1", lambda row, board: row.pooled),
         Column("pooled_low", lambda row, board: _pooled_interval(row)[0]),
         Column("pooled_high", lambda row, board: _pooled_interval(row)[1]),
+        Column("resampled_low", lambda row, board: _resampled(row)[0]),
+        Column("resampled_high", lambda row, board: _resampled(row)[1]),
         Column("seed_spread", lambda row, board: _seed_spread(row)),
         Column("delta_majority", lambda row, board: _delta(row, board.majority)),
         Column("delta_simple", lambda row, board: board.leads.get(row.run, NO_LEAD)[0]),
@@ -166,6 +169,19 @@ def _pooled_interval(row: Row) -> tuple[float, float]:
     if not row.scores:
         return np.nan, np.nan
     return bootstrap_interval(row.counts, pooled_macro_f1)
+
+
+def _resampled(row: Row) -> tuple[float, float]:
+    """Return the interval of the corrected resampled t; NaN where there is one partition alone."""
+    protocol = row.run.protocol
+    if protocol.partitions < 2 or not row.complete:
+        return np.nan, np.nan
+    of_folds: dict[int, list[float]] = defaultdict(list)
+    for result in row.done:
+        of_folds[result.run.fold] += [s["macro_f1"] for s in result.of_subjects.values()]
+    trained = (protocol.folds - 1) * (1 - VALIDATION_SHARE if protocol.validation else 1)
+    means = [float(np.mean(of_fold)) for of_fold in of_folds.values()]
+    return resampled_interval(means, 1 / trained)
 
 
 def _seed_spread(row: Row) -> float:

@@ -30,7 +30,8 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
     results, run, n = cohort.results, cohort.results[0].run, len(cohort.tested)
     versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
     devices = sorted({result.device for result in results if result.device})
-    units = {(r.run.fold, s): n for r in results for s, n in r.n_units.items()}
+    first = [r for r in results if not run.protocol.partition(r.run.fold)]
+    units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
     words = run.protocol.splitting.words(run.protocol.validation)
     return [
         f"{cohort.name}: {TITLE}",

@@ -177,6 +177,7 @@ def _protocol(
         stimulus_folds=(
             protocol.stimulus_folds if splitting.crosses_stimuli else Protocol().stimulus_folds
         ),
+        partitions=protocol.partitions if splitting.repeats else 1,
         rule=protocol.rule if fits else "midpoint",
         test_share=protocol.test_share if splitting.holds_out else HOLD_OUT_SHARE,
     )

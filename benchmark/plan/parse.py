@@ -17,7 +17,8 @@ NAMES: dict[str, tuple[str, ...]] = {"rule": RULES, "padding": PADDINGS}
 """Choices of the values of a protocol that are names."""
 FLAG, SHARE = ("mask", "validation", "score_windows"), "test_share"
 """Values of a protocol that are true or false, and a share."""
-COUNTS = ("folds", "stimulus_folds")
+COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
+"""Values of a protocol that are whole numbers, and the least of each."""
 PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
@@ -82,7 +83,8 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
         expect(isinstance(value, float), "a share, as 0.3")
         return value
     if key in COUNTS:
-        expect(type(value) is int and value >= 2, "a whole number of at least 2")
+        least = COUNTS[key]
+        expect(type(value) is int and value >= least, f"a whole number of at least {least}")
         return value
     if key == "parts":
         nested = isinstance(value, list) and all(isinstance(part, dict) for part in value)

@@ -42,9 +42,9 @@ class Distillation:
         student_signals: Signals that the student sees; empty: those that it prefers.
         teacher_signals: Signals that the teacher sees; empty: those that it prefers.
         arguments: Arguments of the distiller.
-        recipe: Values of the student's recipe, alone and taught.
         out_of_fold: Number of teachers among whom the training subjects are dealt out, each to be
             answered for by one who has not seen them; 0: one teacher who has seen all.
+        recipe: Values of the student's recipe, alone and taught.
 
     Raises:
         SuiteError: A name that is in no catalogue.
@@ -56,8 +56,8 @@ class Distillation:
     student_signals: tuple[str, ...] = ()
     teacher_signals: tuple[str, ...] = ()
     arguments: Mapping[str, Value] = field(default_factory=dict)
-    recipe: Mapping[str, Value] = field(default_factory=dict)
     out_of_fold: int = 0
+    recipe: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known_names([self.distiller], DISTILLERS, "distiller")

@@ -22,7 +22,7 @@ OWN = ("model", "signals", "recipe", "complete", "note")
 """Columns of a board that are shown in the head of a row."""
 HIDDEN = (
     *("rank_high", "ci_low", "ci_high", "balanced_low", "balanced_high"),
-    *("pooled_low", "pooled_high"),
+    *("pooled_low", "pooled_high", "resampled_low", "resampled_high"),
 )
 """Columns that are shown with another."""
 COLUMNS = {

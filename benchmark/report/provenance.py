@@ -24,7 +24,7 @@ SHOWN = {
     *("teachers", "without", "alone"),
 }
 """Fields of a run that have a line of their own, or none."""
-SAID = {"split", "folds", "stimulus_folds", "rule", "padding", "mask", "version"}
+SAID = {"split", "folds", "stimulus_folds", "partitions", "rule", "padding", "mask", "version"}
 """Fields of a protocol that have a line of their own, or none."""
 
 

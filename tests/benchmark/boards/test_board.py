@@ -591,3 +591,44 @@ def test_costs_of_real_runs_are_those_of_the_results(finished):
     latency = np.median([cost["cpu_latency_ms"] for cost in measured])
     assert table.loc["cnn", "cpu_latency_ms"] == pytest.approx(latency)
     assert pd.isna(table.loc["lda", "macs"])
+
+
+# --- partitions
+
+
+def test_folds_of_partitions_are_averaged_within_a_subject_like_seeds(tmp_path):
+    subjects = tuple(f"S{i}" for i in range(9))
+    values = {"split": "subject_k_fold", "folds": 3, "partitions": 2, "subjects": subjects}
+    rng, results = np.random.default_rng(0), []
+    scores = {name: [] for name in subjects}
+    means = []
+    for fold in range(6):
+        asked = run(fold=fold, **values)
+        tested = asked.protocol.splitting.people(subjects, asked.protocol.dealing(fold, 0))
+        drawn = rng.random(len(tested))
+        means.append(drawn.mean())
+        for subject, value in zip(tested, drawn, strict=True):
+            scores[subject].append(value)
+        results.append(
+            Scored(
+                asked,
+                "done",
+                scores={s: dict.fromkeys(SCORES, v) for s, v in zip(tested, drawn, strict=True)},
+                n_units=dict.fromkeys(tested, 4),
+                units={s: s for s in tested},
+                confusion={s: [[3, 1], [1, 3]] for s in tested},
+                seconds={"train": 1.0},
+            )
+        )
+    (found,) = boards_of(stored(tmp_path, results))
+    assert found.name.endswith("subject_3_fold_times_2")
+    row = found.table.set_index("model").loc["cnn"]
+    assert {len(of_subject) for of_subject in scores.values()} == {2}
+    assert row["macro_f1"] == pytest.approx(np.mean([np.mean(v) for v in scores.values()]))
+    assert row["pooled_macro_f1"] == pytest.approx(0.75)
+    # one third is tested, four fifths of the other two thirds are trained on
+    half = stats.t.ppf(0.975, 5) * np.sqrt((1 / 6 + 1 / 1.6) * np.var(means, ddof=1))
+    assert row["resampled_low"] == pytest.approx(np.mean(means) - half)
+    assert row["resampled_high"] == pytest.approx(np.mean(means) + half)
+    assert "n = 9 subjects, 36 score units" in found.head[2]
+    assert bool(row["complete"]) is True

@@ -9,7 +9,7 @@ from benchmark.scored import Scored
 from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import cohorts_of, make_run
 
-VALUES = {"dataset": "wesad", "task": "stress", "signals": ("eda",), "subjects": ("S1", "S2")}
+VALUES = {"dataset": "wesad", "task": "stress", "signals": ("eda",), "subjects": ("S1", "S2", "S3")}
 
 
 def names(columns) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from benchmark.boards.cohort import Cohort
 from benchmark.boards.heads import board_head
 from benchmark.scored import Scored
+from datamodules.protocol import VERSION
 from tests.benchmark.made_up import cohorts_of, make_run
 
 SUBJECTS = ("S1", "S2", "S3", "S4", "S5", "S6", "S7")
@@ -44,7 +45,7 @@ def cohort(scores: dict[str, np.ndarray], confusion=((2, 1), (1, 2)), **fields) 
 )
 def test_second_line_is_the_protocol(fields, words):
     line = board_head(cohort({"cnn": [0.5] * 5}, **fields), [])[1]
-    assert line.startswith(f"protocol {fields.get('version', 1)}, honest: ")
+    assert line.startswith(f"protocol {fields.get('version', VERSION)}, honest: ")
     assert words in line
     assert line.endswith(" read once")
 
@@ -87,6 +88,8 @@ def test_subjects_with_one_class_are_counted():
 def test_a_planned_run_of_another_protocol_is_not_missing():
     board = cohort({"cnn": [0.5] * 7})
     fields = {"model": "lda", "fold": 0, "subjects": SUBJECTS, **VALUES}
-    assert not any("INCOMPLETE" in x for x in board_head(board, [make_run(version=2, **fields)]))
+    assert not any(
+        "INCOMPLETE" in x for x in board_head(board, [make_run(version=VERSION + 1, **fields)])
+    )
     head = board_head(board, [make_run(**fields)])
     assert "INCOMPLETE, 0 failed run(s), 1 planned run(s) not done: lda has not run" in head
