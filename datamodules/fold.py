@@ -4,7 +4,6 @@
 windows and scaling follow from that.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -309,13 +308,16 @@ def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
 
 
 def stimulus_classes(archive: Archive, task: Task) -> dict[str, int]:
-    """Return the most frequent class of each stimulus over everybody; of equals the lowest."""
-    labels: dict[str, Counter[int]] = defaultdict(Counter)
+    """Return the class of each stimulus; none where people differ about any of them.
+
+    So what one person felt has no say in who is trained on what.
+    """
+    classes: dict[str, int] = {}
     for (row, segment), key in zip(archive.segments, archive.trial_keys.tolist(), strict=True):
         label = task.label(archive.recordings[row].subject, segment)
-        if label is not None:
-            labels[key][label] += 1
-    return {key: min(of, key=lambda label: (-of[label], label)) for key, of in labels.items()}
+        if label is not None and classes.setdefault(key, label) != label:
+            return {}
+    return classes
 
 
 def segments_of(archive: Archive, members: Members, part: Part) -> Positions:

@@ -90,7 +90,7 @@ class Dealing:
         stimulus_folds: Number of groups of stimuli that each group of subjects is tested on.
         partitions: Number of times that subjects are dealt into folds anew; the folds of the first
             partition come first.
-        classes: Most frequent class of each stimulus, within which stimuli are dealt.
+        classes: Class of each stimulus, within which stimuli are dealt; empty where people differ.
     """
 
     fold: int
@@ -300,8 +300,9 @@ class SubjectStimulusKFold(Split):
 
     A fold tests one group of subjects on one group of stimuli; those subjects with other stimuli,
     and those stimuli with other subjects, are used nowhere in the fold. Over all folds every trial
-    is tested once. Stimuli are dealt out within each class and session, those that choose the epoch
-    within each class, so that every part has every class of which there are stimuli enough.
+    is tested once. Stimuli are dealt out within each session and, where each has one class for
+    everybody, within each class, so that every part has every class of which there are stimuli
+    enough.
     """
 
     name = "subject_stimulus_k_fold"

@@ -17,7 +17,7 @@ def kinds_of(
 
     Args:
         trials: Session and stimulus of every trial, by subject.
-        classes: Most frequent class of each stimulus; 0 where there is none.
+        classes: Class of each stimulus; 0 for any other.
     """
     sessions: dict[str, Counter[str]] = defaultdict(Counter)
     for pairs in trials.values():

@@ -159,9 +159,10 @@ def _numbered(rows: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _facts(cohort: Cohort, smallest: float) -> tuple[tuple[str, str], ...]:
-    protocol, majority = cohort.results[0].run.protocol, cohort.majority
+    protocol = cohort.results[0].run.protocol
     first = [r for r in cohort.results if not protocol.partition(r.run.fold)]
     units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
+    majority = cohort.majority
     facts = [
         ("subjects", f"{len(cohort.tested)}"),
         ("score units", f"{sum(units.values()):,}"),

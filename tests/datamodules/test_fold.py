@@ -1,6 +1,6 @@
 """What a fold fixes, read against plain loops over the recordings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from datamodules.fold import (
     make_fold,
     oversampled,
     segments_of,
+    stimulus_classes,
     trials_of,
     without_validation,
 )
@@ -440,3 +441,21 @@ def test_nothing_to_join_is_refused(fold_of, fields):
     fold = with_flaws(fold_of(**fields), fields.get("flags", ()))
     with pytest.raises(IncompatibleRunError, match="refit: expected a validation part"):
         join_validation(fold)
+
+
+def test_a_stimulus_has_a_class_where_everybody_has_the_same_for_it(
+    archive_of: Callable[..., Archive], make_recording: MakeRecording
+) -> None:
+    def archive_with(conditions: dict[str, Sequence[str]]) -> Archive:
+        recordings = {}
+        for subject, labels in conditions.items():
+            spans = [(10.0 * n, 10.0 * n + 9, label) for n, label in enumerate(labels)]
+            made = make_recording(subject, spans)
+            named = (replace(s, stimulus=f"film {s.trial}") for s in made.segments)
+            recordings[subject] = (replace(made, segments=tuple(named)),)
+        return archive_of(recordings)
+
+    same = archive_with({"S1": ("rest", "stress", "talk"), "S2": ("rest", "stress", "stress")})
+    assert stimulus_classes(same, STRESS) == {"film 1": 0, "film 2": 1, "film 3": 1}
+    differing = archive_with({"S1": ("rest", "stress"), "S2": ("rest", "rest")})
+    assert stimulus_classes(differing, STRESS) == {}

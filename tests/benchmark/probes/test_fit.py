@@ -231,7 +231,7 @@ def state(classifier: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length")]
+    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length", "stimulus")]
 )
 def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
@@ -242,6 +242,29 @@ def test_test_subject_has_no_influence(workshop, changed, model):
     assert len(clean) == len(disturbed)
     for one, two in zip(clean, disturbed, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_the_stimulus_probe_answers_with_the_classes_of_other_people_with_that_film(tmp_path):
+    module = EmotionDataModule(
+        NOISE,
+        selection=Selection(options={"n_subjects": 6, "permuted": True, "equal": True}),
+        protocol=Protocol("subject_k_fold", 3, validation=False),
+        windowing=Windowing(60.0, 60.0),
+        cache_dir=tmp_path,
+    )
+    module.prepare_data()
+    module.setup()
+    answered = fit_probe(PROBES["stimulus"], module, 0).predict(module)
+    archive, windows = module.fold.archive, module.windows("test")
+    labels: dict[str, list[int]] = {}
+    for row, segment in archive.segments:
+        person = archive.recordings[row].subject
+        if person not in module.fold.members.test:
+            labels.setdefault(segment.stimulus, []).append(module.task.label(person, segment))
+    assert any(len(set(of_film)) > 1 for of_film in labels.values())
+    for position, found in zip(windows.segment.tolist(), answered, strict=True):
+        of_film = labels[archive.segments[position][1].stimulus]
+        assert found == pytest.approx([of_film.count(label) / 4 for label in range(5)])
 
 
 @pytest.mark.parametrize(("part", "influence"), [("train", True), ("val", False)])
