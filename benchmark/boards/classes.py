@@ -4,8 +4,8 @@ All three are computed a person at a time, seeds (and folds that test the same p
 within a person, and the mean is over the people who have units of the class: the same people for
 every row. A person without units of a class says nothing about it: recall is 0/0 there, and
 precision can only be 0 or 0/0. What is wrongly called the class among these people is in the pooled
-values, which are computed over the units of all people together, a seed at a time. A class that is
-there and is never predicted has precision 0.
+values, which are computed over the units of all people together, a seed (and partition) at a time.
+A class that is there and is never predicted has precision 0.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import Cohort, Row, repetition
 
 Matrix = Sequence[Sequence[int]]
 """Units of K classes, true class by predicted class."""
@@ -28,11 +28,12 @@ class ClassScores:
 
     Attributes:
         n_subjects: People who have units of the class.
-        n_units: Units of the class, of one seed.
+        n_units: Units of the class, of one seed and partition.
         precision: Share of hits among the units that are called the class, mean over these people.
         recall: Share of hits among the units of the class, mean over these people.
         f1: Harmonic mean of the two of a person, mean over these people.
-        pooled_precision: The same over the units of all people together, mean over seeds.
+        pooled_precision: The same over the units of all people together, mean over seeds and
+            partitions.
         pooled_recall: The same of recall.
         pooled_f1: The same of F1.
     """
@@ -66,17 +67,17 @@ def precision_recall_f1(counts: Matrix) -> npt.NDArray[np.float64]:
 def class_scores(row: Row) -> list[ClassScores]:
     """Return the scores of each class, in order of class; empty for a row without results."""
     by_subject: dict[str, list[Matrix]] = defaultdict(list)
-    by_seed: dict[int, list[Matrix]] = defaultdict(list)
+    by_repetition: dict[tuple[int, int], list[Matrix]] = defaultdict(list)
     for result in row.results:
         for subject, counts in result.confusion.items():
             by_subject[subject].append(counts)
-            by_seed[result.run.seed].append(counts)
+            by_repetition[repetition(result.run)].append(counts)
     if not by_subject:
         return []
     people = [_mean([precision_recall_f1(c) for c in counts]) for counts in by_subject.values()]
-    seeds = [np.sum(counts, axis=0) for _, counts in sorted(by_seed.items())]
-    means, pooled = _mean(people), _mean([precision_recall_f1(counts) for counts in seeds])
-    units = np.rint(np.mean([counts.sum(axis=1) for counts in seeds], axis=0))
+    sums = [np.sum(counts, axis=0) for _, counts in sorted(by_repetition.items())]
+    means, pooled = _mean(people), _mean([precision_recall_f1(counts) for counts in sums])
+    units = np.rint(np.mean([counts.sum(axis=1) for counts in sums], axis=0))
     having = np.isfinite([recall for _, recall, _ in people]).sum(axis=0)
     return [
         ClassScores(int(having[k]), int(units[k]), *means[:, k].tolist(), *pooled[:, k].tolist())

@@ -1,5 +1,7 @@
 """Scores of each class, against scikit-learn on the units of each person and of all together."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,6 +104,22 @@ def test_incomplete_rows_say_so():
     assert not lost["complete"].any()
     empty = classes_table(cohorts_of([r for r in results(lost=[(0, 0)]) if r.status != "done"]))
     assert (list(empty), len(empty)) == (list(COLUMNS), 0)
+
+
+def test_a_second_partition_is_another_mean_not_more_units():
+    doubled = results(seeds=(0,))
+    fields = {"split": "subject_k_fold", "folds": 4, "partitions": 2}
+    again = []
+    for partition in range(2):
+        for result in doubled:
+            run = make_run(
+                dataset="wesad", task="affect", signals=("eda",), subjects=SUBJECTS,
+                data="d" * 16, model="cnn", fold=result.run.fold + 4 * partition, seed=0, **fields,
+            )  # fmt: skip
+            again.append(dataclasses.replace(result, run=run))
+    once, twice = (classes_table(cohorts_of(of)) for of in (doubled, again))
+    assert twice["complete"].all()
+    pd.testing.assert_frame_equal(once.drop(columns="board"), twice.drop(columns="board"))
 
 
 def test_classes_csv_again_from_the_predictions(finished, tmp_path):

@@ -12,7 +12,7 @@ from datamodules.protocol import Protocol
 from lightning_modules.recipe import Recipe
 from tests.benchmark.made_up import make_run
 
-SUBJECTS = ("S1", "S2")
+SUBJECTS = ("S1", "S2", "S3", "S4")
 
 
 def run(fold: int = 0, **fields) -> Run:
@@ -39,7 +39,7 @@ def test_names_that_are_shown_are_fields():
 @pytest.mark.parametrize(
     ("fields", "name", "value"),
     [
-        ({}, "version", "1"),
+        ({}, "version", str(Protocol().version)),
         ({"version": 3}, "version", "3"),
         ({"rule": "median"}, "threshold", "median, where a task cuts ratings"),
         ({"padding": "edge", "mask": True}, "whole trials", "padding edge, mask"),
