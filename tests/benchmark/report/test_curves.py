@@ -29,7 +29,7 @@ def curve(n_epochs, seed, names=("loss", "accuracy", "macro_f1")):
 
 def row(folder, curves, chosen=2, model="cnn", **fields):
     """The row of runs with these curves, a seed for each."""
-    runs = [asked(model, fold=0, seed=seed, subjects=SUBJECTS[:1]) for seed in range(len(curves))]
+    runs = [asked(model, fold=0, seed=seed, subjects=SUBJECTS[:3]) for seed in range(len(curves))]
     epochs = [(max(c, default=1), chosen) for c in curves]
     results = [done(r, 0.5, epochs=e, **fields) for r, e in zip(runs, epochs, strict=True)]
     store = stored(folder, results)
