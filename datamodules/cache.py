@@ -26,7 +26,7 @@ from datamodules.blocks import blocks_of
 from datamodules.digests import digest, file_digest
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
-from datamodules.signals.recording import Fault, Recording, Signal
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.source import code_digest
 from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
 
@@ -194,6 +194,11 @@ def _write_subject(
     meta_file(folder).write_text(json.dumps(meta))
 
 
+def _described(segment: Segment) -> dict[str, Any]:
+    """Return the values of a segment; of people who share no stimuli, digests stay as they were."""
+    return {name: value for name, value in asdict(segment).items() if name != "stimulus" or value}
+
+
 @dataclass
 class _Writer:
     """Writes the recordings of a subject one after another.
@@ -230,7 +235,7 @@ class _Writer:
                 "session": recording.session,
                 "signals": described,
                 "segments": [
-                    asdict(replace(segment, stop=min(segment.stop, shortest)))
+                    _described(replace(segment, stop=min(segment.stop, shortest)))
                     for segment in recording.segments
                     if segment.start < shortest
                 ],

@@ -274,11 +274,14 @@ def _cells(results: Sequence[Scored]) -> dict[tuple[int, int], Sequence[str]]:
     Who has a trial in a fold is known of one that some row has done; any other is taken to test all
     whom the split names.
     """
-    run = results[0].run
+    run, protocol = results[0].run, results[0].run.protocol
+    n_folds = protocol.splitting.n_folds(
+        len(run.subjects), protocol.folds, shuffled=True, stimulus_folds=protocol.stimulus_folds
+    )
     planned: dict[tuple[int, int], Sequence[str]] = {
-        (seed, fold): run.protocol.splitting.people(run.subjects, run.protocol.dealing(fold, seed))
+        (seed, fold): protocol.splitting.people(run.subjects, protocol.dealing(fold, seed))
         for seed in {result.run.seed for result in results}
-        for fold in range(run.n_folds)
+        for fold in range(n_folds)
     }
     return planned | {(r.run.seed, r.run.fold): tuple(r.scores) for r in results if r.scores}
 

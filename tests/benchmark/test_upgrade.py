@@ -84,6 +84,7 @@ def test_a_run_is_what_it_was(old):
         protocol = dataclasses.asdict(run.protocol)
         assert protocol.pop("version") == values.pop("protocol")
         assert protocol.pop("flags") == tuple(values.pop("flags"))
+        assert protocol.pop("stimulus_folds") == 4  # which came later
         assert protocol == {name: values.pop(name) for name in protocol}
         assert type(run.recipe) is (Recipe if run.model == "cnn" else ProbeRecipe)
         recipe = {name: getattr(run.recipe, name) for name, _ in values["recipe"]}
