@@ -18,9 +18,13 @@ from benchmark.run import Run
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
-from datamodules.protocol import Protocol
+from datamodules.protocol import Padding, Protocol
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS
 from datamodules.tasks import RatingTask
+
+
+MASKED: Padding = "zero"
+"""Value that trials are filled up with where a mask hides it: one experiment has one board."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,7 @@ def _protocol(
             protocol.stimulus_folds if splitting.crosses_stimuli else Protocol().stimulus_folds
         ),
         partitions=protocol.partitions if splitting.repeats else 1,
+        padding=MASKED if protocol.mask else protocol.padding,
         rule=protocol.rule if fits else "midpoint",
         test_share=protocol.test_share if splitting.holds_out else HOLD_OUT_SHARE,
     )

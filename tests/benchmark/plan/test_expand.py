@@ -299,7 +299,9 @@ def test_padded_trials(plan_on):
 
 def test_mask_for_models_that_take_one(plan_on):
     expanded = plan_on("seed_v", models=("all",), padding="mean", mask=True)
-    board = "seed_v__emotion_mean_padded_masked__subject_stimulus_5_fold"
+    # what trials are filled up with is not seen, so that there is one board
+    assert expanded.runs == plan_on("seed_v", models=("all",), padding="zero", mask=True).runs
+    board = "seed_v__emotion_zero_padded_masked__subject_stimulus_5_fold"
     assert {run.board for run in expanded.runs} == {board}
     networks = {run.model for run in expanded.runs} & set(MODELS)
     assert networks == {name for name, model in MODELS.items() if model.masks}
