@@ -10,6 +10,7 @@ from datamodules.pmemo import PMEMO
 from datamodules.seed_v import SEED_V
 from datamodules.stress_predict import STRESS_PREDICT
 from datamodules.synthetic import SYNTHETIC
+from datamodules.wearable_stress import WEARABLE_STRESS
 from datamodules.wesad import WESAD
 
 DATASETS: dict[str, Dataset] = {
@@ -17,6 +18,7 @@ DATASETS: dict[str, Dataset] = {
     for dataset in (
         WESAD,
         STRESS_PREDICT,
+        WEARABLE_STRESS,
         DEAP,
         AMIGOS,
         MAHNOB_HCI,

@@ -16,6 +16,7 @@ from datamodules.errors import IncompatibleRunError
 NAMES = {
     "wesad": "WESADDataModule",
     "stress_predict": "StressPredictDataModule",
+    "wearable_stress": "WearableStressDataModule",
     "deap": "DEAPDataModule",
     "amigos": "AMIGOSDataModule",
     "mahnob_hci": "MAHNOBHCIDataModule",
