@@ -3,6 +3,7 @@
 from datamodules.amigos import AMIGOS
 from datamodules.dataset import Dataset
 from datamodules.deap import DEAP
+from datamodules.eegmat import EEGMAT
 from datamodules.empatica_e4 import EMPATICA_E4
 from datamodules.mahnob_hci import MAHNOB_HCI
 from datamodules.noise import NOISE
@@ -19,6 +20,7 @@ DATASETS: dict[str, Dataset] = {
         WESAD,
         STRESS_PREDICT,
         WEARABLE_STRESS,
+        EEGMAT,
         DEAP,
         AMIGOS,
         MAHNOB_HCI,

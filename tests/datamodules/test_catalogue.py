@@ -17,6 +17,7 @@ NAMES = {
     "wesad": "WESADDataModule",
     "stress_predict": "StressPredictDataModule",
     "wearable_stress": "WearableStressDataModule",
+    "eegmat": "EEGMATDataModule",
     "deap": "DEAPDataModule",
     "amigos": "AMIGOSDataModule",
     "mahnob_hci": "MAHNOBHCIDataModule",
