@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.dataset import Dataset
+from datamodules.download import ListedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.edf import read_channels
 from datamodules.signals.recording import Recording, Segment, Signal
@@ -134,4 +135,11 @@ EEGMAT = Dataset(
     ),
     layout="Subject00_1.edf, Subject00_2.edf ... Subject35_2.edf",
     writer="datamodules.synthesis.eegmat",
+    download=ListedFiles(
+        url="https://physionet.org/files/eegmat/1.0.0/",
+        parts=tuple(f"{subject}_{number}.edf" for subject in SUBJECTS for number in (1, 2)),
+        sha256=None,
+        unpacked=300_000_000,  # the 36 files of 18 people are 93 MB
+        terms="ODC-By 1.0 licence; cite Zyma et al., Data 4(1):14, 2019",
+    ),
 )

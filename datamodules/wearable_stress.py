@@ -52,6 +52,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.dataset import Dataset
+from datamodules.download import ListedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
@@ -414,4 +415,14 @@ WEARABLE_STRESS = Dataset(
     ),
     layout=f"{DATA}/STRESS, {DATA}/AEROBIC, {DATA}/ANAEROBIC and {' and '.join(LEVEL_FILES)}",
     writer="datamodules.synthesis.wearable_stress",
+    download=ListedFiles(
+        url="https://physionet.org/files/wearable-device-dataset/1.0.1/",
+        parts=(
+            *(DATA, *LEVEL_FILES, "LICENSE.txt", "README.txt", "data_constraints.txt"),
+            *("Data_Dictionary.csv", "subject-info.csv"),
+        ),
+        sha256="9f9b292b0d2827592c328706e16c8ec1855482cb23946ca57218453247579d8c",
+        unpacked=300_000_000,  # 707 files of 217 MB
+        terms="ODC-By 1.0 licence; cite Hongn et al., Scientific Data 12, 2025",
+    ),
 )
