@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmark.errors import BenchmarkError
 from benchmark.recordings.fetch import (
+    MEGABYTE,
     UnexpectedBytesError,
     check_room,
     discard,
@@ -76,6 +77,28 @@ def is_complete(dataset: str, root: Path) -> bool:
             return False
         return all((root / name).is_file() for name in _digests(source, listing))
     return root.is_dir() and any(root.iterdir())
+
+
+def missing(roots: Mapping[str, Path]) -> dict[str, Path]:
+    """Return those of some datasets that may be fetched and are not complete.
+
+    Args:
+        roots: Folder by dataset.
+    """
+    return {
+        name: root
+        for name, root in roots.items()
+        if DATASETS[name].download is not None and not is_complete(name, root)
+    }
+
+
+def would_fetch(dataset: str, root: Path) -> str:
+    """Return a line about what ``download`` would fetch; raises LookupError where it would not."""
+    source = DATASETS[dataset].download
+    if source is None:
+        raise LookupError(f"{dataset} is not downloaded")
+    room = source.unpacked / MEGABYTE
+    return f"{dataset}: to be fetched to {root}, at most {room:.0f} MB ({source.terms})"
 
 
 def _packed(source: PackedFiles, root: Path, console: Console, title: str) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.recordings import download as download_module
-from benchmark.recordings.download import download, is_complete
+from benchmark.recordings.download import download, is_complete, missing, would_fetch
 from benchmark.recordings.fetch import UnexpectedBytesError
 from datamodules.catalogue import DATASETS
 from datamodules.download import ListedFiles
@@ -220,6 +220,22 @@ def test_the_command(place, capsys, monkeypatch):
     assert main(words) == 0
     expected = "and each file is that of the publisher's list, of which no digest is on record"
     assert capsys.readouterr().out == f"eegmat is in {place.root}, {expected}\n"
+
+
+def test_what_is_missing_and_may_be_fetched(place, tmp_path):
+    place.put()
+    roots = {"eegmat": place.root, "deap": tmp_path / "deap", "wesad": tmp_path / "wesad"}
+    assert missing(roots) == {"eegmat": roots["eegmat"], "wesad": roots["wesad"]}
+    place.fetch()
+    (tmp_path / "wesad").mkdir()
+    assert list(missing(roots)) == ["wesad"]
+    (tmp_path / "wesad" / "S2").mkdir()
+    assert missing(roots) == {}
+    assert would_fetch("eegmat", place.root) == (
+        f"eegmat: to be fetched to {place.root}, at most 1 MB (ODC-By)"
+    )
+    with pytest.raises(LookupError, match="deap"):
+        would_fetch("deap", tmp_path)
 
 
 def test_what_is_on_record_of_the_open_datasets():
