@@ -31,7 +31,8 @@ from datamodules.source import code_digest
 from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
 
 NOT_READING = frozenset(
-    f"datamodules.{name}" for name in ("catalogue", "datamodule", "dataset", "splits", "tasks")
+    f"datamodules.{name}"
+    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks")
 )
 """Modules that the file of a dataset imports for what comes after reading. No sample depends on
 them, so that a change in one keeps the recordings in the cache."""

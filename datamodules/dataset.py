@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.cache import Reader
+from datamodules.download import Download
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
 from datamodules.inputs import LENGTH, SignalSpec
 from datamodules.protocol import Protocol
@@ -42,6 +43,7 @@ class Dataset:
             ``trial_k_fold`` takes them for its folds.
         has_files: False for a dataset that is made up when it is read.
         writer: Module whose ``write`` makes up recordings in the publisher's files; empty: none.
+        download: Where it can be fetched without an agreement; None: nowhere.
 
     Raises:
         ValueError: Values that contradict each other.
@@ -63,6 +65,7 @@ class Dataset:
     trial_blocks: int | None = None
     has_files: bool = True
     writer: str = ""
+    download: Download | None = None
 
     def __post_init__(self) -> None:
         if (self.unit is None) == (self.trial_seconds is None):

@@ -29,7 +29,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
-from datamodules.signals.recording import Recording, Segment
+from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
 LABEL_FILE = "labels.csv"
@@ -74,9 +74,11 @@ class EmpaticaE4Reader:
         """Return the session's files and the label table; raises DatasetNotFoundError."""
         return (*empatica.session_files(self.root / subject), self.root / LABEL_FILE)
 
-    def read(self, subject: str) -> Iterator[Recording]:
-        """Yield one recording, whose segments are the subject's rows of the table."""
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        """Yield repairs, then one recording, whose segments are the subject's rows of the table."""
         session = empatica.read_session(self.root / subject)
+        for reason in session.repairs:
+            yield Fault("1", WHOLE_SESSION, reason, omitted=False)
         segments: list[Segment] = []
         labels = [label for label in self._labels if label.subject == subject]
         for label in sorted(labels, key=lambda label: label.start):

@@ -46,11 +46,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
-from pyedflib import EdfReader
-from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
+from datamodules.formats.edf import read_channels
 from datamodules.signals.preprocessing import EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
@@ -458,32 +457,14 @@ def _live(recorded: _Physiology, start: float, stop: float) -> tuple[int, int]:
 
 def _read_bdf(path: Path) -> _Physiology:
     """Read the channels of a .bdf file."""
-    try:
-        with EdfReader(str(path), DO_NOT_READ_ANNOTATIONS) as file:
-            labels = file.getSignalLabels()
-            missing = [label for label in CHANNELS if label not in labels]
-            if missing:
-                raise DatasetCorruptedError(
-                    f"{path}: expected a channel {', '.join(missing)}, found {', '.join(labels)}"
-                )
-            at = {label: labels.index(label) for label in CHANNELS}
-            rates = {float(file.getSampleFrequency(channel)) for channel in at.values()}
-            if len(rates) != 1:
-                raise DatasetCorruptedError(
-                    f"{path}: expected one rate for all channels, found {sorted(rates)} Hz"
-                )
-            return _Physiology(
-                {label: file.readSignal(at[label]) for label in CHANNELS if label != STATUS},
-                {label: file.getPhysicalDimension(at[label]).strip() for label in CHANNELS},
-                file.readSignal(at[BELT], digital=True),
-                file.readSignal(at[STATUS], digital=True),
-                rates.pop(),
-            )
-    except OSError as error:
-        raise DatasetCorruptedError(
-            f"{path}: expected a whole .bdf file, found one that cannot be read ({error}). Fetch "
-            "it anew from its publisher."
-        ) from error
+    channels, sfreq = read_channels(path, CHANNELS)
+    return _Physiology(
+        {label: channel.samples for label, channel in channels.items()},
+        {label: channel.unit for label, channel in channels.items()},
+        channels[BELT].digital,
+        channels[STATUS].digital,
+        sfreq,
+    )
 
 
 def _temperature_unit(recorded: _Physiology) -> str:

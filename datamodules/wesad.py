@@ -43,6 +43,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.dataset import Dataset
+from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe
 from datamodules.formats.pickles import load_arrays
@@ -312,6 +313,13 @@ def _rated(
     return tuple(rated.values()), faults
 
 
+SHARE = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
+"""The authors' share, to which their page at the University of Siegen leads. The archive of the UCI
+repository is none: 261 bytes that name a share which no longer exists."""
+SHA256 = "5e15d2606adf16d819ba535c1786d92e94bae5ff5392f7ae01fb63f9938fd71c"
+"""Digest of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum;
+independent projects that fetched the file computed this one, alike, and put it on public record."""
+
 WESAD = Dataset(
     name="wesad",
     title="WESAD",
@@ -341,4 +349,13 @@ WESAD = Dataset(
     ),
     layout="S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)",
     writer="datamodules.synthesis.wesad",
+    download=PackedFiles(
+        url=SHARE,
+        inside="WESAD",
+        parts=(*SUBJECTS, "wesad_readme.pdf"),
+        sha256=SHA256,
+        checked="archive",
+        unpacked=18_000_000_000,  # on record: 76 files of 17,578,304,666 bytes
+        terms="for scientific, non-commercial use; cite Schmidt et al., ICMI 2018",
+    ),
 )

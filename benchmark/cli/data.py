@@ -99,11 +99,11 @@ def download(arguments: argparse.Namespace) -> int:
 
     known_names([arguments.dataset], DATASETS, "dataset")
     try:
-        fetch(arguments.dataset, arguments.root, Console(stderr=True))
+        checked = fetch(arguments.dataset, arguments.root, Console(stderr=True))
     except KeyboardInterrupt:
         print("interrupted; what came is kept, the same command goes on from it", file=sys.stderr)
         return INTERRUPTED
-    print(f"{arguments.dataset} is in {arguments.root}, and is what is on record")
+    print(f"{arguments.dataset} is in {arguments.root}, {checked}")
     return DONE
 
 

@@ -18,7 +18,7 @@ from datamodules.doubles import Double, find_doubles
 from datamodules.repeats import find_repeats
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import WHOLE_SESSION, Recording
 from datamodules.stored import StoredSubject, as_recording
 from datamodules.windows import EPSILON
 
@@ -141,14 +141,15 @@ def _described(
     recordings: Sequence[Recording],
     counts: Mapping[str, Mapping[str, int]],
 ) -> dict[str, str]:
-    omitted = sum(fault.omitted for fault in stored.faults)
+    of_trials = [fault for fault in stored.faults if fault.trial != WHOLE_SESSION]
+    omitted = sum(fault.omitted for fault in of_trials)
     used = sum(len(recording.segments) for recording in recordings)
     described = {
         "found": "yes",
         "sessions": str(len({recording.session for recording in recordings})),
         "minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}",
         "trials": f"{used} of {used + omitted}",
-        "repaired": str(len(stored.faults) - omitted),
+        "repaired": str(len(of_trials) - omitted),
     }
     unit = "trials" if module.unit is None else f"{module.unit:g} s"
     for task, by_class in counts.items():
@@ -216,15 +217,17 @@ def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> li
 
 
 def _fault_lines(stored: Mapping[str, StoredSubject]) -> list[str]:
-    kinds: dict[tuple[bool, str], Counter[str]] = {}
+    kinds: dict[tuple[bool, bool, str], Counter[str]] = {}
     for subject, stored_subject in stored.items():
         for fault in stored_subject.faults:
-            kinds.setdefault((fault.omitted, fault.reason), Counter())[subject] += 1
+            kind = fault.trial == WHOLE_SESSION, not fault.omitted, fault.reason
+            kinds.setdefault(kind, Counter())[subject] += 1
     lines = []
-    for (omitted, reason), subjects in sorted(kinds.items(), key=lambda k: (not k[0][0], k[0][1])):
+    for (of_session, kept, reason), subjects in sorted(kinds.items(), key=lambda kind: kind[0]):
         named = ", ".join(f"{subject} {count}" for subject, count in subjects.items())
-        outcome = "left out" if omitted else "repaired"
-        lines.append(f"{subjects.total()} trial(s) {outcome}: {reason} ({named})")
+        outcome = "repaired" if kept else "left out"
+        outcome = "session(s) on record" if of_session else f"trial(s) {outcome}"
+        lines.append(f"{subjects.total()} {outcome}: {reason} ({named})")
     return lines
 
 

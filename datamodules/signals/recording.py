@@ -124,7 +124,7 @@ class Fault:
 
     Args:
         session: The publisher's name of the session.
-        trial: Number of the trial.
+        trial: Number of the trial; ``WHOLE_SESSION`` for a fault of no single one.
         reason: Description of the fault, with the name of the signal if it concerns one; equal
             words for equal faults.
         omitted: Whether the trial is left out; else the reason says how it was repaired.
@@ -136,5 +136,7 @@ class Fault:
     omitted: bool = True
 
 
+WHOLE_SESSION = 0
+"""Number of a fault's trial where it is a fault of the session."""
 STATIC_RATE = 1 / 3600
 """Rate in Hz of a vector that holds for a whole recording: a signal of one sample, an hour long."""

@@ -209,6 +209,8 @@ class Small:
 SMALL = {
     "wesad": Small({"minutes": 1.0}),
     "stress_predict": Small({"scale": 0.2}),
+    "wearable_stress": Small({"scale": 0.1}),
+    "eegmat": Small({"rest": 60}),
     "deap": Small({"n_videos": 4}, {"n_videos": 4}),
     "amigos": Small({"seed": 1, "n_videos": 4}, window=20.0),
     "mahnob_hci": Small({"seed": 1, "n_trials": 4, "longest": 36.0, "neutral": False}, window=20.0),

@@ -1,4 +1,5 @@
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 
 from datamodules.empatica_e4 import CONDITIONS, EMPATICA_E4, EmpaticaE4Reader
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import Fault, Recording
 from datamodules.synthesis import empatica_e4 as synthesis
 
 MINUTES = 0.2
@@ -140,6 +141,17 @@ def test_rows_may_be_in_any_order_and_have_more_columns(root: Path) -> None:
     head, *rows = table(root)
     rewrite(root, [["note", *head], *[["x", *row] for row in reversed(rows)]])
     assert read(root).segments == before
+
+
+def test_repaired_files_are_on_record(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written, tmp_path / "copy")
+    path = tmp_path / "copy" / "P01" / "EDA.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:30], "", *lines[31:]]) + "\n")
+    fault, recording = EmpaticaE4Reader(tmp_path / "copy").read("P01")
+    reason = "eda: 1 blank line(s) in place of samples, interpolated"
+    assert fault == Fault("1", 0, reason, omitted=False)
+    assert isinstance(recording, Recording)
 
 
 def test_missing_files(root: Path) -> None:

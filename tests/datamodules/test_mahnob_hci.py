@@ -20,7 +20,8 @@ from datamodules.mahnob_hci import EEG, MAHNOB_HCI, SUBJECTS, MAHNOBHCIReader
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.signals.steps import BandPass, CommonAverage
 from datamodules.synthesis import mahnob_hci as synthesis
-from datamodules.synthesis.mahnob_hci import CHANNELS, Channel, Clip, write_bdf
+from datamodules.synthesis.edf import Channel, write_bdf
+from datamodules.synthesis.mahnob_hci import CHANNELS, Clip
 
 START = datetime(2009, 7, 22, 14, 33, 8)
 LABELS = [channel.label for channel in CHANNELS]

@@ -199,6 +199,21 @@ def test_left_out_subjects_are_noted_and_who_is_there_makes_the_id(plan):
     assert plan(fewer).runs[0].id != plan().runs[0].id
 
 
+def test_a_task_is_planned_on_those_who_have_segments_of_it(plan_on):
+    some = {"stress": (EIGHT.subjects[1:], "f" * 16)}
+    recordings = dataclasses.replace(EIGHT, taking=some, left_out={"s9": "empty"})
+    expanded = plan_on("wesad", recordings, tasks=("stress", "affect"), models=("majority",))
+    people = {run.task: (run.subjects, run.data) for run in expanded.runs}
+    assert people == {**some, "affect": (EIGHT.subjects, EIGHT.data)}
+    folds = {task: [r.fold for r in expanded.runs if r.task == task] for task in people}
+    assert folds == {"stress": list(range(7)), "affect": list(range(8))}
+    notes = {board.split("__")[1]: lines for board, lines in expanded.notes.items()}
+    assert notes == {
+        "stress": ["left out: s9: empty", "left out: s0: no segment is part of stress"],
+        "affect": ["left out: s9: empty"],
+    }
+
+
 def test_every_board_has_its_notes(plan):
     expanded = plan(splits=("leave_one_subject_out", "subject_hold_out"), flags=("scale_on_all",))
     boards = {cell.rpartition("/")[0] for cell in expanded.not_applicable}

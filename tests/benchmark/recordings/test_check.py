@@ -60,7 +60,7 @@ def still_channel() -> np.ndarray:
 
 def people() -> dict[str, list[Recording | Fault] | Exception]:
     return {
-        "good": [recording("good")],
+        "good": [Fault("1", 0, "ended early", omitted=False), recording("good")],
         "flat": [
             recording("flat", eda=varied(2, 2 + 0.9 * FLAT_EDA), temp=varied(14, 33)),
         ],
@@ -253,6 +253,7 @@ def test_faults_are_counted_by_kind_those_left_out_first(found):
         "1 trial(s) left out: eda has gaps (faulty 1)",
         "3 trial(s) left out: no ratings (faulty 2, also_faulty 1)",
         "1 trial(s) repaired: eda has gaps, filled (faulty 1)",
+        "1 session(s) on record: ended early (good 1)",
     )
 
 
