@@ -46,7 +46,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.trials import SESSION, Channels, TrialTable
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import RatingTask
@@ -226,6 +226,9 @@ def _matrix(
     return np.asarray(cell)
 
 
+PREPROCESSING = {**EDA_PARTS, **ECG_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 AMIGOS = Dataset(
     name="amigos",
     title="AMIGOS",
@@ -237,11 +240,11 @@ AMIGOS = Dataset(
         for name in ("valence", "arousal")
     },
     signals=derived_shapes(
-        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
+        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, PREPROCESSING
     ),
     unit=None,
     trial_seconds=(SHORTEST_VIDEO, LONGEST_VIDEO),
-    preprocessing=EDA_PARTS,
+    preprocessing=PREPROCESSING,
     splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS),
     access=(
         "Ask for it at www.eecs.qmul.ac.uk/mmv/datasets/amigos and sign the licence agreement. To "

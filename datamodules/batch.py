@@ -11,7 +11,6 @@ from datamodules.inputs import Inputs as Inputs
 from datamodules.inputs import SignalSpec as SignalSpec
 from datamodules.signals.kinds import BREATHING_RATES as BREATHING_RATES
 from datamodules.signals.kinds import EEG_BANDS as EEG_BANDS
-from datamodules.signals.kinds import HEART_RATES as HEART_RATES
 from datamodules.signals.kinds import kind_of as kind_of
 
 

@@ -44,7 +44,7 @@ from datamodules.formats.arrays import describe, is_numbers
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.trials import Channels, TrialTable
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import QuadrantTask, RatingTask, RoundedTask
@@ -198,6 +198,9 @@ def _array(path: Path, content: object, key: str, shape: tuple[int, ...]) -> npt
     return np.asarray(values)
 
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 DEAP = Dataset(
     name="deap",
     title="DEAP",
@@ -214,11 +217,11 @@ DEAP = Dataset(
         "quadrant": QuadrantTask("quadrant", 5, source="a study with MLSTM-FCN"),
     },
     signals=derived_shapes(
-        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, EDA_PARTS
+        {name: (len(channels.names), SFREQ) for name, channels in CHANNELS.items()}, PREPROCESSING
     ),
     unit=None,
     trial_seconds=(VIDEO, VIDEO),
-    preprocessing=EDA_PARTS,
+    preprocessing=PREPROCESSING,
     splits=(
         "subject_stimulus_k_fold",
         *SUBJECT_SPLITS,

@@ -34,6 +34,7 @@ from datamodules.dataset import Dataset
 from datamodules.download import ListedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.edf import read_channels
+from datamodules.signals.preprocessing import ECG_BEATS, derived_shapes
 from datamodules.signals.recording import Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
 
@@ -127,7 +128,8 @@ EEGMAT = Dataset(
             source="the publisher's two files: rest before, and serial subtraction",
         )
     },
-    signals={"eeg": (len(EEG), SFREQ), "ecg": (1, SFREQ)},
+    signals=derived_shapes({"eeg": (len(EEG), SFREQ), "ecg": (1, SFREQ)}, ECG_BEATS),
+    preprocessing=ECG_BEATS,
     unit=30.0,
     access=(
         "Open data, ODC-By 1.0 licence: affectbench data download eegmat, or PhysioNet's project "

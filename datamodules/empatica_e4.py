@@ -28,7 +28,7 @@ from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
@@ -125,6 +125,9 @@ class EmpaticaE4Reader:
         return labels
 
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 EMPATICA_E4 = Dataset(
     name="empatica_e4",
     title="Empatica E4",
@@ -143,8 +146,8 @@ EMPATICA_E4 = Dataset(
             source="labels.csv",
         ),
     },
-    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
-    preprocessing=EDA_PARTS,
+    signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
+    preprocessing=PREPROCESSING,
     unit=60.0,
     access="Export the sessions from the device's web portal.",
     layout="labels.csv and <subject>/{ACC,BVP,EDA,TEMP}.csv",

@@ -50,7 +50,7 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.edf import read_channels
-from datamodules.signals.preprocessing import EDA_PARTS, Preprocessing, derived_shapes
+from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
 from datamodules.signals.steps import BandPass, BaselineRemoval, CommonAverage, Resample
@@ -479,6 +479,7 @@ PREPROCESSING: Preprocessing = {
     # takes away baseline wander and mains, and leaves P to T waves
     "ecg": (BandPass(0.5, 45.0),),
     **EDA_PARTS,
+    **ECG_BEATS,
 }
 
 

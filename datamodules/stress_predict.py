@@ -30,7 +30,7 @@ from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
@@ -123,6 +123,8 @@ class StressPredictReader:
 
 COMMIT = "f49d2eae603f90c3f0140fbbbae7c0480d651023"
 """Version of the public repository."""
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
 
 STRESS_PREDICT = Dataset(
     name="stress_predict",
@@ -136,8 +138,8 @@ STRESS_PREDICT = Dataset(
             source="the publisher's Label column",
         )
     },
-    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
-    preprocessing=EDA_PARTS,
+    signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
+    preprocessing=PREPROCESSING,
     unit=60.0,
     access=(
         "Open data, MIT licence: affectbench data download stress_predict, or the repository "

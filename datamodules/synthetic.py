@@ -15,7 +15,7 @@ import numpy as np
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.formats import empatica
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Recording
 from datamodules.synthesis.physiology import Phase, session
 from datamodules.tasks import ConditionTask
@@ -68,6 +68,9 @@ class SyntheticReader:
         yield Recording(subject, "1", made.signals, made.segments)
 
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 SYNTHETIC = Dataset(
     name="synthetic",
     title="Synthetic",
@@ -77,8 +80,8 @@ SYNTHETIC = Dataset(
             "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
         )
     },
-    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
-    preprocessing=EDA_PARTS,
+    signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
+    preprocessing=PREPROCESSING,
     unit=UNIT,
     access="Made up when it is read.",
     layout="no files",

@@ -55,7 +55,7 @@ from datamodules.dataset import Dataset
 from datamodules.download import ListedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask, RatingTask
 
@@ -378,6 +378,9 @@ STRESSORS = tuple(
     dict.fromkeys(p.condition for p in (*PROTOCOLS[0], *PROTOCOLS[1]) if p.condition not in RESTS)
 )
 
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
+"""Parts of skin conductance, and heart beats."""
+
 WEARABLE_STRESS = Dataset(
     name="wearable_stress",
     title="Wearable Stress",
@@ -406,8 +409,8 @@ WEARABLE_STRESS = Dataset(
             plane=(REPORT,),
         ),
     },
-    signals=derived_shapes(empatica.SIGNALS, EDA_PARTS),
-    preprocessing=EDA_PARTS,
+    signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
+    preprocessing=PREPROCESSING,
     unit=30.0,
     access=(
         "Open data, ODC-By 1.0 licence: affectbench data download wearable_stress, or PhysioNet's "

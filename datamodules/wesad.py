@@ -48,7 +48,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
-from datamodules.signals.preprocessing import EDA_PARTS, derived_shapes
+from datamodules.signals.preprocessing import BVP_BEATS, ECG_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask
 
@@ -319,6 +319,8 @@ repository is none: 261 bytes that name a share which no longer exists."""
 SHA256 = "5e15d2606adf16d819ba535c1786d92e94bae5ff5392f7ae01fb63f9938fd71c"
 """Digest of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum;
 independent projects that fetched the file computed this one, alike, and put it on public record."""
+PREPROCESSING = {**EDA_PARTS, **BVP_BEATS, **ECG_BEATS}
+"""Parts of skin conductance, and heart beats."""
 
 WESAD = Dataset(
     name="wesad",
@@ -339,9 +341,9 @@ WESAD = Dataset(
         ),
     },
     signals=derived_shapes(
-        {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, EDA_PARTS
+        {name: (len(entry.channels), entry.sfreq) for name, entry in ENTRIES.items()}, PREPROCESSING
     ),
-    preprocessing=EDA_PARTS,
+    preprocessing=PREPROCESSING,
     unit=60.0,
     access=(
         "Open for download without a form, for research with citation: affectbench data download "

@@ -70,7 +70,7 @@ class RowClassifier(EmotionClassifier):
     prefers = (
         ("eeg_de",),
         ("eeg",),
-        ("eda", "bvp", "temp", "resp", "ecg"),
+        ("eda", "bvp", "bvp_beats", "temp", "resp", "ecg", "ecg_beats"),
         ("eye",),
         ("chest_eda", "chest_temp", "emg", "eog"),
         ("eeg_study",),

@@ -210,7 +210,7 @@ def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> li
         if spread.min() < FLAT_EDA:
             return [f"{name} is flat"]
         return [f"{name} below zero"] if samples.min() < 0 else []
-    if samples.shape[1] > 1 and kind_of(name) not in ("tonic", "phasic"):
+    if samples.shape[1] > 1 and kind_of(name) not in ("tonic", "phasic", "beats"):
         still = int((spread == 0).sum())
         return [f"{name}: {still} channel(s) never change"] if still else []
     return []

@@ -317,9 +317,21 @@ def _decompose_signal(signal: Signal, boundary: Boundary) -> Decomposition:
     return _decompose_bytes(signal.samples.tobytes(), signal.sfreq, boundary)
 
 
+def bounded(signal: Signal, parts: Decomposition) -> tuple[Array, Array]:
+    """Return tonic and phasic part, the tonic one nowhere below the lowest sample of the signal.
+
+    cvxEDA knows no bound of the level. Where an electrode moves, the signal jumps faster than any
+    response; the driver then takes the jump for responses of several microsiemens, and the splines
+    fall as far below zero. What the level is lifted by, the responses lose, so that the sum stays;
+    they may fall below zero by a part of the residual.
+    """
+    tonic = np.maximum(parts.tonic, float(signal.samples.min()))
+    return tonic, parts.phasic - (tonic - parts.tonic)
+
+
 @dataclass(frozen=True)
 class TonicEDA(Step):
-    """Skin conductance level: the tonic part of the whole recording by cvxEDA.
+    """Skin conductance level: the tonic part of the whole recording by cvxEDA, see ``bounded``.
 
     Takes one channel, in microsiemens or any other unit of conductance, and keeps unit and rate.
 
@@ -333,13 +345,13 @@ class TonicEDA(Step):
     boundary: Boundary = "free"
 
     def __call__(self, signal: Signal) -> Signal:
-        tonic = _decompose_signal(signal, self.boundary).tonic
+        tonic, _ = bounded(signal, _decompose_signal(signal, self.boundary))
         return replace(signal, samples=tonic[None].astype(np.float32), channels=("tonic",))
 
 
 @dataclass(frozen=True)
 class PhasicEDA(Step):
-    """Skin conductance responses: the phasic part of the whole recording by cvxEDA.
+    """Skin conductance responses: the phasic part of the recording by cvxEDA, see ``bounded``.
 
     Takes one channel, in microsiemens or any other unit of conductance, and keeps unit and rate.
 
@@ -353,5 +365,5 @@ class PhasicEDA(Step):
     boundary: Boundary = "free"
 
     def __call__(self, signal: Signal) -> Signal:
-        phasic = _decompose_signal(signal, self.boundary).phasic
+        _, phasic = bounded(signal, _decompose_signal(signal, self.boundary))
         return replace(signal, samples=phasic[None].astype(np.float32), channels=("phasic",))

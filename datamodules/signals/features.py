@@ -2,7 +2,8 @@
 
 Every function maps windows of one signal, float32 of shape (N, C, T), to features of shape (N, F)
 and their names. Sources: Schmidt et al. 2018 (WESAD, table 1) for the choice; the time-domain
-measures of heart-rate variability are those of the Task Force of the ESC and NASPE, 1996.
+measures of heart-rate variability are those of the Task Force of the ESC and NASPE, 1996. Heart
+beats are found once a recording (``signals.beats``); windows read them.
 """
 
 from collections.abc import Callable
@@ -11,17 +12,32 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from datamodules.signals.kinds import BREATHING_RATES, EEG_BANDS, HEART_RATES, kind_of
+from datamodules.signals.kinds import BREATHING_RATES, EEG_BANDS, kind_of
 
 Windows = npt.NDArray[np.float32]
 Features = tuple[npt.NDArray[np.float64], list[str]]
 
-PULSE_BAND = (0.5, 8.0)
-"""Pass band of a pulse before beats are detected, in Hz."""
-QRS_BAND = (5.0, 20.0)
-"""Pass band of an ECG before beats are detected, in Hz."""
 SCR_MINIMUM = 0.01
 """Smallest rise that counts as a skin conductance response, in microsiemens."""
+SCR_SMOOTHING = 1.0
+"""Length in seconds of the moving average before responses are looked for: quantisation steps and
+noise are suppressed, and a response, which rises for one to three seconds, stays."""
+SCR_OVER_NOISE = 7.0
+"""Smallest rise in standard deviations of the noise that the moving average leaves."""
+HEART_FEATURES = (
+    "rate",
+    "rate_std",
+    "sdnn",
+    "rmssd",
+    "pnn50",
+    "amplitude",
+    "amplitude_cv",
+    "trust",
+)
+"""Names of the features of ``heart``."""
+CLOSE = 0.125
+"""Two intervals follow each other if their ends are as far apart as the second one is long, to this
+many seconds, which is the time between samples of ``beats``."""
 
 
 def moments(windows: Windows, sfreq: float) -> Features:
@@ -39,21 +55,24 @@ def moments(windows: Windows, sfreq: float) -> Features:
 def skin_conductance(windows: Windows, sfreq: float) -> Features:
     """Return moments and skin conductance responses, absolute and relative to the mean level.
 
-    Responses are rises of the smoothed signal: their number and summed height a minute, and the
-    highest. People differ in level by a factor of ten, hence the relative measures.
+    Responses are rises of the smoothed signal, of at least 0.01 microsiemens and out of reach of
+    the window's own noise: their number and summed height a minute, and the highest. People differ
+    in level by a factor of ten, hence the relative measures.
     """
     level, names = moments(windows, sfreq)
-    x = _smoothed(windows[:, 0].astype(np.float64), sfreq)
+    raw = windows[:, 0].astype(np.float64)
+    x = _smoothed(raw, sfreq)
+    minimum = np.maximum(SCR_MINIMUM, SCR_OVER_NOISE * _noise(raw, sfreq))
     change = np.diff(x, axis=1)
     rising = change > 0
     ends = rising[:, :-1] & ~rising[:, 1:]
     run = np.cumsum(np.where(rising, change, 0), axis=1)
-    minutes = x.shape[1] / sfreq / 60
+    minutes = raw.shape[1] / sfreq / 60
     rows = []
     for window in range(len(x)):
-        levels = np.r_[run[window, :-1][ends[window]], run[window, -1]]
+        levels = np.r_[run[window, :-1][ends[window]], run[window, -1:]]
         rises = np.diff(np.r_[0.0, levels])
-        large = rises[rises > SCR_MINIMUM]
+        large = rises[rises > minimum[window]]
         rows.append([len(large) / minutes, large.sum() / minutes, large.max(initial=0.0)])
     steepness = np.abs(change).mean(axis=1) * sfreq
     mean = np.maximum(level[:, 0], 1e-2)
@@ -73,14 +92,51 @@ def skin_conductance(windows: Windows, sfreq: float) -> Features:
     )
 
 
-def pulse(windows: Windows, sfreq: float) -> Features:
-    """Return heart rate, its variability and the pulse amplitude."""
-    return _beats(windows, sfreq, PULSE_BAND)
+def wave(windows: Windows, sfreq: float) -> Features:
+    """Return the log of the standard deviation of every channel of a pulse wave or an ECG.
+
+    Rate, variability and amplitude of its beats are features of its ``beats``.
+    """
+    spread = windows.astype(np.float64).std(axis=2)
+    return np.log(np.maximum(spread, 1e-6)), [f"log_std_{c}" for c in range(spread.shape[1])]
 
 
-def electrocardiogram(windows: Windows, sfreq: float) -> Features:
-    """Return heart rate and its variability from the first channel."""
-    return _beats(windows, sfreq, QRS_BAND)
+def heart(windows: Windows, sfreq: float) -> Features:
+    """Return heart rate, its variability, the amplitude and how much of the window can be trusted.
+
+    Intervals are those that can be trusted and end in the window (channels of ``signals.beats``).
+
+    * ``rate``: 60 over the median interval, a minute; with less than three intervals, over the
+      mean of the intervals that hold.
+    * ``rate_std``: standard deviation of the rate from beat to beat, a minute.
+    * ``sdnn``, ``rmssd``, ``pnn50``: standard deviation of the intervals in seconds, root of the
+      mean squared difference of intervals that follow each other in seconds, and share of these
+      differences that exceed 50 ms (Task Force 1996).
+    * ``amplitude``, ``amplitude_cv``: mean height of the beats, in the unit of the source, and
+      standard deviation over mean.
+    * ``trust``: share of the window that these intervals cover, 0 to 1.
+    """
+    x = windows.astype(np.float64)
+    n_times = x.shape[2]
+    held = x[:, 0].mean(axis=1)
+    rows = np.zeros((len(x), len(HEART_FEATURES)))
+    rows[:, 0] = np.where(held > 0, 60 / np.where(held > 0, held, 1), 0)
+    rows[:, 5] = x[:, 1].mean(axis=1)
+    for row, (interval, amplitude, _, beat) in zip(rows, x, strict=True):
+        ends = np.flatnonzero((beat > 0.5) & (interval > 0))
+        # padding may repeat the last sample, which is no further beat
+        ends = ends[np.diff(ends, prepend=-n_times) / sfreq > interval[ends] - CLOSE - 1e-6]
+        intervals, heights = interval[ends], amplitude[ends]
+        row[7] = min(1.0, intervals.sum() * sfreq / n_times)
+        if len(ends) < 3:
+            continue
+        follows = np.abs(np.diff(ends) / sfreq - intervals[1:]) < CLOSE + 1e-6
+        steps = np.diff(intervals)[follows]
+        row[:3] = 60 / np.median(intervals), (60 / intervals).std(), intervals.std()
+        if len(steps):
+            row[3:5] = np.sqrt((steps**2).mean()), (np.abs(steps) > 0.05).mean()
+        row[5:7] = heights.mean(), heights.std() / max(abs(heights.mean()), 1e-6)
+    return rows, list(HEART_FEATURES)
 
 
 def respiration(windows: Windows, sfreq: float) -> Features:
@@ -134,8 +190,9 @@ def band_powers(windows: Windows, sfreq: float) -> Features:
 
 KINDS: dict[str, Callable[[Windows, float], Features]] = {
     "eda": skin_conductance,
-    "bvp": pulse,
-    "ecg": electrocardiogram,
+    "bvp": wave,
+    "ecg": wave,
+    "beats": heart,
     "resp": respiration,
     "acc": motion,
     "eeg": band_powers,
@@ -163,10 +220,22 @@ def features(name: str, windows: Windows, sfreq: float) -> Features:
 
 
 def _smoothed(x: npt.NDArray[np.float64], sfreq: float) -> npt.NDArray[np.float64]:
-    """Return a moving average over half a second, which suppresses quantisation steps."""
-    width = max(1, round(0.5 * sfreq))
+    """Return a moving average over ``SCR_SMOOTHING`` seconds."""
+    width = max(1, round(SCR_SMOOTHING * sfreq))
     kernel = np.ones((1, width)) / width
     return scipy.signal.oaconvolve(x, kernel, mode="valid", axes=1) if x.shape[1] > width else x
+
+
+def _noise(x: npt.NDArray[np.float64], sfreq: float) -> npt.NDArray[np.float64]:
+    """Return the standard deviation of white noise after ``_smoothed``, shape (N,).
+
+    It is taken from second differences, in which what is slower than a few samples is gone, by
+    their median size, which single steps do not move.
+    """
+    if x.shape[1] < 3:
+        return np.zeros(len(x))
+    size = np.median(np.abs(np.diff(x, 2, axis=1)), axis=1) / 0.6745
+    return size / np.sqrt(6 * max(1, round(SCR_SMOOTHING * sfreq)))
 
 
 def _strongest(
@@ -183,47 +252,3 @@ def _strongest(
     near = inside & (np.abs(frequencies - peak[:, None]) <= 0.1 * peak[:, None])
     total = np.maximum(power[:, inside].sum(axis=1), 1e-12)
     return peak, np.where(near, power, 0).sum(axis=1) / total
-
-
-def _beats(windows: Windows, sfreq: float, band: tuple[float, float]) -> Features:
-    """Return features of the heart beats in the first channel; moments if the rate is too low."""
-    x = windows[:, 0].astype(np.float64)
-    high = min(band[1], 0.45 * sfreq)
-    names = [
-        "rate_spectral",
-        "rate_share",
-        "rate",
-        "rate_std",
-        "sdnn",
-        "rmssd",
-        "pnn50",
-        "amplitude",
-        "amplitude_cv",
-        "log_std",
-    ]
-    if high <= band[0] or x.shape[1] < 4 * sfreq:
-        return moments(windows, sfreq)
-    sos = scipy.signal.butter(2, (band[0], high), "bandpass", fs=sfreq, output="sos")
-    clean = scipy.signal.sosfiltfilt(sos, x, axis=1)
-    spectral, share = _strongest(clean if band == PULSE_BAND else np.abs(clean), sfreq, HEART_RATES)
-    spread = clean.std(axis=1)
-    rows = np.zeros((len(x), len(names)))
-    rows[:, 0], rows[:, 1], rows[:, 9] = spectral * 60, share, np.log(np.maximum(spread, 1e-6))
-    for row, window in enumerate(clean):
-        distance = max(1, int(0.6 * sfreq / np.clip(spectral[row], *HEART_RATES)))
-        peaks, _ = scipy.signal.find_peaks(window, distance=distance, prominence=0.5 * spread[row])
-        intervals = np.diff(peaks) / sfreq
-        intervals = intervals[(intervals > 1 / HEART_RATES[1]) & (intervals < 1 / HEART_RATES[0])]
-        if len(intervals) > 2:
-            steps = np.diff(intervals)
-            heights = window[peaks]
-            rows[row, 2:9] = (
-                60 / np.median(intervals),
-                (60 / intervals).std(),
-                intervals.std(),
-                np.sqrt((steps**2).mean()),
-                (np.abs(steps) > 0.05).mean(),
-                heights.mean(),
-                heights.std() / max(abs(heights.mean()), 1e-6),
-            )
-    return rows, names

@@ -11,16 +11,15 @@ EEG_BANDS = {
     "gamma": (31.0, 50.0),
 }
 """Lower and upper edge in Hz; the upper edge is not in the band (as in the SEED papers)."""
-HEART_RATES = (0.7, 3.5)
-"""Lowest and highest heart rate that is looked for, in Hz."""
-BREATHING_RATES = (0.1, 0.5)
-"""Lowest and highest breathing rate that is looked for, in Hz."""
+BREATHING_RATES = (0.1, 0.8)
+"""Lowest and highest breathing rate that is looked for, in Hz. Hyperventilation
+and sport lead to more than 30 breaths a minute."""
 
 
 def kind_of(name: str) -> str:
     """Return the kind of a signal: the last word of its name.
 
     ``chest_eda`` is of kind ``"eda"``. A part of a signal is a kind of its own: ``eda_tonic`` is of
-    kind ``"tonic"``, as it has no responses to count.
+    kind ``"tonic"``, as it has no responses to count, and ``bvp_beats`` of kind ``"beats"``.
     """
     return name.rpartition("_")[2]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from datamodules.signals.beats import Beats
 from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
 from datamodules.signals.recording import Signal
 from datamodules.signals.steps import Step
@@ -36,6 +37,10 @@ EDA_PARTS: Preprocessing = {
 }
 """Skin conductance by cvxEDA, for every dataset that has ``eda``. A dataset that also changes
 other signals adds them: ``{"ecg": (BandPass(0.5, 45.0),), **EDA_PARTS}``."""
+BVP_BEATS: Preprocessing = {"bvp_beats": Derived("bvp", (Beats("bvp"),))}
+"""Heart beats of a pulse wave, for every dataset that has ``bvp``."""
+ECG_BEATS: Preprocessing = {"ecg_beats": Derived("ecg", (Beats("ecg"),))}
+"""Heart beats of an ECG, for every dataset that has ``ecg``."""
 
 
 def preprocess(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, Signal]:

@@ -10,17 +10,15 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from datamodules.batch import BREATHING_RATES, EEG_BANDS, HEART_RATES, SignalSpec, kind_of
+from datamodules.batch import BREATHING_RATES, EEG_BANDS, SignalSpec, kind_of
 from lightning_modules.feature_rows.frames import Frames, n_rows
 
 HEART_FRAME = 8.0
-"""Length in seconds of the frames in which the rate of a pulse is searched."""
+"""Length in seconds of the frames over which heart beats are averaged."""
 BREATHING_FRAME = 20.0
 """Length in seconds of the frames in which the rate of breathing is searched."""
 RHYTHM_RATE = 32.0
 """Rate in Hz, or up to twice as much, to which a fast signal is averaged to search a rhythm."""
-BEAT_WIDTH = 0.3
-"""Seconds over which the energy of an ECG is smoothed, so that a beat is one hump."""
 RISE_RATE = 4.0
 """Rate in Hz, or up to twice as much, to which skin conductance is averaged to sum its rises."""
 MOMENTS_ONLY = 8.0
@@ -77,14 +75,15 @@ class Moments(Part):
 
     Args:
         spec: The signal.
+        seconds: Length of a frame in seconds.
     """
 
     n_features = 3
     time: Tensor
 
-    def __init__(self, spec: SignalSpec) -> None:
+    def __init__(self, spec: SignalSpec, seconds: float = 1.0) -> None:
         super().__init__()
-        self.frames = Frames(spec.n_times, spec.sfreq, 1.0, n_rows(spec))
+        self.frames = Frames(spec.n_times, spec.sfreq, seconds, n_rows(spec))
         time = torch.arange(self.frames.length, dtype=torch.float64) / spec.sfreq
         time = time - time.mean()
         time = time / time.square().sum().clamp_min(FLOOR)
@@ -155,23 +154,16 @@ class Rhythm(Part):
         spec: The signal.
         band: Slowest and fastest rate of the search, in Hz.
         seconds: Length of a frame in seconds.
-        beats: Whether the search is in the smoothed size of the change, as an ECG has little power
-            at the rate itself.
     """
 
     n_features = 3
     waves: Tensor
     frequency: Tensor
 
-    def __init__(
-        self, spec: SignalSpec, band: tuple[float, float], seconds: float, beats: bool = False
-    ) -> None:
+    def __init__(self, spec: SignalSpec, band: tuple[float, float], seconds: float) -> None:
         super().__init__()
-        self.beats = beats
         self.step = max(1, int(spec.sfreq // RHYTHM_RATE))
         sfreq = spec.sfreq / self.step
-        width = round(BEAT_WIDTH / 2 * sfreq) // 2 * 2 + 1
-        self.hump = nn.AvgPool1d(width, 1, width // 2, count_include_pad=False)
         self.frames = Frames(spec.n_times // self.step, sfreq, seconds, n_rows(spec))
         length = self.frames.length
         apart = sfreq / (8 * length)
@@ -192,11 +184,7 @@ class Rhythm(Part):
         return 0.45 * spec.sfreq >= band[1] and spec.n_times * band[0] >= 2 * spec.sfreq
 
     def measure(self, window: Tensor) -> Tensor:
-        if self.beats:
-            window = window.diff(dim=2, prepend=window[:, :, :1]).square()
         window = nn.functional.avg_pool1d(window, self.step)  # (B, C, T / step)
-        if self.beats:
-            window = self.hump(self.hump(window.sqrt()))
         frames = self.frames(window)  # (B, C, R, L)
         frames = frames - frames.mean(dim=3, keepdim=True)
         real, imaginary = (frames @ self.waves).chunk(2, dim=3)
@@ -246,9 +234,9 @@ def make_parts(name: str, spec: SignalSpec) -> list[Part]:
     entropy = DifferentialEntropy(spec)
     if kind == "eeg" and entropy.n_features:
         return [entropy]
+    if kind == "beats":
+        return [Moments(spec, HEART_FRAME)]
     parts: list[Part] = [Moments(spec)]
-    if kind in ("bvp", "ecg") and Rhythm.possible(spec, HEART_RATES):
-        parts.append(Rhythm(spec, HEART_RATES, HEART_FRAME, beats=kind == "ecg"))
     if kind == "resp" and Rhythm.possible(spec, BREATHING_RATES):
         parts.append(Rhythm(spec, BREATHING_RATES, BREATHING_FRAME))
     if kind == "eda":

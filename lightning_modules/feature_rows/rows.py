@@ -113,17 +113,18 @@ class FeatureRows(nn.Module):
     """Feature rows of signals, one a second.
 
     EEG gives the differential entropy of five bands for each channel. The other signals give mean,
-    standard deviation and slope, and more by kind: pulse and ECG the heart rate, its share of power
-    and the power around it in a centred frame of 8 s; breathing the same for the breath in 20 s;
-    skin conductance the summed rise; ECG, muscle, eye and other fast signals the entropy of the
-    bands too. A feature for which the rate or the window is too small is left out. Computed
-    features are standardised by running statistics of the training batches and cut off at ten
-    standard deviations. A signal of at most 1 Hz is feature rows already and passes unchanged.
+    standard deviation and slope, and more by kind: breathing its rate, the rate's share of power
+    and the power around it in a centred frame of 20 s; skin conductance the summed rise; ECG,
+    muscle, eye and other fast signals the entropy of the bands too. Heart beats give mean, standard
+    deviation and slope in a centred frame of 8 s. A feature for which the rate or the window is too
+    small is left out. Computed features are standardised by running statistics of the training
+    batches and cut off at ten standard deviations. A signal of at most 1 Hz is feature rows already
+    and passes unchanged.
 
     Where trials are padded with a mask, padded rows are zero and not in the running statistics; the
     share of valid rows is the share of the window that is recorded, rounded. Padding still touches
-    a row that is recorded in part, and the rhythm of the last valid rows, whose frame of 8 or 20 s
-    reaches beyond them.
+    a row that is recorded in part, and heart and breath of the last valid rows, whose frame of 8 or
+    20 s reaches beyond them.
 
     Args:
         inputs: Any signals, at any rates; with or without the mask, ``LENGTH``, which is no

@@ -349,8 +349,8 @@ def test_signals_are_the_published_numbers(root: Path) -> None:
 
 def test_declared_signals_are_those_read(root: Path) -> None:
     declared = dict(MAHNOB_HCI.signals)
-    derived = {name: declared.pop(name) for name in ("eda_tonic", "eda_phasic")}
-    assert set(derived.values()) == {(1, 256.0)}
+    derived = {name: declared.pop(name) for name in ("eda_tonic", "eda_phasic", "ecg_beats")}
+    assert list(derived.values()) == [(1, 256.0), (1, 256.0), (4, 8.0)]
     for recording in read(root, "2")[0]:
         found = {n: (len(s.samples), s.sfreq) for n, s in recording.signals.items()}
         assert found == declared
@@ -797,7 +797,7 @@ def test_steps() -> None:
     steps = MAHNOB_HCI.preprocessing
     assert steps["eeg"] == (CommonAverage(), BandPass(1.0, 45.0))
     assert steps["ecg"] == (BandPass(0.5, 45.0),)
-    assert set(steps) == {"eeg", "ecg", "eda_tonic", "eda_phasic"}
+    assert set(steps) == {"eeg", "ecg", "eda_tonic", "eda_phasic", "ecg_beats"}
 
 
 @pytest.mark.parametrize(("rating", "expected"), [(1.0, 0), (5.0, 0), (6.0, 1), (9.0, 1)])
@@ -840,6 +840,7 @@ def test_batches_of_every_part(root: Path, tmp_path: Path, build: Any) -> None:
             "eeg": (32, 5120),
             "ecg": (2, 5120),
             **dict.fromkeys(("eda", "resp", "temp", "eda_tonic", "eda_phasic"), (1, 5120)),
+            "ecg_beats": (4, 160),
         }
         assert all(x.isfinite().all() for x in batch.signals.values())
         assert set(batch.target.tolist()) <= {0, 1}

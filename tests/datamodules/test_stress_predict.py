@@ -10,7 +10,7 @@ import pytest
 
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.preprocessing import EDA_PARTS
+from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS
 from datamodules.signals.recording import Fault, Recording
 from datamodules.stress_predict import STRESS_PREDICT, SUBJECTS, StressPredictReader
 from datamodules.synthesis import stress_predict as synthesis
@@ -317,7 +317,7 @@ def test_the_published_recordings(real: Path) -> None:
         # What is labelled after the end of the shortest file is lost: some seconds of rest.
         assert seconds[1] == counts[int(subject[1:]), 1], subject
         assert 0 <= counts[int(subject[1:]), 0] - seconds[0] < 15, subject
-        assert set(recording.signals) == set(STRESS_PREDICT.signals) - set(EDA_PARTS)
+        assert set(recording.signals) == set(STRESS_PREDICT.signals) - {*EDA_PARTS, *BVP_BEATS}
         for name, signal in recording.signals.items():
             channels, rate = STRESS_PREDICT.signals[name]
             assert len(signal.samples) == channels

@@ -294,7 +294,9 @@ def test_signals_are_the_published_numbers_in_single_precision(
 def test_declared_signals_are_those_read(recording: Recording) -> None:
     found = {n: (len(s.samples), s.sfreq) for n, s in recording.signals.items()}
     assert found == {n: WESAD.signals[n] for n in WESAD.recorded([*found])}
-    assert set(WESAD.signals) - set(found) == {"eda_tonic", "eda_phasic"}
+    assert set(WESAD.signals) - set(found) == {
+        *("eda_tonic", "eda_phasic", "bvp_beats", "ecg_beats")
+    }
     assert {name for name, (_, rate) in found.items() if rate == 700} == {
         "ecg",
         "emg",

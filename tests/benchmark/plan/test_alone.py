@@ -195,7 +195,8 @@ def test_code_of_the_model_is_part_of_a_run(plan):
 
 def test_models_and_their_signals(plan):
     signals = {run.model: run.signals for run in plan(models=("all",)).runs}
-    assert signals["cnn"] == ("eda", "bvp", "temp")
+    assert signals["cnn"] == ("eda", "bvp", "bvp_beats", "temp")
+    assert set(signals["lda"]) == {"bvp", "eda", "temp", "bvp_beats"}
     assert signals["attention_lrcn"] == ("bvp",)
     assert signals["motion"] == ("acc",)
     assert signals["time"] == signals["majority"] == signals["prior"] == ()

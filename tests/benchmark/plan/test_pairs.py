@@ -138,7 +138,7 @@ def test_signals_of_student_and_teacher(plan_pairs):
     run = first(plan_pairs(pair("soft_targets", teacher="lstm", **both)))
     assert (run.signals, run.teachers[0].signals) == (("bvp",), ("eda", "temp"))
     free = first(plan_pairs(pair("soft_targets", teacher="lstm")))
-    assert free.signals == free.teachers[0].signals == ("eda", "bvp", "temp")
+    assert free.signals == free.teachers[0].signals == ("eda", "bvp", "bvp_beats", "temp")
 
 
 def test_signal_that_no_dataset_has_is_refused_and_one_that_this_has_not_is_named(plan_pairs):

@@ -292,9 +292,10 @@ def as_signal(eda: Array, sfreq: float = 4.0) -> Signal:
 def test_steps(boundary: Boundary) -> None:
     signal = as_signal(made_up(600, 4.0))
     found = decompose(signal.samples[0], 4.0, boundary=boundary)
+    tonic = np.maximum(found.tonic, signal.samples.min())
     for step, name, part in (
-        (TonicEDA(boundary), "tonic", found.tonic),
-        (PhasicEDA(boundary), "phasic", found.phasic),
+        (TonicEDA(boundary), "tonic", tonic),
+        (PhasicEDA(boundary), "phasic", found.phasic - (tonic - found.tonic)),
     ):
         made = step(signal)
         assert (made.sfreq, made.channels, made.unit) == (4.0, (name,), "uS")
@@ -303,6 +304,21 @@ def test_steps(boundary: Boundary) -> None:
         assert boundary in repr(step)
     assert TonicEDA() == TonicEDA("free")
     assert PhasicEDA() == PhasicEDA("free")
+
+
+def test_a_jump_does_not_throw_the_level_below_the_signal() -> None:
+    """An electrode that moves: cvxEDA alone falls far below zero."""
+    rng = np.random.default_rng(0)
+    eda = 0.3 + 0.002 * rng.normal(size=4 * 600)
+    eda[1200:1204] = 2.5
+    eda[1500:1540] = 0.02
+    alone = decompose(eda, 4.0)
+    assert alone.tonic.min() < -0.5
+    signal = as_signal(eda.astype(np.float32))
+    tonic, phasic = TonicEDA()(signal).samples[0], PhasicEDA()(signal).samples[0]
+    assert tonic.min() >= signal.samples.min()
+    assert phasic.max() < 2.6
+    np.testing.assert_allclose(tonic + phasic, alone.tonic + alone.phasic, atol=1e-5)
 
 
 def test_both_steps_cost_one_solution(monkeypatch: pytest.MonkeyPatch) -> None:

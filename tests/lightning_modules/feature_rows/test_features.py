@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.batch import BREATHING_RATES, EEG_BANDS, HEART_RATES, SignalSpec
+from datamodules.batch import BREATHING_RATES, EEG_BANDS, SignalSpec
 from lightning_modules.feature_rows.features import (
     BREATHING_FRAME,
-    HEART_FRAME,
     DifferentialEntropy,
     Moments,
     Rhythm,
     Rise,
+    make_parts,
 )
 
 
@@ -79,25 +79,25 @@ def test_moments_against_a_loop():
         np.testing.assert_allclose(found[1, 2, :, row], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("rate", [0.8, 1.2, 2.0, 3.0])
-@pytest.mark.parametrize(("sfreq", "width", "beats"), [(64.0, 0.08, False), (700.0, 0.01, True)])
-def test_heart_rate(rate, sfreq, width, beats):
-    spec = SignalSpec(1, int(20 * sfreq), sfreq)
-    window = pulses(spec, rate, width) + 0.3 * torch.sin(0.5 * clock(spec)).float()
-    found = Rhythm(spec, HEART_RATES, HEART_FRAME, beats)(window)[0, 0]  # (3, R)
-    assert found.shape == (3, 20)
-    np.testing.assert_allclose(found[0], rate, atol=0.05)
-    assert found[1].min() > 0.4
+def test_beats_give_moments_of_eight_seconds():
+    spec = SignalSpec(4, 240, 8.0)
+    window = torch.from_numpy(np.random.default_rng(1).normal(1, 0.2, (2, 4, 240))).float()
+    (part,) = make_parts("bvp_beats", spec)
+    found = part(window)  # (2, 4, 3, 30)
+    assert found.shape == (2, 4, 3, 30)
+    for row, start in ((0, 0), (15, 92), (29, 176)):  # centred on 0.5, 15.5, 29.5 s
+        frame = window[1, 2, start : start + 64].numpy()
+        slope = np.polyfit(np.arange(64) / 8, frame, 1)[0]
+        expected = [frame.mean(), frame.std(), slope]
+        np.testing.assert_allclose(found[1, 2, :, row], expected, rtol=1e-3, atol=1e-5)
 
 
-def test_heart_rate_that_changes_is_followed():
-    spec = SignalSpec(1, 3840, 64.0)
-    time = clock(spec)
-    rate = 1.0 + 0.5 * time / 60
-    wave = torch.sin(2 * torch.pi * torch.cumsum(rate, 0) / 64)
-    found = Rhythm(spec, HEART_RATES, HEART_FRAME)(wave.float()[None, None])[0, 0, 0]
-    inside = slice(5, 55)
-    np.testing.assert_allclose(found[inside], rate[32::64][inside], atol=0.04)
+@pytest.mark.parametrize("breaths", [0.1, 0.4, 0.6, 0.75])
+def test_fast_breathing_is_followed(breaths):
+    spec = SignalSpec(1, 60 * 32, 32.0)
+    wave = torch.sin(2 * torch.pi * breaths * clock(spec)).float()
+    found = Rhythm(spec, BREATHING_RATES, BREATHING_FRAME)(wave[None, None])[0, 0]
+    np.testing.assert_allclose(found[0], breaths, atol=0.01)
 
 
 @pytest.mark.parametrize("sfreq", [4.0, 32.0, 700.0])
