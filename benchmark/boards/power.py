@@ -17,7 +17,7 @@ from benchmark.boards.statistics import (
 POWER = 0.8
 """Share of experiments in which a difference of the size that the head of a board states is
 found."""
-EXPERIMENTS, EXCHANGES = 100, 500
+EXPERIMENTS, EXCHANGES = 100, 200
 """Number of simulated experiments, and of exchanges that decide each."""
 HALVINGS = 8
 """Number of times that the range of the difference is halved; the last step is 1/256."""
@@ -87,7 +87,9 @@ def _share(sums: Scores, shift: Scores, difference: float) -> float:
     moved = sums.copy()
     moved[0] += difference * shift
     first, second = np.array(pairs_of(len(sums))).T
-    differences = np.abs(moved[first] - moved[second])
-    corrected = values_of(differences[:, 0], [differences]).corrected
+    corrected = values_of(
+        np.abs(moved[first, 0] - moved[second, 0]),
+        lambda order: [np.abs(moved[first[order]] - moved[second[order]])],
+    ).corrected
     better = moved[0, 0] > moved[second[: len(sums) - 1], 0]
     return float(np.mean((corrected[: len(sums) - 1] <= 1 - CONFIDENCE) & better))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,17 @@ EXACT, FLIPS = 13, 100_000
 """Number of subjects up to which every exchange is tried, and the number of random ones beyond."""
 BOOTSTRAPS = 2000
 """Number of times that subjects are drawn anew for a bootstrap interval."""
-CHUNK = 2**22
-"""Number of values that are in memory at once while exchanges are tried."""
+CHUNK = 2**19
+"""Number of differences that are looked at at once while exchanges are tried: as many as stay in a
+processor's cache."""
+FEW = 2000
+"""Number of subjects below which sums of STEP fit in 32 bits."""
 
 Scores = npt.NDArray[np.float64]
 Pooled = Callable[[Scores], Scores]
 """From sums over subjects (..., M) to a score (...)."""
+_Measure = Callable[[Scores, npt.NDArray[np.intp], npt.NDArray[np.intp]], npt.NDArray[Any]]
+"""From exchanges (E, subjects) and the rows of pairs to absolute differences (pairs, E)."""
 
 
 @dataclass(frozen=True)
@@ -191,58 +197,73 @@ def step_down(
     pairs = pairs_of(len(scores))
     if not pairs:
         return PairValues(np.empty(0), np.empty(0))
+    first, second = np.array(pairs).T
     every = all_exchanges(scores.shape[1]) if exchanges is None else exchanges
-    observed = _differences(scores, pairs, pooled, np.ones((1, scores.shape[1])))[:, 0]
-    chunks = _chunks(scores, len(pairs), every)
-    return values_of(observed, (_differences(scores, pairs, pooled, some) for some in chunks))
+    measure = _means(scores) if pooled is None else _pooled(scores, pooled)
+    width = len(pairs) * (scores.shape[2] if scores.ndim > 2 else 1)
+    size = max(1, CHUNK // width)
+
+    def in_order(order: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:
+        for start in range(0, len(every), size):
+            yield measure(every[start : start + size], first[order], second[order])
+
+    return values_of(measure(every[:1], first, second)[:, 0], in_order)
 
 
-def values_of(observed: Scores, exchanged: Iterable[Scores]) -> PairValues:
+def values_of(
+    observed: npt.NDArray[Any],
+    exchanged: Callable[[npt.NDArray[np.intp]], Iterable[npt.NDArray[Any]]],
+) -> PairValues:
     """Return the p-values of absolute differences, see ``step_down``.
 
     Args:
         observed: Difference of each pair, shape (pairs,).
-        exchanged: Differences under exchanges, each of shape (pairs, some of the exchanges).
+        exchanged: Function that yields differences under exchanges, each of shape (pairs, some of
+            the exchanges), with the pairs in an order that it is given; they are overwritten.
     """
     order = np.argsort(observed, kind="stable")
-    limit = observed[order, None] - STEP / 2
+    exact = np.issubdtype(observed.dtype, np.integer)
+    limit = (observed if exact else observed - STEP / 2)[order, None]
     alone, largest, total = np.zeros(len(order)), np.zeros(len(order)), 0
-    for differences in exchanged:
-        in_order = differences[order]
-        alone[order] += (in_order >= limit).sum(axis=1)
-        np.maximum.accumulate(in_order, axis=0, out=in_order)
-        largest[order] += (in_order >= limit).sum(axis=1)
-        total += in_order.shape[1]
+    for differences in exchanged(order):
+        alone[order] += np.count_nonzero(differences >= limit, axis=1)
+        np.maximum.accumulate(differences, axis=0, out=differences)
+        largest[order] += np.count_nonzero(differences >= limit, axis=1)
+        total += differences.shape[1]
     corrected = np.empty(len(order))
     corrected[order[::-1]] = np.maximum.accumulate(largest[order[::-1]])
     return PairValues(alone / total, corrected / total)
 
 
-def _differences(
-    scores: Scores,
-    pairs: Sequence[tuple[int, int]],
-    pooled: Pooled | None,
-    exchanges: Scores,
-) -> Scores:
-    """Return the absolute difference of each pair under each exchange, shape (pairs, E)."""
-    first, second = np.array(pairs).T
-    if pooled is None:
-        steps = np.rint(scores / STEP)
-        summed = steps @ exchanges.T  # whole numbers, so that ties are ties
-        return np.asarray(np.abs(summed[first] - summed[second]) * (STEP / scores.shape[1]))
+def _means(scores: Scores) -> _Measure:
+    """Return the measure of differences of means, as sums in whole steps: ties are ties."""
+    steps = np.rint(scores / STEP)
+    kind = np.int32 if scores.shape[1] < FEW else np.int64
+
+    def measure(
+        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+    ) -> npt.NDArray[Any]:
+        sums = (steps @ exchanges.T).astype(kind)  # (rows, E)
+        differences = np.take(sums, first, axis=0)
+        differences -= np.take(sums, second, axis=0)
+        return np.asarray(np.abs(differences, out=differences))
+
+    return measure
+
+
+def _pooled(scores: Scores, pooled: Pooled) -> _Measure:
+    """Return the measure of differences of a score that is made of sums over subjects."""
     sums = scores.sum(axis=1)  # (rows, M)
-    flipped = np.einsum("es,rsm->rem", exchanges, scores)
-    middle = (sums[first] + sums[second])[:, None] / 2
-    half = (flipped[first] - flipped[second]) / 2
-    return np.asarray(np.abs(pooled(middle + half) - pooled(middle - half)))
 
+    def measure(
+        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+    ) -> npt.NDArray[Any]:
+        flipped = np.einsum("es,rsm->rem", exchanges, scores)
+        middle = (sums[first] + sums[second])[:, None] / 2
+        half = (flipped[first] - flipped[second]) / 2
+        return np.asarray(np.abs(pooled(middle + half) - pooled(middle - half)))
 
-def _chunks(scores: Scores, pairs: int, exchanges: Scores) -> Iterator[Scores]:
-    """Yield exchanges, as many at a time as fit in memory."""
-    width = pairs * (scores.shape[2] if scores.ndim > 2 else 1) + scores.shape[1]
-    size = max(1, CHUNK // width)
-    for start in range(0, len(exchanges), size):
-        yield exchanges[start : start + size]
+    return measure
 
 
 @lru_cache(maxsize=4)

@@ -72,7 +72,7 @@ def studentised(scores: Values, rng: np.random.Generator) -> Values:
     means = differences @ random_exchanges(rng, EXCHANGES, n).T / n
     variance = (differences**2).mean(axis=1, keepdims=True) - means**2
     t = np.abs(means) / np.sqrt(np.maximum(variance, 1e-12) / (n - 1))
-    return values_of(t[:, 0], [t]).corrected
+    return values_of(t[:, 0], lambda order: [t[order]]).corrected
 
 
 def signed_ranks(scores: Values, rng: np.random.Generator) -> Values:
