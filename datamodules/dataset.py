@@ -11,6 +11,7 @@ from datamodules.download import Download
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
 from datamodules.inputs import LENGTH, SignalSpec
 from datamodules.protocol import Protocol
+from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived, Preprocessing
 from datamodules.signals.recording import STATIC_RATE
 from datamodules.splits import SPLITS, SUBJECT_SPLITS
@@ -180,6 +181,21 @@ class Dataset:
     def recorded(self, signals: Sequence[str]) -> tuple[str, ...]:
         """Return those of some signals that were measured and are not derived from others."""
         return tuple(s for s in signals if not isinstance(self.preprocessing.get(s), Derived))
+
+    def hand_crafted(self, signals: Sequence[str]) -> tuple[str, ...]:
+        """Return the signals that hand-crafted features of some signals are computed of.
+
+        These are the measured ones and the heart beats in them, as rate and variability are
+        features of beats. Other derived signals repeat a measured one.
+        """
+        measured = self.recorded(signals)
+        beats = {
+            name
+            for name, entry in self.preprocessing.items()
+            if kind_of(name) == "beats" and isinstance(entry, Derived)
+            if name in signals or entry.source in measured
+        }
+        return tuple(s for s in self.signals if s in measured or s in beats)
 
     def check_split(self, split: str) -> None:
         """Raise IncompatibleRunError for a split that it has not."""

@@ -14,7 +14,6 @@ from benchmark.run import Arguments, Run, Value
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_EPOCHS, OF_TEACHERS
-from datamodules.signals.kinds import kind_of
 from datamodules.tasks import RatingTask
 from lightning_modules.catalogue import MODELS
 from lightning_modules.recipe import Recipe
@@ -95,10 +94,7 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
                 if dataset.has_stimuli
                 else "people share no stimuli"
             )
-        # beats are what the features of the heart are made of; other derived signals repeat one
-        recorded = dataset.recorded(available)
-        seen = [s for s in available if s in recorded or kind_of(s) == "beats"]
-        return replace(run, signals=probe.choose_signals(seen))
+        return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
     inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol)

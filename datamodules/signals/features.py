@@ -26,15 +26,16 @@ SCR_OVER_NOISE = 7.0
 """Smallest rise in standard deviations of the noise that the moving average leaves."""
 HEART_FEATURES = (
     "rate",
-    "rate_std",
-    "sdnn",
-    "rmssd",
+    "log_sdnn",
+    "log_rmssd",
     "pnn50",
-    "amplitude",
+    "log_amplitude",
     "amplitude_cv",
     "trust",
 )
 """Names of the features of ``heart``."""
+SHORTEST, LOWEST = 1e-3, 1e-6
+"""Smallest variability in seconds, and smallest amplitude, whose logarithms are taken."""
 CLOSE = 0.125
 """Two intervals follow each other if their ends are as far apart as the second one is long, to this
 many seconds, which is the time between samples of ``beats``."""
@@ -108,35 +109,39 @@ def heart(windows: Windows, sfreq: float) -> Features:
 
     * ``rate``: 60 over the median interval, a minute; with less than three intervals, over the
       mean of the intervals that hold.
-    * ``rate_std``: standard deviation of the rate from beat to beat, a minute.
-    * ``sdnn``, ``rmssd``, ``pnn50``: standard deviation of the intervals in seconds, root of the
-      mean squared difference of intervals that follow each other in seconds, and share of these
-      differences that exceed 50 ms (Task Force 1996).
-    * ``amplitude``, ``amplitude_cv``: mean height of the beats, in the unit of the source, and
-      standard deviation over mean.
+    * ``log_sdnn``, ``log_rmssd``: logarithms of the standard deviation of the intervals and of the
+      root of the mean squared difference of intervals that follow each other, in seconds, as both
+      are skewed; ``pnn50``: share of these differences that exceed 50 ms (Task Force 1996).
+    * ``log_amplitude``: logarithm of the mean height of the beats, in the unit of the source;
+      ``amplitude_cv``: their standard deviation over their mean.
     * ``trust``: share of the window that these intervals cover, 0 to 1.
     """
     x = windows.astype(np.float64)
     n_times = x.shape[2]
     held = x[:, 0].mean(axis=1)
-    rows = np.zeros((len(x), len(HEART_FEATURES)))
-    rows[:, 0] = np.where(held > 0, 60 / np.where(held > 0, held, 1), 0)
-    rows[:, 5] = x[:, 1].mean(axis=1)
-    for row, (interval, amplitude, _, beat) in zip(rows, x, strict=True):
+    rate = np.where(held > 0, 60 / np.where(held > 0, held, 1), 0)
+    rows = []
+    for row, (interval, amplitude, _, beat) in enumerate(x):
         ends = np.flatnonzero((beat > 0.5) & (interval > 0))
         # padding may repeat the last sample, which is no further beat
         ends = ends[np.diff(ends, prepend=-n_times) / sfreq > interval[ends] - CLOSE - 1e-6]
         intervals, heights = interval[ends], amplitude[ends]
-        row[7] = min(1.0, intervals.sum() * sfreq / n_times)
-        if len(ends) < 3:
-            continue
-        follows = np.abs(np.diff(ends) / sfreq - intervals[1:]) < CLOSE + 1e-6
-        steps = np.diff(intervals)[follows]
-        row[:3] = 60 / np.median(intervals), (60 / intervals).std(), intervals.std()
-        if len(steps):
-            row[3:5] = np.sqrt((steps**2).mean()), (np.abs(steps) > 0.05).mean()
-        row[5:7] = heights.mean(), heights.std() / max(abs(heights.mean()), 1e-6)
-    return rows, list(HEART_FEATURES)
+        trust = min(1.0, intervals.sum() * sfreq / n_times)
+        sdnn = rmssd = pnn50 = variation = 0.0
+        height = amplitude.mean()
+        if len(ends) > 2:
+            rate[row] = 60 / np.median(intervals)
+            sdnn, height = intervals.std(), heights.mean()
+            variation = heights.std() / max(abs(height), LOWEST)
+            follows = np.abs(np.diff(ends) / sfreq - intervals[1:]) < CLOSE + 1e-6
+            if follows.any():
+                steps = np.diff(intervals)[follows]
+                rmssd, pnn50 = np.sqrt((steps**2).mean()), (np.abs(steps) > 0.05).mean()
+        rows.append([sdnn, rmssd, pnn50, height, variation, trust])
+    table = np.column_stack([rate, np.array(rows)])
+    table[:, 1:3] = np.log(np.maximum(table[:, 1:3], SHORTEST))
+    table[:, 4] = np.log(np.maximum(table[:, 4], LOWEST))
+    return table, list(HEART_FEATURES)
 
 
 def respiration(windows: Windows, sfreq: float) -> Features:

@@ -23,6 +23,8 @@ from datamodules.datamodule import EmotionDataModule, class_name, store_subjects
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError, LeakError
 from datamodules.fold import PARTS
+from datamodules.signals.beats import Beats
+from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
 from datamodules.splits import SPLITS, SUBJECT_SPLITS
 from datamodules.stored import as_recording
@@ -122,6 +124,13 @@ def test_the_facts_of_a_dataset_fit_together(dataset: Dataset) -> None:
         assert 0 < dataset.trial_seconds[0] <= dataset.trial_seconds[1]
     assert set(SUBJECT_SPLITS) <= set(dataset.splits) <= set(SPLITS)
     assert SPLITS[dataset.splits[0]].crosses_stimuli == dataset.has_stimuli
+
+
+def test_every_pulse_and_ecg_has_its_beats(dataset: Dataset) -> None:
+    for name in dataset.recorded([*dataset.signals]):
+        if kind_of(name) in ("bvp", "ecg"):
+            assert dataset.preprocessing[f"{name}_beats"] == Derived(name, (Beats(kind_of(name)),))
+            assert dataset.signals[f"{name}_beats"] == (4, 8.0)
 
 
 def test_a_writer_takes_a_folder_and_a_number_of_subjects(dataset: Dataset) -> None:

@@ -14,6 +14,7 @@ from datamodules.signals.recording import STATIC_RATE, Recording
 from datamodules.signals.steps import Resample
 from datamodules.splits import SPLITS, SUBJECT_SPLITS
 from datamodules.synthesis import wesad
+from datamodules.synthetic import SYNTHETIC
 from datamodules.tasks import ConditionTask, RatingTask
 
 
@@ -258,3 +259,11 @@ def test_same_stimuli_are_trained_on_where_people_alone_are_apart() -> None:
         assert shown.same_stimuli(Protocol(split)) == (split in SUBJECT_SPLITS)
         assert not UNITS.same_stimuli(Protocol(split))
     assert shown.same_stimuli(Protocol(crossed, flags=("same_stimuli",)))
+
+
+def test_heart_beats_come_with_the_pulse_that_they_are_found_in() -> None:
+    names = SYNTHETIC.signals
+    assert SYNTHETIC.hand_crafted([*names]) == ("bvp", "eda", "temp", "acc", "bvp_beats")
+    assert SYNTHETIC.hand_crafted(["bvp"]) == ("bvp", "bvp_beats")
+    assert SYNTHETIC.hand_crafted(["bvp_beats"]) == ("bvp_beats",)
+    assert SYNTHETIC.hand_crafted(["eda", "eda_tonic"]) == ("eda",)

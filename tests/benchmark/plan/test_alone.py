@@ -200,7 +200,6 @@ def test_models_and_their_signals(plan):
     assert signals["attention_lrcn"] == ("bvp",)
     assert signals["motion"] == ("acc",)
     assert signals["time"] == signals["majority"] == signals["prior"] == ()
-    assert set(signals["lda"]) == {"bvp", "eda", "temp"}
 
 
 def test_signals_to_choose_from(plan):

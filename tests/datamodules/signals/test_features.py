@@ -78,10 +78,10 @@ def test_variability_is_that_of_the_planted_beats(
         np.random.default_rng(4), [Phase("", 4 * WINDOW, 0.0)], rates=RATES, person=person
     )
     windows, intervals = beats_of(made, name), planted(made)
-    assert column("bvp_beats", "sdnn", windows, 8.0) == pytest.approx(
+    assert np.exp(column("bvp_beats", "log_sdnn", windows, 8.0)) == pytest.approx(
         [beats.std() for beats in intervals], rel=slack
     )
-    assert column("bvp_beats", "rmssd", windows, 8.0) == pytest.approx(
+    assert np.exp(column("bvp_beats", "log_rmssd", windows, 8.0)) == pytest.approx(
         [np.sqrt((np.diff(beats) ** 2).mean()) for beats in intervals], rel=slack
     )
 
@@ -104,11 +104,10 @@ def test_features_of_beats_made_by_hand() -> None:
     assert found == pytest.approx(
         {
             "rate": 60.0,
-            "rate_std": (60 / intervals).std(),
-            "sdnn": intervals.std(),
-            "rmssd": np.sqrt((steps**2).mean()),
+            "log_sdnn": np.log(intervals.std()),
+            "log_rmssd": np.log((steps**2).mean()) / 2,
             "pnn50": 2 / 3,
-            "amplitude": 2.0,
+            "log_amplitude": np.log(2.0),
             "amplitude_cv": np.sqrt(0.4) / 2.0,
             "trust": 4.7 / 60,
         },
