@@ -149,7 +149,8 @@ def heart_rate(x: Samples, sfreq: float) -> tuple[Samples, Samples]:
     _, correlation = _correlated(_band(x, sfreq, PERIOD_BAND), length, hop)
     period, half = (_between(correlation, sfreq / (n * rates)) for n in (1, 2))
     course = _most_likely(lines + PERIODICITY * (period - half), np.log(rates))
-    return (np.arange(len(course)) * hop + length / 2) / sfreq, rates[course]
+    centres = np.asarray((np.arange(len(course)) * hop + length / 2) / sfreq, dtype=np.float64)
+    return centres, np.asarray(rates[course], dtype=np.float64)
 
 
 def _correlated(x: Samples, length: int, hop: int) -> tuple[Samples, Samples]:

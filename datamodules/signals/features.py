@@ -240,7 +240,7 @@ def _noise(x: npt.NDArray[np.float64], sfreq: float) -> npt.NDArray[np.float64]:
     if x.shape[1] < 3:
         return np.zeros(len(x))
     size = np.median(np.abs(np.diff(x, 2, axis=1)), axis=1) / 0.6745
-    return size / np.sqrt(6 * max(1, round(SCR_SMOOTHING * sfreq)))
+    return np.asarray(size / np.sqrt(6 * max(1, round(SCR_SMOOTHING * sfreq))))
 
 
 def _strongest(

@@ -25,8 +25,8 @@ Stress-Predict (35 people), wearable_stress STRESS (37 sessions) and AEROBIC (31
       with trust of 0.9       1.6   2.9  1.8    2.6   9.1  1.8    4.9   3.0  2.4
 
 Trust of 0.9 have 26, 57 and 27 % of the windows. Of the intervals of IBI.csv 3.1, 1.0 and 3.6 % are
-off by more than 50 ms; the median error is 6, 5 and 6 ms, and a sample lasts 16 ms. The constants of
-``signals.beats`` were chosen on these recordings, so that others may show less.
+off by more than 50 ms; the median error is 6, 5 and 6 ms, and a sample lasts 16 ms. The constants
+of ``signals.beats`` were chosen on these recordings, so that others may show less.
 
 ``skin``, of Stress-Predict: the tonic level of cvxEDA falls below the lowest sample by up to 5.18
 microsiemens (median 3.05) before it is bounded; responses a minute have the quartiles 0, 3 and 7
