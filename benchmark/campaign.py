@@ -212,6 +212,7 @@ def run_suite(
             if statuses[run.id] not in (None, *again):
                 tracker.add(run)
         if todo:
+            _say_hours(todo, Costs(done), len(engine.slots), reporter)
             _do(outcome, todo, Costs(done), places, engine, options, tracker, reporter, called)
             if options.profile:
                 reporter.say(summary(store, todo, preparing))
@@ -323,8 +324,8 @@ def _write_boards(plan: Plan, store: Store, folder: Path, reporter: Reporter) ->
     for path in left_behind(store, folder, boards):
         reporter.say(f"{path} is of runs that are gone; affectbench leaderboard removes it")
     reporter.say(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
-        f"{folder}"
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, published.csv and "
+        f"runs.csv are in {folder}"
     )
     return asked
 
@@ -355,6 +356,20 @@ def _say_todo(todo: Sequence[Run], store: Store, workers: int, reporter: Reporte
         )
     for name, count in cost.unknown.items():
         reporter.say(f"estimate for {count} run(s) of {name}: unknown, as none is finished")
+
+
+def _say_hours(todo: Sequence[Run], costs: Costs, workers: int, reporter: Reporter) -> None:
+    """Say what runs will take, as far as runs of their kind are finished."""
+    seconds = [costs.seconds(run) for run in todo]
+    measured = [time_of_run for time_of_run in seconds if time_of_run is not None]
+    if measured:
+        hours = sum(measured) / 3600 / workers
+        reporter.say(
+            f"estimate for {len(measured)} run(s): {hours:.2f} hours on {workers} worker(s)"
+        )
+    if len(measured) < len(todo):
+        count = len(todo) - len(measured)
+        reporter.say(f"no estimate yet for {count} run(s): none of their kind is finished")
 
 
 def _say_outcome(outcome: Outcome, store: Store, reporter: Reporter) -> None:

@@ -34,6 +34,8 @@ class Result:
             checkout.
         raw: Digest of the raw files of all subjects.
         trained_on: Windows of each class that the model was fitted on, copies included.
+        chosen_with: Windows of each class in the training that chose the epoch, where the model was
+            then refitted on more; else empty.
         deterministic: Whether torch was held to algorithms that give the same bits each time.
         control: Whether the distiller is a control, so that what it gains is no claim.
         ended: Time of its end, in seconds since the epoch.
@@ -59,6 +61,7 @@ class Result:
     commit: str = ""
     raw: str = ""
     trained_on: tuple[int, ...] = ()
+    chosen_with: tuple[int, ...] = ()
     deterministic: bool = False
     control: bool = False
     ended: float = 0.0
@@ -81,7 +84,7 @@ class Result:
         new = upgrade(values, values.get("schema", 1))
         kept = {name: new[name] for name in FIELDS if name in new}
         kept["run"] = Run.from_dict(new["run"])
-        for name in ("notes", "trained_on", "classes"):
+        for name in ("notes", "trained_on", "chosen_with", "classes"):
             kept[name] = tuple(kept.get(name, ()))
         kept["epochs"] = tuple(kept["epochs"]) if kept["epochs"] else None
         return Result(**kept)

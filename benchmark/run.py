@@ -96,7 +96,7 @@ class Run:
         task = [self.task, *([protocol.rule] if protocol.rule != "midpoint" else [])]
         if protocol.padding:
             task += [f"{protocol.padding}_padded", *(["masked"] if protocol.mask else [])]
-        split = protocol.splitting.slug(protocol.folds)
+        split = protocol.slug
         if protocol.test_share != HOLD_OUT_SHARE:
             split += f"_of_{_plain(protocol.test_share)}"
         split += "" if protocol.validation else "_without_validation"
@@ -144,7 +144,7 @@ class Run:
         """Return the run that ``as_dict`` described."""
         fields = {name: _as_tuple(value) for name, value in values.items()}
         fields["protocol"] = Protocol.from_dict(values["protocol"])
-        recipe = values["recipe"]
+        recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
         fields["recipe"] = Recipe(**recipe) if "source" in recipe else ProbeRecipe(**recipe)
         teachers = values.get("teachers", ())
         fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)

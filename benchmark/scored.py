@@ -7,7 +7,7 @@ itself, and the confusion is that of the last.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -66,6 +66,9 @@ class Scored(Result):
         units: Digest of all test units and their labels, by subject; models of one board agree.
         confusion: Counts of units of each test subject, true class by predicted class.
         folder: Folder of its files.
+        pooled: Scores over the units of all folds of the same row and seed that test a subject, by
+            subject, where the split has several such folds; else empty.
+        n_pooled: Number of these units of each subject.
     """
 
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -73,6 +76,13 @@ class Scored(Result):
     units: Mapping[str, str] = field(default_factory=dict)
     confusion: Mapping[str, list[list[int]]] = field(default_factory=dict)
     folder: Path = Path()
+    pooled: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    n_pooled: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def of_subjects(self) -> Mapping[str, Mapping[str, float]]:
+        """Scores of each test subject over all units that its row and seed have of them."""
+        return self.pooled or self.scores
 
     @property
     def id(self) -> str:
@@ -115,6 +125,18 @@ def score_units(columns: Columns) -> dict[str, Units]:
         )
         for start, stop in pairwise(starts)
         if start < stop
+    }
+
+
+def together(folds: Sequence[Columns]) -> dict[str, npt.NDArray[Any]]:
+    """Return predictions of several folds, each with as many epochs as the longest."""
+    of_epochs = [fold.get("of_epochs", fold["probabilities"][None]) for fold in folds]
+    longest = max(len(epochs) for epochs in of_epochs)
+    last = [np.minimum(np.arange(longest), len(epochs) - 1) for epochs in of_epochs]
+    names = ("subject", *UNIT, "start", "label", "probabilities")
+    return {
+        **{name: np.concatenate([fold[name] for fold in folds]) for name in names},
+        "of_epochs": np.concatenate([e[i] for e, i in zip(of_epochs, last, strict=True)], axis=1),
     }
 
 

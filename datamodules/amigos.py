@@ -6,7 +6,7 @@ signing a licence agreement, for academic use. Not to be passed on.
 * 40 subjects x 16 short videos (51 to 150 s), one session, everybody the same 16; 37 of them
   saw four long ones too (14 to 24 min), alone or in groups, which are read if the option
   ``long_videos`` says so. 5 s of rest before each. The trial is the number of the cell, the
-  annotation ``stimulus`` the name of the video.
+  stimulus the name of the video.
 * All at 128 Hz, as preprocessed by the publisher: eeg (14 channels of an Emotiv EPOC, common
   average, 4 to 45 Hz, microvolts), ecg (right and left, low-pass 60 Hz, unit not known), eda
   (low-pass 60 Hz, converted here from resistance to microsiemens).
@@ -178,8 +178,9 @@ class AMIGOSReader:
             yield from TABLE.read(
                 subject,
                 trial,
+                video,
                 None if samples is None else samples.T,
-                None if row is None else _annotations(row, video),
+                None if row is None else dict(zip(ANSWERS, map(float, row[0]), strict=True)),
                 self.subtract_baseline,
             )
 
@@ -225,10 +226,6 @@ def _matrix(
     return np.asarray(cell)
 
 
-def _annotations(row: npt.NDArray[Any], video: str) -> dict[str, str | float]:
-    return {**dict(zip(ANSWERS, map(float, row[0]), strict=True)), "stimulus": video}
-
-
 PREPROCESSING = {**EDA_PARTS, **ECG_BEATS}
 """Parts of skin conductance, and heart beats."""
 
@@ -248,7 +245,7 @@ AMIGOS = Dataset(
     unit=None,
     trial_seconds=(SHORTEST_VIDEO, LONGEST_VIDEO),
     preprocessing=PREPROCESSING,
-    splits=(*SUBJECT_SPLITS, "subject_stimulus_k_fold"),
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS),
     access=(
         "Ask for it at www.eecs.qmul.ac.uk/mmv/datasets/amigos and sign the licence agreement. To "
         "try things out: affectbench data synthesize amigos."

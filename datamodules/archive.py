@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from datamodules.digests import digest
 from datamodules.errors import DatasetCorruptedError
+from datamodules.repeats import Repeat, find_repeats
 from datamodules.signals.recording import Segment
 from datamodules.stored import StoredRecording, StoredSubject, samples_file
 
@@ -55,6 +56,11 @@ class Archive:
     def trial_keys(self) -> npt.NDArray[np.str_]:
         """Name of the trial of each segment across subjects, shape (segments,)."""
         return np.array([self.recordings[row].trial_key(s) for row, s in self.segments])
+
+    @cached_property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """Equal stretches of signal in two places, compared once for all folds."""
+        return find_repeats(self.subjects)
 
     def offsets(self, signal: str) -> npt.NDArray[np.int64]:
         """Return the first sample of each recording in the array of a signal, (recordings,).

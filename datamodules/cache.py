@@ -20,16 +20,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from datamodules.blocks import blocks_of
 from datamodules.digests import digest, file_digest
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
-from datamodules.signals.recording import Fault, Recording, Signal
+from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.source import code_digest
-from datamodules.stored import StoredSubject, meta_file, open_subject, samples_file
+from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
 
 NOT_READING = frozenset(
-    f"datamodules.{name}" for name in ("catalogue", "datamodule", "dataset", "splits", "tasks")
+    f"datamodules.{name}"
+    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks")
 )
 """Modules that the file of a dataset imports for what comes after reading. No sample depends on
 them, so that a change in one keeps the recordings in the cache."""
@@ -176,10 +179,12 @@ def _write_subject(
             f"{subject}: expected at least one recording{where}, found none"
             + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
         )
+    np.save(blocks_file(folder), np.concatenate(writer.blocks))
     meta = {
         "subject": subject,
         "recordings": writer.recordings,
         "channels": writer.channels,
+        "hashed": writer.hashed,
         "faults": faults,
         "content": writer.content(),
         "files": {
@@ -188,6 +193,11 @@ def _write_subject(
         },
     }
     meta_file(folder).write_text(json.dumps(meta))
+
+
+def _described(segment: Segment) -> dict[str, Any]:
+    """Return the values of a segment; of people who share no stimuli, digests stay as they were."""
+    return {name: value for name, value in asdict(segment).items() if name != "stimulus" or value}
 
 
 @dataclass
@@ -199,11 +209,15 @@ class _Writer:
         recordings: Descriptions of the recordings as JSON holds them.
         channels: Channel names of each signal. Its recordings share them, as there may be
             thousands: each recording holds a position in this list.
+        blocks: Hashes of the raw blocks of each recording, by which copies are found.
+        hashed: Name and rate of the signals that they are of.
     """
 
     folder: Path
     recordings: list[dict[str, Any]] = field(default_factory=list)
     channels: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    blocks: list[npt.NDArray[np.void]] = field(default_factory=list)
+    hashed: list[tuple[str, float]] = field(default_factory=list)
     _samples: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, recording: Recording, signals: dict[str, Signal]) -> None:
@@ -212,6 +226,7 @@ class _Writer:
         Raises:
             ValueError: Samples that are not finite.
         """
+        self.blocks.append(blocks_of(recording.signals, len(self.recordings), self.hashed))
         described = {name: self._write_signal(name, signal) for name, signal in signals.items()}
         # A step that changes the rate may shorten its signal by a part of a sample.
         shortest = min(signal.duration for signal in signals.values())
@@ -221,7 +236,7 @@ class _Writer:
                 "session": recording.session,
                 "signals": described,
                 "segments": [
-                    asdict(replace(segment, stop=min(segment.stop, shortest)))
+                    _described(replace(segment, stop=min(segment.stop, shortest)))
                     for segment in recording.segments
                     if segment.start < shortest
                 ],

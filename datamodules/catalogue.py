@@ -3,6 +3,7 @@
 from datamodules.amigos import AMIGOS
 from datamodules.dataset import Dataset
 from datamodules.deap import DEAP
+from datamodules.eegmat import EEGMAT
 from datamodules.empatica_e4 import EMPATICA_E4
 from datamodules.mahnob_hci import MAHNOB_HCI
 from datamodules.noise import NOISE
@@ -10,6 +11,7 @@ from datamodules.pmemo import PMEMO
 from datamodules.seed_v import SEED_V
 from datamodules.stress_predict import STRESS_PREDICT
 from datamodules.synthetic import SYNTHETIC
+from datamodules.wearable_stress import WEARABLE_STRESS
 from datamodules.wesad import WESAD
 
 DATASETS: dict[str, Dataset] = {
@@ -17,6 +19,8 @@ DATASETS: dict[str, Dataset] = {
     for dataset in (
         WESAD,
         STRESS_PREDICT,
+        WEARABLE_STRESS,
+        EEGMAT,
         DEAP,
         AMIGOS,
         MAHNOB_HCI,

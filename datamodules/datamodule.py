@@ -22,13 +22,20 @@ from datamodules.dataset import Dataset
 from datamodules.errors import AffectbenchError, IncompatibleRunError
 from datamodules.flags import Flag
 from datamodules.flaws import everybody, passes, with_flaws
-from datamodules.fold import Fold, Part, Windowing, class_counts, deal_members, make_fold
+from datamodules.fold import (
+    Fold,
+    Part,
+    Windowing,
+    class_counts,
+    deal_members,
+    join_validation,
+    make_fold,
+)
 from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, WindowDataset
 from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
-from datamodules.splits import Dealing
 from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
 from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_samples
@@ -125,9 +132,7 @@ class EmotionDataModule(L.LightningDataModule):
             )
         self.length = dataset.window_length(self.windowing.length, self.protocol)
         self.folder = Path(cache_dir) / dataset.name
-        self.dealing = Dealing(
-            fold, seed, self.protocol.folds, self.protocol.test_share, dataset.trial_blocks
-        )
+        self.dealing = self.protocol.dealing(fold, seed, dataset.trial_blocks)
         if self._deals_subjects:  # what cannot be is refused before a file is read
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None
@@ -193,6 +198,17 @@ class EmotionDataModule(L.LightningDataModule):
             ),
         )
         fold = with_flaws(fold, self.protocol.flags)
+        check_fold(fold, passes(self.protocol.flags))
+        self._fold = fold
+
+    def train_on_validation(self) -> None:
+        """Let the windows that chose the epoch be trained on too, from now on.
+
+        Raises:
+            IncompatibleRunError: No part is kept apart to choose the epoch.
+            LeakError: What would be trained on then is tested.
+        """
+        fold = join_validation(self.fold)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
 

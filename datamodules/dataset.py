@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.cache import Reader
+from datamodules.download import Download
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
 from datamodules.inputs import LENGTH, SignalSpec
 from datamodules.protocol import Protocol
@@ -37,11 +38,13 @@ class Dataset:
         published_tasks: Tasks of published protocols, run only if they are named.
         optional: Signals that are read only with an option of the reader, and the option's name.
         preprocessing: Steps by signal, done once to each whole recording.
-        splits: Names of the splits that it has; the first is the default.
+        splits: Names of the splits that it has; the first is the default. Where people share
+            stimuli, this is one that keeps both apart.
         trial_blocks: Number of blocks that the trials of a session make, each with every class;
             ``trial_k_fold`` takes them for its folds.
         has_files: False for a dataset that is made up when it is read.
         writer: Module whose ``write`` makes up recordings in the publisher's files; empty: none.
+        download: Where it can be fetched without an agreement; None: nowhere.
 
     Raises:
         ValueError: Values that contradict each other.
@@ -63,6 +66,7 @@ class Dataset:
     trial_blocks: int | None = None
     has_files: bool = True
     writer: str = ""
+    download: Download | None = None
 
     def __post_init__(self) -> None:
         if (self.unit is None) == (self.trial_seconds is None):
@@ -77,6 +81,16 @@ class Dataset:
     def unit_name(self) -> str:
         """Name of a score unit, as ``"60 s block"`` or ``"trial"``."""
         return "trial" if self.unit is None else f"{self.unit:g} s block"
+
+    @property
+    def has_stimuli(self) -> bool:
+        """True if people share stimuli, which its segments name."""
+        return any(SPLITS[name].crosses_stimuli for name in self.splits)
+
+    def same_stimuli(self, protocol: Protocol) -> bool:
+        """Return whether other people's responses to the tested stimuli are trained on."""
+        crossed = protocol.splitting.over_subjects or "same_stimuli" in protocol.flags
+        return self.has_stimuli and crossed
 
     def every_task(self) -> dict[str, Task]:
         """Return all tasks by name, those of published protocols last."""
@@ -194,10 +208,16 @@ class Dataset:
         """Refuse a protocol that does not fit.
 
         Raises:
-            IncompatibleRunError: A split that it has not, a rule for a task without ratings, or
-                padding where trials are not the score unit.
+            IncompatibleRunError: A split that it has not, a flaw that the split cannot have, a rule
+                for a task without ratings, or padding where trials are not the score unit.
         """
         self.check_split(protocol.split)
+        if "same_stimuli" in protocol.flags and not protocol.splitting.crosses_stimuli:
+            crossing = ", ".join(name for name, split in SPLITS.items() if split.crosses_stimuli)
+            raise IncompatibleRunError(
+                f"same_stimuli: expected the split {crossing}, which keeps stimuli apart, found "
+                f"{protocol.split}"
+            )
         if protocol.rule != "midpoint" and not isinstance(self.task(task), RatingTask):
             raise IncompatibleRunError(
                 f"{self.title}, {task}: expected ratings for the label rule {protocol.rule}, "

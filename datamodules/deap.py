@@ -166,6 +166,7 @@ class DEAPReader:
             yield from TABLE.read(
                 subject,
                 row + 1,
+                str(row + 1),
                 data[row],
                 annotations,
                 self.subtract_baseline,
@@ -222,8 +223,8 @@ DEAP = Dataset(
     trial_seconds=(VIDEO, VIDEO),
     preprocessing=PREPROCESSING,
     splits=(
-        *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
+        *SUBJECT_SPLITS,
         "trial_k_fold",
     ),
     access=(

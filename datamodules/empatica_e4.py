@@ -5,7 +5,8 @@ The sessions are as the Empatica E4 exports them.
 * bvp (64 Hz, arbitrary unit), eda (4 Hz, microsiemens), temp (4 Hz, degrees Celsius), acc
   (3 channels, 32 Hz, g).
 * ``labels.csv``: columns subject, start, stop (UTC seconds) and condition (baseline, stress or
-  amusement); what no row covers is not used.
+  amusement); what no row covers is not used. A subject is named as their folder, by 1 to 64
+  letters, digits and ``_`` and, inside the name, ``-`` and ``.``.
 
 ::
 
@@ -14,6 +15,7 @@ The sessions are as the Empatica E4 exports them.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,12 +29,16 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
-from datamodules.signals.recording import Recording, Segment
+from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
 LABEL_FILE = "labels.csv"
 LABEL_COLUMNS = {"subject": str, "start": np.float64, "stop": np.float64, "condition": str}
 CONDITIONS = ("baseline", "stress", "amusement")
+SUBJECT = re.compile(r"\w(?:[\w.-]{0,62}\w)?", re.ASCII)
+"""Names of subjects: each is the name of a folder, here and in the cache, and no way to another."""
+SHOWN = 70
+"""Number of characters of a name that a message shows."""
 
 
 class _Label(NamedTuple):
@@ -68,9 +74,11 @@ class EmpaticaE4Reader:
         """Return the session's files and the label table; raises DatasetNotFoundError."""
         return (*empatica.session_files(self.root / subject), self.root / LABEL_FILE)
 
-    def read(self, subject: str) -> Iterator[Recording]:
-        """Yield one recording, whose segments are the subject's rows of the table."""
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        """Yield repairs, then one recording, whose segments are the subject's rows of the table."""
         session = empatica.read_session(self.root / subject)
+        for reason in session.repairs:
+            yield Fault("1", WHOLE_SESSION, reason, omitted=False)
         segments: list[Segment] = []
         labels = [label for label in self._labels if label.subject == subject]
         for label in sorted(labels, key=lambda label: label.start):
@@ -107,6 +115,13 @@ class EmpaticaE4Reader:
                 f"{path}: expected a value in every cell and conditions among {CONDITIONS}, found "
                 f"{unknown or 'empty cells'}"
             )
+        for subject in dict.fromkeys(label.subject for label in labels):
+            if not SUBJECT.fullmatch(subject):
+                raise DatasetCorruptedError(
+                    f"{path}: expected subjects named as their folders, by 1 to 64 letters, digits "
+                    f"and _ and, inside the name, - and ., found {subject[:SHOWN]!r}. Rename the "
+                    "folder, and the subject in the table."
+                )
         return labels
 
 

@@ -14,6 +14,7 @@ from datamodules.errors import IncompatibleRunError
 Flag = Literal[
     "random_windows",
     "random_trials",
+    "same_stimuli",
     "oversample_before_split",
     "scale_on_all",
     "labels_from_all_ratings",
@@ -30,6 +31,8 @@ ABOUT: dict[Flag, str] = {
     "trial, and windows that overlap, are on both sides; each window is tested once",
     "random_trials": "trials of all subjects are dealt out at random, so that the people who are "
     "tested are trained on; each trial is tested once",
+    "same_stimuli": "the tested stimuli are trained on too, in the responses of the people who are "
+    "trained on; as many other stimuli are left out, so that training sets stay as large",
     "oversample_before_split": "windows of rarer classes are repeated before windows are dealt "
     "out, so that copies of tested windows are trained on; a copy is not tested",
     "scale_on_all": "mean and standard deviation of the signals are those of all subjects",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.flags import Flag
-from datamodules.fold import PARTS, Fold, Grid, oversampled
+from datamodules.fold import PARTS, Fold, Grid, oversampled, segments_of
 from datamodules.guard import Check
 from datamodules.splits import Members, random_parts
 from datamodules.windows import EPSILON
@@ -30,6 +30,24 @@ def random_trials(fold: Fold) -> Fold:
     segments = {part: np.flatnonzero(parts == number) for number, part in enumerate(PARTS)}
     return replace(
         fold,
+        segments=segments,
+        thresholds_from=segments["train"],
+        scaling_from=segments["train"],
+    )
+
+
+def same_stimuli(fold: Fold) -> Fold:
+    """Train on the tested stimuli in place of as many others, drawn at random; people as before."""
+    trials = fold.members.trials or {}
+    others = sorted(trials["train"])
+    rng = np.random.default_rng([fold.dealing.seed, fold.dealing.fold])
+    kept = rng.permutation(len(others))[len(trials["test"]) :]
+    train = trials["test"] | {others[row] for row in kept}
+    members = replace(fold.members, trials={**trials, "train": train}, disjoint=False)
+    segments = {**fold.segments, "train": segments_of(fold.archive, members, "train")}
+    return replace(
+        fold,
+        members=members,
         segments=segments,
         thresholds_from=segments["train"],
         scaling_from=segments["train"],
@@ -115,6 +133,7 @@ class Flaw:
 
 FLAWS: dict[Flag, Flaw] = {
     "random_trials": Flaw(random_trials, frozenset({"groups"})),
+    "same_stimuli": Flaw(same_stimuli, frozenset({"stimuli"})),
     "labels_from_all_ratings": Flaw(labels_from_all_ratings, frozenset({"thresholds"})),
     "random_windows": Flaw(random_windows, frozenset({"groups", "overlap"})),
     "oversample_before_split": Flaw(oversample_before_split, frozenset({"copies"})),

@@ -245,6 +245,8 @@ def deal_members(
     Raises:
         IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
     """
+    if protocol.splitting.crosses_stimuli:
+        dealing = replace(dealing, classes=stimulus_classes(archive, task))
     members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
     members = replace(members, train=tuple(s for s in members.train if s not in without))
     return members if protocol.validation else without_validation(members, subjects)
@@ -262,6 +264,39 @@ def without_validation(members: Members, subjects: Sequence[str]) -> Members:
     return replace(members, val=members.train, trials=trials, disjoint=False)
 
 
+def join_validation(fold: Fold) -> Fold:
+    """Return a fold in which the part that chose the epoch is trained on too.
+
+    Scaling is fitted on both. Label thresholds stay those of the training part, so that the labels
+    of what is tested are those of all other models.
+
+    Args:
+        fold: Fold with a part kept apart to choose the epoch.
+
+    Raises:
+        IncompatibleRunError: A fold without such a part.
+    """
+    if fold.chosen_on != "val":
+        raise IncompatibleRunError(
+            "refit: expected a validation part to train on as well, found an epoch that is chosen "
+            f"on {fold.chosen_on}"
+        )
+    train, val = PARTS.index("train"), PARTS.index("val")
+    copies = fold.copies
+    return replace(
+        fold,
+        members=without_validation(fold.members, fold.subjects),
+        segments={
+            **fold.segments,
+            "train": np.union1d(fold.segments["train"], fold.segments["val"]),
+        },
+        scaling_from=np.union1d(fold.scaling_from, fold.segments["val"]),
+        chosen_on="train",
+        dealt={name: np.where(parts == val, train, parts) for name, parts in fold.dealt.items()},
+        copies=copies and (copies[0], np.where(copies[1] == val, train, copies[1])),
+    )
+
+
 def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
     """Return session and key of every trial that is part of a task, by subject."""
     trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in subjects}
@@ -270,6 +305,19 @@ def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
         if task.label(recording.subject, segment) is not None:
             trials[recording.subject].append((recording.session, key))
     return trials
+
+
+def stimulus_classes(archive: Archive, task: Task) -> dict[str, int]:
+    """Return the class of each stimulus; none where people differ about any of them.
+
+    So what one person felt has no say in who is trained on what.
+    """
+    classes: dict[str, int] = {}
+    for (row, segment), key in zip(archive.segments, archive.trial_keys.tolist(), strict=True):
+        label = task.label(archive.recordings[row].subject, segment)
+        if label is not None and classes.setdefault(key, label) != label:
+            return {}
+    return classes
 
 
 def segments_of(archive: Archive, members: Members, part: Part) -> Positions:

@@ -1,7 +1,9 @@
 """The leak guard: asserts on the actual index of a run that nothing stands on two sides.
 
 Each of its checks has a name. ``datamodules.flaws`` says which of them may fail under which
-protocol flag; without a flag all of them hold.
+protocol flag; without a flag all of them hold. One has none, as no published protocol asks for it:
+no person takes part under two names. Where stretches of signal may overlap, one may also be stored
+twice.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.archive import Archive
+from datamodules.doubles import check_parts, check_people
 from datamodules.errors import LeakError
 from datamodules.fold import PARTS, Fold
 from datamodules.splits import Members
@@ -19,6 +22,7 @@ from datamodules.windows import EPSILON, WindowIndex
 
 Check = Literal[
     "groups",
+    "stimuli",
     "overlap",
     "copies",
     "choice",
@@ -28,9 +32,10 @@ Check = Literal[
     "teacher",
     "reading",
 ]
-"""Names of the checks: subjects and trials on two sides; signal on two sides; one window on two
-sides; test windows that choose the epoch; scaling and thresholds fitted on what is not trained on;
-padding that shows the length; teachers chosen on test; test windows read while fitting."""
+"""Names of the checks: subjects and trials on two sides; stimuli on two sides; signal on
+two sides; one window on two sides; test windows that choose the epoch; scaling and thresholds
+fitted on what is not trained on; padding that shows the length; teachers chosen on test; test
+windows read while fitting."""
 
 SHOWN = 5
 """Number of offenders named in a message."""
@@ -50,6 +55,10 @@ def check_fold(fold: Fold, passed: Collection[Check] = ()) -> None:
         part: fold.windows(part) for part in PARTS if part != "val" or fold.chosen_on != "train"
     }
     check_no_leak(fold.archive, fold.members, parts, passed)
+    check_people(fold.archive)
+    if "overlap" not in passed:
+        chosen_on_test = {"val"} if "choice" in passed else set()
+        check_parts(fold.archive, {p: parts[p] for p in parts if p not in chosen_on_test})
     trained = fold.segments_of("train")
     if fold.scaling is not None and "scaling" not in passed:
         check_fitted(fold.archive, "the scaling was", fold.scaled_on, trained)
@@ -65,11 +74,12 @@ def check_no_leak(
     parts: Mapping[str, WindowIndex],
     passed: Collection[Check] = (),
 ) -> None:
-    """Refuse parts that share a subject, a trial or a stretch of signal.
+    """Refuse parts that share a subject, a trial, a stimulus or a stretch of signal.
 
     The subject of a window is that of the recording that its samples come from, and its trial that
     of the segment that they lie in, not those of the columns; the columns are checked against them.
-    Where the split is within a subject, the subject may be on all sides, its trials not.
+    Where the split is within a subject, the subject may be on all sides, its trials not. Where
+    subjects and stimuli are both apart, no stimulus may be on two sides, whoever got it.
 
     Args:
         archive: Recordings that the windows are cut from.
@@ -89,6 +99,13 @@ def check_no_leak(
         _check_columns(archive, subjects, part, windows)
         if members.trials is not None:
             _check_members(keys[windows.segment], part, windows, members.trials[part], "trials")
+    apart: dict[str, tuple[Check, npt.NDArray[np.str_], str]] = {}
+    if not members.within:
+        apart["subject"] = "groups", subjects, "recording"
+        if members.trials is not None:
+            apart["stimulus"] = "stimuli", keys, "segment"
+    elif members.trials is not None:
+        apart["trial"] = "groups", keys, "segment"
     for one, other in combinations(parts, 2):
         if (one, other) == ("val", "test") and "choice" in passed:
             continue
@@ -96,10 +113,8 @@ def check_no_leak(
             _check_overlap(archive, (one, parts[one]), (other, parts[other]))
         elif "copies" not in passed:
             _check_copies(archive, (one, parts[one]), (other, parts[other]))
-        if "groups" in passed:
-            continue
-        for kind, names, column in (("subject", subjects, "recording"), ("trial", keys, "segment")):
-            if members.within if kind == "subject" else members.trials is None:
+        for kind, (check, names, column) in apart.items():
+            if check in passed:
                 continue
             ours, theirs = (set(names[getattr(parts[p], column)].tolist()) for p in (one, other))
             if both := sorted(ours & theirs):

@@ -46,11 +46,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
-from pyedflib import EdfReader
-from pyedflib.edfreader import DO_NOT_READ_ANNOTATIONS
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
+from datamodules.formats.edf import read_channels
 from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
@@ -303,7 +302,7 @@ class MAHNOBHCIReader:
     def _trial(
         self, number: int, session: _Session, bdf: Path | None, offset: float
     ) -> Iterator[Recording | Fault]:
-        annotations = _annotations(session)
+        annotations, stimulus = _annotations(session), _stimulus(session)
         if bdf is None:
             raise _UnusableError("no .bdf file")
         recorded = _read_bdf(bdf)
@@ -331,7 +330,8 @@ class MAHNOBHCIReader:
         for reason in repairs:
             yield Fault(SESSION, number, reason, omitted=False)
         covered = min(signal.duration for signal in signals.values())
-        segment = Segment(start - lead, min(stop - lead, covered), number, annotations)
+        stop = min(stop - lead, covered)
+        segment = Segment(start - lead, stop, number, annotations, stimulus)
         yield Recording(session.subject, SESSION, signals, (segment,), offset + lead)
 
     def _signals(
@@ -407,20 +407,26 @@ def _number(session: _Session, attribute: str, least: float, most: float) -> flo
 
 
 def _annotations(session: _Session) -> Mapping[str, str | float]:
-    """Return stimulus, ratings and emotion of a trial."""
+    """Return ratings and emotion of a trial."""
     ratings = {name: _number(session, attribute, *SCALE) for name, attribute in RATINGS.items()}
     for name in ("valence", "arousal"):
         if ratings[name] is None:
             raise _UnusableError(f"session.xml: no {RATINGS[name]} from 1 to 9")
-    stimulus = session.attributes.get("mediaFile", "").strip().lower()
-    if not stimulus:
-        raise _UnusableError("session.xml: no mediaFile")
-    annotations: dict[str, str | float] = {"stimulus": stimulus}
-    annotations |= {name: value for name, value in ratings.items() if value is not None}
+    annotations: dict[str, str | float] = {
+        name: value for name, value in ratings.items() if value is not None
+    }
     emotion = _number(session, "feltEmo", 0, len(EMOTIONS) - 1)
     if emotion is not None and emotion.is_integer():
         annotations["emotion"] = EMOTIONS[int(emotion)]
     return annotations
+
+
+def _stimulus(session: _Session) -> str:
+    """Return the name of the file of the film."""
+    name = session.attributes.get("mediaFile", "").strip().lower()
+    if not name:
+        raise _UnusableError("session.xml: no mediaFile")
+    return name
 
 
 def _length(session: _Session) -> float:
@@ -451,32 +457,14 @@ def _live(recorded: _Physiology, start: float, stop: float) -> tuple[int, int]:
 
 def _read_bdf(path: Path) -> _Physiology:
     """Read the channels of a .bdf file."""
-    try:
-        with EdfReader(str(path), DO_NOT_READ_ANNOTATIONS) as file:
-            labels = file.getSignalLabels()
-            missing = [label for label in CHANNELS if label not in labels]
-            if missing:
-                raise DatasetCorruptedError(
-                    f"{path}: expected a channel {', '.join(missing)}, found {', '.join(labels)}"
-                )
-            at = {label: labels.index(label) for label in CHANNELS}
-            rates = {float(file.getSampleFrequency(channel)) for channel in at.values()}
-            if len(rates) != 1:
-                raise DatasetCorruptedError(
-                    f"{path}: expected one rate for all channels, found {sorted(rates)} Hz"
-                )
-            return _Physiology(
-                {label: file.readSignal(at[label]) for label in CHANNELS if label != STATUS},
-                {label: file.getPhysicalDimension(at[label]).strip() for label in CHANNELS},
-                file.readSignal(at[BELT], digital=True),
-                file.readSignal(at[STATUS], digital=True),
-                rates.pop(),
-            )
-    except OSError as error:
-        raise DatasetCorruptedError(
-            f"{path}: expected a whole .bdf file, found one that cannot be read ({error}). Fetch "
-            "it anew from its publisher."
-        ) from error
+    channels, sfreq = read_channels(path, CHANNELS)
+    return _Physiology(
+        {label: channel.samples for label, channel in channels.items()},
+        {label: channel.unit for label, channel in channels.items()},
+        channels[BELT].digital,
+        channels[STATUS].digital,
+        sfreq,
+    )
 
 
 def _temperature_unit(recorded: _Physiology) -> str:
@@ -517,8 +505,8 @@ MAHNOB_HCI = Dataset(
     trial_seconds=TRIAL_SECONDS,
     preprocessing=PREPROCESSING,
     splits=(
-        *SUBJECT_SPLITS,
         "subject_stimulus_k_fold",
+        *SUBJECT_SPLITS,
         "trial_k_fold",
     ),
     access=(

@@ -20,6 +20,7 @@ from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.seed_v import EMOTIONS, LABELS, ROW_SECONDS, STARTS, STOPS
 from datamodules.signals.recording import Recording, Segment, Signal
+from datamodules.splits import SUBJECT_SPLITS
 from datamodules.tasks import ConditionTask, RatingTask
 
 CHANNELS = tuple(f"noise {number}" for number in range(1, 21))
@@ -48,6 +49,8 @@ class NoiseReader:
             find it.
         personal: Strength of a pattern of the emotion that differs from subject to subject.
         lasting: Strength of a pattern of each trial, independent of its emotion.
+        film: Strength of a pattern of each film that all subjects share, independent of its
+            emotion.
         rated: Strength of a pattern added to trials the subject rates above their own median.
         artefact: Strength of noise in one channel, another one for each subject; in that channel
             the other subjects have hardly any.
@@ -62,11 +65,12 @@ class NoiseReader:
     lasting: float = 0.0
     rated: float = 0.0
     artefact: float = 0.0
+    film: float = 0.0
     equal: bool = False
     permuted: bool = False
 
     def __post_init__(self) -> None:
-        sizes = (self.effect, self.personal, self.lasting, self.rated, self.artefact)
+        sizes = (self.effect, self.personal, self.lasting, self.rated, self.artefact, self.film)
         if self.n_subjects < 1 or any(size < 0 for size in sizes):
             raise IncompatibleRunError(
                 f"Noise: expected n_subjects >= 1 and nothing planted below 0, found {self}"
@@ -88,6 +92,7 @@ class NoiseReader:
         rng = np.random.default_rng([self.seed, 1, number])
         common, personal = _patterns(shared, len(EMOTIONS)), _patterns(rng, len(EMOTIONS))
         (liking,) = _patterns(shared, 1)
+        seen = _patterns(shared, len(ROWS))
         films = rng.permutation(len(ROWS))
         labels = np.array(LABELS[SESSION])[films]
         high = rng.permutation(np.arange(len(films)) % 2)
@@ -97,6 +102,7 @@ class NoiseReader:
             rows = rng.standard_normal((ROWS[film], len(CHANNELS)))
             rows += self.effect * common[label] + self.personal * personal[label]
             rows += self.lasting * _patterns(rng, 1) + self.rated * above * liking
+            rows += self.film * seen[film]
             if self.artefact:
                 rows[:, : self.n_subjects] *= 1e-3
                 rows[:, number % len(CHANNELS)] = self.artefact * rng.standard_normal(len(rows))
@@ -106,9 +112,15 @@ class NoiseReader:
         stops = np.cumsum([len(rows) for rows in trials]) * float(ROW_SECONDS)
         starts = [0.0, *stops[:-1].tolist()]
         segments = tuple(
-            Segment(start, stop, trial, {"emotion": EMOTIONS[label], "valence": float(rating)})
-            for trial, (start, stop, label, rating) in enumerate(
-                zip(starts, stops.tolist(), labels, ratings, strict=True), start=1
+            Segment(
+                start,
+                stop,
+                trial,
+                {"emotion": EMOTIONS[label], "valence": float(rating)},
+                f"film {film + 1}",
+            )
+            for trial, (start, stop, label, rating, film) in enumerate(
+                zip(starts, stops.tolist(), labels, ratings, films.tolist(), strict=True), start=1
             )
         )
         samples = np.concatenate(trials).T.astype(np.float32)
@@ -145,6 +157,7 @@ NOISE = Dataset(
     },
     signals={"eeg_de": (len(CHANNELS), 1 / ROW_SECONDS)},
     unit=None,
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS),
     trial_seconds=(float(min(ROWS) * ROW_SECONDS), float(max(ROWS) * ROW_SECONDS)),
     access="Made up when it is read.",
     layout="no files",

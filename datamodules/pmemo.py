@@ -16,6 +16,9 @@ Audio, lyrics and comments are other people's. Not to be passed on with this pro
   is how others felt. A song has one label for everybody, so it must not be on two sides of a
   split, or a model need only recognise it: the default split keeps songs and listeners apart.
   72 % of the songs are high in valence, 74 % in arousal.
+* One song may have two numbers: eleven pairs of annotated songs have equal title and artist, and
+  numbers with equal features are taken for one song as well. The stimulus is the song: the lowest
+  number that it has.
 * Known faults: the numbers of the songs have gaps (794 between 1 and 1000); 27 songs have skin
   conductance but no annotation; traces may end in empty cells.
 
@@ -35,10 +38,10 @@ References:
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +62,11 @@ TIME_SLACK = 0.01
 """Seconds by which a time may be off the grid: half a sample."""
 N_FEATURES = 6373
 """Functionals of openSMILE's ComParE 2013 set."""
+SAME_SONGS = (
+    *((90, 92), (160, 162), (176, 186), (179, 185), (316, 317), (394, 395), (408, 409)),
+    *((644, 645), (758, 759), (853, 854), (966, 967)),
+)
+"""Pairs of numbers with equal title and artist in the published table of songs."""
 MUSIC_CHANNELS = tuple(map(str, range(N_FEATURES)))
 """Features by their position in the file; their names are long."""
 TRIAL_SECONDS = (15.0, 90.0)
@@ -90,6 +98,13 @@ FRAME = "frameTime"
 Samples = npt.NDArray[np.float32]
 Ratings = npt.NDArray[np.float64]
 """Valence and arousal of a song, shape (2,); of its frames from second 0 on, shape (F, 2)."""
+
+
+class Music(NamedTuple):
+    """Features of a song, shape (6373,), and the lowest number that the song has."""
+
+    features: Samples
+    song: int
 
 
 T = TypeVar("T")
@@ -181,11 +196,13 @@ class PMEmoReader:
                 continue
             segments, faults = cut(song, len(eda), ratings[song])
             if segments:
+                vector, stimulus = music[song]
                 signals = {
                     "eda": Signal(eda[None, :], EDA_RATE, ("eda",), "uS"),
-                    "music": Signal(music[song][:, None], STATIC_RATE, MUSIC_CHANNELS, "a.u."),
+                    "music": Signal(vector[:, None], STATIC_RATE, MUSIC_CHANNELS, "a.u."),
                 }
-                yield Recording(subject, "1", signals, tuple(segments))
+                named = (replace(segment, stimulus=str(stimulus)) for segment in segments)
+                yield Recording(subject, "1", signals, tuple(named))
             if segments and len(eda) < len(trace):
                 yield Fault("1", segments[0].trial, "eda: ends in empty cells", omitted=False)
             yield from faults
@@ -213,13 +230,13 @@ class PMEmoReader:
         return dict(sorted(heard.items()))
 
 
-def _unusable(eda: Samples, annotated: bool, music: Samples | None) -> str | None:
+def _unusable(eda: Samples, annotated: bool, music: Music | None) -> str | None:
     """Return the reason to leave a trial out; None if it is usable."""
     if not annotated:
         return "no annotation of the song"
     if music is None:
         return "music: no features of the song"
-    if not np.isfinite(music).all():
+    if not np.isfinite(music.features).all():
         return "music: missing or infinite features"
     if len(eda) < TRIAL_SECONDS[0] * EDA_RATE:
         return f"eda: shorter than {TRIAL_SECONDS[0]:g} s"
@@ -234,7 +251,7 @@ def _whole(song: int, n_times: int, ratings: Ratings) -> tuple[list[Segment], li
     faults = []
     if seconds > longest:
         faults.append(Fault("1", song, f"eda: only {longest:g} s of it are used", omitted=False))
-    return [_segment(song, song, 0.0, min(seconds, longest), ratings)], faults
+    return [_segment(song, 0.0, min(seconds, longest), ratings)], faults
 
 
 def _stretches(song: int, n_times: int, frames: Ratings) -> tuple[list[Segment], list[Fault]]:
@@ -250,17 +267,16 @@ def _stretches(song: int, n_times: int, frames: Ratings) -> tuple[list[Segment],
             faults.append(Fault("1", trial, "dynamic ratings are missing"))
         else:
             span = (stop - count) / DYNAMIC_RATE, stop / DYNAMIC_RATE
-            segments.append(_segment(song, trial, *span, ratings))
+            segments.append(_segment(trial, *span, ratings))
     if not segments and not faults:
         reason = f"shorter than the {DYNAMIC_START + SEGMENT_SECONDS:g} s of a rated segment"
         faults.append(Fault("1", song * SEGMENTS_A_SONG, reason))
     return segments, faults
 
 
-def _segment(song: int, trial: int, start: float, stop: float, ratings: Ratings) -> Segment:
+def _segment(trial: int, start: float, stop: float, ratings: Ratings) -> Segment:
     valence, arousal = ratings.tolist()
-    annotations = {"valence": valence, "arousal": arousal, "stimulus": str(song)}
-    return Segment(start, stop, trial, annotations)
+    return Segment(start, stop, trial, {"valence": valence, "arousal": arousal})
 
 
 def _traces(path: Path) -> Mapping[str, Samples]:
@@ -278,8 +294,8 @@ def _traces(path: Path) -> Mapping[str, Samples]:
     return dict(zip(listeners, columns[1:], strict=True))
 
 
-def _features(path: Path) -> Mapping[int, Samples]:
-    """Return the features of each song, shape (6373,)."""
+def _features(path: Path) -> Mapping[int, Music]:
+    """Return features and song of each number; raises DatasetCorruptedError for other columns."""
     names, cells = _table(path, np.float32)
     if names[0] != SONG or len(names) != 1 + N_FEATURES:
         raise DatasetCorruptedError(
@@ -289,7 +305,20 @@ def _features(path: Path) -> Mapping[int, Samples]:
     songs = _song_ids(path, cells[:, 0], one_row=True)
     rows = np.ascontiguousarray(cells[:, 1:])
     rows.flags.writeable = False
-    return dict(zip(songs, rows, strict=True))
+    features = dict(zip(songs, rows, strict=True))
+    same_as = _same_songs(features)
+    return {number: Music(row, same_as[number]) for number, row in features.items()}
+
+
+def _same_songs(features: Mapping[int, Samples]) -> Mapping[int, int]:
+    """Return the lowest number of the song of each number."""
+    lowest: dict[bytes, int] = {}
+    same_as = {n: lowest.setdefault(features[n].tobytes(), n) for n in sorted(features)}
+    for pair in SAME_SONGS:
+        if all(number in same_as for number in pair):
+            first, second = sorted(same_as[number] for number in pair)
+            same_as = {n: first if song == second else song for n, song in same_as.items()}
+    return same_as
 
 
 def _static(path: Path) -> Mapping[int, Ratings]:

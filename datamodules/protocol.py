@@ -6,10 +6,10 @@ from typing import Any, Literal, Self, get_args
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
-from datamodules.splits import HOLD_OUT_SHARE, SPLITS, Split
+from datamodules.splits import HOLD_OUT_SHARE, SPLITS, Dealing, Split
 from datamodules.tasks import RULES, LabelRule
 
-VERSION = 1
+VERSION = 2
 """Version of everything that decides a number; boards never mix versions."""
 
 Padding = Literal["zero", "mean", "edge"]
@@ -22,7 +22,8 @@ class Protocol:
 
     Args:
         split: Name of the split, a key of ``datamodules.splits.SPLITS``.
-        folds: Number of folds of a k-fold; number of sessions for ``session_out``.
+        folds: Number of folds of a k-fold; number of sessions for ``session_out``; number of groups
+            of subjects that ``subject_stimulus_k_fold`` crosses with groups of stimuli.
         rule: Rule for the threshold between low and high ratings; see ``datamodules.thresholds``.
         padding: Value that whole trials are filled up with; None cuts windows.
         mask: Whether models are told how much of a padded trial is recorded.
@@ -35,6 +36,9 @@ class Protocol:
             not the mean over a score unit; units do not cap the length of windows then.
         flags: Flaws of a published protocol; none: the honest protocol, the only ranked one.
         version: Version of the protocol.
+        stimulus_folds: Number of groups of stimuli for ``subject_stimulus_k_fold``.
+        partitions: Number of times that ``subject_k_fold`` deals the subjects into folds; each
+            subject is tested once in each.
 
     Raises:
         IncompatibleRunError: A name that is not known, or values that do not go together.
@@ -50,6 +54,8 @@ class Protocol:
     score_windows: bool = False
     flags: tuple[Flag, ...] = ()
     version: int = VERSION
+    stimulus_folds: int = 4
+    partitions: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flags", known_flags(self.flags))
@@ -61,10 +67,17 @@ class Protocol:
             if value not in choices:
                 listed = ", ".join(str(choice) for choice in choices if choice)
                 raise IncompatibleRunError(f"no {name} {value!r}: expected one of {listed}")
-        if self.folds < 2:
-            counted = self.splitting.counts or "folds"
+        counted = {self.splitting.counts or "folds": self.folds}
+        for name, count in {**counted, "stimulus_folds": self.stimulus_folds}.items():
+            if count < 2:
+                raise IncompatibleRunError(
+                    f"{self.split}: expected at least 2 {name}, found {count}"
+                )
+        if self.partitions < 1 or (self.partitions > 1 and not self._may_repeat):
+            repeating = ", ".join(name for name, split in SPLITS.items() if split.repeats)
             raise IncompatibleRunError(
-                f"{self.split}: expected at least 2 {counted}, found {self.folds}"
+                f"expected partitions to be 1, or more with the split {repeating} and no flags, "
+                f"found {self.partitions} with {self.split} {' '.join(self.flags)}"
             )
         if not 0 < self.test_share < 1:
             raise IncompatibleRunError(
@@ -73,6 +86,10 @@ class Protocol:
         if self.mask and self.padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
         check_flags(self.flags, self.split, self.rule, self.padding is not None and not self.mask)
+
+    @property
+    def _may_repeat(self) -> bool:
+        return self.splitting.repeats and not self.flags
 
     @property
     def splitting(self) -> Split:
@@ -90,12 +107,35 @@ class Protocol:
         return bool(set(REPORTED) & set(self.flags))
 
     def n_folds(self, n_subjects: int) -> int:
-        """Return the number of folds that test everybody once.
+        """Return the number of folds that test everybody once in each partition.
 
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
         """
-        return self.splitting.n_folds(n_subjects, self.folds, self.shuffled)
+        folds = self.splitting.n_folds(n_subjects, self.folds, self.shuffled, self.stimulus_folds)
+        return folds * self.partitions
+
+    def partition(self, fold: int) -> int:
+        """Return the number of the partition that a fold is of, from 0."""
+        return fold // self.folds if self.partitions > 1 else 0
+
+    def dealing(self, fold: int, seed: int, blocks: int | None = None) -> Dealing:
+        """Return what the split reads of it, with the number of a fold.
+
+        Args:
+            fold: Number of the fold, from 0.
+            seed: Seed of the run.
+            blocks: Number of blocks that the trials of a session make; see ``Dealing``.
+        """
+        return Dealing(
+            fold, seed, self.folds, self.test_share, blocks, self.stimulus_folds, self.partitions
+        )
+
+    @property
+    def slug(self) -> str:
+        """Name of the split in the name of a board, with its numbers of folds."""
+        slug = self.splitting.slug(self.folds, self.stimulus_folds)
+        return f"{slug}_times_{self.partitions}" if self.partitions > 1 else slug
 
     def with_flags(self, flags: Collection[Flag]) -> "Protocol":
         """Return the same protocol under other flags."""

@@ -216,11 +216,8 @@ class SEEDVReader:
                     stretch = continuous.read(start, start + seconds)
                     signals |= {"eeg": stretch} if self.raw else {}
                     signals |= {"eeg_study": stretch} if self.study else {}
-                annotations = {
-                    "condition": EMOTIONS[LABELS[session][trial - 1]],
-                    "stimulus": f"{session}/{trial}",
-                }
-                segment = Segment(0.0, seconds, trial, annotations)
+                annotations = {"condition": EMOTIONS[LABELS[session][trial - 1]]}
+                segment = Segment(0.0, seconds, trial, annotations, f"{session}/{trial}")
                 yield Recording(subject, session, signals, (segment,), offset=float(start))
 
     def _features(self, folder: str, subject: str) -> Path:
@@ -394,7 +391,7 @@ SEED_V = Dataset(
     unit=None,
     trial_seconds=(float(SHORTEST_ROWS * ROW_SECONDS), float(LONGEST_ROWS * ROW_SECONDS)),
     preprocessing=PREPROCESSING,
-    splits=(*SUBJECT_SPLITS, "trial_k_fold", "session_out"),
+    splits=("subject_stimulus_k_fold", *SUBJECT_SPLITS, "trial_k_fold", "session_out"),
     trial_blocks=3,
     access=(
         "Sent to those who sign the application form of the BCMI laboratory: look for SEED-V at "

@@ -1,21 +1,21 @@
 """Splits into training, validation and test: over ids, never samples.
 
 Most splits are over subjects. Two are within each subject, over trials; one is over subjects and
-stimuli at once, for stimuli that a model gets to see, as PMEmo's songs. A split is one class, and
-one line in ``SPLITS``.
+stimuli at once, for people who share films, songs or videos. A split is one class, and one line in
+``SPLITS``.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import IncompatibleRunError
+from datamodules.stimuli import held_out, kinds_of, natural, stimulus_groups
 
 VALIDATION_SHARE = 0.2
 """Share of the subjects (or trials) outside the test set that choose the epoch; at least one."""
@@ -87,6 +87,10 @@ class Dealing:
             block of one session validates; None: trials are dealt at random. Keys are in natural
             order there, and all that anybody has count, so that a block stays the same where
             somebody lacks a trial.
+        stimulus_folds: Number of groups of stimuli that each group of subjects is tested on.
+        partitions: Number of times that subjects are dealt into folds anew; the folds of the first
+            partition come first.
+        classes: Class of each stimulus, within which stimuli are dealt; empty where people differ.
     """
 
     fold: int
@@ -94,6 +98,9 @@ class Dealing:
     folds: int = 5
     test_share: float = HOLD_OUT_SHARE
     blocks: int | None = None
+    stimulus_folds: int = 4
+    partitions: int = 1
+    classes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Split(ABC):
@@ -108,9 +115,12 @@ class Split(ABC):
         over_subjects: Whether it needs nothing but subject ids.
         within_subject: Whether it trains and tests on the same subject, one subject a fold.
         tests_everybody: Whether its folds are sure to test every subject.
+        crosses_stimuli: Whether no stimulus of the test part is trained on, of whomever; it needs
+            people who share stimuli.
         counts: Unit of a protocol's ``folds``; empty where the split does not read it.
         in_blocks: Whether it takes the blocks of trials of a dataset for its folds.
         holds_out: Whether it reads a protocol's ``test_share``.
+        repeats: Whether it reads a protocol's ``partitions``.
     """
 
     name: ClassVar[str]
@@ -121,23 +131,32 @@ class Split(ABC):
     over_subjects: ClassVar[bool] = False
     within_subject: ClassVar[bool] = False
     tests_everybody: ClassVar[bool] = True
+    crosses_stimuli: ClassVar[bool] = False
     counts: ClassVar[str] = ""
     in_blocks: ClassVar[bool] = False
     holds_out: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
 
     @abstractmethod
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
-        """Return the number of folds that test every subject once (one for a hold-out).
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
+        """Return the number of folds that test every trial once (one for a hold-out).
 
         Args:
             n_subjects: Number of subjects.
             folds: Number of folds of a k-fold; number of sessions of ``session_out``.
             shuffled: Whether windows or trials are dealt out regardless of subject, for which any
                 number of subjects will do.
+            stimulus_folds: Number of groups of stimuli.
 
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
         """
+
+    @abstractmethod
+    def people(self, subjects: Sequence[str], dealing: Dealing) -> list[str]:
+        """Return the subjects of a fold's test part, as far as their names tell."""
 
     def members(self, trials: Trials, dealing: Dealing) -> Members:
         """Return the subjects and trials of one fold.
@@ -150,7 +169,8 @@ class Split(ABC):
             IncompatibleRunError: Fewer subjects, trials or sessions than the split needs, or a fold
                 that it does not have.
         """
-        count = self.n_folds(len(trials), dealing.folds)
+        count = self.n_folds(len(trials), dealing.folds, stimulus_folds=dealing.stimulus_folds)
+        count *= dealing.partitions
         if not 0 <= dealing.fold < count:
             raise IncompatibleRunError(
                 f"{self.name}: expected a fold from 0 to {count - 1}, found {dealing.fold}"
@@ -169,14 +189,14 @@ class Split(ABC):
         chosen_on = self.chosen_on if validation else "what is trained on"
         return f"{self.disjoint}, epoch chosen on {chosen_on}, {self.tested}"
 
-    def slug(self, folds: int) -> str:
+    def slug(self, folds: int, stimulus_folds: int = 4) -> str:
         """Return its name in the name of a board, with the number of folds of a k-fold."""
         return self.name.replace("_k_", f"_{folds}_")
 
-    def _check_folds(self, folds: int) -> None:
+    def _check_folds(self, folds: int, counts: str = "") -> None:
         if folds < 2:
             raise IncompatibleRunError(
-                f"{self.name}: expected at least 2 {self.counts}, found {folds}"
+                f"{self.name}: expected at least 2 {counts or self.counts}, found {folds}"
             )
 
     def _check_subjects(self, n_subjects: int, least: int, shuffled: bool) -> None:
@@ -207,6 +227,9 @@ class _SubjectSplit(Split):
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
         """Return the subjects outside and inside the test part."""
 
+    def people(self, subjects: Sequence[str], dealing: Dealing) -> list[str]:
+        return self._test(subjects, dealing)[1]
+
     def _members(self, trials: Trials, dealing: Dealing) -> Members:
         subjects = list(trials)
         rest, test = self._test(subjects, dealing)
@@ -224,7 +247,9 @@ class LeaveOneSubjectOut(_SubjectSplit):
     name = "leave_one_subject_out"
     about = "each subject is tested by a model that has never seen them"
 
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
         self._check_subjects(n_subjects, max(3, n_subjects), shuffled)
         return n_subjects
 
@@ -238,14 +263,18 @@ class SubjectKFold(_SubjectSplit):
     name = "subject_k_fold"
     about = "subjects disjoint"
     counts = "folds"
+    repeats = True
 
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
         self._check_folds(folds)
         self._check_subjects(n_subjects, _least(folds), shuffled)
         return folds
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
-        return k_fold(subjects, dealing.fold, dealing.folds, shuffle=True)
+        partition, fold = divmod(dealing.fold, dealing.folds)
+        return k_fold(subjects, fold, dealing.folds, shuffle=True, seed=partition)
 
 
 class SubjectHoldOut(_SubjectSplit):
@@ -256,7 +285,9 @@ class SubjectHoldOut(_SubjectSplit):
     tests_everybody = False
     holds_out = True
 
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
         self._check_subjects(n_subjects, 3, shuffled)
         return 1
 
@@ -265,35 +296,61 @@ class SubjectHoldOut(_SubjectSplit):
 
 
 class SubjectStimulusKFold(Split):
-    """Subjects and stimuli are dealt into folds at once.
+    """Groups of subjects are crossed with groups of stimuli; each cell is a fold.
 
     A fold tests one group of subjects on one group of stimuli; those subjects with other stimuli,
-    and those stimuli with other subjects, are used nowhere in the fold.
+    and those stimuli with other subjects, are used nowhere in the fold. Over all folds every trial
+    is tested once. Stimuli are dealt out within each session and, where each has one class for
+    everybody, within each class, so that every part has every class of which there are stimuli
+    enough.
     """
 
     name = "subject_stimulus_k_fold"
-    about = "subjects and stimuli disjoint"
+    about = "subjects and stimuli disjoint; groups of subjects by groups of stimuli"
     disjoint = "subjects and stimuli disjoint"
     chosen_on = "validation subjects and stimuli"
-    tests_everybody = False
+    crosses_stimuli = True
     counts = "folds"
 
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
         self._check_folds(folds)
+        self._check_folds(stimulus_folds, "stimulus_folds")
         self._check_subjects(n_subjects, _least(folds), shuffled)
-        return folds
+        return folds * stimulus_folds
+
+    def slug(self, folds: int, stimulus_folds: int = 4) -> str:
+        crossed = folds if stimulus_folds == 4 else f"{folds}_by_{stimulus_folds}"
+        return self.name.replace("_k_", f"_{crossed}_")
+
+    def people(self, subjects: Sequence[str], dealing: Dealing) -> list[str]:
+        return self._test(subjects, dealing)[1]
+
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        group = dealing.fold // dealing.stimulus_folds
+        return k_fold(subjects, group, dealing.folds, shuffle=True)
 
     def _members(self, trials: Trials, dealing: Dealing) -> Members:
-        subjects = SubjectKFold().members(trials, dealing)
-        keys = sorted({key for pairs in trials.values() for _, key in pairs}, key=_natural)
-        self._check_count(len(keys), _least(dealing.folds), "stimuli")
-        rest, test = k_fold(keys, dealing.fold, dealing.folds, shuffle=True)
-        val = _validation(rest, np.random.default_rng([dealing.seed, dealing.fold]))
+        kinds, least = kinds_of(trials, dealing.classes), _least(dealing.stimulus_folds)
+        if len(kinds) < least:
+            raise IncompatibleRunError(
+                f"{self.name}: expected at least {least} stimuli (each fold needs some to train "
+                f"on, to choose the epoch and to test on), found {len(kinds)}. Add stimuli, or "
+                "take fewer stimulus_folds."
+            )
+        people, test = self._test(list(trials), dealing)
+        groups = stimulus_groups(kinds, dealing.stimulus_folds)
+        shown = frozenset(groups[dealing.fold % dealing.stimulus_folds])
+        others = {name: kind for name, kind in kinds.items() if name not in shown}
+        rng = np.random.default_rng([dealing.seed, dealing.fold])
+        val = _validation(people, rng)
+        chosen_on = frozenset(held_out(others, VALIDATION_SHARE, rng))
         return Members(
-            subjects.train,
-            subjects.val,
-            subjects.test,
-            {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(test)},
+            tuple(s for s in people if s not in val),
+            tuple(s for s in people if s in val),
+            tuple(test),
+            {"train": frozenset(others) - chosen_on, "val": chosen_on, "test": shown},
         )
 
 
@@ -304,9 +361,14 @@ class _WithinSubject(Split):
     chosen_on = "validation trials"
     tested = "test trials"
 
-    def n_folds(self, n_subjects: int, folds: int = 5, shuffled: bool = False) -> int:
+    def n_folds(
+        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+    ) -> int:
         self._check_folds(folds)
         return n_subjects * folds
+
+    def people(self, subjects: Sequence[str], dealing: Dealing) -> list[str]:
+        return [subjects[dealing.fold // dealing.folds]]
 
     @abstractmethod
     def _tested(
@@ -315,7 +377,7 @@ class _WithinSubject(Split):
         """Return the keys that a fold of a subject tests, and its blocks if it has any."""
 
     def _members(self, trials: Trials, dealing: Dealing) -> Members:
-        subject = list(trials)[dealing.fold // dealing.folds]
+        (subject,) = self.people(list(trials), dealing)
         tested, blocks = self._tested(trials, subject, dealing.fold % dealing.folds, dealing)
         rest = list(dict.fromkeys(key for _, key in trials[subject] if key not in tested))
         self._check_count(len(rest), 2, f"trials of {subject} outside of fold {dealing.fold}")
@@ -338,7 +400,7 @@ class _WithinSubject(Split):
             keys = {key for pairs in trials.values() for name, key in pairs if name == session}
             self._check_count(len(keys), count, f"trials in session {session}")
             mine = {key for name, key in trials[subject] if name == session}
-            blocks = np.array_split(np.array(sorted(keys, key=_natural)), count)
+            blocks = np.array_split(np.array(sorted(keys, key=natural)), count)
             sessions.append([mine & set(block.tolist()) for block in blocks])
         return sessions
 
@@ -434,7 +496,7 @@ def random_parts(
 
 
 def k_fold(
-    names: Sequence[str], fold: int, folds: int, shuffle: bool
+    names: Sequence[str], fold: int, folds: int, shuffle: bool, seed: int = 0
 ) -> tuple[list[str], list[str]]:
     """Return the names outside and inside one of some folds, as scikit-learn's ``KFold`` does.
 
@@ -442,11 +504,12 @@ def k_fold(
         names: Names to deal out.
         fold: Number of the fold, from 0.
         folds: Number of folds.
-        shuffle: Whether names are dealt at random, with ``random_state=0``.
+        shuffle: Whether names are dealt at random.
+        seed: The ``random_state``.
     """
     order = np.arange(len(names))
     if shuffle:
-        np.random.RandomState(0).shuffle(order)
+        np.random.RandomState(seed).shuffle(order)
     inside = set(np.array_split(order, folds)[fold].tolist())
     return (
         [name for row, name in enumerate(names) if row not in inside],
@@ -472,9 +535,3 @@ def _least(folds: int) -> int:
 def _validation(rest: Sequence[str], rng: np.random.Generator) -> set[str]:
     n_val = max(1, round(VALIDATION_SHARE * len(rest)))
     return {rest[row] for row in rng.permutation(len(rest))[:n_val]}
-
-
-def _natural(name: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Return a key that sorts numbers inside names as numbers; 2 and 02 do not tie."""
-    parts = [part for part in re.split(r"(\d+)", name) if part]
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], name

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 
@@ -33,8 +34,7 @@ class StoredRecording:
 
     def trial_key(self, segment: Segment) -> str:
         """Return a name of a trial across subjects: its stimulus, else its place in the session."""
-        stimulus = segment.annotations.get("stimulus")
-        return f"{self.session}/{segment.trial}" if stimulus is None else str(stimulus)
+        return segment.stimulus or f"{self.session}/{segment.trial}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class StoredSubject:
         faults: Trials that the reader left out or repaired.
         content: Digest of samples and segments, equal wherever they are equal.
         files: Size in bytes and sha256 of each raw file, by its path in the dataset.
+        hashed: Name and raw rate of the signals whose blocks are hashed, see ``open_blocks``.
     """
 
     subject: str
@@ -56,6 +57,7 @@ class StoredSubject:
     faults: tuple[Fault, ...]
     content: str
     files: Mapping[str, Mapping[str, str | int]]
+    hashed: tuple[tuple[str, float], ...]
 
 
 def samples_file(folder: Path, number: int, signal: str) -> Path:
@@ -66,6 +68,17 @@ def samples_file(folder: Path, number: int, signal: str) -> Path:
 def meta_file(folder: Path) -> Path:
     """Return the file that describes a subject's recordings."""
     return folder / "meta.json"
+
+
+def blocks_file(folder: Path) -> Path:
+    """Return the file of the hashes of a subject's raw blocks."""
+    return folder / "blocks.npy"
+
+
+def open_blocks(folder: Path) -> npt.NDArray[np.void]:
+    """Return the blocks of a subject, dtype ``datamodules.blocks.BLOCK``."""
+    blocks: npt.NDArray[np.void] = np.load(blocks_file(folder))
+    return blocks
 
 
 def open_subject(folder: Path) -> StoredSubject:
@@ -94,7 +107,13 @@ def open_subject(folder: Path) -> StoredSubject:
     )
     faults = tuple(Fault(**fault) for fault in meta["faults"])
     return StoredSubject(
-        meta["subject"], folder, recordings, faults, meta["content"], meta["files"]
+        meta["subject"],
+        folder,
+        recordings,
+        faults,
+        meta["content"],
+        meta["files"],
+        tuple((name, rate) for name, rate in meta["hashed"]),
     )
 
 

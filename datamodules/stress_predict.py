@@ -26,11 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.dataset import Dataset
+from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
-from datamodules.signals.recording import Recording, Segment
+from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(2, 36))
@@ -69,9 +70,11 @@ class StressPredictReader:
             self.root / LABEL_FILE,
         )
 
-    def read(self, subject: str) -> Iterator[Recording]:
-        """Yield one recording, whose segments are the runs of equal labels."""
+    def read(self, subject: str) -> Iterator[Recording | Fault]:
+        """Yield repairs, then one recording, whose segments are the runs of equal labels."""
         session = empatica.read_session(self.root / "Raw_data" / subject)
+        for reason in session.repairs:
+            yield Fault("1", WHOLE_SESSION, reason, omitted=False)
         yield Recording(subject, "1", session.signals, self._segments(subject, session))
 
     def _segments(self, subject: str, session: empatica.E4Session) -> tuple[Segment, ...]:
@@ -118,6 +121,8 @@ class StressPredictReader:
             ) from error
 
 
+COMMIT = "f49d2eae603f90c3f0140fbbbae7c0480d651023"
+"""Version of the public repository."""
 PREPROCESSING = {**EDA_PARTS, **BVP_BEATS}
 """Parts of skin conductance, and heart beats."""
 
@@ -142,4 +147,13 @@ STRESS_PREDICT = Dataset(
     ),
     layout=f"Raw_data/S02 ... Raw_data/S35 and {LABEL_FILE}",
     writer="datamodules.synthesis.stress_predict",
+    download=PackedFiles(
+        url=f"https://codeload.github.com/italha-d/Stress-Predict-Dataset/tar.gz/{COMMIT}",
+        inside=f"Stress-Predict-Dataset-{COMMIT}",
+        parts=("Raw_data", "Processed_data", "LICENSE"),
+        sha256="b1664f80ed77429cdc5a0273cff4e9aeec6ac9933b8912681be760d6dd8cad53",
+        checked="files",
+        unpacked=200_000_000,  # the kept files are 96 MB
+        terms="MIT licence; cite Iqbal et al., Sensors 22(21):8135, 2022",
+    ),
 )

@@ -76,14 +76,14 @@ class RatingTask:
         name: Catalogue key and key of the rating among a segment's annotations.
         midpoint: Midpoint of the scale.
         source: Paper or readme that set the task.
-        plane: Two ratings that k-means clusters together.
+        plane: Ratings that k-means clusters together, this one among them.
         thresholds: Thresholds by subject; ``midpoint`` holds for everybody else.
     """
 
     name: str
     midpoint: float
     source: str
-    plane: tuple[str, str] = ("arousal", "valence")
+    plane: tuple[str, ...] = ("arousal", "valence")
     thresholds: tuple[tuple[str, float], ...] = ()
 
     @property

@@ -43,6 +43,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.dataset import Dataset
+from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe
 from datamodules.formats.pickles import load_arrays
@@ -60,6 +61,8 @@ Labels = npt.NDArray[np.integer[Any]]
 
 LABEL_RATE = 700.0
 """Labels a second."""
+PULSE_RATE = 64.0
+"""Samples a second of the wrist's pulse, the fastest signal of the wristband."""
 TRANSIENT = 0
 """Label of samples that belong to no condition."""
 READING = {5: "bRead", 6: "sRead", 7: "fRead"}
@@ -257,7 +260,12 @@ def _labels(path: Path, values: object) -> Labels:
 
 
 def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...]:
-    """Return the runs of one condition, cut where the shortest signal ends."""
+    """Return the runs of one condition, cut where the shortest signal ends.
+
+    They begin and end with samples of the wrist's pulse: a sample belongs to the condition of the
+    label next to it, so that a run of labels t, ..., u - 1 has the samples from the first at or
+    after label t - 0.5 to the last before label u - 0.5, as in the study with Attention-LRCN.
+    """
     changes = np.flatnonzero(np.diff(labels)) + 1
     firsts = np.concatenate([[0], changes])
     ends = np.concatenate([changes, [len(labels)]])
@@ -265,8 +273,8 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
         (CONDITIONS[code], start, stop)
         for code, start, stop in zip(
             labels[firsts].tolist(),
-            (firsts / LABEL_RATE).tolist(),
-            np.minimum(ends / LABEL_RATE, shortest).tolist(),
+            _seconds(firsts).tolist(),
+            np.minimum(_seconds(ends), shortest).tolist(),
             strict=True,
         )
         if code != TRANSIENT and stop > start
@@ -277,6 +285,12 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
         Segment(start, stop, trial, {"condition": condition})
         for trial, (condition, start, stop) in enumerate(runs, start=1)
     )
+
+
+def _seconds(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the times of the first pulse samples of labels, given by position."""
+    samples = np.ceil((labels - 0.5) * PULSE_RATE / LABEL_RATE)
+    return np.asarray(np.maximum(samples, 0.0) / PULSE_RATE)
 
 
 def _rated(
@@ -299,6 +313,12 @@ def _rated(
     return tuple(rated.values()), faults
 
 
+SHARE = "https://uni-siegen.sciebo.de/s/HGdUkoNlW1Ub0Gx/download"
+"""The authors' share, to which their page at the University of Siegen leads. The archive of the UCI
+repository is none: 261 bytes that name a share which no longer exists."""
+SHA256 = "5e15d2606adf16d819ba535c1786d92e94bae5ff5392f7ae01fb63f9938fd71c"
+"""Digest of the authors' WESAD.zip, 2,249,444,501 bytes. The publisher gives no checksum;
+independent projects that fetched the file computed this one, alike, and put it on public record."""
 PREPROCESSING = {**EDA_PARTS, **BVP_BEATS, **ECG_BEATS}
 """Parts of skin conductance, and heart beats."""
 
@@ -331,4 +351,13 @@ WESAD = Dataset(
     ),
     layout="S2/S2.pkl ... S17/S17.pkl (15 subjects; there is no S12)",
     writer="datamodules.synthesis.wesad",
+    download=PackedFiles(
+        url=SHARE,
+        inside="WESAD",
+        parts=(*SUBJECTS, "wesad_readme.pdf"),
+        sha256=SHA256,
+        checked="archive",
+        unpacked=18_000_000_000,  # on record: 76 files of 17,578,304,666 bytes
+        terms="for scientific, non-commercial use; cite Schmidt et al., ICMI 2018",
+    ),
 )

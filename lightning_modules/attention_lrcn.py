@@ -67,6 +67,7 @@ FAST = replace(
     batch_size=64,
     max_epochs=10,
     patience=3,
+    tuned_on=("stress_predict",),
 )
 
 

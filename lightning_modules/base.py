@@ -212,7 +212,10 @@ class EmotionClassifier(L.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return probabilities, shape (B, K)."""
-        output: Output = self(batch.signals)
+        return self.probabilities(self(batch.signals))
+
+    def probabilities(self, output: Output) -> Tensor:
+        """Return the probabilities that an output stands for, shape (B, K)."""
         return output.logits.softmax(dim=1)
 
     def on_train_epoch_end(self) -> None:
@@ -257,7 +260,7 @@ class EmotionClassifier(L.LightningModule):
         return optimizer
 
     def _log_epoch(self, part: str) -> None:
-        """Log mean loss and macro F1 over the windows of an epoch, computed once.
+        """Log mean loss, accuracy and macro F1 over the windows of an epoch, computed once.
 
         Where several processes train, each has a part of the training windows, and the mean over
         processes is logged, so that all follow the same schedule.
@@ -265,11 +268,13 @@ class EmotionClassifier(L.LightningModule):
         losses, logits, targets = zip(*self._epoch[part], strict=True)
         self._epoch[part].clear()
         sizes = torch.tensor([len(target) for target in targets], device=self.device)
-        macro_f1 = multiclass_f1_score(
-            torch.cat(logits), torch.cat(targets), self.n_classes, average="macro"
-        )
-        loss = (torch.stack(losses) * sizes).sum() / sizes.sum()
-        self.log_dict({f"{part}_loss": loss, f"{part}_macro_f1": macro_f1}, sync_dist=True)
+        predicted, target = torch.cat(logits).argmax(dim=1), torch.cat(targets)
+        values = {
+            "loss": (torch.stack(losses) * sizes).sum() / sizes.sum(),
+            "accuracy": (predicted == target).float().mean(),
+            "macro_f1": multiclass_f1_score(predicted, target, self.n_classes, average="macro"),
+        }
+        self.log_dict({f"{part}_{name}": value for name, value in values.items()}, sync_dist=True)
 
 
 # The second name is that in checkpoints written when this file defined the recipe.

@@ -13,6 +13,7 @@ from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.choices import check_choice
+from lightning_modules.layers import DebiasedBatchNorm1d, DebiasedBatchNorm2d
 from lightning_modules.recipe import Recipe
 
 ImfInputs = Literal["figure", "code"]
@@ -71,6 +72,7 @@ FAST = replace(
     batch_size=32,
     max_epochs=10,
     patience=3,
+    tuned_on=("stress_predict",),
 )
 
 
@@ -119,7 +121,7 @@ class Head(nn.Module):
         samples = starts[:, None] + torch.arange(length)  # (L, length)
         self.register_buffer("samples", samples.flatten(), persistent=False)
         self.filters = nn.Conv2d(1, WIDTH, (1, length), stride=(1, length))
-        self.norm = nn.BatchNorm2d(WIDTH, eps=1e-3, momentum=0.01)
+        self.norm = DebiasedBatchNorm2d(WIDTH, eps=1e-3)
         self.mix = nn.Conv2d(WIDTH, WIDTH, (spec.n_channels, 1))
         self.dropout = nn.Dropout(0.3)
 
@@ -209,10 +211,10 @@ class Scored(nn.Module):
         self.pooling = pooling
         self.layers = nn.Sequential(
             nn.Linear(WIDTH, WIDTH),
-            nn.BatchNorm1d(WIDTH, eps=1e-3, momentum=0.01),
+            DebiasedBatchNorm1d(WIDTH, eps=1e-3),
             nn.ReLU(),
             nn.Linear(WIDTH, WIDTH),
-            nn.BatchNorm1d(WIDTH, eps=1e-3, momentum=0.01),
+            DebiasedBatchNorm1d(WIDTH, eps=1e-3),
             nn.Softsign(),
         )
 
@@ -401,8 +403,9 @@ class EmotionKDTeacher(EmotionKDModel):
     * Samples are standardised with moments of the training subjects; the authors' way is unknown.
     * Electrodes are those that the dataset gives, in any order, since the filter across them
       takes all; the code's 28 are probably DEAP's without the midline.
-    * BatchNorm's running moments creep up with a momentum of 0.01, as published; it takes some
-      hundred batches until they are of use, so that short trainings look worse than they are.
+    * BatchNorm's running moments are the means over the batches so far up to 100 of them, and then
+      move with a momentum of 0.01, as published; see DebiasedBatchNorm1d. From 0 and 1 they would
+      creep up for some hundred batches, and a short training would predict one class for everybody.
 
     As published: sizes and order of all layers, heads of width 64, normalisation after each sum,
     no activation in the classifier, three rates of dropout, initial weights, penalty on kernels.

@@ -19,6 +19,53 @@ DYNAMIC_RANGE = 80.0
 """Decibels below its highest level at which a spectrogram is cut off."""
 
 
+SLOWEST = 0.01
+"""Momentum of BatchNorm's running moments in networks that were published with Keras' 0.99."""
+
+
+class DebiasedBatchNorm1d(nn.BatchNorm1d):
+    """BatchNorm whose running moments are of use from the first batch on.
+
+    After n batches they move by ``max(SLOWEST, 1 / (n + 1))``: up to 100 batches they are the means
+    over all of them. Keras, with which these networks were published, removes the bias towards the
+    initial values too. With a constant momentum of SLOWEST a third of these is left after a hundred
+    batches.
+
+    Args:
+        num_features: Number of channels.
+        eps: Added to the variance.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__(num_features, eps=eps, momentum=1.0)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name of its parent
+        debias(self)
+        return super().forward(input)
+
+
+class DebiasedBatchNorm2d(nn.BatchNorm2d):
+    """The same of maps of two dimensions, see DebiasedBatchNorm1d.
+
+    Args:
+        num_features: Number of channels.
+        eps: Added to the variance.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__(num_features, eps=eps, momentum=1.0)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name of its parent
+        debias(self)
+        return super().forward(input)
+
+
+def debias(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Set the momentum for the next batch; the counter is not read once it is SLOWEST."""
+    if norm.training and norm.momentum != SLOWEST and norm.num_batches_tracked is not None:
+        norm.momentum = max(SLOWEST, 1 / (int(norm.num_batches_tracked) + 1))
+
+
 class Spectrogram(nn.Module):
     """Short-time spectrum in decibels, with the defaults of librosa that the published code used.
 

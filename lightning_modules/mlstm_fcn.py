@@ -12,6 +12,7 @@ from datamodules.batch import Inputs, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.choices import check_choice
+from lightning_modules.layers import DebiasedBatchNorm1d
 from lightning_modules.recipe import Recipe
 
 Variant = Literal["mlstm_fcn", "lstm_fcn", "malstm_fcn"]
@@ -54,6 +55,7 @@ FAST = replace(
     batch_size=32,
     max_epochs=10,
     patience=3,
+    tuned_on=("stress_predict",),
 )
 
 
@@ -238,7 +240,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.pad = nn.Identity() if kernel % 2 else nn.ConstantPad1d((0, 1), 0.0)
         self.conv = nn.Conv1d(n_inputs, n_outputs, kernel, padding=(kernel - 1) // 2)
-        self.norm = nn.BatchNorm1d(n_outputs, eps=1e-3, momentum=0.01)
+        self.norm = DebiasedBatchNorm1d(n_outputs, eps=1e-3)
         nn.init.kaiming_uniform_(self.conv.weight, nonlinearity="relu")
         nn.init.zeros_(self.conv.get_parameter("bias"))
 
@@ -343,8 +345,9 @@ class MLSTMFCN(EmotionClassifier):
       and its best figures come from duplicating windows before that.
     * The epoch is chosen on validation subjects by macro F1; the study takes the one with the
       lowest training loss, and validates on its test set.
-    * BatchNorm's running moments start at 0 and 1 and creep up; in the study's framework the first
-      batch replaces them. With a momentum of 0.01 it takes some hundred batches to forget this.
+    * BatchNorm's running moments are the means over the batches so far up to 100 of them, and then
+      move with a momentum of 0.01, as in the study's framework, where the first batch replaces
+      their initial values; see DebiasedBatchNorm1d.
     * In ``"malstm_fcn"`` the softmax subtracts its maximum, which cannot overflow; one weight
       whose initial value is not on record (of the state, in the attention) starts orthogonal.
 

@@ -43,6 +43,12 @@ class Recipe:
             epochs.
         precision: ``"32-true"``; or ``"bf16-mixed"``: matrix products and convolutions in bfloat16,
             weights, loss and scores in float32. Results differ, in training and in predicting.
+        refit: Whether, once the epoch is chosen, a new model is trained for as many epochs on
+            training and validation subjects together, at the same learning rates; that one is
+            tested.
+        tuned_on: Names of the datasets whose people had a say when this project chose a value; what
+            the authors of a paper tried is not known. Like ``source`` it says where values are
+            from, and is no part of what they do: it is left out of comparisons and of ids.
 
     Raises:
         ValueError: A value of the wrong type or out of its range.
@@ -67,6 +73,8 @@ class Recipe:
     max_epochs: int = 20
     patience: int | None = None
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    refit: bool = False
+    tuned_on: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in POSITIVE:
@@ -81,6 +89,12 @@ class Recipe:
             value = getattr(self, name)
             if not (_is_number(value) and isinstance(value, int) and value > 0):
                 raise ValueError(f"expected {name} to be a positive whole number, found {value!r}")
+        if not isinstance(self.refit, bool):
+            raise ValueError(f"expected refit to be true or false, found {self.refit!r}")
+        if not (
+            isinstance(self.tuned_on, tuple) and all(isinstance(n, str) for n in self.tuned_on)
+        ):
+            raise ValueError(f"expected tuned_on to be a tuple of names, found {self.tuned_on!r}")
         for item in fields(self):
             if get_origin(item.type) is Literal:
                 check_choice(item.name, getattr(self, item.name), item.type)

@@ -34,6 +34,7 @@ FAST = replace(
     plateau_patience=3,
     max_epochs=25,
     patience=6,
+    tuned_on=("stress_predict",),
 )
 
 

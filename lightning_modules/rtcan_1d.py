@@ -79,6 +79,7 @@ FAST = Recipe(
     batch_size=64,
     max_epochs=30,
     patience=8,
+    tuned_on=("stress_predict",),
 )
 
 
@@ -389,6 +390,7 @@ class RTCAN1D(EmotionClassifier):
         n_parts: Number of parts of the window for temporal attention; 4 in the code before May
             2021.
         output: ``"linear"``; ``"softmax"`` and ``"relu"`` put one of these before cross-entropy.
+            The softmax is that of the probabilities; cross-entropy takes another, as published.
         resampling: ``"time"`` or ``"image"``, for windows longer than 2500 samples.
         initialization: ``"he"``, normal over the fan out; ``"xavier"``, normal.
         recipe: Recipe by which the network is trained.
@@ -444,6 +446,12 @@ class RTCAN1D(EmotionClassifier):
         )
         super().__init__(network, n_classes, recipe)
         self.save_hyperparameters()
+
+    def probabilities(self, output: Output) -> Tensor:
+        """Return what the network ends in where that is a softmax, else the softmax of it."""
+        network = self.network
+        assert isinstance(network, RTCAN1DNetwork)
+        return output.logits if network.output == "softmax" else super().probabilities(output)
 
     @classmethod
     def check_inputs(cls, inputs: Inputs, n_parts: int = N_PARTS) -> None:

@@ -40,6 +40,7 @@ ROOMS = (
     "plan",
     "code",
     "boards",
+    "curves",
     "scored",
     "store",
     "files",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.boards.classes import classes_table
 from benchmark.boards.cohort import (
     Cohort,
     build_cohort,
@@ -82,10 +83,10 @@ def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
-    The tables are ``comparisons.csv``, ``overall.csv``, ``published.csv``, ``runs.csv``, and
-    ``distillation.csv`` if anything was distilled; if nothing was, an earlier one goes. Runs under
-    protocol flags are in none of them, but in ``flawed/`` and, with what each flaw adds to an
-    honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
+    The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
+    ``runs.csv``, and ``distillation.csv`` if anything was distilled; if nothing was, an earlier one
+    goes. Runs under protocol flags are in none of them, but in ``flawed/`` and, with what each flaw
+    adds to an honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     plan = store.plan()
     today, older = by_version(scored_results(store), plan)
@@ -101,6 +102,7 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         (folder / "distillation.csv").unlink()
     comparisons = comparisons_table(cohorts, gains)
     write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
+    write_text(folder / "classes.csv", _plain_csv(classes_table(cohorts)))
     write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
     everything = [result for results in today.values() for result in results]
     ranked = [result for result in everything if not result.run.protocol.flags]

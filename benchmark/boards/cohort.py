@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.boards.distillation import across_folds
 from benchmark.errors import BenchmarkError
@@ -13,21 +15,24 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 
 SIMPLE = tuple(name for name, probe in PROBES.items() if probe.simple)
-"""Baselines on hand-crafted features; every model is compared with the better of them."""
+"""Baselines on hand-crafted features, named beforehand; a claim must beat each of them."""
+Counts = npt.NDArray[np.float64]
+BLIND = frozenset(name for name, probe in PROBES.items() if probe.blind)
+"""Probes that should lose; they are not ranked."""
 
 
 class LeaderboardError(BenchmarkError):
     """Results that cannot stand on one board, or rows that are not there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One model on one board.
 
     Attributes:
         run: Run of fold and seed 0, which stands for those of all folds and seeds.
         results: Results of these runs.
-        scores: By subject, averaged over seeds, and over folds where several test the same.
+        scores: By subject, over all units of a seed together, averaged over seeds.
         expected: Number of scores of a complete row, one for each seed of a subject and each fold
             that tests the subject.
         missing: Number of scores that it lacks.
@@ -68,8 +73,39 @@ class Row:
         """Macro F1, averaged over subjects; NaN if none was tested."""
         return float(np.mean(list(self.macro_f1.values()))) if self.scores else np.nan
 
+    @property
+    def counts(self) -> Counts:
+        """Sums of units over subjects that macro F1 of all of them together is made of.
 
-@dataclass(frozen=True)
+        Shape (subjects, R, 2, K), R seeds and partitions: units of each class that are right, and
+        units that are of the class or called so; subjects in the order of ``scores``.
+        """
+        seeds = sorted({repetition(result.run) for result in self.done})
+        subjects = {subject: place for place, subject in enumerate(self.scores)}
+        size = next((len(c) for r in self.done for c in r.confusion.values()), 0)
+        counts = np.zeros((len(subjects), len(seeds), 2, size))
+        for result in self.done:
+            seed = seeds.index(repetition(result.run))
+            for subject, matrix in result.confusion.items():
+                table = np.asarray(matrix, dtype=float)
+                counts[subjects[subject], seed] += (
+                    np.diag(table),
+                    table.sum(axis=0) + table.sum(axis=1),
+                )
+        return counts
+
+    @cached_property
+    def pooled(self) -> float:
+        """Macro F1 over the units of all subjects together, averaged over seeds; NaN without."""
+        return float(pooled_macro_f1(self.counts.sum(axis=0))) if self.scores else np.nan
+
+    @property
+    def blind(self) -> bool:
+        """True for a probe that should lose."""
+        return self.run.name in BLIND
+
+
+@dataclass(frozen=True, eq=False)
 class Cohort:
     """All results that stand on one board.
 
@@ -106,15 +142,38 @@ class Cohort:
         return [row for row in self.rows if row.complete]
 
     @property
-    def simple(self) -> Row | None:
-        """The better of the simple baselines that have tested everybody."""
-        return self.best(SIMPLE)
+    def ranked(self) -> list[Row]:
+        """Complete rows, without the probes that should lose."""
+        return [row for row in self.complete if not row.blind]
+
+    @property
+    def simple(self) -> tuple[Row, ...]:
+        """The complete row of each simple baseline, the best where there are several."""
+        rows = (self.best((name,)) for name in SIMPLE)
+        return tuple(row for row in rows if row)
+
+    @cached_property
+    def one_class(self) -> int:
+        """Number of tested subjects whose score units are all of one class."""
+        classes: dict[str, set[int]] = defaultdict(set)
+        for result in self.done:
+            for subject, matrix in result.confusion.items():
+                classes[subject] |= {k for k, row in enumerate(matrix) if any(row)}
+        return sum(len(tested) == 1 for tested in classes.values())
+
+    def score(self, row: Row) -> float:
+        """Return the score that rows are ranked by.
+
+        It is macro F1, averaged over subjects. Where somebody has units of one class only, macro F1
+        of that person says nothing: a constant can reach 1. Then it is macro F1 over the units of
+        all subjects together.
+        """
+        return row.pooled if self.one_class else row.mean
 
     def best(self, models: Sequence[str]) -> Row | None:
-        """Return the best row of some models that has tested everybody."""
-        rows = (row for row in self.rows if row.run.name in models)
-        complete = [row for row in rows if len(row.scores) == len(self.tested)]
-        return max(complete, key=lambda row: row.mean, default=None)
+        """Return the best row of some models among those that are complete."""
+        rows = (row for row in self.complete if row.run.name in models)
+        return max(rows, key=self.score, default=None)
 
 
 def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
@@ -132,6 +191,11 @@ def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
         if results:
             cohorts.append(build_cohort(name, results))
     return cohorts
+
+
+def repetition(run: Run) -> tuple[int, int]:
+    """Return seed and partition of a run: all folds of one test every subject once."""
+    return run.seed, run.protocol.partition(run.fold)
 
 
 def signals_label(run: Run) -> str:
@@ -170,29 +234,63 @@ def check_units(name: str, results: Iterable[Scored]) -> None:
 def build_cohort(name: str, results: Sequence[Scored]) -> Cohort:
     """Return the rows of one board; raises LeaderboardError like ``build_cohorts``."""
     check_units(name, results)
-    run = results[0].run
     by_row: dict[Run, list[Scored]] = defaultdict(list)
     for result in results:
         by_row[across_folds(result.run)].append(result)
-    tested = sorted({subject for result in results for subject in result.scores})
-    splitting = run.protocol.splitting
-    if splitting.tests_everybody:
-        tested = sorted(run.subjects)
-    times = run.protocol.folds if splitting.within_subject else 1
-    expected = len({result.run.seed for result in results}) * len(tested) * times
+    cells = _cells(results)
+    tested = sorted({subject for of_fold in cells.values() for subject in of_fold})
+    expected = sum(map(len, cells.values()))
     rows = [
         Row(row, tuple(rs), by_subject(rs), expected, expected - sum(len(r.scores) for r in rs))
         for row, rs in by_row.items()
     ]
-    rows.sort(key=lambda r: (not r.complete, -r.mean if r.scores else 0.0, r.label, r.run.id))
-    return Cohort(name, tuple(results), tuple(rows), tuple(tested))
+    cohort = Cohort(name, tuple(results), tuple(rows), tuple(tested))
+    rows.sort(
+        key=lambda r: (not r.complete, -cohort.score(r) if r.scores else 0.0, r.label, r.run.id)
+    )
+    return replace(cohort, rows=tuple(rows))
+
+
+def pooled_macro_f1(sums: Counts) -> Counts:
+    """Return macro F1 of sums over subjects, averaged over seeds.
+
+    A class counts if it occurs among targets or predictions, as in the score of one subject.
+
+    Args:
+        sums: Shape (..., seeds, 2, K), as ``Row.counts`` summed over subjects.
+
+    Returns:
+        Shape (...).
+    """
+    right, occurs = sums[..., 0, :], sums[..., 1, :]
+    scores = np.divide(2 * right, occurs, out=np.zeros_like(right), where=occurs > 0)
+    n_classes = np.maximum((occurs > 0).sum(axis=-1), 1)
+    return np.asarray((scores.sum(axis=-1) / n_classes).mean(axis=-1))
+
+
+def _cells(results: Sequence[Scored]) -> dict[tuple[int, int], Sequence[str]]:
+    """Return the subjects whom each fold of each seed tests, by seed and fold.
+
+    Who has a trial in a fold is known of one that some row has done; any other is taken to test all
+    whom the split names.
+    """
+    run, protocol = results[0].run, results[0].run.protocol
+    n_folds = protocol.splitting.n_folds(
+        len(run.subjects), protocol.folds, shuffled=True, stimulus_folds=protocol.stimulus_folds
+    )
+    planned: dict[tuple[int, int], Sequence[str]] = {
+        (seed, fold): protocol.splitting.people(run.subjects, protocol.dealing(fold, seed))
+        for seed in {result.run.seed for result in results}
+        for fold in range(n_folds)
+    }
+    return planned | {(r.run.seed, r.run.fold): tuple(r.scores) for r in results if r.scores}
 
 
 def by_subject(results: Sequence[Scored]) -> dict[str, dict[str, float]]:
-    """Return the scores of each subject, averaged over seeds and folds."""
+    """Return the scores of each subject over all units of a seed, averaged over seeds."""
     collected: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold)):
-        for subject, scores in result.scores.items():
+        for subject, scores in result.of_subjects.items():
             collected[subject].append(scores)
     return {
         subject: {

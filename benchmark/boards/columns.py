@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from benchmark.boards.cohort import Cohort, Row
-from benchmark.boards.paired import against_simple, groups
+from benchmark.boards.chance import subjects_above_chance
+from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
+from benchmark.boards.decisions import decide, lead_over_simple, p_simple
+from benchmark.boards.provenance import input_of, tuned_on
 from benchmark.boards.published import of_row
-from benchmark.boards.statistics import interval
+from benchmark.boards.statistics import bootstrap_interval, interval, resampled_interval
 from benchmark.run import Run
 from benchmark.scored import Scored
-from lightning_modules.metrics import SCORES, macro_f1_of
+from datamodules.splits import VALIDATION_SHARE
+from lightning_modules.metrics import SCORES
 
 INTERVALS = {"macro_f1": "ci", "balanced_accuracy": "balanced"}
 """Scores that have an interval, and the beginning of the names of its two columns."""
+NO_LEAD = (np.nan, np.nan)
+"""Lead over the simple baselines, and its p-value, where there is none."""
 
 
 @dataclass(frozen=True)
@@ -24,31 +29,28 @@ class Context:
     """Everything that a row is compared with on its board.
 
     Attributes:
-        n_classes: Number of classes; 0 if no run is done.
         majority: Row of that probe.
-        simple: Row of the better simple baseline.
-        tied: Tie group of each complete row, by its run.
-        p_holm: Corrected p-value of each row against the simple baseline, by its run.
+        ranks: First and last rank that each ranked row may have, by its run.
+        leads: Lead of each row over the simple baselines, and its p-value, by its run.
         published: Values that papers report, and whether they can be compared, by the row's run.
     """
 
-    n_classes: int = 0
     majority: Row | None = None
-    simple: Row | None = None
-    tied: Mapping[Run, int] = field(default_factory=dict)
-    p_holm: Mapping[Run, float] = field(default_factory=dict)
+    ranks: Mapping[Run, tuple[int, int]] = field(default_factory=dict)
+    leads: Mapping[Run, tuple[float, float]] = field(default_factory=dict)
     published: Mapping[Run, tuple[str, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cohort: Cohort) -> "Context":
         """Return the context of the rows of a board."""
-        complete = [row.run for row in cohort.complete]
+        decisions = decide(cohort)
         return cls(
-            cohort.n_classes,
             cohort.majority,
-            cohort.simple,
-            dict(zip(complete, groups(cohort), strict=True)),
-            {row.run: p for row, _, p in against_simple(cohort)},
+            dict(zip((row.run for row in decisions.rows), decisions.ranks, strict=True)),
+            {
+                row.run: (lead_over_simple(cohort, row), p_simple(cohort, row))
+                for row in cohort.rows
+            },
             {row.run: of_row(row.run) for row in cohort.rows},
         )
 
@@ -71,15 +73,22 @@ class Column:
 def board_columns() -> list[Column]:
     """Return the columns of a board, in order; those of scores follow from ``SCORES``."""
     return [
-        Column("tie_group", lambda row, board: board.tied.get(row.run), whole=True),
+        Column("rank_low", lambda row, board: _rank(row, board, 0), whole=True),
+        Column("rank_high", lambda row, board: _rank(row, board, 1), whole=True),
         *LABELS,
+        *PROVENANCE,
         *SIZES,
         *score_columns(),
-        Column("pooled_macro_f1", lambda row, board: pooled_macro_f1(row.results)),
+        Column("pooled_macro_f1", lambda row, board: row.pooled),
+        Column("pooled_low", lambda row, board: _pooled_interval(row)[0]),
+        Column("pooled_high", lambda row, board: _pooled_interval(row)[1]),
+        Column("resampled_low", lambda row, board: _resampled(row)[0]),
+        Column("resampled_high", lambda row, board: _resampled(row)[1]),
+        Column("seed_spread", lambda row, board: _seed_spread(row)),
         Column("delta_majority", lambda row, board: _delta(row, board.majority)),
-        Column("delta_simple", lambda row, board: _delta(row, board.simple)),
-        Column("p_holm", lambda row, board: board.p_holm.get(row.run, np.nan)),
-        Column("subjects_above_chance", _above_chance, whole=True),
+        Column("delta_simple", lambda row, board: board.leads.get(row.run, NO_LEAD)[0]),
+        Column("p_simple", lambda row, board: board.leads.get(row.run, NO_LEAD)[1]),
+        Column("subjects_above_chance", lambda row, board: subjects_above_chance(row), whole=True),
         Column("worst_decile", _worst_decile),
         Column("parameters", lambda row, board: _whole(_median(row, _parameters)), whole=True),
         Column("macs", lambda row, board: _whole(_efficiency(row, "macs")), whole=True),
@@ -95,7 +104,7 @@ def board_columns() -> list[Column]:
 def flawed_columns() -> list[Column]:
     """Return the columns of a board of runs under protocol flags, which ranks nothing."""
     flags = Column("flags", lambda row, board: " ".join(row.run.protocol.flags))
-    return [*LABELS, flags, *SIZES, *score_columns(), *RUNS]
+    return [*LABELS, flags, *PROVENANCE, *SIZES, *score_columns(), *RUNS]
 
 
 def score_columns() -> list[Column]:
@@ -135,22 +144,53 @@ def table(
     return frame
 
 
-def pooled_macro_f1(results: Iterable[Scored]) -> float:
-    """Return macro F1 over the units of all subjects together, averaged over seeds.
-
-    A class counts if it occurs among targets or predictions, as in the score of one subject; NaN
-    if there is no unit.
-    """
-    counts: dict[int, list[Sequence[Sequence[int]]]] = defaultdict(list)
-    for result in results:
-        counts[result.run.seed] += result.confusion.values()
-    scores = [macro_f1_of(np.sum(seed, axis=0)) for _, seed in sorted(counts.items()) if seed]
-    return float(np.mean(scores)) if scores else np.nan
-
-
 def _part(name: str, part: int) -> Callable[[Row, Context], float]:
-    """Return a column: the mean of a score over subjects, or an end of its interval."""
-    return lambda row, _: interval(row.values(name))[part] if row.scores else np.nan
+    """Return a column: the mean of a score over subjects, or an end of its interval.
+
+    Scores with an interval lie between 0 and 1, and so do the ends.
+    """
+
+    def value(row: Row, _: Context) -> float:
+        if not row.scores:
+            return np.nan
+        number = interval(row.values(name))[part]
+        return float(np.clip(number, 0.0, 1.0)) if part else number
+
+    return value
+
+
+def _rank(row: Row, board: Context, end: int) -> int | None:
+    ranks = board.ranks.get(row.run)
+    return ranks[end] if ranks else None
+
+
+def _pooled_interval(row: Row) -> tuple[float, float]:
+    """Return the bootstrap interval of macro F1 over the units of all subjects."""
+    if not row.scores:
+        return np.nan, np.nan
+    return bootstrap_interval(row.counts, pooled_macro_f1)
+
+
+def _resampled(row: Row) -> tuple[float, float]:
+    """Return the interval of the corrected resampled t; NaN where there is one partition alone."""
+    protocol = row.run.protocol
+    if protocol.partitions < 2 or not row.complete:
+        return np.nan, np.nan
+    of_folds: dict[int, list[float]] = defaultdict(list)
+    for result in row.done:
+        of_folds[result.run.fold] += [s["macro_f1"] for s in result.of_subjects.values()]
+    trained = (protocol.folds - 1) * (1 - VALIDATION_SHARE if protocol.validation else 1)
+    means = [float(np.mean(of_fold)) for of_fold in of_folds.values()]
+    return resampled_interval(means, 1 / trained)
+
+
+def _seed_spread(row: Row) -> float:
+    """Return the standard deviation over seeds of mean macro F1; NaN for a single seed."""
+    of_seeds: dict[int, list[float]] = defaultdict(list)
+    for result in row.done:
+        of_seeds[result.run.seed] += [scores["macro_f1"] for scores in result.of_subjects.values()]
+    means = [float(np.mean(values)) for values in of_seeds.values() if values]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else np.nan
 
 
 def _delta(row: Row, reference: Row | None) -> float:
@@ -159,13 +199,6 @@ def _delta(row: Row, reference: Row | None) -> float:
         return np.nan
     theirs = reference.macro_f1
     return float(np.mean([score - theirs[subject] for subject, score in row.macro_f1.items()]))
-
-
-def _above_chance(row: Row, context: Context) -> int | None:
-    """Return the number of subjects with a balanced accuracy above chance."""
-    if not row.scores:
-        return None
-    return sum(value > 1 / context.n_classes + 1e-9 for value in row.values("balanced_accuracy"))
 
 
 def _worst_decile(row: Row, _: Context) -> float:
@@ -185,6 +218,13 @@ def _whole(value: float) -> int | None:
     return None if np.isnan(value) else int(value)
 
 
+def _note(row: Row) -> str:
+    """Return the first error of a row; without any, the first line that a run left for readers."""
+    errors = (result.error for result in row.results if result.error)
+    notes = (note for result in row.done for note in result.notes)
+    return next(errors, next(notes, ""))
+
+
 def _parameters(result: Scored) -> float:
     return result.parameters
 
@@ -198,6 +238,10 @@ LABELS = [
     Column("signals", lambda row, board: row.label[1]),
     Column("recipe", lambda row, board: row.label[2]),
 ]
+PROVENANCE = [
+    Column("input", lambda row, board: input_of(row.run)),
+    Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
+]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),
     Column("n_seeds", lambda row, board: len({r.run.seed for r in row.results}), whole=True),
@@ -207,5 +251,5 @@ RUNS = [
     Column("n_failed", lambda row, board: sum(r.status == "failed" for r in row.results), True),
     Column("complete", lambda row, board: row.complete),
     Column("commit", lambda row, board: " ".join(sorted({r.commit for r in row.results} - {""}))),
-    Column("note", lambda row, board: next((r.error for r in row.results if r.error), "")),
+    Column("note", lambda row, board: _note(row)),
 ]

@@ -256,8 +256,8 @@ def _markdown(pairs: Sequence[Match]) -> str:
     names = sides(pairs)
     lines = [
         f"A: {names[0]}, B: {names[1]}. Macro F1, means over subjects; A - B paired over "
-        f"subjects, {CONFIDENCE:.0%} interval (Student t); p of the exact Wilcoxon signed-rank "
-        f"test, and corrected (Holm) over the {len(pairs)} line(s) shown.",
+        f"subjects, {CONFIDENCE:.0%} interval (Student t); p of the sign-flip test "
+        f"of the mean, and corrected (Holm) over the {len(pairs)} line(s) shown.",
         "",
         "| board | n | A | B | A - B | interval | p | p (Holm) | rank-biserial | won | lost |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",

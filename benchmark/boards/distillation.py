@@ -50,10 +50,11 @@ COLUMNS = (
 def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
     """Return one line a board, student, distiller and teacher; the best gain comes first.
 
-    Seeds, and folds that test the same subject, are averaged within a subject. Compared are the
-    runs, and so the subjects, of which both the student alone and the taught one are done; what
-    lacks its counterpart is counted as missing and nothing takes its place. P-values are corrected
-    (Holm) over the distillers of a board; controls are no claims and are not corrected.
+    A subject is scored over all units of a seed together; seeds are averaged within a subject.
+    Compared are the runs, and so the subjects, of which both the student alone and the taught one
+    are done, on as many units; what lacks its counterpart is counted as missing and nothing takes
+    its place. P-values are corrected (Holm) over the complete lines of a board; controls are no
+    claims and are not corrected. Of a line that lacks runs nothing is claimed.
 
     Args:
         boards: Results by name of the board, those of out-of-fold teachers among them.
@@ -66,7 +67,7 @@ def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
             if result.run.distiller:
                 groups[across_folds(result.run)].append(result)
         rows = [{"board": board, **_line(students, by_id)} for students in groups.values()]
-        claims = [line for line in rows if not line["control"] and not np.isnan(line["p"])]
+        claims = [line for line in rows if not line["control"] and not line["n_missing"]]
         for line, p in zip(claims, holm([line["p"] for line in claims]), strict=True):
             line["p_holm"] = p
         lines += rows
@@ -92,6 +93,7 @@ def _line(students: Sequence[Scored], by_id: Mapping[str, Scored]) -> dict[str, 
     run = students[0].run
     pairs = [(result, by_id.get(result.run.alone)) for result in students]
     done = [(t, a) for t, a in pairs if a and t.status == a.status == "done"]
+    done = [(t, a) for t, a in done if t.n_pooled == a.n_pooled]
     names = [teacher.id for result, _ in done for teacher in result.run.teachers]
     teachers = [by_id[name] for name in names if name in by_id and by_id[name].status == "done"]
     distilled = _by_subject([result for result, _ in done])
@@ -137,10 +139,10 @@ def _line(students: Sequence[Scored], by_id: Mapping[str, Scored]) -> dict[str, 
 
 
 def _by_subject(results: Sequence[Scored]) -> dict[str, float]:
-    """Return macro F1 of each subject, averaged over seeds and folds, in order of subject."""
+    """Return macro F1 of each subject, averaged over seeds, in order of subject."""
     collected: dict[str, list[float]] = defaultdict(list)
     for result in sorted(results, key=lambda r: (r.run.seed, r.run.fold, r.run.id)):
-        for subject, scores in result.scores.items():
+        for subject, scores in result.of_subjects.items():
             collected[subject].append(scores["macro_f1"])
     return {subject: float(np.mean(values)) for subject, values in sorted(collected.items())}
 

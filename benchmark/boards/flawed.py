@@ -3,10 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmark.boards.cohort import Row
@@ -14,7 +12,7 @@ from benchmark.boards.columns import Context, flawed_columns, table
 from benchmark.boards.distillation import across_folds
 from benchmark.boards.statistics import CONFIDENCE
 from benchmark.run import Run
-from benchmark.scored import UNIT, Scored, score_units
+from benchmark.scored import UNIT, Scored, score_units, together
 from benchmark.store import PREDICTIONS, Columns, Store, parsed
 from datamodules.flags import ABOUT, known_flags
 from lightning_modules.metrics import SCORES
@@ -54,7 +52,7 @@ def tested(results: Iterable[Scored], store: Store) -> dict[tuple[int, str], Tes
             by_seed[result.run.seed].append(parsed(content, result.folder))
     scored = {}
     for seed, folds in sorted(by_seed.items()):
-        columns = _together(folds)
+        columns = together(folds)
         windows = list(
             zip(
                 *(columns[name].tolist() for name in UNIT),
@@ -69,18 +67,6 @@ def tested(results: Iterable[Scored], store: Store) -> dict[tuple[int, str], Tes
                 frozenset(windows[row] for row in np.flatnonzero(columns["subject"] == subject)),
             )
     return scored
-
-
-def _together(folds: Sequence[Columns]) -> dict[str, npt.NDArray[Any]]:
-    """Return predictions of all folds, each with as many epochs as the longest."""
-    of_epochs = [fold.get("of_epochs", fold["probabilities"][None]) for fold in folds]
-    longest = max(len(epochs) for epochs in of_epochs)
-    last = [np.minimum(np.arange(longest), len(epochs) - 1) for epochs in of_epochs]
-    names = ("subject", *UNIT, "start", "label", "probabilities")
-    return {
-        **{name: np.concatenate([fold[name] for fold in folds]) for name in names},
-        "of_epochs": np.concatenate([e[i] for e, i in zip(of_epochs, last, strict=True)], axis=1),
-    }
 
 
 def averaged(of_seeds: Mapping[tuple[int, str], Tested], name: str) -> dict[str, float]:
@@ -139,7 +125,7 @@ def _head(name: str, results: Sequence[Scored]) -> tuple[str, ...]:
         *(f"{flag}: {ABOUT[flag]}" for flag in known_flags(run.protocol.flags)),
         "scores over score units, all folds of a seed together, mean over subjects, seeds averaged "
         f"within a subject; intervals: Student t over subjects, {CONFIDENCE:.0%}",
-        f"chance: balanced accuracy {chance:.4f} whatever the class mix",
+        f"chance: balanced accuracy {chance:.4f} where a subject has units of every class",
         f"protocol {run.protocol.version}; data {run.data}, "
         f"raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(versions)}; {'; '.join(devices)}",

@@ -1,17 +1,20 @@
 """Heads of boards: what a reader must know before the first row."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.boards.cohort import Cohort
-from benchmark.boards.paired import median_spread
+from benchmark.boards.chance import chance_of
+from benchmark.boards.cohort import SIMPLE, Cohort
+from benchmark.boards.power import LEAST, POWER, smallest_difference
+from benchmark.boards.provenance import provenance_head
+from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
-from benchmark.boards.statistics import CONFIDENCE, POWER, detectable
+from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
 from benchmark.run import Run
 from benchmark.scored import Scored
+from datamodules.catalogue import DATASETS
 
 TITLE = "macro F1 over score units, mean over subjects, seeds averaged within a subject"
 """First line of the head of a board, after its name."""
@@ -25,28 +28,60 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         plan: Runs that the latest call asked for.
     """
     results, run, n = cohort.results, cohort.results[0].run, len(cohort.tested)
-    n_classes, majority = cohort.n_classes, cohort.majority
     versions = {f"{k} {v}" for r in results for k, v in r.versions.items()}
     devices = sorted({result.device for result in results if result.device})
-    units = {(r.run.fold, s): n for r in results for s, n in r.n_units.items()}
+    first = [r for r in results if not run.protocol.partition(r.run.fold)]
+    units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
     words = run.protocol.splitting.words(run.protocol.validation)
-    lines = [
+    return [
         f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol.version}, honest: {words} read once",
-        f"n = {n} subjects, {sum(units.values())} score units; intervals: Student t over "
-        f"subjects, {CONFIDENCE:.0%}",
+        f"n = {n} subjects, {sum(units.values())} score units; {_intervals(n)}",
+        *remarks(cohort),
+        *_chance(cohort),
+        *_stimuli(run),
+        *_decisions(cohort),
+        *_one_class(cohort),
+        *provenance_head(cohort.rows),
+        f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
+        f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
+        *_incomplete(cohort, plan),
+        *_unsure(results),
     ]
-    if n_classes:
-        lines.append(
-            f"chance: balanced accuracy {1 / n_classes:.4f} whatever the class mix"
-            + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
-        )
-    lines += [*_power(cohort), *_one_class(cohort.done, n)]
-    lines.append(
-        f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}"
+
+
+def _intervals(n: int) -> str:
+    if n < LEAST_SUBJECTS:
+        return f"no intervals: they take {LEAST_SUBJECTS} subjects"
+    return (
+        f"intervals: Student t over subjects, {CONFIDENCE:.0%}, conditional on these training "
+        "people: other people to train on would move all scores together"
     )
-    lines.append(f"{', '.join(sorted(versions))}; {'; '.join(devices)}")
-    return [*lines, *_incomplete(cohort, plan), *_unsure(results)]
+
+
+def _chance(cohort: Cohort) -> list[str]:
+    """Return a line on the scores of predictions that know only the class mix."""
+    chance, majority = chance_of(cohort), cohort.majority
+    if not chance:
+        return []
+    return [
+        f"chance, simulated with the class mix of this board: macro F1 {chance['macro_f1']:.4f}, "
+        f"balanced accuracy {chance['balanced_accuracy']:.4f}"
+        + (f"; majority: macro F1 {majority.mean:.4f}" if majority else "")
+    ]
+
+
+def _stimuli(run: Run) -> list[str]:
+    """Return a line on a dataset whose people share stimuli: whether tested ones are trained on."""
+    dataset = DATASETS.get(run.dataset)
+    if dataset is None or not dataset.has_stimuli:
+        return []
+    if dataset.same_stimuli(run.protocol):
+        return [
+            "same stimuli: yes; models are trained on other people's responses to the very stimuli "
+            "that are tested, which may all but give the label away: see the probe stimulus"
+        ]
+    return ["same stimuli: no; no tested stimulus was trained on"]
 
 
 def _unsure(results: Sequence[Scored]) -> list[str]:
@@ -91,28 +126,44 @@ def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
     return [f"INCOMPLETE, {failed} failed run(s){planned}: {'; '.join(reasons)}"]
 
 
-def _power(cohort: Cohort) -> list[str]:
-    """Return a line on the smallest difference that this number of subjects can show."""
-    spread, n = median_spread(cohort), len(cohort.tested)
-    if np.isnan(spread):
-        return []
-    smallest = detectable(spread, n)
+def _decisions(cohort: Cohort) -> list[str]:
+    """Return lines on how ranks are decided, and on the smallest difference that is found."""
+    n, rows = len(cohort.tested), len(cohort.ranked)
+    missing = [name for name in SIMPLE if name not in {row.run.name for row in cohort.simple}]
+    lines = []
+    if missing:
+        lines.append(
+            f"no row can be called better than simple: {' and '.join(missing)} not complete here, "
+            f"and a claim must beat {' and '.join(SIMPLE)}"
+        )
+    if rows < 2:
+        return lines
+    how = f"all {2**n}" if n <= EXACT else f"{FLIPS:,} random"
+    lines.append(
+        f"rank_low, rank_high: ranks that hold together with {CONFIDENCE:.0%}; {rows} rows, "
+        f"exchanged subject by subject ({how} exchanges), step-down over all pairs; probes that "
+        "should lose are not ranked"
+    )
+    smallest = smallest_difference(cohort)
     if np.isinf(smallest):
-        return [f"with n = {n} no difference can be told: the signed-rank test cannot reach 5%"]
-    return [
-        f"smallest difference of two rows that n = {n} shows with {POWER:.0%} power: "
-        f"{smallest:.4f} macro F1 (paired t-test, two-sided, {1 - CONFIDENCE:.0%}, before any "
-        f"correction; standard deviation of paired differences {spread:.4f}, median over pairs)"
-    ]
+        least = f", it takes {LEAST} subjects" if n < LEAST else ""
+        lines.append(
+            f"with n = {n} subjects and {rows} rows no difference can ever be found{least}"
+        )
+    elif not np.isnan(smallest):
+        lines.append(
+            f"smallest difference of two rows that these decisions find in {POWER:.0%} of "
+            f"simulated experiments with these scores: {smallest:.4f} macro F1"
+        )
+    return lines
 
 
-def _one_class(done: Iterable[Scored], n: int) -> list[str]:
+def _one_class(cohort: Cohort) -> list[str]:
     """Return a line on the subjects of whom one class alone was tested."""
-    classes: dict[str, set[int]] = defaultdict(set)
-    for result in done:
-        for subject, confusion in result.confusion.items():
-            classes[subject] |= {k for k, row in enumerate(confusion) if any(row)}
-    alone = sum(len(tested) == 1 for tested in classes.values())
-    if not alone:
+    if not cohort.one_class:
         return []
-    return [f"{alone} of {n} subjects have score units of one class only; see pooled_macro_f1"]
+    return [
+        f"{cohort.one_class} of {len(cohort.tested)} subjects have score units of one class only, "
+        "for whom macro F1 says nothing (a constant can reach 1): rows are ranked by "
+        "pooled_macro_f1, over the units of all subjects, its interval a bootstrap over subjects"
+    ]

@@ -38,7 +38,7 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     lacking = {model: _lacking(model, boards, rows) for model in models}
     ranked = [model for model in models if not lacking[model]]
     ranks = {
-        cohort.name: stats.rankdata([-by_model[model][0].mean for model in ranked])
+        cohort.name: stats.rankdata([-cohort.score(by_model[model][0]) for model in ranked])
         for cohort, by_model in zip(boards, rows, strict=True)
     }
     blocks: dict[str, list[npt.NDArray[np.float64]]] = defaultdict(list)

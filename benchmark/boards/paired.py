@@ -1,16 +1,18 @@
-"""Paired comparisons of a board's rows: the two families of tests that are claims."""
+"""Paired comparisons of a board's rows: the families of tests behind its decisions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmark.boards.cohort import Cohort, Row
-from benchmark.boards.statistics import Comparison, compare, effects, holm, tie_groups
+from benchmark.boards.decisions import decide, p_of_pair
+from benchmark.boards.statistics import Comparison, compare, effects, pairs_of
 
+RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
+"""Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
+student against the same student alone."""
 COLUMNS = (
     "board",
     "family",
@@ -19,6 +21,7 @@ COLUMNS = (
     "recipe",
     "against",
     "against_signals",
+    "against_recipe",
     "n_subjects",
     "difference",
     "low",
@@ -26,7 +29,7 @@ COLUMNS = (
     "median_difference",
     "rank_biserial",
     "p",
-    "p_holm",
+    "p_corrected",
     "won",
     "lost",
     "claim",
@@ -52,52 +55,27 @@ class Pair:
     rank_biserial: float
 
 
-def pair(first: dict[str, float], second: dict[str, float]) -> Pair | None:
-    """Compare scores by subject; None if no subject has both."""
+def pair(first: dict[str, float], second: dict[str, float], p: float | None = None) -> Pair | None:
+    """Compare scores by subject; None if no subject has both.
+
+    Args:
+        first: Scores by subject.
+        second: Scores of the other.
+        p: The p-value, where it was computed before.
+    """
     subjects = [subject for subject in first if subject in second]
     if not subjects:
         return None
     a, b = ({s: scores[s] for s in subjects} for scores in (first, second))
     values = list(a.values()), list(b.values())
-    return Pair(a, b, compare(*values), *effects(*values))
-
-
-def against_simple(cohort: Cohort) -> list[tuple[Row, Pair, float]]:
-    """Compare every other row with the better simple baseline; with corrected p-values.
-
-    The family is every other complete row of the board, probes too: one correction for all that
-    the board shows. Of an incomplete row the p-value is no claim and is not corrected (NaN).
-    """
-    simple = cohort.simple
-    if simple is None:
-        return []
-    others = [
-        (row, pair(row.macro_f1, simple.macro_f1)) for row in cohort.rows if row is not simple
-    ]
-    paired = [(row, its) for row, its in others if its]
-    corrected = iter(holm([its.comparison.p for row, its in paired if row.complete]))
-    return [(row, its, next(corrected) if row.complete else np.nan) for row, its in paired]
-
-
-def groups(cohort: Cohort) -> list[int]:
-    """Return the tie group of every complete row, see benchmark.boards.statistics.tie_groups."""
-    return tie_groups(np.array([list(row.macro_f1.values()) for row in cohort.complete]))
-
-
-def median_spread(cohort: Cohort) -> float:
-    """Return the median standard deviation of paired differences, over pairs of complete rows.
-
-    Pairs that do not differ on anybody do not count; NaN without a pair or for a single subject.
-    """
-    scores = np.array([list(row.macro_f1.values()) for row in cohort.complete])
-    if len(cohort.tested) < 2:
-        return np.nan
-    spreads = [float(np.std(a - b, ddof=1)) for a, b in combinations(scores, 2) if (a != b).any()]
-    return float(np.median(spreads)) if spreads else np.nan
+    return Pair(a, b, compare(*values, p), *effects(*values))
 
 
 def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.DataFrame:
-    """Return both families, a line a pair; ``claim`` where the p-value is corrected.
+    """Return all families, a line a pair; ``claim`` where the p-value is one of a decision.
+
+    Incomplete rows are in no line. Where rows are ranked by the units of all people together, the
+    p-values are those of that score, while the differences are means over people.
 
     Args:
         cohorts: Rows of all boards.
@@ -105,25 +83,44 @@ def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.Data
     """
     lines: list[dict[str, Any]] = []
     for cohort in cohorts:
-        simple = cohort.simple
-        lines += [
-            {
-                "board": cohort.name,
-                "family": "against_simple",
-                **dict(zip(("model", "signals", "recipe"), row.label, strict=True)),
-                **(
-                    {"against": simple.label[0], "against_signals": simple.label[1]}
-                    if simple
-                    else {}
-                ),
-                **statistics(its),
-                "p_holm": p_holm,
-                "claim": row.complete,
-            }
-            for row, its, p_holm in against_simple(cohort)
-        ]
+        lines += [*_ranked(cohort), *_should_lose(cohort)]
     lines += [_taught(line) for line in gains.to_dict("records") if line["n_subjects"]]
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _ranked(cohort: Cohort) -> list[dict[str, Any]]:
+    """Return a line for each pair of ranked rows, the better one first."""
+    decisions = decide(cohort)
+    lines = []
+    for place, (i, j) in enumerate(pairs_of(len(decisions.rows))):
+        alone, corrected = (
+            float(values[place]) for values in (decisions.values.alone, decisions.values.corrected)
+        )
+        line = _line(cohort, RANKED, decisions.rows[i], decisions.rows[j], alone)
+        lines.append(line | {"p_corrected": corrected, "claim": True})
+    return lines
+
+
+def _should_lose(cohort: Cohort) -> list[dict[str, Any]]:
+    """Return a line for each ranked row and each complete probe that should lose."""
+    return [
+        _line(cohort, SHOULD_LOSE, row, probe, p_of_pair(cohort, row, probe))
+        for probe in cohort.complete
+        if probe.blind
+        for row in decide(cohort).rows
+    ]
+
+
+def _line(cohort: Cohort, family: str, one: Row, other: Row, p: float) -> dict[str, Any]:
+    its = pair(one.macro_f1, other.macro_f1, p)
+    return {
+        "board": cohort.name,
+        "family": family,
+        **dict(zip(("model", "signals", "recipe"), one.label, strict=True)),
+        **dict(zip(("against", "against_signals", "against_recipe"), other.label, strict=True)),
+        **(statistics(its) if its else {}),
+        "claim": False,
+    }
 
 
 def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
@@ -134,10 +131,10 @@ def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
         model += f"-of_{gain['teacher']}"
         several = f" {gain['out_of_fold']} out of fold" if gain["out_of_fold"] else ""
         recipe += f"; teacher {gain['teacher_signals'] or 'none'} {gain['teacher_recipe']}{several}"
-    names = ("n_subjects", "rank_biserial", "p", "p_holm", "won", "lost")
+    names = ("n_subjects", "rank_biserial", "p", "won", "lost")
     return {
         "board": gain["board"],
-        "family": "distilled_against_alone",
+        "family": TAUGHT,
         "model": model,
         "signals": gain["student_signals"],
         "recipe": recipe,
@@ -148,7 +145,8 @@ def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
         "high": gain["gain_high"],
         "median_difference": gain["median_gain"],
         **{name: gain[name] for name in names},
-        "claim": not gain["control"],
+        "p_corrected": gain["p_holm"],
+        "claim": not gain["control"] and not gain["n_missing"],
     }
 
 

@@ -114,7 +114,7 @@ def accepted(run: Run) -> dict[str, tuple[str, ...]]:
     return {
         "metric": tuple(SCORES),
         "label_rule": (protocol.rule, "conditions"),
-        "split": (protocol.splitting.slug(protocol.folds),),
+        "split": (protocol.slug,),
         "both_sides": ("subjects",) if protocol.splitting.within_subject else ("nothing",),
         "selection": SOUND,
         "scaling": ("none", "window", "training"),

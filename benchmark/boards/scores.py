@@ -4,8 +4,9 @@
 file and the version of the code of each score. The version is read from the syntax tree of the
 score and of all that it uses, comments and docstrings aside: nobody has to count it up, and a score
 that is added makes no other one old. Predictions are hashed each time boards are written, so that a
-file that changed is seen. The cache may be deleted at any time; one that was tampered with, cut
-short or written by other code is not believed, and is written anew.
+file that changed is seen. Where a split tests a subject in several folds, the scores over all units
+of the subject are kept too, under the digests of these folds. The cache may be deleted at any time;
+one that was tampered with, cut short or written by other code is not believed, and is written anew.
 """
 
 import ast
@@ -14,16 +15,26 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmark.boards.distillation import across_folds
 from benchmark.files import DiskFullError, write_text
 from benchmark.result import Result
-from benchmark.scored import Scored, described, score_units, scored_result, with_scores
+from benchmark.run import Run
+from benchmark.scored import (
+    Scored,
+    described,
+    score_units,
+    scored_result,
+    together,
+    with_scores,
+)
 from benchmark.store import PREDICTIONS, DamagedError, Store, parsed
 from lightning_modules.metrics import SCORES, confusion
 
@@ -74,8 +85,11 @@ def scored_results(store: Store) -> list[Scored]:
     versions = score_versions()
     missing = [name for name in SCORES if before.versions.get(name) != versions[name]]
     after = Cache(versions=versions)
-    results, changed = [], bool(missing)
+    results: list[Scored] = []
+    digests: list[str] = []
+    changed = bool(missing)
     for folder, result in store.entries():
+        digests.append("")
         if result.status != "done":
             results.append(with_scores(result, None, folder))
             continue
@@ -92,13 +106,54 @@ def scored_results(store: Store) -> list[Scored]:
             logging.getLogger(__name__).warning("not ranked: %s: %s", result.run.label, error)
             results.append(_damaged(result, folder))
             continue
-        entry = after.entries[digest]
+        entry, digests[-1] = after.entries[digest], digest
         scores = {s: {name: v[name] for name in SCORES} for s, v in entry["scores"].items()}
         results.append(scored_result(result, folder=folder, **{**entry, "scores": scores}))
+    for places in tested_together(results):
+        key = digest_of_folds(digests[n] for n in places)
+        if key not in before.entries or missing:
+            changed = True
+            after.entries[key] = _pooled_entry([results[n] for n in places], store)
+        else:
+            after.entries[key] = before.entries[key]
+        entry = after.entries[key]
+        scores = {s: {name: v[name] for name in SCORES} for s, v in entry["scores"].items()}
+        for n in places:
+            results[n] = replace(results[n], pooled=scores, n_pooled=entry["n_units"])
     if results and (changed or after.entries.keys() != before.entries.keys()):
         with suppress(OSError, DiskFullError):  # boards need no cache
             write_text(store.root / CACHE, after.as_text())
     return results
+
+
+def tested_together(results: Sequence[Result]) -> list[list[int]]:
+    """Return positions of results of one row and seed that test the same people.
+
+    Listed are those that are done, of splits that test a subject in several folds.
+    """
+    groups: dict[tuple[Run, int, tuple[str, ...]], list[int]] = defaultdict(list)
+    for place, result in enumerate(results):
+        run, splitting = result.run, result.run.protocol.splitting
+        if result.status == "done" and not splitting.over_subjects:
+            people = splitting.people(run.subjects, run.protocol.dealing(run.fold, run.seed))
+            groups[across_folds(run), run.seed, tuple(people)].append(place)
+    return list(groups.values())
+
+
+def digest_of_folds(digests: Iterable[str]) -> str:
+    """Return the digest of predictions of several folds, whatever their order."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
+
+
+def _pooled_entry(results: Sequence[Scored], store: Store) -> Entry:
+    """Return the entry of the predictions of several folds together."""
+    contents = [(store.read(r.folder, r, PREDICTIONS), r.folder) for r in results]
+    units = score_units(together([parsed(content, folder) for content, folder in contents]))
+    scores = {
+        subject: {name: of_subject.score(score) for name, score in SCORES.items()}
+        for subject, of_subject in units.items()
+    }
+    return {**described(units), "scores": scores}
 
 
 def score_versions() -> dict[str, str]:
@@ -145,7 +200,9 @@ def _defined(module: str) -> dict[str, ast.stmt]:
 
 def _units_version() -> str:
     """Return the version of the code that makes score units of predictions."""
-    return "-".join(code_version(function) for function in (score_units, described, confusion))
+    return "-".join(
+        code_version(function) for function in (score_units, together, described, confusion)
+    )
 
 
 def _entry(content: bytes, folder: Path, old: Entry | None, missing: list[str]) -> Entry:

@@ -1,20 +1,48 @@
-"""Paired comparisons over subjects: how much, how sure, and whether chance would do."""
+"""Statistics over subjects: intervals, paired comparisons, and decisions over all rows of a board.
 
-from collections.abc import Sequence
+The mean over subjects is ranked, and the mean is tested: a comparison of two rows asks how often a
+difference as large would come about if, for each subject, it were chance which row got which score.
+So the scores of the two rows are exchanged subject by subject, which flips the sign of the
+subject's difference (a sign-flip test; Fisher 1935). All rows of a board share the same exchanges,
+and the largest difference of all pairs is what a pair has to pass (step-down of Westfall and Young
+1993), which corrects for the number of pairs and uses that rows hang together.
+
+Differences are not divided by their standard errors: with skewed scores that is too liberal
+(``python -m tests.benchmarks.statistics``).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import stats
 
 CONFIDENCE = 0.95
-POWER = 0.8
-"""Chance of finding a difference of the size that the head of a board calls detectable."""
+LEAST_SUBJECTS = 8
+"""Number of subjects from which on there is an interval: of fewer, Student's t interval of scores
+with some people on whom a model fails holds far less often than it says."""
 STEP = 2.0**-20
 """Differences are told apart in steps of this, so that those that rounding alone sets apart are
-ties. A power of 2, so that no score lies halfway between two."""
+ties. A power of 2, so that sums of them are exact."""
+EXACT, FLIPS = 13, 100_000
+"""Number of subjects up to which every exchange is tried, and the number of random ones beyond."""
+BOOTSTRAPS = 2000
+"""Number of times that subjects are drawn anew for a bootstrap interval."""
+CHUNK = 2**19
+"""Number of differences that are looked at at once while exchanges are tried: as many as stay in a
+processor's cache."""
+FEW = 2000
+"""Number of subjects below which sums of STEP fit in 32 bits."""
+
+Scores = npt.NDArray[np.float64]
+Pooled = Callable[[Scores], Scores]
+"""From sums over subjects (..., M) to a score (...)."""
+_Measure = Callable[[Scores, npt.NDArray[np.intp], npt.NDArray[np.intp]], npt.NDArray[Any]]
+"""From exchanges (E, subjects) and the rows of pairs to absolute differences (pairs, E)."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +51,9 @@ class Comparison:
 
     Attributes:
         difference: Mean over subjects of the first score minus the second.
-        low: End of its Student t interval; NaN for a single subject.
+        low: End of its Student t interval; NaN for fewer than LEAST_SUBJECTS subjects.
         high: The other end.
-        p: Two-sided, of the Wilcoxon signed-rank test; 1 where there is no difference at all.
+        p: Two-sided, of the sign-flip test of the mean; 1 where there is no difference at all.
         won: Subjects on whom the first is better.
         lost: Subjects on whom the second is.
         n: Subjects.
@@ -41,9 +69,12 @@ class Comparison:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and Student t interval over subjects; no interval (NaN) for a single one."""
+    """Return mean and Student t interval over subjects.
+
+    There is no interval (NaN) for fewer than LEAST_SUBJECTS subjects.
+    """
     mean, n = float(np.mean(values)), len(values)
-    if n < 2:
+    if n < LEAST_SUBJECTS:
         return mean, np.nan, np.nan
     half = float(_critical(n) * np.std(values, ddof=1) / np.sqrt(n))
     return mean, mean - half, mean + half
@@ -55,10 +86,56 @@ def _critical(n: int) -> float:
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
 
 
-def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
+def bootstrap_interval(sums: Scores, pooled: Pooled) -> tuple[float, float]:
+    """Return the percentile interval of a score of sums over subjects, by drawing subjects anew.
+
+    Args:
+        sums: Numbers of each subject, shape (subjects, ...).
+        pooled: Function that makes the score of their sums.
+
+    Returns:
+        Both ends; NaN for fewer than LEAST_SUBJECTS subjects.
+    """
+    n = len(sums)
+    if n < LEAST_SUBJECTS:
+        return np.nan, np.nan
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS)
+    scores = pooled(np.tensordot(drawn.astype(float), sums, axes=1))
+    low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def resampled_interval(means: Sequence[float], test_share: float) -> tuple[float, float]:
+    """Return the interval of the corrected resampled t of a mean over folds.
+
+    Folds of several partitions of the same people share training people, so that the variance of
+    their means is too small; it is enlarged by the ratio of tested to trained people.
+
+    Args:
+        means: Score of every fold of every partition.
+        test_share: Number of tested people by number of training people.
+
+    Returns:
+        Both ends; NaN for a single fold.
+
+    References:
+        Nadeau and Bengio: Inference for the generalization error. Machine Learning 52, 2003.
+    """
+    count = len(means)
+    if count < 2:
+        return np.nan, np.nan
+    mean, variance = float(np.mean(means)), float(np.var(means, ddof=1))
+    half = _critical(count) * np.sqrt((1 / count + test_share) * variance)
+    return mean - half, mean + half
+
+
+def compare(first: Sequence[float], second: Sequence[float], p: float | None = None) -> Comparison:
     """Compare scores of the same subjects, in the same order.
 
-    Subjects without a difference are left out of the test (Wilcoxon 1945).
+    Args:
+        first: Scores.
+        second: Scores of the other.
+        p: The p-value, where it was computed before.
 
     Raises:
         ValueError: Not as many of one as of the other, or a score that is no number.
@@ -66,43 +143,169 @@ def compare(first: Sequence[float], second: Sequence[float]) -> Comparison:
     one, other = (np.asarray(scores, dtype=float) for scores in (first, second))
     if one.shape != other.shape or not np.isfinite([one, other]).all():
         raise ValueError(f"expected two scores of each subject, found {first} and {second}")
-    differences = one - other
-    steps = np.rint(differences / STEP)
-    mean, low, high = interval(differences.tolist())
-    p = signed_rank_p(steps[steps != 0])
+    mean, low, high = interval((one - other).tolist())
+    steps = np.rint((one - other) / STEP)
+    p = sign_flip_p(steps) if p is None else p
     return Comparison(
         mean, low, high, p, int((steps > 0).sum()), int((steps < 0).sum()), len(steps)
     )
 
 
-def signed_rank_p(differences: npt.NDArray[np.float64]) -> float:
-    """Return the two-sided p of the Wilcoxon signed-rank test, exact for any size and with ties.
+def sign_flip_p(differences: Scores) -> float:
+    """Return the two-sided p-value of the mean of some differences, shape (n,), in steps of STEP.
 
-    The chance of every rank sum over all flips of the signs, equally likely each, is built up
-    subject by subject.
+    It is ``step_down`` of two rows, sooner.
+    """
+    sums = np.abs(all_exchanges(len(differences)) @ differences)
+    return float((sums >= sums[0]).mean())
+
+
+def pairs_of(rows: int) -> list[tuple[int, int]]:
+    """Return all pairs of rows, in the order of the p-values of ``step_down``."""
+    return list(combinations(range(rows), 2))
+
+
+@dataclass(frozen=True)
+class PairValues:
+    """P-values of all pairs of rows, in the order of ``pairs_of``.
+
+    Attributes:
+        alone: Of each pair as if it were the only one, shape (pairs,).
+        corrected: Over all pairs, shape (pairs,).
+    """
+
+    alone: Scores
+    corrected: Scores
+
+
+def step_down(
+    scores: Scores, pooled: Pooled | None = None, exchanges: Scores | None = None
+) -> PairValues:
+    """Return the p-value of every pair of rows, alone and corrected over all pairs.
+
+    Pairs are taken in the order of their differences, the largest first. The corrected p-value of a
+    pair is the share of exchanges in which any of the pairs from it on has a difference as large,
+    and at least that of the pair before.
 
     Args:
-        differences: Shape (n,), none of them 0; 1 is returned for none at all.
+        scores: Shape (rows, subjects): scores whose mean is compared; or (rows, subjects, M) for
+            numbers that are summed over subjects before a score is made of them.
+        pooled: Function that makes the score of sums; None: the mean.
+        exchanges: Shape (E, subjects), 1 or -1; None: all of them up to EXACT subjects, else FLIPS
+            at random, the same ones in every call.
     """
-    doubled = np.rint(2 * _ranks(np.abs(differences))).astype(int)  # whole where ranks tie
-    total, positive = int(doubled.sum()), int(doubled[differences > 0].sum())
-    tail = min(
-        positive, total - positive
-    )  # sums mirror each other: larger ones need not be built up
-    chances = np.zeros(tail + 1)
-    chances[0], reach = 1.0, 0
-    for rank in np.sort(doubled):
-        half = chances[: reach + 1] / 2
-        chances[: len(half)] = half
-        reach = min(reach + int(rank), tail)
-        chances[rank : reach + 1] += half[: max(reach + 1 - int(rank), 0)]
-    return float(min(1.0, 2 * chances.sum()))
+    pairs = pairs_of(len(scores))
+    if not pairs:
+        return PairValues(np.empty(0), np.empty(0))
+    first, second = np.array(pairs).T
+    every = all_exchanges(scores.shape[1]) if exchanges is None else exchanges
+    measure = _means(scores) if pooled is None else _pooled(scores, pooled)
+    width = len(pairs) * (scores.shape[2] if scores.ndim > 2 else 1)
+    size = max(1, CHUNK // width)
+
+    def in_order(order: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:
+        for start in range(0, len(every), size):
+            yield measure(every[start : start + size], first[order], second[order])
+
+    return values_of(measure(every[:1], first, second)[:, 0], in_order)
 
 
-def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return ranks from 1, equal values sharing their mean; ten times as fast as scipy's."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place]
+def values_of(
+    observed: npt.NDArray[Any],
+    exchanged: Callable[[npt.NDArray[np.intp]], Iterable[npt.NDArray[Any]]],
+) -> PairValues:
+    """Return the p-values of absolute differences, see ``step_down``.
+
+    Args:
+        observed: Difference of each pair, shape (pairs,).
+        exchanged: Function that yields differences under exchanges, each of shape (pairs, some of
+            the exchanges), with the pairs in an order that it is given; they are overwritten.
+    """
+    order = np.argsort(observed, kind="stable")
+    exact = np.issubdtype(observed.dtype, np.integer)
+    limit = (observed if exact else observed - STEP / 2)[order, None]
+    alone, largest, total = np.zeros(len(order)), np.zeros(len(order)), 0
+    for differences in exchanged(order):
+        alone[order] += np.count_nonzero(differences >= limit, axis=1)
+        np.maximum.accumulate(differences, axis=0, out=differences)
+        largest[order] += np.count_nonzero(differences >= limit, axis=1)
+        total += differences.shape[1]
+    corrected = np.empty(len(order))
+    corrected[order[::-1]] = np.maximum.accumulate(largest[order[::-1]])
+    return PairValues(alone / total, corrected / total)
+
+
+def _means(scores: Scores) -> _Measure:
+    """Return the measure of differences of means, as sums in whole steps: ties are ties."""
+    steps = np.rint(scores / STEP)
+    kind = np.int32 if scores.shape[1] < FEW else np.int64
+
+    def measure(
+        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+    ) -> npt.NDArray[Any]:
+        sums = (steps @ exchanges.T).astype(kind)  # (rows, E)
+        differences = np.take(sums, first, axis=0)
+        differences -= np.take(sums, second, axis=0)
+        return np.asarray(np.abs(differences, out=differences))
+
+    return measure
+
+
+def _pooled(scores: Scores, pooled: Pooled) -> _Measure:
+    """Return the measure of differences of a score that is made of sums over subjects."""
+    sums = scores.sum(axis=1)  # (rows, M)
+
+    def measure(
+        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+    ) -> npt.NDArray[Any]:
+        flipped = np.einsum("es,rsm->rem", exchanges, scores)
+        middle = (sums[first] + sums[second])[:, None] / 2
+        half = (flipped[first] - flipped[second]) / 2
+        return np.asarray(np.abs(pooled(middle + half) - pooled(middle - half)))
+
+    return measure
+
+
+@lru_cache(maxsize=4)
+def all_exchanges(subjects: int) -> Scores:
+    """Return all exchanges of some subjects, or many at random; the first changes nothing.
+
+    An exchange and its opposite give the same absolute differences, so that half of them are all.
+
+    Returns:
+        Shape (E, subjects), 1 or -1.
+    """
+    if subjects <= EXACT:
+        numbers = np.arange(2 ** max(subjects - 1, 0))
+        bits = (numbers[:, None] >> np.arange(subjects)) & 1
+        return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
+    return random_exchanges(np.random.default_rng(0), FLIPS, subjects)
+
+
+def random_exchanges(rng: np.random.Generator, count: int, subjects: int) -> Scores:
+    """Return exchanges at random, of which the first changes nothing: p is never 0."""
+    signs = np.asarray(1 - 2 * rng.integers(0, 2, (count, subjects)), dtype=np.float64)
+    signs[0] = 1.0
+    return signs
+
+
+def rank_sets(means: Sequence[float], p: Scores) -> list[tuple[int, int]]:
+    """Return the first and the last rank that each row may have.
+
+    The first is 1 more than the number of rows that are better beyond doubt, the last is the number
+    of rows less those that are worse beyond doubt. All of them hold together with CONFIDENCE.
+
+    Args:
+        means: Score of each row.
+        p: Corrected p-values of all pairs, as from ``step_down``.
+    """
+    better, worse = [0] * len(means), [0] * len(means)
+    for (one, other), value in zip(pairs_of(len(means)), p.tolist(), strict=True):
+        if value <= 1 - CONFIDENCE:
+            winner, loser = (one, other) if means[one] > means[other] else (other, one)
+            worse[winner] += 1
+            better[loser] += 1
+    return [(1 + b, len(means) - w) for b, w in zip(better, worse, strict=True)]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -125,56 +328,9 @@ def effects(first: Sequence[float], second: Sequence[float]) -> tuple[float, flo
     differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     steps = np.rint(differences / STEP)
     steps = steps[steps != 0]
-    ranks = _ranks(np.abs(steps))
+    ranks = stats.rankdata(np.abs(steps))
     correlation = float((np.sign(steps) * ranks).sum() / ranks.sum()) if len(steps) else 0.0
     return float(np.median(differences)), correlation
-
-
-def tie_groups(scores: npt.NDArray[np.float64]) -> list[int]:
-    """Return the group number of each row; rows of a group cannot be told from its first.
-
-    The first row opens group 1. Every later row that has no group yet and whose paired difference
-    to it has a p above 1 - CONFIDENCE joins; the first row that is left opens the next group, until
-    none is left. So a row of a later group differs from the first of every earlier one, two rows
-    of one group may still differ from each other, and a row may stand below one of a later group.
-
-    P-values are corrected (Holm) over all pairs of rows, not only over those with a first: who is
-    first was chosen by the scores that are tested. Among rows that do not differ, none is set apart
-    in at least CONFIDENCE of all boards.
-
-    Args:
-        scores: Shape (rows, subjects), best row first.
-    """
-    pairs = list(combinations(range(len(scores)), 2))
-    corrected = holm([compare(scores[i].tolist(), scores[j].tolist()).p for i, j in pairs])
-    p = dict(zip(pairs, corrected, strict=True))
-    groups: dict[int, int] = {}
-    while left := [row for row in range(len(scores)) if row not in groups]:
-        number = max(groups.values(), default=0) + 1
-        tied = [row for row in left[1:] if p[left[0], row] > 1 - CONFIDENCE]
-        groups |= dict.fromkeys([left[0], *tied], number)
-    return [groups[row] for row in range(len(scores))]
-
-
-def detectable(spread: float, n: int) -> float:
-    """Return the smallest mean paired difference that a t-test over subjects finds with POWER.
-
-    Two-sided, at 1 - CONFIDENCE, from the noncentral t distribution; a little less than the
-    signed-rank test needs, and than any test needs after a correction. Infinite where so few
-    subjects are tested that the signed-rank test cannot reject whatever they score.
-
-    Args:
-        spread: Standard deviation of the paired differences over subjects.
-        n: Subjects.
-    """
-    if 2.0 ** (1 - n) > 1 - CONFIDENCE:
-        return np.inf
-    critical = _critical(n)
-
-    def lacking(shift: float) -> float:  # the far tail is below a millionth here
-        return float(stats.nct.sf(critical, n - 1, shift)) - POWER
-
-    return spread * float(optimize.brentq(lacking, 0.0, 2 * critical + 2)) / float(np.sqrt(n))
 
 
 def critical_difference(n_models: int, n_datasets: int) -> float:

@@ -7,7 +7,8 @@ from benchmark.boards.cohort import LeaderboardError
 from benchmark.store import Store
 
 PRINTED = {
-    "tie_group": "tie",
+    "rank_low": "rank",
+    "rank_high": "to",
     "model": "model",
     "signals": "signals",
     "macro_f1": "macro F1",
@@ -17,7 +18,7 @@ PRINTED = {
     "balanced_low": "b.a. low",
     "balanced_high": "b.a. high",
     "delta_majority": "over majority",
-    "p_holm": "p, simple",
+    "p_simple": "p, simple",
     "train_seconds": "train s",
     "n_runs": "runs",
     "n_failed": "failed",

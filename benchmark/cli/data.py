@@ -62,9 +62,10 @@ def check(arguments: argparse.Namespace) -> int:
     print(findings.subjects.to_string(index=False) + "\n")
     for line in (*findings.faults, *findings.summary):
         print(line)
-    for line in left_out(findings.left_out):
+    for line in (*left_out(findings.left_out), *map(str, findings.doubles)):
         print(line, file=sys.stderr)
-    return FAILED if findings.left_out else DONE
+    refused = any(double.other != double.subject for double in findings.doubles)
+    return FAILED if findings.left_out or refused else DONE
 
 
 def synthesize(arguments: argparse.Namespace) -> int:
@@ -98,11 +99,11 @@ def download(arguments: argparse.Namespace) -> int:
 
     known_names([arguments.dataset], DATASETS, "dataset")
     try:
-        fetch(arguments.dataset, arguments.root, Console(stderr=True))
+        checked = fetch(arguments.dataset, arguments.root, Console(stderr=True))
     except KeyboardInterrupt:
         print("interrupted; what came is kept, the same command goes on from it", file=sys.stderr)
         return INTERRUPTED
-    print(f"{arguments.dataset} is in {arguments.root}, and is what is on record")
+    print(f"{arguments.dataset} is in {arguments.root}, {checked}")
     return DONE
 
 

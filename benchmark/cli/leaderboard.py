@@ -25,8 +25,8 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         path.unlink()
         print(f"removed {path}: {arguments.runs} has no run on this board")
     print(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv, published.csv and runs.csv are in "
-        f"{arguments.leaderboards}"
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, published.csv and "
+        f"runs.csv are in {arguments.leaderboards}"
     )
     return DONE
 

@@ -17,14 +17,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def report(arguments: argparse.Namespace) -> int:
     """Write the page."""
+    write_report(arguments.runs, arguments.leaderboards, arguments.out)
+    return DONE
+
+
+def write_report(runs: Path, leaderboards: Path, out: Path) -> None:
+    """Write the page of a store to a file, and say so."""
     with importing():  # pandas
         from benchmark.report.page import render
         from benchmark.store import Store
 
-    page = render(Store(arguments.runs), arguments.leaderboards)
-    write_text(arguments.out, page)
-    print(f"{arguments.out}: {len(page.encode()) / 2**20:.2f} MiB; open it in a browser")
-    return DONE
+    page = render(Store(runs), leaderboards)
+    write_text(out, page)
+    print(f"{out}: {len(page.encode()) / 2**20:.2f} MiB; open it in a browser")
 
 
 COMMAND = Command("everything on one page that needs no network", _arguments, report)

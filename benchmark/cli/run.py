@@ -2,10 +2,12 @@
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.cli.arguments import add_folders, count, not_negative, positive, shard
 from benchmark.cli.command import DONE, FAILED, Command
+from benchmark.cli.report import write_report
 from benchmark.engines.catalogue import ENGINES, make_engine
 from benchmark.engines.placement import AUTO, Placement
 from benchmark.engines.server import importing, start_server
@@ -26,7 +28,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=RECIPES, help="recipe of every model")
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
-    choice.add_argument("--folds", type=int, metavar="K", help="folds of subject_k_fold")
+    choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
+    choice.add_argument(
+        "--stimulus-folds",
+        type=int,
+        metavar="K",
+        help="groups of stimuli that subject_stimulus_k_fold crosses with folds of people",
+    )
     choice.add_argument("--effect", type=not_negative, help="effect planted in synthetic data")
     _add_engine(parser.add_argument_group("engine"))
     _add_limits(parser.add_argument_group("limits"))
@@ -53,6 +61,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--strict", action="store_true", help="stop at the first bad subject")
     how.add_argument("--retry-failed", action="store_true", help="do failed runs again")
     how.add_argument("--dry-run", action="store_true", help="say what would be done")
+    how.add_argument(
+        "--download",
+        action="store_true",
+        help="first fetch what is missing of the suite's open datasets, into --data",
+    )
+    how.add_argument(
+        "--report",
+        type=Path,
+        nargs="?",
+        const=Path("report.html"),
+        metavar="FILE",
+        help="in the end write the report; default of FILE: report.html",
+    )
 
 
 def _add_engine(group: argparse._ArgumentGroup) -> None:
@@ -118,6 +139,11 @@ def run(arguments: argparse.Namespace) -> int:
         from benchmark.cli.console import ConsoleReporter
 
     suite = _suite(arguments)
+    if arguments.download:
+        datasets = _recordings(suite, arguments)
+        if not datasets:
+            return DONE
+        suite = replace(suite, datasets=datasets)
     placement = Placement(
         devices=arguments.devices,
         jobs=arguments.jobs_per_device,
@@ -139,7 +165,30 @@ def run(arguments: argparse.Namespace) -> int:
     folders = Folders(arguments.data, arguments.cache, arguments.runs, arguments.leaderboards)
     with make_engine(arguments.engine, placement) as engine:
         outcome = run_suite(suite, folders, engine, options, ConsoleReporter(), arguments.called)
+    if arguments.report and not arguments.dry_run:
+        write_report(arguments.runs, arguments.leaderboards, arguments.report)
     return DONE if arguments.dry_run or outcome.complete else FAILED
+
+
+def _recordings(suite: "Suite", arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Fetch the datasets of a suite that are missing, and return those that are there.
+
+    A dry run says what would be fetched, and fetches nothing.
+    """
+    from rich.console import Console  # imported with the campaign
+
+    from benchmark.execution.places import Places
+    from benchmark.recordings.download import download, missing, would_fetch
+
+    places = Places(arguments.data, arguments.cache, arguments.runs)
+    names = suite.dataset_names(arguments.data)
+    lacking = missing({name: places.root(name) for name in names})
+    for name, root in lacking.items():
+        if arguments.dry_run:
+            print(would_fetch(name, root))
+        else:
+            print(f"{name} is in {root}, {download(name, root, Console(stderr=True))}")
+    return tuple(name for name in names if not (arguments.dry_run and name in lacking))
 
 
 def _suite(arguments: argparse.Namespace) -> "Suite":
@@ -159,6 +208,8 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     )
     if arguments.folds is not None:
         suite = suite.with_protocol(folds=arguments.folds)
+    if arguments.stimulus_folds is not None:
+        suite = suite.with_protocol(stimulus_folds=arguments.stimulus_folds)
     if arguments.recipe is not None:
         suite = replace(suite, recipe=arguments.recipe)
     if arguments.max_epochs is not None:

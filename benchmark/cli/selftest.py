@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         from benchmark.checks.selftest import as_record, selftest, table_of
         from benchmark.execution.circumstances import commit, versions
 
+    release = versions()["affectbench"]
     started, done = time.monotonic(), 0
 
     def finished(event: "Finished", count: int) -> None:
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         make_engine("local", Placement(CPU, arguments.jobs)) as engine,
         tempfile.TemporaryDirectory(prefix="affectbench-selftest-") as scratch,
     ):
-        checks = selftest(Path(scratch), engine, finished)
+        checks = selftest(Path(scratch), engine, finished, release)
     seconds = round(time.monotonic() - started, 1)
     print(table_of(checks))
     record = as_record(

@@ -1,7 +1,6 @@
 """The datamodule and the model of a run."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -108,6 +107,5 @@ def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
 
 
 def _without_epochs(protocol: Protocol) -> Protocol:
-    """Return the protocol of a probe, which chooses no epoch and is fitted on validation too."""
-    honest = protocol.with_flags([flag for flag in protocol.flags if flag not in OF_EPOCHS])
-    return replace(honest, validation=True)
+    """Return the protocol of a probe, which chooses no epoch."""
+    return protocol.with_flags([flag for flag in protocol.flags if flag not in OF_EPOCHS])

@@ -95,7 +95,7 @@ class Predictor:
         with torch.inference_mode():
             for chunk in np.array_split(starts, np.arange(BATCH, len(starts), BATCH)):
                 batch = {name: self._gathered(name, signals[name], chunk) for name in self.inputs}
-                parts.append(self.model(batch).logits.softmax(dim=1).double().numpy())
+                parts.append(self.model.probabilities(self.model(batch)).double().numpy())
         return starts, np.concatenate(parts)
 
     def _gathered(self, name: str, signal: Signal, starts: npt.NDArray[np.float64]) -> Tensor:

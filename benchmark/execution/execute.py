@@ -1,4 +1,7 @@
-"""One run: fit on the training subjects, choose on the validation subjects, test once, save."""
+"""One run: fit on the training subjects, choose on the validation subjects, test once, save.
+
+A recipe may ask for a second fit, on both together, for the number of epochs that was chosen.
+"""
 
 import logging
 import os
@@ -13,13 +16,14 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
+from benchmark.curves import METRICS
 from benchmark.execution.assemble import make_model, ready, taught
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
-from benchmark.execution.fit import TestedEpochs, fit
+from benchmark.execution.epochs import EpochLogger
+from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
 from benchmark.execution.predictions import predictions
 from benchmark.execution.profile import PROFILE, REST, Stopwatch
@@ -34,8 +38,9 @@ from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
+from lightning_modules.distillation.base import Distiller
 
-SIDE_FILES = ("metrics.csv", "model.ckpt")
+SIDE_FILES = (METRICS, "model.ckpt")
 """Files that are kept of a run besides its predictions, its log and its result."""
 
 
@@ -64,16 +69,15 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
         "control": _is_control(run.distiller),
     }
     with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
-        scratch = Path(name) / "run"  # the log is beside it: Lightning's CSV wants an empty folder
-        scratch.mkdir()
-        log, columns = Path(name) / "log.txt", None
+        scratch = Path(name)
+        log, columns = scratch / "log.txt", None
         with _logged(log), _algorithms(places.deterministic):
             try:
                 measured, columns = _compute(run, places, scratch, watch)
                 result = Result(status="done", ended=time.time(), **common, **measured)
             except Exception as error:  # whatever it is becomes the run's result
                 if is_full(error):
-                    raise full_disk(Path(name), places.cache, places.runs) from error
+                    raise full_disk(scratch, places.cache, places.runs) from error
                 if out_of_memory(error) and not last:
                     raise
                 logging.getLogger(__name__).exception("run failed")
@@ -119,20 +123,31 @@ def _compute(
     with watch.profile("setup"):
         module = ready(run, places)
     prepared = time.perf_counter()
+    chosen_with: tuple[int, ...] = ()
     if run.model in PROBES:
+        if run.recipe.refit:
+            module.train_on_validation()
         with watch.profile("probe"):
             probe = fit_probe(PROBES[run.model], module, run.seed)
             trained = time.perf_counter()
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
-        sizes: dict[str, Any] = {"parameters": probe.size}
+        sizes: dict[str, Any] = {"parameters": probe.size, "notes": probe.notes}
     else:
         model = make_model(run, module)
         trained_on = tuple(module.class_counts().tolist())
         early = [TestedEpochs(model, module)] if run.protocol.reports_epochs else []
         fitted = taught(run, model, module, places)
-        trainer, epochs = _fit(run, places, scratch, *fitted, early, watch)
+        trainer, course = _fit(run, places, scratch, *fitted, early, watch)
+        if run.recipe.refit:
+            chosen_with = trained_on
+            module.train_on_validation()
+            trained_on = tuple(module.class_counts().tolist())
+            L.seed_everything(run.seed, workers=True, verbose=False)
+            model = make_model(run, module)
+            _count(model, watch)
+            trainer = refit(model, module, course, places.device, scratch, watch)
         trained = time.perf_counter()
         predicted = trainer.predict(model, datamodule=module) or []
         probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
@@ -150,12 +165,14 @@ def _compute(
                 "latency_ms": round(cost.latency_ms, 4),
                 "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
             },
-            "epochs": epochs,
+            "epochs": (course.trained, course.best),
+            "notes": fitted[0].notes if isinstance(fitted[0], Distiller) else (),
         }
     raw = {s.recordings[0].subject: dict(s.files) for s in module.fold.archive.subjects}
     return {
         **sizes,
         "trained_on": trained_on,
+        "chosen_with": chosen_with,
         "classes": module.task.classes,
         "labels": module.task.source,
         "seconds": {
@@ -176,20 +193,25 @@ def _fit(
     module: EmotionDataModule,
     more: Sequence[L.Callback] = (),
     watch: Profiler | None = None,
-) -> tuple[L.Trainer, tuple[int, int]]:
+) -> tuple[L.Trainer, Course]:
     group = places.group_of(run)
     curves = places.logger != "none" and not (group and group.rank)
-    logger = CSVLogger(scratch, name="", version="") if curves else None
-    if isinstance(watch, Stopwatch):
-        watch.count(model, "gathering", "_gathered")
-        watch.count(model, "backward", "_differentiate")
-        watch.count(model, "optimizer", "_update")
-        if logger:
-            watch.count(logger, "logging", "log_metrics", "save")
+    logger = EpochLogger(scratch) if curves else None
+    _count(model, watch)
+    if isinstance(watch, Stopwatch) and logger:
+        watch.count(logger, "logging", "log_metrics", "finalize")
     if group:
         group.join(places.device)
         torch.manual_seed(run.seed + group.rank)  # weights are the first's, dropout is not
     return fit(model, module, places.device, scratch, logger, more, watch, group)
+
+
+def _count(model: EmotionClassifier, watch: Profiler | None) -> None:
+    """Count the time of the steps that a model takes by itself."""
+    if isinstance(watch, Stopwatch):
+        watch.count(model, "gathering", "_gathered")
+        watch.count(model, "backward", "_differentiate")
+        watch.count(model, "optimizer", "_update")
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Fitting a network: a Trainer without ballast, which keeps the best epoch."""
+"""Fitting a network: a Trainer without ballast, which keeps the best epoch, or repeats a course."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -24,6 +26,21 @@ SELECTION = "val_macro_f1"
 """Score that chooses the epoch."""
 
 
+@dataclass(frozen=True)
+class Course:
+    """Course of a training.
+
+    Attributes:
+        trained: Number of epochs that were trained.
+        best: Number of the epoch that counts, from 1.
+        rates: Learning rates of each epoch, one for each group of weights.
+    """
+
+    trained: int
+    best: int
+    rates: tuple[tuple[float, ...], ...]
+
+
 def fit(
     model: EmotionClassifier,
     module: EmotionDataModule,
@@ -33,7 +50,7 @@ def fit(
     more: Sequence[L.Callback] = (),
     profiler: Profiler | None = None,
     group: Group | None = None,
-) -> tuple[L.Trainer, tuple[int, int]]:
+) -> tuple[L.Trainer, Course]:
     """Train a model by its recipe, and give it the weights of its best epoch.
 
     Args:
@@ -47,10 +64,10 @@ def fit(
         group: Processes that train together; it has met, and is left.
 
     Returns:
-        A trainer of one device to test with, and the epochs trained and the one that counts.
+        A trainer of one device to test with, and the course of the training.
     """
-    best = BestEpoch()
-    callbacks: list[L.Callback] = [best, *more]
+    best, rates = BestEpoch(), LearningRates()
+    callbacks: list[L.Callback] = [best, rates, *more]
     if model.recipe.patience is not None:
         callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
     if group:
@@ -58,12 +75,44 @@ def fit(
     recipe = model.recipe
     trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
     trainer.fit(model, datamodule=module)
-    epochs = trainer.current_epoch, best.epoch
+    course = Course(trainer.current_epoch, best.epoch, tuple(rates.of_epochs))
     if group:
         group.part()
-        return lean_trainer(device, recipe, None, [], folder), epochs
+        return lean_trainer(device, recipe, None, [], folder), course
     trainer.logger = None  # predicting would write into it
-    return trainer, epochs
+    return trainer, course
+
+
+def refit(
+    model: EmotionClassifier,
+    module: EmotionDataModule,
+    course: Course,
+    device: str,
+    folder: Path,
+    profiler: Profiler | None = None,
+) -> L.Trainer:
+    """Train a model as long as the best epoch of an earlier training, and at its learning rates.
+
+    Nothing is chosen and nobody validates: a schedule that follows a score has none to follow, so
+    the rates are those that it came to before.
+
+    Args:
+        model: Untrained model, which is changed in place.
+        module: Data that it is trained on.
+        course: Course of the earlier training.
+        device: ``"cpu"`` or ``"cuda"``.
+        folder: Folder in which a Trainer may write.
+        profiler: Profiler of what begins and ends.
+
+    Returns:
+        A trainer to test with.
+    """
+    model.recipe = replace(model.recipe, max_epochs=course.best, patience=None, plateau_factor=1.0)
+    callbacks: list[L.Callback] = [SameRates(course.rates)]
+    trainer = lean_trainer(device, model.recipe, None, callbacks, folder, profiler, validates=False)
+    trainer.fit(model, datamodule=module)
+    check_loss(float(trainer.callback_metrics["train_loss"]), course.best - 1)
+    return trainer
 
 
 def lean_trainer(
@@ -74,6 +123,7 @@ def lean_trainer(
     folder: Path,
     profiler: Profiler | None = None,
     group: Group | None = None,
+    validates: bool = True,
 ) -> L.Trainer:
     """Return a Trainer without whatever costs time and changes no number.
 
@@ -85,6 +135,7 @@ def lean_trainer(
         folder: Folder in which a Trainer may write.
         profiler: Profiler of what begins and ends.
         group: Processes that train together; None: it trains alone.
+        validates: Whether each epoch ends with the windows that choose it.
     """
     if group:
         placement = group.trainer_arguments(device)
@@ -104,6 +155,7 @@ def lean_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        limit_val_batches=None if validates else 0,
         log_every_n_steps=1,
         default_root_dir=folder,
         profiler=profiler,
@@ -122,12 +174,7 @@ class BestEpoch(L.Callback):
         self.state: dict[str, torch.Tensor] = {}
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        loss = float(trainer.callback_metrics["val_loss"])
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"expected a finite loss, found {loss} in epoch {trainer.current_epoch + 1}: "
-                "training diverged. Take a lower learning rate."
-            )
+        check_loss(float(trainer.callback_metrics["val_loss"]), trainer.current_epoch)
         score = float(trainer.callback_metrics[SELECTION])
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch + 1
@@ -135,6 +182,46 @@ class BestEpoch(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.load_state_dict(self.state)
+
+
+class LearningRates(L.Callback):
+    """Keeps the learning rates of every epoch, one for each group of weights."""
+
+    def __init__(self) -> None:
+        self.of_epochs: list[tuple[float, ...]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.of_epochs.append(tuple(float(group["lr"]) for group in _groups(trainer)))
+
+
+class SameRates(L.Callback):
+    """Sets the learning rates of every epoch.
+
+    Args:
+        of_epochs: Learning rates, one for each group of weights.
+    """
+
+    def __init__(self, of_epochs: Sequence[Sequence[float]]) -> None:
+        self.of_epochs = of_epochs
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        rates = self.of_epochs[trainer.current_epoch]
+        for group, rate in zip(_groups(trainer), rates, strict=True):
+            group["lr"] = rate
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raise FloatingPointError for a loss that is no number.
+
+    Args:
+        loss: Mean loss of an epoch.
+        epoch: Its number, from 0.
+    """
+    if not np.isfinite(loss):
+        raise FloatingPointError(
+            f"expected a finite loss, found {loss} in epoch {epoch + 1}: training diverged. Take a "
+            "lower learning rate."
+        )
 
 
 class TestedEpochs(L.Callback):
@@ -156,7 +243,7 @@ class TestedEpochs(L.Callback):
         self.model.eval()
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             parts = [
-                self.model(_moved(windows[rows].signals, device)).logits.softmax(dim=1)
+                self.model.probabilities(self.model(_moved(windows[rows].signals, device)))
                 for rows in torch.arange(len(windows)).split(self.module.loading.batch_size)
             ]
         self.model.train(was)
@@ -170,6 +257,11 @@ class TestedEpochs(L.Callback):
         scored = [score_units(predictions(self.module, windows, epoch)) for epoch in self.epochs]
         means = [np.mean([units.score(macro_f1) for units in epoch.values()]) for epoch in scored]
         return self.epochs[int(np.argmax(np.round(means, 9)))]  # the first of equals
+
+
+def _groups(trainer: L.Trainer) -> list[dict[str, Any]]:
+    """Return the groups of weights of all optimisers, each with its learning rate."""
+    return [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
 
 
 def _moved(signals: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:

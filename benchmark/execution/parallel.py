@@ -72,9 +72,10 @@ class Group:
 def spreads(run: Run) -> bool:
     """Return whether a run can be trained on several devices: networks without a teacher can.
 
-    A distiller's loss is no mean over windows, and a probe has no gradients.
+    A distiller's loss is no mean over windows, and a probe has no gradients. A network that is
+    refitted is trained twice, and a group meets once.
     """
-    return run.model not in PROBES and not run.distiller
+    return run.model not in PROBES and not run.distiller and not run.recipe.refit
 
 
 class RankEnvironment(LightningEnvironment):

@@ -95,17 +95,23 @@ def check_teacher(
         )
     if run.protocol.shuffled:
         return  # the same fold of the same deal, as its flags are shared
-    trained = _tested(module, predictor.subjects, predictor.trials)
+    passed = passes(run.protocol.flags) if passed is None else passed
+    trained = _tested(module, predictor.subjects, predictor.trials, passed)
     if trained:
         raise LeakError(f"leak: the teacher was trained on {trained}, which this run tests.")
-    chosen = _tested(module, predictor.chosen_on, predictor.chosen_on_trials)
-    if chosen and "teacher" not in (passes(run.protocol.flags) if passed is None else passed):
+    chosen = _tested(module, predictor.chosen_on, predictor.chosen_on_trials, passed)
+    if chosen and "teacher" not in passed:
         raise LeakError(
             f"leak: the epoch of the teacher was chosen on {chosen}, which this run tests."
         )
 
 
-def _tested(module: EmotionDataModule, subjects: Sequence[str], trials: Sequence[str]) -> list[str]:
+def _tested(
+    module: EmotionDataModule,
+    subjects: Sequence[str],
+    trials: Sequence[str],
+    passed: Collection[Check],
+) -> list[str]:
     """Return the subjects that are tested, or their trials where subjects are on all sides.
 
     An empty ``trials`` means all trials of those subjects.
@@ -113,7 +119,7 @@ def _tested(module: EmotionDataModule, subjects: Sequence[str], trials: Sequence
     tested = set(subjects) & set(module.fold.members.test)
     if module.fold.members.within and trials:
         tested.clear()
-    if module.fold.members.trials is not None:
+    if module.fold.members.trials is not None and "stimuli" not in passed:
         tested |= set(trials) & module.fold.members.trials["test"]
     return sorted(tested)
 

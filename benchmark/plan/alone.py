@@ -22,10 +22,17 @@ GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teacher
 """Arguments of a model or a distiller that a suite does not set as such."""
 
 
-def of_model(suite: Suite, cell: Run, model: str) -> Run:
+def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | None = None) -> Run:
     """Return a cell with a model, its recipe and its arguments.
 
+    Args:
+        suite: Recipes and arguments.
+        cell: Run without a model.
+        model: Catalogue key.
+        more: Values of the recipe besides those that the suite sets.
+
     Raises:
+        IncompatibleRunError: It is to be refitted where nothing is kept apart for that.
         SuiteError: A value that the recipe or the model does not take.
     """
     changes = suite.arguments.get(model, {})
@@ -34,7 +41,8 @@ def of_model(suite: Suite, cell: Run, model: str) -> Run:
         arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
     kind = suite.recipe if hasattr(_catalogued(model), suite.recipe) else "published"
     base: Recipe | ProbeRecipe = getattr(_catalogued(model), kind)
-    recipe = _recipe(base, suite.recipes.get(model, {}), f"suite {suite.name}: recipe of {model}")
+    values = {**suite.recipes.get(model, {}), **(more or {})}
+    recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
         cell,
         model=model,
@@ -43,6 +51,7 @@ def of_model(suite: Suite, cell: Run, model: str) -> Run:
         kind=kind,
         changed=differing(base, recipe),
     )
+    _check_refit(run)
     return replace(run, code=code_of_run(run))
 
 
@@ -79,6 +88,12 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
         probe = PROBES[run.model]
         if probe.sees == "length" and run.protocol.padding is None:
             raise IncompatibleRunError("no trial is padded, so that its length does not show")
+        if probe.sees == "stimulus" and not dataset.same_stimuli(run.protocol):
+            raise IncompatibleRunError(
+                "no tested stimulus is trained on"
+                if dataset.has_stimuli
+                else "people share no stimuli"
+            )
         return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
@@ -143,6 +158,25 @@ def differing(base: Recipe | ProbeRecipe, recipe: Recipe | ProbeRecipe) -> tuple
     """Return the names of the values in which two recipes of one kind differ, sorted."""
     names = (field.name for field in fields(base))
     return tuple(sorted(name for name in names if getattr(base, name) != getattr(recipe, name)))
+
+
+def _check_refit(run: Run) -> None:
+    """Refuse to refit where nothing is kept apart, or the test part is read in its place.
+
+    Raises:
+        IncompatibleRunError: With the reason.
+    """
+    if not run.recipe.refit:
+        return
+    if not run.protocol.validation:
+        raise IncompatibleRunError(
+            "refit: expected a validation part to train on as well, found validation: false"
+        )
+    chosen = [flag for flag in run.protocol.flags if flag in OF_EPOCHS]
+    if chosen and run.model not in PROBES:
+        raise IncompatibleRunError(
+            f"refit: expected an epoch that validation subjects choose, found {', '.join(chosen)}"
+        )
 
 
 def _catalogued(model: str) -> Any:

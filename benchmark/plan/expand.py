@@ -1,7 +1,7 @@
 """Plan: the runs that a suite comes to on the recordings that are there."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
@@ -18,9 +18,12 @@ from benchmark.run import Run
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
-from datamodules.protocol import Protocol
+from datamodules.protocol import Padding, Protocol
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS
 from datamodules.tasks import RatingTask
+
+MASKED: Padding = "zero"
+"""Value that trials are filled up with where a mask hides it: one experiment has one board."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,18 @@ class Prepared:
         left_out: Reasons why others cannot, by subject.
         data: Digest of the prepared recordings.
         sessions: Largest number of sessions of a subject.
+        taking: Subjects and digest by task, for each task of which some have no segment.
     """
 
     subjects: tuple[str, ...]
     left_out: Mapping[str, str]
     data: str
     sessions: int = 1
+    taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+
+    def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
+        """Return the subjects who have segments of a task, and the digest of their recordings."""
+        return self.taking.get(task, (self.subjects, self.data))
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,9 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
             if not {name, FOUND} & {*arm.datasets}:
                 continue
             for cell in _cells(arm, dataset, recordings, reasons):
-                notes[cell.board] = left_out(recordings.left_out)
+                strangers = [s for s in recordings.subjects if s not in cell.subjects]
+                unlabelled = dict.fromkeys(strangers, f"no segment is part of {cell.task}")
+                notes[cell.board] = left_out({**recordings.left_out, **unlabelled})
                 runs += _of_cell(arm, cell, dataset, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
@@ -132,6 +143,7 @@ def _cells(
     flags = suite.protocol.flags
     options = reader_options(dataset, suite.options.get(dataset.name, {}))
     for task in _tasks(suite, dataset):
+        subjects, data = recordings.of_task(task)
         for split in suite.splits:
             honest = suite.protocol.with_flags(())
             cell = Run(
@@ -142,8 +154,8 @@ def _cells(
                 seed=0,
                 model="",
                 signals=(),
-                subjects=recordings.subjects,
-                data=recordings.data,
+                subjects=subjects,
+                data=data,
                 options=options,
             )
             try:
@@ -174,6 +186,11 @@ def _protocol(
         protocol,
         split=name,
         folds=folds,
+        stimulus_folds=(
+            protocol.stimulus_folds if splitting.crosses_stimuli else Protocol().stimulus_folds
+        ),
+        partitions=protocol.partitions if splitting.repeats else 1,
+        padding=MASKED if protocol.mask else protocol.padding,
         rule=protocol.rule if fits else "midpoint",
         test_share=protocol.test_share if splitting.holds_out else HOLD_OUT_SHARE,
     )

@@ -14,9 +14,8 @@ from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_TEACHERS
 from datamodules.protocol import Protocol
-from datamodules.splits import Dealing
 from lightning_modules.catalogue import DISTILLERS, MODELS
-from lightning_modules.distillation.base import Teacher
+from lightning_modules.distillation.base import Distiller, Teacher
 from lightning_modules.recipe import Recipe
 
 
@@ -89,7 +88,8 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
     arguments = changed(kind, pair.arguments, f"{where}: argument of {pair.distiller}")
     protocol = cell.protocol
     alone = protocol.with_flags([flag for flag in protocol.flags if flag != OF_TEACHERS])
-    student = of_model(suite, replace(cell, protocol=alone), pair.student)
+    student = of_model(suite, replace(cell, protocol=alone), pair.student, pair.recipe)
+    student = _as_taught(student, kind)
     student = with_signals(suite, student, dataset, pair.student_signals)
     teacher = None
     if kind.teacher_is_student:
@@ -98,6 +98,11 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
         taught_by = replace(cell, protocol=protocol.of_teachers())
         teacher = _on_windows_of(of_model(suite, taught_by, pair.teacher), student)
         teacher = with_signals(suite, teacher, dataset, pair.teacher_signals)
+    if student.recipe.refit or (teacher and teacher.recipe.refit):
+        raise IncompatibleRunError(
+            "refit: expected student and teacher to be trained once, on the training subjects "
+            "alone; a teacher that knows the validation subjects would choose the student's epoch"
+        )
     if pair.out_of_fold and not protocol.splitting.over_subjects:
         raise IncompatibleRunError(
             f"out-of-fold teachers need a split over subjects: {protocol.split}"
@@ -127,6 +132,22 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
     return Fitted(student, teacher, arguments)
 
 
+def _as_taught(student: Run, kind: type[Distiller]) -> Run:
+    """Return a student with the recipe by which its distiller's paper teaches it.
+
+    The student alone is trained by it too: a gain is a difference in nothing but the teacher.
+    Values that a suite sets stay, and so does a recipe that is not the published one.
+    """
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in kind.changes.get(MODELS[student.model], {}).items()
+        if student.kind == "published" and name not in student.changed
+    }
+    assert isinstance(student.recipe, Recipe)  # students are networks
+    recipe = replace(student.recipe, **changes)
+    return replace(student, recipe=recipe, changed=tuple(sorted({*student.changed, *changes})))
+
+
 def runs_of_pair(suite: Suite, cell: Run, pair: Distillation, fitted: Fitted) -> list[Run]:
     """Return every fold and seed of a student alone, its teachers and the taught student."""
     runs = []
@@ -147,11 +168,7 @@ def _taught(pair: Distillation, alone: Run, fitted: Fitted, protocol: Protocol) 
     kind = DISTILLERS[pair.distiller]
     recipe = alone.recipe
     assert isinstance(recipe, Recipe)  # students are networks
-    changes: dict[str, Any] = {
-        name: value
-        for name, value in kind.changes.get(MODELS[alone.model], {}).items()
-        if alone.kind == "published" and name not in alone.changed
-    }
+    changes: dict[str, Any] = {}
     if kind.epochs_factor > 1:
         changes["max_epochs"] = recipe.max_epochs * kind.epochs_factor
         if recipe.patience is not None:
@@ -176,7 +193,7 @@ def _taught(pair: Distillation, alone: Run, fitted: Fitted, protocol: Protocol) 
 def _out_of_fold(teacher: Run, count: int) -> list[Run]:
     """Return teachers, each trained without a part of the training subjects."""
     protocol = teacher.protocol
-    dealing = Dealing(teacher.fold, teacher.seed, protocol.folds, protocol.test_share)
+    dealing = protocol.dealing(teacher.fold, teacher.seed)
     train = protocol.splitting.members(dict.fromkeys(teacher.subjects, ()), dealing).train
     parts = np.array_split(np.array(train), count)
     if any(not len(part) for part in parts) or len(train) <= len(parts[0]):

@@ -17,7 +17,9 @@ NAMES: dict[str, tuple[str, ...]] = {"rule": RULES, "padding": PADDINGS}
 """Choices of the values of a protocol that are names."""
 FLAG, SHARE = ("mask", "validation", "score_windows"), "test_share"
 """Values of a protocol that are true or false, and a share."""
-PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, "folds", "flags")
+COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
+"""Values of a protocol that are whole numbers, and the least of each."""
+PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
 WHOLE = ("subjects", "options", "flaws", "parts")
@@ -80,8 +82,9 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == SHARE:
         expect(isinstance(value, float), "a share, as 0.3")
         return value
-    if key == "folds":
-        expect(type(value) is int and value >= 2, "a whole number of at least 2")
+    if key in COUNTS:
+        least = COUNTS[key]
+        expect(type(value) is int and value >= least, f"a whole number of at least {least}")
         return value
     if key == "parts":
         nested = isinstance(value, list) and all(isinstance(part, dict) for part in value)
@@ -113,7 +116,7 @@ def _as_distillation(path: Path, entry: Mapping[str, Any]) -> Distillation:
         names = isinstance(value, list) and all(isinstance(name, str) for name in value)
         if key in ("student_signals", "teacher_signals"):
             fits, expected = names, "a list of names"
-        elif key == "arguments":
+        elif key in ("arguments", "recipe"):
             fits, expected = isinstance(value, dict), "a mapping from names to values"
         elif key == "out_of_fold":
             fits, expected = type(value) is int and value >= 0, "a whole number"

@@ -44,6 +44,7 @@ class Distillation:
         arguments: Arguments of the distiller.
         out_of_fold: Number of teachers among whom the training subjects are dealt out, each to be
             answered for by one who has not seen them; 0: one teacher who has seen all.
+        recipe: Values of the student's recipe, alone and taught.
 
     Raises:
         SuiteError: A name that is in no catalogue.
@@ -56,6 +57,7 @@ class Distillation:
     teacher_signals: tuple[str, ...] = ()
     arguments: Mapping[str, Value] = field(default_factory=dict)
     out_of_fold: int = 0
+    recipe: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known_names([self.distiller], DISTILLERS, "distiller")
@@ -124,6 +126,11 @@ class Suite:
             kind = ProbeRecipe if model in PROBES else Recipe
             known_names(
                 changes, [f.name for f in fields(kind) if f.compare], f"{where}: recipe of {model}:"
+            )
+        for pair in self.distillations:
+            names = [f.name for f in fields(Recipe) if f.compare]
+            known_names(
+                pair.recipe, names, f"{where}: recipe of {pair.student} by {pair.distiller}:"
             )
         for required in ("datasets", "splits", "models", "seeds"):
             if not getattr(self, required) and (required != "models" or not self.distillations):

@@ -10,8 +10,8 @@ from typing import Literal
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.kinds import kind_of
 
-Sees = Literal["nothing", "time", "length", "motion", "subject", "signals"]
-ClassifierName = Literal["forest", "linear", "frequencies", "most_frequent"]
+Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals"]
+ClassifierName = Literal["forest", "linear", "by_value", "frequencies", "most_frequent"]
 """Key of ``benchmark.probes.classifiers.CLASSIFIERS``."""
 
 
@@ -22,30 +22,37 @@ class ProbeRecipe:
     Args:
         window: Length in seconds; a dataset's score unit caps it.
         stride: From one training window's start to the next, in seconds.
+        refit: Whether it is fitted on training and validation subjects together, as a network with
+            this option is in the end.
 
     Raises:
-        ValueError: A value that is not positive.
+        ValueError: A window or stride that is not positive, or refit neither true nor false.
     """
 
     window: float = 60.0
     stride: float = 30.0
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if not (self.window > 0 and self.stride > 0):
             raise ValueError(f"expected a positive window and stride, found {self}")
+        if not isinstance(self.refit, bool):
+            raise ValueError(f"expected refit to be true or false, found {self.refit!r}")
 
 
 @dataclass(frozen=True)
 class Probe:
     """A classifier from scikit-learn and what it may see.
 
-    It has no epoch to choose, so it is fitted on all subjects that are not tested, those who choose
-    the epoch of a network included.
+    It is fitted on the subjects that a network of the same fold is trained on, and on no others. It
+    has no epoch to choose, so it leaves the validation subjects alone, unless its recipe says
+    ``refit``.
 
     Args:
         sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the
             dataset tells; ``"length"``: number of recorded seconds of a padded trial;
             ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
+            ``"stimulus"``: number of the stimulus, which many people got;
             ``"subject"``: the mean of those over all windows of the subject, which tells people
             apart, but not moments.
         classifier: Name of the classifier.
@@ -96,6 +103,12 @@ PROBES: dict[str, Probe] = {
     "time": Probe("time", "forest", "random forest on the seconds since the start", blind=True),
     "length": Probe(
         "length", "forest", "random forest on the length of a padded trial", blind=True
+    ),
+    "stimulus": Probe(
+        "stimulus",
+        "by_value",
+        "class frequencies of the same stimulus among the training people",
+        blind=True,
     ),
     "prior": Probe(
         "nothing", "frequencies", "class frequencies of the training windows", blind=True

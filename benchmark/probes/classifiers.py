@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
@@ -41,6 +42,35 @@ def linear(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
     return make_pipeline(StandardScaler(), fewer, last)
 
 
+class ByValue:
+    """Class frequencies of the training windows with the same value; of all for an unseen value.
+
+    Attributes:
+        classes_: Classes of the training windows, shape (K,).
+    """
+
+    classes_: npt.NDArray[np.int64]
+
+    def fit(self, columns: npt.NDArray[np.float64], target: npt.NDArray[np.int64]) -> "ByValue":
+        """Count classes; columns have shape (N, 1)."""
+        self.classes_, self._prior = np.unique(target, return_counts=True)
+        same = target[:, None] == self.classes_
+        self._counts = {
+            value: same[columns[:, 0] == value].sum(axis=0) for value in np.unique(columns)
+        }
+        return self
+
+    def predict_proba(self, columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the frequencies of each class, shape (N, K)."""
+        counts = np.array([self._counts.get(value, self._prior) for value in columns[:, 0]])
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def by_value(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+    """Return a classifier that answers with class frequencies by the value of its feature."""
+    return ByValue()
+
+
 def frequencies(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
     """Return a classifier that always answers with the class frequencies of training windows."""
     return DummyClassifier(strategy="prior")
@@ -54,10 +84,11 @@ def most_frequent(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
 CLASSIFIERS: dict[ClassifierName, Callable[[int, int, tuple[int, int]], Any]] = {
     "forest": forest,
     "linear": linear,
+    "by_value": by_value,
     "frequencies": frequencies,
     "most_frequent": most_frequent,
 }
-"""Functions of the seed, the number of classes and the shape (N, F) of the features."""
+"""Functions of the seed, the number of classes in training and the shape (N, F) of the features."""
 
 
 def learned_values(classifier: Any) -> int:

@@ -11,7 +11,7 @@ from benchmark.probes.catalogue import Probe
 from benchmark.probes.classifiers import CLASSIFIERS, learned_values
 from datamodules.archive import Archive
 from datamodules.datamodule import EmotionDataModule
-from datamodules.fold import Part
+from datamodules.fold import Grid, Part
 from datamodules.gathering import WindowDataset
 from datamodules.protocol import Padding
 from datamodules.resident import RESIDENT, Shelf
@@ -35,15 +35,17 @@ class FittedProbe:
         classifier: Fitted classifier of scikit-learn.
         n_classes: Number of classes K.
         trained_on: Number of windows of each class that it was fitted on.
+        notes: Lines that a reader of its scores must know.
     """
 
     probe: Probe
     classifier: Any
     n_classes: int
     trained_on: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def predict(self, module: EmotionDataModule) -> npt.NDArray[np.float64]:
-        """Return the probabilities of the test windows, shape (N, K)."""
+        """Return the probabilities of the test windows, shape (N, K); 0 for an untrained class."""
         columns = _columns(self.probe, module, "test")
         probabilities = np.zeros((len(columns), self.n_classes))
         probabilities[:, self.classifier.classes_] = self.classifier.predict_proba(columns)
@@ -56,32 +58,47 @@ class FittedProbe:
 
 
 def fit_probe(probe: Probe, module: EmotionDataModule, seed: int) -> FittedProbe:
-    """Fit a probe on all windows of a fold that are not tested."""
-    parts: tuple[Part, ...] = ("train", "val")
-    columns = np.concatenate([_columns(probe, module, part) for part in parts])
-    target = np.concatenate([_grid(module, part).target[_rows(module, part)] for part in parts])
-    classifier = CLASSIFIERS[probe.classifier](seed, module.n_classes, columns.shape)
-    counts = tuple(np.bincount(target, minlength=module.n_classes).tolist())
-    return FittedProbe(probe, classifier.fit(columns, target), module.n_classes, counts)
+    """Fit a probe on the training windows of a fold, those that a network is trained on.
+
+    A class without a training window has probability 0 ever after. Where there is one class alone,
+    every probe is certain of it, and a note says so.
+    """
+    grid, rows = _windows(module, "train")
+    target = grid.target[rows]
+    columns = _columns(probe, module, "train")
+    counts = np.bincount(target, minlength=module.n_classes)
+    present = np.flatnonzero(counts)
+    constant = len(present) == 1  # there is nothing to tell apart
+    build = CLASSIFIERS["most_frequent" if constant else probe.classifier]
+    classifier = build(seed, len(present), columns.shape).fit(columns, target)
+    only = module.task.classes[present[0]]
+    note = f"every training window of a fold is of class {only}: a constant was fitted"
+    return FittedProbe(
+        probe,
+        classifier,
+        module.n_classes,
+        tuple(counts.tolist()),
+        (note,) if constant else (),
+    )
 
 
-def _grid(module: EmotionDataModule, part: str) -> WindowIndex:
-    return module.fold.grids["units" if part == "test" else "segments"]
-
-
-def _rows(module: EmotionDataModule, part: Part) -> npt.NDArray[np.int64]:
-    """Return the rows of a part in its grid; validation subjects give training windows here."""
-    return module.fold.rows_of("units" if part == "test" else "segments", part)
+def _windows(module: EmotionDataModule, part: Part) -> tuple[WindowIndex, npt.NDArray[np.int64]]:
+    """Return the windows of all subjects, cut as a part wants them, and the rows of the part."""
+    grid: Grid = "units" if part == "test" else "segments"
+    return module.fold.grids[grid], module.fold.rows_of(grid, part)
 
 
 def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features:
     """Return the features that a probe sees of the windows of a part, shape (N, F)."""
-    grid, rows = _grid(module, part), _rows(module, part)
+    grid, rows = _windows(module, part)
     if probe.sees == "nothing":
         return np.zeros((len(rows), 1))
     if probe.sees == "time":
         offsets = np.array([recording.offset for recording in module.fold.archive.recordings])
         return (offsets[grid.recording] + grid.start)[rows, None]
+    if probe.sees == "stimulus":
+        _, numbers = np.unique(module.fold.archive.trial_keys, return_inverse=True)
+        return numbers[grid.segment[rows], None].astype(np.float64)
     if probe.sees == "length":
         return grid.seconds[rows, None]
     table = window_features(module.fold.archive, grid, module.signals, module.protocol.padding)

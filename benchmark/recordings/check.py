@@ -14,9 +14,11 @@ from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
+from datamodules.doubles import Double, find_doubles
+from datamodules.repeats import find_repeats
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import WHOLE_SESSION, Recording
 from datamodules.stored import StoredSubject, as_recording
 from datamodules.windows import EPSILON
 
@@ -35,6 +37,8 @@ class Check:
         subjects: One row for each subject, also for those that cannot be used.
         left_out: Reasons why subjects cannot be used, by subject.
         faults: One line for each kind of fault, with the number of trials by subject.
+        doubles: One line for each pair of subjects who share signal, and for each subject whose
+            signal is stored twice.
         summary: Lines that say what the benchmark will use and leave out.
     """
 
@@ -42,6 +46,7 @@ class Check:
     subjects: pd.DataFrame
     left_out: Mapping[str, str]
     faults: tuple[str, ...]
+    doubles: tuple[Double, ...]
     summary: tuple[str, ...]
 
 
@@ -68,6 +73,8 @@ def check(
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
     names = module.check_subjects(reader, subjects or None)
     stored, failed = store_subjects(module, reader, names, cache)
+    together = tuple(stored.values())
+    doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))
     rows, ranges, classes = [], _Ranges(), {name: Counter[str]() for name in module.tasks}
     for name in names:
         if name not in stored:
@@ -80,12 +87,15 @@ def check(
         counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
         for task, of_task in counts.items():
             classes[task].update(of_task)
-        rows.append({"subject": name, **_described(module, stored[name], recordings, counts)})
+        doubts = [*_doubts(recordings), *_shared(name, doubles)]
+        row = _described(module, stored[name], recordings, counts)
+        rows.append({"subject": name, **row, "doubts": "; ".join(doubts) or "none"})
     return Check(
         signals=ranges.table(module),
         subjects=pd.DataFrame(rows).fillna("-"),
         left_out={s: reason_without_place(module, root, s, e) for s, e in failed.items()},
         faults=tuple(_fault_lines(stored)),
+        doubles=doubles,
         summary=tuple(_summary(module, stored, failed, classes)),
     )
 
@@ -131,19 +141,20 @@ def _described(
     recordings: Sequence[Recording],
     counts: Mapping[str, Mapping[str, int]],
 ) -> dict[str, str]:
-    omitted = sum(fault.omitted for fault in stored.faults)
+    of_trials = [fault for fault in stored.faults if fault.trial != WHOLE_SESSION]
+    omitted = sum(fault.omitted for fault in of_trials)
     used = sum(len(recording.segments) for recording in recordings)
     described = {
         "found": "yes",
         "sessions": str(len({recording.session for recording in recordings})),
         "minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}",
         "trials": f"{used} of {used + omitted}",
-        "repaired": str(len(stored.faults) - omitted),
+        "repaired": str(len(of_trials) - omitted),
     }
     unit = "trials" if module.unit is None else f"{module.unit:g} s"
     for task, by_class in counts.items():
         described[f"{task} ({unit})"] = " ".join(f"{k}:{n}" for k, n in by_class.items())
-    return {**described, "doubts": "; ".join(_doubts(recordings)) or "none"}
+    return described
 
 
 def _class_counts(module: Dataset, name: str, recordings: Sequence[Recording]) -> dict[str, int]:
@@ -180,6 +191,19 @@ def _doubts(recordings: Sequence[Recording]) -> list[str]:
     return doubts
 
 
+def _shared(subject: str, doubles: Sequence[Double]) -> list[str]:
+    """Return with whom a subject shares signal."""
+    others = []
+    for double in doubles:
+        if subject in (one := (double.subject, double.other)):
+            other = one[one[0] == subject]
+            signal = next(iter(double.seconds))
+            others.append(
+                f"{signal} twice" if other == subject else f"shares {signal} with {other}"
+            )
+    return others
+
+
 def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> list[str]:
     spread = np.ptp(samples, axis=1)
     if kind_of(name) == "eda" and unit == "uS":
@@ -193,15 +217,17 @@ def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> li
 
 
 def _fault_lines(stored: Mapping[str, StoredSubject]) -> list[str]:
-    kinds: dict[tuple[bool, str], Counter[str]] = {}
+    kinds: dict[tuple[bool, bool, str], Counter[str]] = {}
     for subject, stored_subject in stored.items():
         for fault in stored_subject.faults:
-            kinds.setdefault((fault.omitted, fault.reason), Counter())[subject] += 1
+            kind = fault.trial == WHOLE_SESSION, not fault.omitted, fault.reason
+            kinds.setdefault(kind, Counter())[subject] += 1
     lines = []
-    for (omitted, reason), subjects in sorted(kinds.items(), key=lambda k: (not k[0][0], k[0][1])):
+    for (of_session, kept, reason), subjects in sorted(kinds.items(), key=lambda kind: kind[0]):
         named = ", ".join(f"{subject} {count}" for subject, count in subjects.items())
-        outcome = "left out" if omitted else "repaired"
-        lines.append(f"{subjects.total()} trial(s) {outcome}: {reason} ({named})")
+        outcome = "repaired" if kept else "left out"
+        outcome = "session(s) on record" if of_session else f"trial(s) {outcome}"
+        lines.append(f"{subjects.total()} {outcome}: {reason} ({named})")
     return lines
 
 

@@ -12,6 +12,7 @@ from datamodules.archive import Archive
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
+from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
 
 
@@ -29,6 +30,7 @@ def prepare(
 
     Raises:
         AffectbenchError: Not one subject can be read.
+        LeakError: Two subjects who share signal.
     """
     module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **options)
@@ -40,9 +42,29 @@ def prepare(
             f"none of the {len(names)} subjects of {module.title} can be read; the first: {first}"
         )
     archive = Archive(cache / dataset, tuple(stored.values()))
+    check_people(archive)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
-    return Prepared(tuple(stored), left_out, archive.key, sessions)
+    return Prepared(tuple(stored), left_out, archive.key, sessions, _taking(module, archive))
+
+
+def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Return subjects and digest for each task of which some have no segment, but not all."""
+    taking = {}
+    for name, task in module.every_task().items():
+        members = tuple(
+            stored
+            for stored in archive.subjects
+            if any(
+                task.label(recording.subject, segment) is not None
+                for recording in stored.recordings
+                for segment in recording.segments
+            )
+        )
+        if 0 < len(members) < len(archive.subjects):
+            subjects = tuple(stored.subject for stored in members)
+            taking[name] = subjects, Archive(archive.folder, members).key
+    return taking
 
 
 def reason_without_place(module: Dataset, root: Path, subject: str, error: AffectbenchError) -> str:

@@ -1,20 +1,21 @@
 """One board as the page shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmark.boards.board import Board
+from benchmark.boards.chance import chance_of
 from benchmark.boards.cohort import Cohort, Row
-from benchmark.boards.paired import median_spread
-from benchmark.boards.statistics import detectable
-from benchmark.probes.catalogue import PROBES
+from benchmark.boards.power import smallest_difference
+from benchmark.boards.remarks import remarks
+from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
-from benchmark.report.figures import Point, Scatter, lines, scatter
-from benchmark.report.lines import COLUMNS, HIDDEN, OWN, Line, board_line, column, label
+from benchmark.report.figures import Point, RankSets, Scatter, lines, rank_sets, scatter
+from benchmark.report.lines import Line, board_line, column, columns_of, label
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
     NOTHING,
@@ -26,9 +27,8 @@ from benchmark.report.tables import (
     number,
     text,
 )
+from benchmark.store import Store
 
-TOP = 1
-"""Number of the tie group of the best row."""
 SHOWN = 6
 """Names of a group on the first tab; all of them stand on the board's own."""
 
@@ -47,11 +47,14 @@ class BoardPage:
         verdict: Sentences on what the board shows.
         warnings: Reasons to doubt it.
         columns: Columns of the table, after the head of a row.
+        ranked_by: Title of the column that rows are ranked by.
         lines: Rows, best first.
+        rank_sets: Bars of the ranks that rows may have; None for fewer than two ranked rows.
         references: Path data of the lines of majority and of the simple baseline, with names.
-        paired: Every row against the better simple baseline; None without one.
-        baseline: Its name.
+        paired: Pairs of rows with a simple baseline among them; None without one.
+        baseline: Names of the baselines.
         classes: Names, in order.
+        by_class: Scores of each class; None where no run is done.
         costs: Title, unit and plot of score against each cost.
         provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
@@ -67,58 +70,66 @@ class BoardPage:
     verdict: tuple[str, ...]
     warnings: tuple[str, ...]
     columns: tuple[Column, ...]
+    ranked_by: str
     lines: tuple[Line, ...]
+    rank_sets: RankSets | None
     references: tuple[tuple[str, float, str], ...]
     paired: Table | None
     baseline: str
     classes: tuple[str, ...]
+    by_class: ClassesPage | None
     costs: tuple[tuple[str, str, Scatter], ...]
     provenance: Mapping[str, Any]
     tested: tuple[str, ...]
     overview: tuple[Cell, ...]
 
 
-def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame) -> BoardPage:
+def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: Store) -> BoardPage:
     """Return all that the page shows of a board.
 
     Args:
         cohort: Its results.
         board: The same as a table; its first rows are those of the cohort, in order.
         comparisons: Table of benchmark.boards.paired, of all boards.
+        store: Store of its results, in which their learning curves are.
     """
-    n, table = len(cohort.tested), board.table
-    shown = [name for name in COLUMNS if name in table]
-    shown += [name for name in map(str, table) if name not in {*COLUMNS, *OWN, *HIDDEN}]
-    records = table.to_dict("records")
+    shown, records = columns_of(board.table), board.table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
     classes = next((r.classes for r in cohort.results if r.classes), ())
     page_lines = tuple(
-        board_line(record, row, shown) for record, row in zip(records, rows, strict=True)
+        board_line(record, row, shown, store) for record, row in zip(records, rows, strict=True)
     )
+    classes = classes or _numbered(page_lines)
     title, subtitle = titles(cohort)
     majority, simple = cohort.majority, cohort.simple
     references = tuple(
         (label, round(row.mean, 4), lines([row.mean]))
-        for label, row in (("majority", majority), (simple.run.name if simple else "", simple))
+        for label, row in (("majority", majority), *((row.run.name, row) for row in simple))
         if row
     )
-    spread = median_spread(cohort)
-    smallest = np.nan if np.isnan(spread) else detectable(spread, n)
+    smallest = smallest_difference(cohort)
+    ranked_by = "pooled_macro_f1" if cohort.one_class else "macro_f1"
+    columns = tuple(
+        replace(column(name), more=column(name).more and name != ranked_by) for name in shown
+    )
     return BoardPage(
         name=cohort.name,
         title=title,
         subtitle=subtitle,
         head=board.head,
         incomplete=any(line.startswith("INCOMPLETE") for line in board.head),
-        facts=_facts(cohort, len(classes), majority, smallest),
+        facts=_facts(cohort, smallest),
         verdict=_verdict(page_lines),
-        warnings=_warnings(page_lines, board.head),
-        columns=tuple(column(name) for name in shown),
+        warnings=(*_warnings(page_lines, cohort), *remarks(cohort)),
+        columns=columns,
+        ranked_by=column(ranked_by).title,
         lines=page_lines,
+        rank_sets=rank_sets({i: line.ranks for i, line in enumerate(page_lines) if line.ranks}),
         references=references,
         paired=paired_table(comparisons, cohort.name) if simple else None,
-        baseline=simple.run.name if simple else "",
-        classes=classes or _numbered(page_lines),
+        baseline=" and ".join(row.run.name for row in simple),
+        classes=classes,
+        by_class=classes_page(cohort, classes),
         costs=_costs(page_lines, records),
         provenance={
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row
@@ -147,53 +158,57 @@ def _numbered(rows: Sequence[Line]) -> tuple[str, ...]:
     return tuple(f"class {number}" for number in range(size))
 
 
-def _facts(
-    cohort: Cohort, n_classes: int, majority: Row | None, smallest: float
-) -> tuple[tuple[str, str], ...]:
-    units = {(r.run.fold, s): n for r in cohort.results for s, n in r.n_units.items()}
+def _facts(cohort: Cohort, smallest: float) -> tuple[tuple[str, str], ...]:
+    protocol = cohort.results[0].run.protocol
+    first = [r for r in cohort.results if not protocol.partition(r.run.fold)]
+    units = {(r.run.fold, s): n for r in first for s, n in r.n_units.items()}
+    majority = cohort.majority
     facts = [
         ("subjects", f"{len(cohort.tested)}"),
         ("score units", f"{sum(units.values()):,}"),
         ("seeds", f"{len({r.run.seed for r in cohort.results})}"),
         ("majority, macro F1", number(majority.mean if majority else None).text),
-        ("smallest difference told", "none" if np.isinf(smallest) else number(smallest).text),
+        ("smallest difference found", "none" if np.isinf(smallest) else number(smallest).text),
     ]
-    if n_classes:
-        facts.insert(3, ("chance, bal. acc.", f"{1 / n_classes:.3f}"))
+    chance = chance_of(cohort)
+    if chance:
+        facts.insert(3, ("chance, macro F1", number(chance["macro_f1"]).text))
+        facts.insert(4, ("chance, bal. acc.", number(chance["balanced_accuracy"]).text))
     return tuple(facts)
 
 
 def _verdict(rows: Sequence[Line]) -> tuple[str, ...]:
-    """Return sentences on the best row, and on those that cannot be told from it."""
-    ranked = [line for line in rows if line.tie]
+    """Return sentences on the rows that may be the best."""
+    ranked = [line for line in rows if line.ranks]
     if not ranked:
         return ("No row is complete, so none is ranked.",)
-    tied = [label(line, rows) for line in ranked if line.tie == TOP]
-    groups = max(line.tie for line in ranked)
-    if len(tied) == 1:
-        first = f"{tied[0]} is best, and told apart from each of the {len(ranked) - 1} other rows."
-        return (first if len(ranked) > 1 else f"{tied[0]} is the only complete row.",)
-    if groups == 1:
-        return (f"None of the {len(ranked)} rows can be told from the best: {', '.join(tied)}.",)
-    return (f"{len(tied)} of {len(ranked)} rows cannot be told from the best: {', '.join(tied)}.",)
+    best = best_of(rows)
+    if len(ranked) == 1:
+        return (f"{best[0]} is the only ranked row.",)
+    if len(best) == 1:
+        return (f"{best[0]} is best, and told apart from each of the {len(ranked) - 1} others.",)
+    if len(best) == len(ranked):
+        return (f"Each of the {len(ranked)} ranked rows may be the best: {', '.join(best)}.",)
+    return (f"{len(best)} of {len(ranked)} ranked rows may be the best: {', '.join(best)}.",)
 
 
-def _warnings(rows: Sequence[Line], head: Sequence[str]) -> tuple[str, ...]:
-    warnings = [line for line in head if line.startswith("with n =")]
+def best_of(rows: Sequence[Line]) -> list[str]:
+    """Return the names of the rows that no other is better than beyond doubt."""
+    return [label(line, rows) for line in rows if line.ranks and line.ranks[0] == 1]
+
+
+def _warnings(rows: Sequence[Line], cohort: Cohort) -> tuple[str, ...]:
+    warnings = []
     lacking = sum(not line.complete and line.kind != "absent" for line in rows)
     if lacking:
         warnings.append(
             f"Incomplete: {lacking} row(s) lack scores, are not ranked and stand last; each says "
             "what it lacks."
         )
-    blind_probes = {name for name, probe in PROBES.items() if probe.blind}
-    blind = [line.name for line in rows if line.tie == TOP and line.name in blind_probes]
-    if blind:
-        probes = ", ".join(f"{name} ({PROBES[name].about})" for name in dict.fromkeys(blind))
+    if cohort.one_class:
         warnings.append(
-            "The best tie group holds what knows no emotion; in brackets what it is: "
-            f"{probes}. Such a board says more about the experiment, or its size, than about "
-            "emotion."
+            f"{cohort.one_class} of {len(cohort.tested)} subjects have units of one class only, so "
+            "rows are ranked by macro F1 over the units of all subjects together (pooled F1)."
         )
     return tuple(warnings)
 
@@ -231,11 +246,13 @@ def _overview(
     majority: Row | None,
     smallest: float,
 ) -> tuple[Cell, ...]:
-    tied = [label(line, rows) for line in rows if line.tie == TOP]
+    tied = best_of(rows)
     more = len(tied) - SHOWN
-    best = next((r for line, r in zip(rows, records, strict=True) if line.tie), None)
+    best = next((r for line, r in zip(rows, records, strict=True) if line.ranks), None)
     score = Cell(NOTHING, None)
-    if best:
+    if best and cohort.one_class:
+        score = between(*(best[key] for key in ("pooled_macro_f1", "pooled_low", "pooled_high")))
+    elif best:
         score = between(best["macro_f1"], best["ci_low"], best["ci_high"])
     simple = cohort.simple
     failed = sum(result.status == "failed" for result in cohort.results)
@@ -243,8 +260,8 @@ def _overview(
     return (
         text(", ".join(tied[:SHOWN]) + (f" and {more} more" if more > 0 else "")),
         score,
-        number(simple.mean if simple else None),
-        number(majority.mean if majority else None),
+        number(max(map(cohort.score, simple), default=None)),
+        number(cohort.score(majority) if majority else None),
         Cell("none", None) if np.isinf(smallest) else number(smallest),
         count(len(cohort.tested)),
         text(f"incomplete, {failed} failed" if missing or failed else "complete"),

@@ -1,7 +1,5 @@
 """Content of the page, from a store of results and the folder of leaderboards."""
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from benchmark.boards.statistics import critical_difference
 from benchmark.boards.versions import by_version
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
+from benchmark.report.extras import Extra, extras
 from benchmark.report.figures import Diagram, critical_diagram
 from benchmark.report.provenance import failures
 from benchmark.report.tables import (
@@ -26,62 +25,26 @@ from benchmark.report.tables import (
     Column,
     Table,
     number,
-    pairs,
-    plain,
     text,
 )
 from benchmark.store import Store
 
 LEAST_MODELS = 3
 """Number of models that a test over datasets takes, as in benchmark.boards.overall."""
-EXTRAS = {
-    "leak_audit.csv": (
-        "Leak audit",
-        "The same models under protocols that leak, beside the honest one: what a flaw adds.",
-        ("model", "flaw", "besides", "adds", "low", "high", "p_holm", "without", "with"),
-    ),
-    "published.csv": (
-        "Published",
-        "What papers report. Only what was measured under the same protocol can be compared.",
-        ("dataset", "task", "model", "metric", "value", "comparable"),
-    ),
-    "selftest.json": (
-        "Self-test",
-        "Data with no effect and with a planted one, put through the same code.",
-        (),
-    ),
-}
-"""Files of the leaderboards folder that do not follow from the store: title, what they hold, and
-the columns that stand first, where there are such."""
 OVERVIEW = (
     Column("board", number=False),
-    Column("best tie group", "rows that cannot be told from the best", number=False),
-    Column("best macro F1", "mean over subjects (95 % interval)"),
+    Column("may be best", "ranked rows that no other is better than beyond doubt", number=False),
+    Column(
+        "best macro F1",
+        "mean over subjects (95 % interval); where somebody has one class only, as in the next two "
+        "columns, of the units of all subjects together",
+    ),
     Column("simple", "macro F1 of the better of lda, random_forest"),
     Column("majority", "macro F1"),
-    Column("detectable", "smallest difference of macro F1 that n shows with 80 % power"),
+    Column("detectable", "smallest difference of macro F1 that these decisions find in 80 %"),
     Column("subjects"),
     Column("runs", number=False),
 )
-
-
-@dataclass(frozen=True)
-class Extra:
-    """A file that is shown as it is.
-
-    Args:
-        key: Name in the address of its tab.
-        title: Title of the tab.
-        about: Sentence on its content.
-        head: Its comment lines.
-        table: Its rows.
-    """
-
-    key: str
-    title: str
-    about: str
-    head: tuple[str, ...]
-    table: Table
 
 
 @dataclass(frozen=True)
@@ -119,7 +82,7 @@ def collect(store: Store, leaderboards: Path) -> Content:
 
     Args:
         store: Store from which boards, comparisons, ranks and gains follow.
-        leaderboards: Folder with the tables that do not, as in EXTRAS, if they are there.
+        leaderboards: Folder with the tables that do not, as in benchmark.report.extras.
 
     Raises:
         LeaderboardError: There are no results, or a table that cannot be read.
@@ -136,11 +99,12 @@ def collect(store: Store, leaderboards: Path) -> Content:
     distilled = gains_table(honest(today))
     comparisons = comparisons_table(cohorts, distilled)
     boards = tuple(
-        board_page(cohort, board, comparisons)
+        board_page(cohort, board, comparisons, store)
         for cohort, board in zip(cohorts, build_boards(scored, store), strict=True)
     )
     head, ranks = overall_ranks(cohorts)
     failed = failures(results)
+    measured = {(run.dataset, run.task) for cohort in cohorts for run in [cohort.results[0].run]}
     titles = {board.name: (board.title, board.subtitle) for board in boards}
     return Content(
         summary=(
@@ -160,7 +124,7 @@ def collect(store: Store, leaderboards: Path) -> Content:
             gains_page(str(name), titles.get(str(name), (str(name), "")), lines)
             for name, lines in distilled.groupby("board", sort=True)
         ),
-        extras=tuple(_extras(leaderboards)),
+        extras=extras(leaderboards, measured),
         failures=failed,
     )
 
@@ -204,42 +168,3 @@ def _diagram(ranks: pd.DataFrame, cohorts: Sequence[Cohort]) -> Diagram | None:
     )
     pairs_of = list(zip(names, ranked["average_rank"], strict=True))
     return critical_diagram(pairs_of, critical_difference(len(ranked), len(datasets)))
-
-
-def _extras(folder: Path) -> list[Extra]:
-    extras = []
-    for name, (title, about, first) in EXTRAS.items():
-        path = folder / name
-        if path.is_file():
-            try:
-                head, table = _read(path, first)
-            except (ValueError, AttributeError, TypeError) as error:
-                raise LeaderboardError(
-                    f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
-                    "delete it to have the page without it."
-                ) from error
-            extras.append(Extra(path.stem, title, about, head, table))
-    return extras
-
-
-def _read(path: Path, first: Sequence[str] = ()) -> tuple[tuple[str, ...], Table]:
-    """Return comment lines and rows of a CSV, or names and values, or rows, of JSON."""
-    content = path.read_text()
-    if path.suffix == ".json":
-        values = json.loads(content)
-        if isinstance(values, dict):
-            return (), pairs({name: _shown(value) for name, value in values.items()})
-        names = list(dict.fromkeys(name for row in values for name in row))
-        return (), plain(names, [[_shown(row.get(name, "")) for name in names] for row in values])
-    lines = content.splitlines()
-    head = tuple(line[1:].strip() for line in lines if line.startswith("#"))
-    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
-    front = [names.index(name) for name in first if name in names]
-    order = [*front, *(i for i in range(len(names)) if i not in front)]
-    columns = list(zip(names, *rows, strict=True))
-    moved = zip(*(columns[place] for place in order), strict=True)
-    return head, plain(next(moved, ()), list(moved))
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.boards.cohort import SIMPLE
+from benchmark.boards.paired import RANKED
 from benchmark.boards.statistics import CONFIDENCE
 from benchmark.report.figures import reach, strip
 from benchmark.report.tables import (
@@ -24,12 +26,13 @@ from benchmark.report.tables import (
 
 PAIRED = (
     Column("model", number=False),
-    Column("difference", "mean macro F1 over subjects, less that of the baseline (95 % interval)"),
-    Column("p", "exact Wilcoxon signed-rank"),
-    Column("p (Holm)", "corrected over the complete rows of the board"),
+    Column("less", number=False),
+    Column("difference", "mean macro F1 over subjects (95 % interval)"),
+    Column("p", "sign-flip test of the mean, this pair alone"),
+    Column("p, corrected", "over all pairs of ranked rows of the board"),
     Column("rank-biserial", "matched pairs: 1 if better on everybody, -1 if on nobody"),
-    Column("won", "subjects on whom the model is better"),
-    Column("lost", "subjects on whom the baseline is better"),
+    Column("won", "subjects on whom the first is better"),
+    Column("lost", "subjects on whom the second is better"),
 )
 
 
@@ -41,7 +44,7 @@ GAINS = (
     Column("alone", "macro F1"),
     Column("taught", "macro F1"),
     Column("teacher", "macro F1"),
-    Column("p", "exact Wilcoxon signed-rank over subjects"),
+    Column("p", "sign-flip test of the mean over subjects"),
     Column("won", "subjects who gain"),
     Column("lost", "subjects who lose"),
     Column("subjects"),
@@ -73,22 +76,26 @@ class Gains:
 
 
 def paired_table(comparisons: pd.DataFrame, name: str) -> Table | None:
-    """Return every row of a board against the better simple baseline; None if there is none.
+    """Return every pair of a board with a simple baseline in it; None if there is none.
 
     Args:
         comparisons: Table of benchmark.boards.paired, of all boards.
         name: Name of the board.
     """
-    chosen = comparisons[
-        (comparisons["board"] == name) & (comparisons["family"] == "against_simple")
-    ]
+    with_simple = comparisons["against"].isin(SIMPLE) | comparisons["model"].isin(SIMPLE)
+    of_board = (comparisons["board"] == name) & (comparisons["family"] == RANKED)
+    chosen = comparisons[of_board & with_simple]
     if chosen.empty:
         return None
     records = chosen.to_dict("records")
     end = reach([record[key] for record in records for key in ("low", "high")])
-    columns = (PAIRED[0], scale(end), *PAIRED[1:])
+    columns = (*PAIRED[:2], scale(end), *PAIRED[2:])
     return Table(
-        columns, tuple((_who(record), *_difference_cells(record, end)) for record in records)
+        columns,
+        tuple(
+            (_who(record), text(record["against"]), *_difference_cells(record, end))
+            for record in records
+        ),
     )
 
 
@@ -101,17 +108,22 @@ def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]
     return (
         *_drawn(record["difference"], record["low"], record["high"], end),
         p_value(record["p"]),
-        p_value(record["p_holm"]),
+        p_value(record["p_corrected"]),
         number(record["rank_biserial"], "+.2f"),
         count(record["won"]),
         count(record["lost"]),
     )
 
 
-def _drawn(middle: float, low: float, high: float, end: float) -> tuple[Cell, Cell]:
-    """Return a difference as a strip from -end to end, and as a number."""
+def _drawn(
+    middle: float, low: float, high: float, end: float, complete: bool = True
+) -> tuple[Cell, Cell]:
+    """Return a difference as a strip from -end to end, and as a number.
+
+    The colour of a strip says who is better; that of an incomplete comparison says nothing.
+    """
     shown = between(middle, low, high, "+.3f")
-    kind = "up" if low > 0 else "down" if high < 0 else ""
+    kind = "" if not complete else "up" if low > 0 else "down" if high < 0 else ""
     drawn = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
     return Cell("", shown.value, strip=drawn), shown
 
@@ -134,18 +146,20 @@ def gains_page(name: str, titles: tuple[str, str], lines: pd.DataFrame) -> Gains
 
 def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
     ends = record["gain_low"], record["gain_high"]
+    complete = not record["n_missing"]
     student = f"{record['student_signals']} · {record['recipe']}"
+    student += "" if complete else " · incomplete"
     teacher = f" of {record['teacher']} ({record['teacher_signals']})"
     teaching = record["distiller"] + (teacher if record["teacher"] != "none" else "")
     return (
         Cell(record["student"], f"{record['student']} {student}", student),
         text(f"{teaching} · control" if record["control"] else teaching),
-        *_drawn(record["gain"], *ends, end),
+        *_drawn(record["gain"], *ends, end, complete),
         p_value(record["p_holm"]),
         number(record["alone"]),
         number(record["distilled"]),
         number(record["teacher_macro_f1"]),
-        p_value(record["p"]),
+        p_value(record["p"] if complete else None),
         count(record["won"]),
         count(record["lost"]),
         count(record["n_subjects"]),
@@ -158,9 +172,10 @@ def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
 def _gains_verdict(lines: pd.DataFrame) -> str:
     """Return sentences on how large the gain is, and whether chance would do."""
     done = [record for record in lines.to_dict("records") if not np.isnan(record["gain"])]
-    claims = [record for record in done if not record["control"]]
-    controls = [record for record in done if record["control"]]
-    lacking = len(lines) - len(done)
+    complete = [record for record in done if not record["n_missing"]]
+    claims = [record for record in complete if not record["control"]]
+    controls = [record for record in complete if record["control"]]
+    lacking = len(lines) - len(complete)
     parts = []
     if claims:
         significant = [record["gain"] for record in claims if record["p_holm"] <= 1 - CONFIDENCE]
@@ -173,7 +188,7 @@ def _gains_verdict(lines: pd.DataFrame) -> str:
     if controls:
         parts.append(f"The largest of a control, no merit of any teacher: {_best(controls)}.")
     if lacking:
-        parts.append(f"Not compared, for want of finished runs: {lacking}.")
+        parts.append(f"Incomplete, so that nothing is claimed of them: {lacking}.")
     return " ".join(parts)
 
 

@@ -2,13 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDE, HIGH = 1000, 30
 """Units of a strip; it is stretched to the width it finds, its strokes are not."""
 BIN, APART = 12, 5.5
 """Dots closer than BIN units stand APART units above each other."""
+BESIDE = 0.3
+"""Part of a rank by which a bar reaches beyond its ends, so that a single rank can be seen."""
 PLOT = (520, 340)
 """Pixels of a scatter plot."""
 MARGIN = (14, 16, 44, 48)
@@ -67,6 +69,47 @@ def strip(
 def lines(values: Sequence[float]) -> str:
     """Return upright lines of a strip at values from 0 to 1."""
     return "".join(f"M{WIDE * value:.1f} 0v{HIGH}" for value in values)
+
+
+@dataclass(frozen=True)
+class RankSets:
+    """Ranks that each row of a board may have.
+
+    Args:
+        strips: A bar from the first to the last of them, by number of the row.
+        grid: Path data of the lines of all ranks.
+        ticks: Place, in per cent of the width, and number of ranks.
+    """
+
+    strips: Mapping[int, Strip]
+    grid: str
+    ticks: tuple[tuple[float, int], ...]
+
+
+def rank_sets(ranks: Mapping[int, tuple[int, int]]) -> RankSets | None:
+    """Return the bars of ranked rows; None for fewer than two.
+
+    Args:
+        ranks: First and last rank of each ranked row, by number of the row.
+    """
+    n = len(ranks)
+    if n < 2:
+        return None
+    strips = {
+        row: strip(
+            [],
+            math.nan,
+            low - BESIDE,
+            high + BESIDE,
+            said=f"rank {low}" if low == high else f"ranks {low} to {high}",
+            ends=(0.5, n + 0.5),
+        )
+        for row, (low, high) in ranks.items()
+    }
+    places = {rank: (rank - 0.5) / n for rank in range(1, n + 1)}
+    shown = range(1, n + 1, 1 + (n - 1) // 20)
+    ticks = tuple((round(100 * places[rank], 2), rank) for rank in shown)
+    return RankSets(strips, lines(list(places.values())), ticks)
 
 
 def reach(values: Sequence[float]) -> float:

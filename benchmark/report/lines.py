@@ -1,5 +1,6 @@
 """Rows of a board as the page shows them."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,37 +10,53 @@ import pandas as pd
 
 from benchmark.boards.cohort import Row
 from benchmark.probes.catalogue import PROBES
+from benchmark.report.curves import RowCurves, row_curves
 from benchmark.report.figures import Strip, strip
 from benchmark.report.tables import Cell, Column, between, count, number, p_value, sentence, text
+from benchmark.store import Store
 from lightning_modules.metrics import SCORES
 
 LONG = 140
 """Letters of a note; more of an error stands with the failed runs."""
 OWN = ("model", "signals", "recipe", "complete", "note")
 """Columns of a board that are shown in the head of a row."""
-HIDDEN = ("ci_low", "ci_high", "balanced_low", "balanced_high")
+HIDDEN = (
+    *("rank_high", "ci_low", "ci_high", "balanced_low", "balanced_high"),
+    *("pooled_low", "pooled_high", "resampled_low", "resampled_high"),
+)
 """Columns that are shown with another."""
 COLUMNS = {
-    "tie_group": Column(
-        "tie", "rows that cannot be told from the best of a group share its number"
+    "rank_low": Column(
+        "rank", "first and last rank that the row may have: 95 % hold for all rows together"
     ),
     "macro_f1": Column("macro F1", "mean over subjects (95 % interval, Student t)"),
     "balanced_accuracy": Column(
         "bal. acc.", "balanced accuracy, mean over subjects (95 % interval)"
     ),
-    "delta_simple": Column("over simple", "macro F1 less that of the better of lda, random_forest"),
-    "p_holm": Column("p (Holm)", "against that baseline, exact signed-rank test over subjects"),
-    "subjects_above_chance": Column("above chance", "subjects with a balanced accuracy above 1/K"),
+    "delta_simple": Column(
+        "over simple", "lead over lda and over random_forest, the smaller of the two"
+    ),
+    "p_simple": Column(
+        "p, simple", "of both leads, sign-flip test over subjects, corrected over all pairs"
+    ),
+    "subjects_above_chance": Column(
+        "above chance", "subjects whose predictions are better than chance, each tested at 5 %"
+    ),
     "worst_decile": Column("worst decile", "tenth percentile of macro F1 over subjects"),
     "parameters": Column("parameters", "learnable values; nodes of a forest"),
     "cpu_latency_ms": Column("ms, CPU", "time of one window alone on one CPU thread"),
     "n_failed": Column("failed", "failed runs"),
     "delta_majority": Column("over majority", "macro F1 less that of majority", more=True),
+    "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
+    "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
     "n_subjects": Column("subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),
     "accuracy": Column("accuracy", "mean over subjects", more=True),
-    "pooled_macro_f1": Column("pooled F1", "macro F1 of all subjects' units together", more=True),
+    "pooled_macro_f1": Column(
+        "pooled F1", "macro F1 of all subjects' units together (95 %, bootstrap)", more=True
+    ),
+    "seed_spread": Column("seed spread", "standard deviation of macro F1 over seeds", more=True),
     "brier": Column("Brier", "over all classes, 0 to 2, less is better", more=True),
     "ece": Column("ECE", "expected calibration error in ten bins, less is better", more=True),
     "macs": Column("MACs", "multiply-accumulates of one window", more=True),
@@ -58,9 +75,28 @@ FORMS = {
 }
 
 
+def columns_of(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a board that the page shows, in order.
+
+    A score without a place of its own stands after the other scores; what else has none comes last.
+    """
+    names = [str(name) for name in table]
+    added = [name for name in SCORES if name not in COLUMNS]
+    known = list(COLUMNS)
+    last = max(place for place, name in enumerate(known) if name in SCORES) + 1
+    order = [*known[:last], *added, *known[last:]]
+    shown = [name for name in order if name in names]
+    return shown + [name for name in names if name not in {*order, *OWN, *HIDDEN}]
+
+
 def column(name: str) -> Column:
-    """Return a column by its name on a board; a score without a column of its own is a number."""
-    return COLUMNS.get(name) or Column(name, number=name in SCORES, more=True)
+    """Return a column by its name on a board; a score without one is explained by itself."""
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if name in SCORES:
+        about = (inspect.getdoc(SCORES[name]) or "").partition("\n")[0]
+        return Column(name, f"{about} Mean over subjects.".strip(), more=True)
+    return Column(name, number=False, more=True)
 
 
 @dataclass(frozen=True)
@@ -86,11 +122,12 @@ class Line:
         recipe: Recipe that it was trained by.
         note: Error, or reason why it does not apply, or empty.
         kind: ``probe``, ``network``, ``taught``, or ``absent`` if it does not apply.
-        tie: Number of its group; 0 for a row that is not ranked.
+        ranks: First and last rank that it may have; None for a row that is not ranked.
         complete: Whether every subject was tested with every seed.
         cells: One a column.
         subjects: Scores of subjects; None if there are none.
         confusion: None if there is none.
+        curves: None if there are none.
     """
 
     name: str
@@ -98,20 +135,24 @@ class Line:
     recipe: str
     note: str
     kind: str
-    tie: int
+    ranks: tuple[int, int] | None
     complete: bool
     cells: tuple[Cell, ...]
     subjects: Strip | None
     confusion: Confusion | None
+    curves: RowCurves | None
 
 
-def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str]) -> Line:
+def board_line(
+    record: Mapping[Any, Any], row: Row | None, shown: Sequence[str], store: Store
+) -> Line:
     """Return a row of a board.
 
     Args:
         record: Line of its table.
         row: Its results; None if the model does not apply.
         shown: Names of the columns.
+        store: Store of its results.
     """
     kind = "absent"
     if row:
@@ -130,11 +171,14 @@ def board_line(record: Mapping[Any, Any], row: Row | None, shown: Sequence[str])
         recipe=recipe,
         note=note,
         kind=kind,
-        tie=0 if pd.isna(record["tie_group"]) else int(record["tie_group"]),
+        ranks=None
+        if pd.isna(record["rank_low"])
+        else (int(record["rank_low"]), int(record["rank_high"])),
         complete=bool(record["complete"]),
         cells=tuple(_cell(record, key) for key in shown),
         subjects=_subjects(row, record) if row and row.scores else None,
         confusion=_confusion(row) if row and row.scores else None,
+        curves=row_curves(row, store) if row else None,
     )
 
 
@@ -143,17 +187,26 @@ def _cell(record: Mapping[Any, Any], key: str) -> Cell:
     intervals = {
         "macro_f1": ("ci_low", "ci_high"),
         "balanced_accuracy": ("balanced_low", "balanced_high"),
+        "pooled_macro_f1": ("pooled_low", "pooled_high"),
     }
     if key in intervals:
         return between(value, *(record[end] for end in intervals[key]))
-    if key == "p_holm":
+    if key == "p_simple":
         return p_value(value)
     if not column(key).number:
         return text(value)
-    counted = key.startswith("n_") or key in ("tie_group", "subjects_above_chance", "macs")
+    if key == "rank_low":
+        return _ranks(value, record["rank_high"])
+    counted = key.startswith("n_") or key in ("subjects_above_chance", "macs")
     if counted or key == "parameters":
         return count(value)
     return number(value, FORMS.get(key, ".3f"))
+
+
+def _ranks(low: float, high: float) -> Cell:
+    if pd.isna(low):
+        return text("")
+    return Cell(f"{low}" if low == high else f"{low} to {high}", float(low))
 
 
 def _subjects(row: Row, record: Mapping[Any, Any]) -> Strip:

@@ -96,7 +96,7 @@ function arrange(sheet) {
 for (const sheet of all(document, ".sheet")) {
   const table = sheet.querySelector("table");
   const search = sheet.querySelector("input");
-  const tie = sheet.querySelector("select");
+  const best = sheet.querySelector("select");
   const lead = "lead" in sheet.dataset;
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -104,7 +104,7 @@ for (const sheet of all(document, ".sheet")) {
     for (const row of rows) {
       const text = (lead ? row.cells[0] : row).textContent.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word)) ||
-        Boolean(tie && tie.value && row.dataset.tie !== tie.value);
+        Boolean(best && best.value && row.dataset.best !== best.value);
     }
     const shown = rows.filter((row) => !row.hidden).length;
     sheet.querySelector("output").textContent =
@@ -121,7 +121,7 @@ for (const sheet of all(document, ".sheet")) {
   });
   if (search) {
     search.addEventListener("input", filter);
-    if (tie) tie.addEventListener("change", filter);
+    if (best) best.addEventListener("change", filter);
     filter();
   }
   const columns = sheet.querySelector(".columns");

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from benchmark.report import figures
+from benchmark.report import curves, figures
 from benchmark.report.content import Content, collect
 from benchmark.store import Store
 
@@ -40,6 +40,7 @@ def render(store: Store, leaderboards: Path) -> str:
     return environment.get_template("page.html").render(
         content=content,
         figures=figures,
+        curves=curves,
         grid=figures.lines([0, 0.2, 0.4, 0.6, 0.8, 1]),
         style=Markup((HERE / "page.css").read_text()),
         script=Markup(script),

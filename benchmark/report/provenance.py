@@ -24,7 +24,7 @@ SHOWN = {
     *("teachers", "without", "alone"),
 }
 """Fields of a run that have a line of their own, or none."""
-SAID = {"split", "folds", "rule", "padding", "mask", "version"}
+SAID = {"split", "folds", "stimulus_folds", "partitions", "rule", "padding", "mask", "version"}
 """Fields of a protocol that have a line of their own, or none."""
 
 
@@ -54,7 +54,7 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
 
 def split_label(run: Run) -> str:
     """Return a split in words."""
-    return run.protocol.splitting.slug(run.protocol.folds).replace("_", " ")
+    return run.protocol.slug.replace("_", " ")
 
 
 def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
@@ -63,8 +63,10 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     splitting = run.protocol.splitting
     others = "trials" if splitting.within_subject else "subjects"
     epoch = f"chosen on validation {others}"
+    epoch += ", then trained anew on both for as many epochs" if run.recipe.refit else ""
     if run.model in PROBES:
-        epoch = f"none to choose, so fitted on validation {others} too"
+        used = "are trained on" if run.recipe.refit else "are not used"
+        epoch = f"none to choose, so that validation {others} {used}"
     facts = [
         ("version", str(run.protocol.version)),
         ("split", f"{split_label(run)}: {splitting.about}"),
@@ -88,11 +90,12 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
 
 
 def _model(run: Run) -> Facts:
-    return [
+    facts = [
         ("sees", signals_label(run)),
         ("recipe", run.recipe_label),
         *((name, _plain(value)) for name, value in (*run.arguments, *vars(run.recipe).items())),
     ]
+    return [(name, value) for name, value in facts if value]
 
 
 def _teaching(run: Run) -> Facts:

@@ -1,7 +1,7 @@
 """Tables as the page shows them: cells with a text to read and a value to sort by."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -95,10 +95,21 @@ def sentence(cell: Cell) -> str:
     return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
-def plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return any table of texts: a column of numbers alone sorts as numbers."""
+def plain(
+    names: Sequence[str], rows: Sequence[Sequence[str]], shown: Collection[str] | None = None
+) -> Table:
+    """Return any table of texts: a column of numbers alone sorts as numbers.
+
+    Args:
+        names: Names of the columns.
+        rows: Rows.
+        shown: Columns that are shown without being asked for; None: all.
+    """
     numeric = [_are_numbers([row[place] for row in rows]) for place in range(len(names))]
-    columns = tuple(Column(name, number=is_it) for name, is_it in zip(names, numeric, strict=True))
+    columns = tuple(
+        Column(name, number=is_it, more=shown is not None and name not in shown)
+        for name, is_it in zip(names, numeric, strict=True)
+    )
     return Table(
         columns,
         tuple(

@@ -1,10 +1,9 @@
-"""Content that trackers show of a result: curves, mean scores, the picture of its confusion matrix.
+"""Content that trackers show of a result: mean scores, the picture of its confusion matrix.
 
 Everything is read from the result and the files beside it; no catalogue is asked.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +17,6 @@ CELL = 88
 """Width and height in pixels of a cell in the picture of a confusion matrix."""
 DARKEST = np.array([33, 102, 172])
 """Colour of a cell that holds all of its row."""
-
-
-def read_curves(path: Path) -> dict[int, dict[str, float]]:
-    """Return the curves of a ``metrics.csv``: values by name, by epoch from 1; {} without it."""
-    if not path.is_file():
-        return {}
-    curves: dict[int, dict[str, float]] = {}
-    for row in pd.read_csv(path).drop(columns="step").to_dict("records"):
-        values = {str(name): float(value) for name, value in row.items() if not pd.isna(value)}
-        curves.setdefault(int(values.pop("epoch")) + 1, {}).update(values)
-    return curves
 
 
 def mean_scores(result: Scored) -> dict[str, float]:

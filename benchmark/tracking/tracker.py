@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from benchmark.curves import METRICS, read_curves
 from benchmark.run import Run
 from benchmark.scored import Scored, scored
 from benchmark.store import Store
-from benchmark.tracking.content import read_curves
 from benchmark.tracking.names import LoggerName, WandbMode
 
 
@@ -98,7 +98,8 @@ class Tracker:
             return
         result = scored(self._store, run)
         if result:
-            curves = read_curves(self._store.folder(run) / "metrics.csv")
+            path = self._store.folder(run) / METRICS
+            curves = read_curves(path.read_text()) if path.is_file() else {}
             self._writer().write(result, curves)
 
     def _writer(self) -> Writer:

@@ -44,6 +44,7 @@ def read_numbers(
     dtype: type[Float],
     n_skipped: int = 0,
     n_columns: int | None = None,
+    blank_rows: bool = False,
 ) -> npt.NDArray[Float]:
     """Read lines of numbers from an open file.
 
@@ -52,6 +53,7 @@ def read_numbers(
         dtype: Type of the numbers.
         n_skipped: Number of lines to skip.
         n_columns: Number of columns; None: as many as the first line has.
+        blank_rows: Whether a blank line is a row of empty cells; else it is no row.
 
     Returns:
         Cells, shape (rows, columns); NaN if empty, infinite if beyond the type.
@@ -60,7 +62,14 @@ def read_numbers(
         ValueError: No line, a cell that is no number, or a line with more cells than the first.
     """
     names = None if n_columns is None else range(n_columns)
-    frame = pd.read_csv(file, header=None, skiprows=n_skipped, names=names, dtype=dtype)
+    frame = pd.read_csv(
+        file,
+        header=None,
+        skiprows=n_skipped,
+        names=names,
+        dtype=dtype,
+        skip_blank_lines=not blank_rows,
+    )
     return frame.to_numpy(dtype)
 
 

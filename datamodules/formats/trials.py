@@ -61,6 +61,7 @@ class TrialTable:
         self,
         subject: str,
         trial: int,
+        stimulus: str,
         samples: npt.NDArray[Any] | None,
         annotations: Mapping[str, str | float] | None,
         subtract_baseline: bool,
@@ -71,6 +72,7 @@ class TrialTable:
         Args:
             subject: The publisher's name.
             trial: Number of the trial.
+            stimulus: Name of what was shown.
             samples: Numbers, shape (C, T), baseline first; None if they are missing.
             annotations: Annotations of the trial; those that are NaN are left out. None if they are
                 missing.
@@ -100,7 +102,7 @@ class TrialTable:
             remove = BaselineRemoval(self.baseline)
             signals = {name: remove(signal) for name, signal in signals.items()}
         start = 0.0 if keep_baseline else self.baseline
-        segment = Segment(start, samples.shape[1] / self.sfreq, trial, given)
+        segment = Segment(start, samples.shape[1] / self.sfreq, trial, given, stimulus)
         yield Recording(subject, SESSION, signals, (segment,))
 
     def _signal(self, name: str, samples: npt.NDArray[Any]) -> tuple[Signal, str | None]:

@@ -21,6 +21,11 @@ class Derived:
     source: str
     steps: tuple[Step, ...]
 
+    @property
+    def causal(self) -> bool:
+        """Whether all of its own steps are causal; the other signal's steps count besides."""
+        return all(step.causal for step in self.steps)
+
 
 Preprocessing = Mapping[str, Sequence[Step] | Derived]
 """By signal: the steps that change it, or how it is derived; a signal without an entry stays as it
@@ -76,6 +81,22 @@ def derived_shapes(
             n_channels, sfreq = step.shape(n_channels, sfreq)
         shapes[name] = n_channels, sfreq
     return shapes
+
+
+def is_causal(signal: str, preprocessing: Preprocessing) -> bool:
+    """Return whether a window of a signal depends on nothing that was recorded after its end.
+
+    That is as far as steps go: what a publisher did to the files, or a reader to gaps in them, does
+    not count.
+
+    Args:
+        signal: Name of the signal.
+        preprocessing: Steps by signal.
+    """
+    entry = preprocessing.get(signal, ())
+    if isinstance(entry, Derived):
+        return entry.causal and is_causal(entry.source, preprocessing)
+    return all(step.causal for step in entry)
 
 
 def steps_of(entry: Sequence[Step] | Derived) -> Sequence[Step]:

@@ -53,7 +53,9 @@ class Segment:
         stop: Seconds from the recording's time zero; not included.
         trial: Number of the trial, unique within the session.
         annotations: The publisher's statements about it (ratings, condition), in the publisher's
-            terms; ``"stimulus"`` is the name of the stimulus, if the trial's number does not tell.
+            terms.
+        stimulus: Name of the film, song or video that was shown, equal for all who got the same
+            one; empty where people share no stimuli.
 
     Raises:
         ValueError: A segment without a length.
@@ -63,6 +65,7 @@ class Segment:
     stop: float
     trial: int
     annotations: Mapping[str, str | float]
+    stimulus: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
@@ -121,7 +124,7 @@ class Fault:
 
     Args:
         session: The publisher's name of the session.
-        trial: Number of the trial.
+        trial: Number of the trial; ``WHOLE_SESSION`` for a fault of no single one.
         reason: Description of the fault, with the name of the signal if it concerns one; equal
             words for equal faults.
         omitted: Whether the trial is left out; else the reason says how it was repaired.
@@ -133,5 +136,7 @@ class Fault:
     omitted: bool = True
 
 
+WHOLE_SESSION = 0
+"""Number of a fault's trial where it is a fault of the session."""
 STATIC_RATE = 1 / 3600
 """Rate in Hz of a vector that holds for a whole recording: a signal of one sample, an hour long."""

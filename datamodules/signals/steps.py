@@ -9,7 +9,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,13 @@ class Step(Protocol):
     """A frozen dataclass that maps a signal to one as long, to less than a sample of the new rate.
 
     Its ``repr`` is part of the cache key: two steps with equal ``repr`` must behave identically.
+
+    Attributes:
+        causal: Whether a window of the output depends on nothing that was recorded after the
+            window's end. A step that does not say so counts as one that looks ahead.
     """
+
+    causal: ClassVar[bool] = False
 
     def __call__(self, signal: Signal) -> Signal: ...
 
@@ -246,6 +252,8 @@ class CommonAverage(Step):
         ValueError: Less than two channels.
     """
 
+    causal = True
+
     def __call__(self, signal: Signal) -> Signal:
         if len(signal.samples) < 2:
             raise ValueError(f"expected at least two channels, found {signal.channels}")
@@ -259,6 +267,8 @@ class ZScoreOverChannels(Step):
 
     It removes what all channels share, as a common average does.
     """
+
+    causal = True
 
     def __call__(self, signal: Signal) -> Signal:
         x = signal.samples.astype(np.float64)
@@ -277,6 +287,8 @@ class AveragePool(Step):
     Raises:
         ValueError: Fewer channels or samples than that.
     """
+
+    causal = True
 
     size: int
 

@@ -12,12 +12,14 @@ nothing, and files that end at different times.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.signals.recording import Signal
 from datamodules.synthesis.physiology import Session
 
 STEPS_PER_G = 64
@@ -58,7 +60,7 @@ def write_session(
     tags_name: str = "tags.csv",
     hot_start: bool = True,
 ) -> None:
-    """Write one session.
+    """Write one session as the device's portal exports it.
 
     Args:
         folder: An empty folder.
@@ -71,12 +73,10 @@ def write_session(
         hot_start: Whether the first temperatures are above 100 degrees; not every device does that.
     """
     for name, signal in made.signals.items():
-        n_lost = int(rng.uniform(0, EARLY_END) * signal.sfreq)
-        samples = signal.samples[:, : signal.samples.shape[1] - n_lost]
+        samples = _cut_short(rng, signal)
         if name == "acc":
-            counts = np.clip(np.round(samples.T * STEPS_PER_G), -128, 127).astype(int)
             head = [", ".join([f"{start}.000000"] * 3), ", ".join([f"{signal.sfreq:.6f}"] * 3)]
-            rows = [f"{x},{y},{z}" for x, y, z in counts.tolist()]
+            rows = [f"{x},{y},{z}" for x, y, z in _counts(samples).tolist()]
         else:
             head = [f"{start}.00" if name == "bvp" else f"{start}.000000", f"{signal.sfreq:.6f}"]
             values = _switched_on(name, samples[0].astype(np.float64), hot_start)
@@ -86,9 +86,66 @@ def write_session(
     rates = [f"{rate:.2f}" for rate in heart_rates(made.beats, int(seconds))]
     head = [f"{start + HEART_RATE_DELAY}.000000", "1.000000"]
     _write_lines(folder / "HR.csv", [*head, *rates])
-    _write_lines(folder / "IBI.csv", [f"{start}.000000, IBI", *_intervals(made.beats, rng)])
+    intervals = [f"{time:.6f},{interval:.6f}" for time, interval in _intervals(made.beats, rng)]
+    _write_lines(folder / "IBI.csv", [f"{start}.000000, IBI", *intervals])
     _write_lines(folder / tags_name, [str(tag) for tag in tags], end="\r\n")
     _write_lines(folder / "info.txt", INFO.splitlines())
+
+
+def write_dated_session(
+    folder: Path,
+    made: Session,
+    start: int,
+    rng: np.random.Generator,
+    tags: Sequence[int] = (),
+    repeats: int = 1,
+) -> None:
+    """Write one session as Hongn et al. published theirs: dates, floats, CRLF, no info.txt.
+
+    Args:
+        folder: An empty folder.
+        made: A session with the signals bvp, eda, temp and acc at the rates of an E4. Each file
+            lacks up to EARLY_END seconds of its end, drawn anew.
+        start: UTC seconds of the session's time zero.
+        rng: Source of the files' ends and of the beats that are left out.
+        tags: UTC seconds of presses of the button.
+        repeats: Number of times that the samples of each signal are written.
+    """
+    head = date_of(start)
+    for name, signal in made.signals.items():
+        samples = _cut_short(rng, signal)
+        if name == "acc":
+            values = _counts(samples).astype(np.float64)
+        else:
+            switched_on = _switched_on(name, samples[0].astype(np.float64), hot_start=False)
+            values = switched_on.round(DECIMALS[name])[:, None]
+        rows = [",".join(map(repr, row)) for row in values.tolist()] * repeats
+        width = values.shape[1]
+        lines = [",".join([head] * width), ",".join([repr(signal.sfreq)] * width), *rows]
+        _write_lines(folder / f"{name.upper()}.csv", lines, end="\r\n")
+    seconds = min(signal.duration for signal in made.signals.values())
+    rates = [repr(round(rate, 2)) for rate in heart_rates(made.beats, int(seconds))]
+    lines = [date_of(start + HEART_RATE_DELAY), "1.0", *rates]
+    _write_lines(folder / "HR.csv", lines, end="\r\n")
+    intervals = [f"{time!r},{interval:.6f}" for time, interval in _intervals(made.beats, rng)]
+    _write_lines(folder / "IBI.csv", [f"{head},{head}", *intervals], end="\r\n")
+    _write_lines(folder / "tags.csv", [date_of(tag) for tag in tags], end="\r\n")
+
+
+def date_of(seconds: int) -> str:
+    """Return date and time of day of UTC seconds, as ``2013-02-20 17:55:19``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _cut_short(rng: np.random.Generator, signal: Signal) -> npt.NDArray[np.float32]:
+    """Return the samples of a signal without a random part of its end."""
+    n_lost = int(rng.uniform(0, EARLY_END) * signal.sfreq)
+    return signal.samples[:, : signal.samples.shape[1] - n_lost]
+
+
+def _counts(acceleration: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return acceleration in g, shape (3, T), as steps of the device, shape (T, 3)."""
+    return np.clip(np.round(acceleration.T * STEPS_PER_G), -128, 127).astype(np.int64)
 
 
 def heart_rates(beats: npt.NDArray[np.float64], seconds: int) -> list[float]:
@@ -121,12 +178,14 @@ def _switched_on(
     return values
 
 
-def _intervals(beats: npt.NDArray[np.float64], rng: np.random.Generator) -> list[str]:
-    """Return the lines of IBI.csv: to a 64th of a second, without some stretches of eight beats."""
+def _intervals(
+    beats: npt.NDArray[np.float64], rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    """Return times and intervals for IBI.csv: to a 64th of a second, some eights of beats lost."""
     times = np.round(beats * 64) / 64
     detected = np.repeat(rng.random(len(beats) // 8 + 1) < 0.5, 8)[: len(beats)]
     return [
-        f"{times[beat]:.6f},{times[beat] - times[beat - 1]:.6f}"
+        (float(times[beat]), float(times[beat] - times[beat - 1]))
         for beat in range(1, len(beats))
         if detected[beat]
     ]

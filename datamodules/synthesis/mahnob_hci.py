@@ -34,13 +34,13 @@ from datamodules.mahnob_hci import (
     STATUS,
     SUBJECTS,
 )
+from datamodules.synthesis.edf import BITS_24, Channel, Digital, write_bdf
 from datamodules.synthesis.eeg import Head, draw_head, eeg
 from datamodules.synthesis.folders import check_request, new_folder
 from datamodules.synthesis.physiology import Person, draw_person
 from datamodules.synthesis.trials import body, draw_stimuli, felt, rate
 
 Samples = npt.NDArray[np.float64]
-Digital = npt.NDArray[np.int32]
 
 CLIPS = (
     *("69", "55", "58", "earworm_f", "53", "80", "52", "79", "73", "90", "107", "146", "30"),
@@ -69,35 +69,17 @@ OWN_BITS = {2: 0x180000}
 """Bits that the amplifier writes above the marks, by participant."""
 
 
-@dataclass(frozen=True)
-class Channel:
-    """The header of a channel, whose 24 bits stand for ``low`` to ``high`` in its unit."""
-
-    label: str
-    unit: str
-    low: int
-    high: int
-    transducer: str = ""
-    filtering: str = ""
-
-    def digital(self, samples: Samples) -> Digital:
-        """Return physical values, shape (T,), as whole numbers of 24 bits."""
-        steps = (samples - self.low) * ((HIGHEST - LOWEST) / (self.high - self.low)) + LOWEST
-        return np.clip(np.round(steps), LOWEST, HIGHEST).astype(np.int32)
-
-
-LOWEST, HIGHEST = -(2**23), 2**23 - 1
 MICROVOLTS = (-262144, 262143)
 """BioSemi's range, of 1/32 microvolt a step."""
 ELECTRODE, FILTERING = "Active Electrode, pin type", "HP: DC; LP: 67 Hz"
 CHANNELS = (
     *(Channel(label, "uV", *MICROVOLTS, ELECTRODE, FILTERING) for label in EEG),
     *(Channel(f"EXG{n}", "uV", *MICROVOLTS, ELECTRODE, FILTERING) for n in range(1, 9)),
-    *(Channel(f"GSR{n}", "Ohm", LOWEST, HIGHEST, "GSR sensor", FILTERING) for n in (1, 2)),
+    *(Channel(f"GSR{n}", "Ohm", *BITS_24, "GSR sensor", FILTERING) for n in (1, 2)),
     *(Channel(f"Erg{n}", "uV", *MICROVOLTS, "ERGO Sensor", FILTERING) for n in (1, 2)),
     Channel(BELT, "uV", *MICROVOLTS, "Respiration belt", FILTERING),
     Channel(FINGER, "C", -1000, 1000, "Temperature sensor", FILTERING),
-    Channel(STATUS, "Boolean", LOWEST, HIGHEST, "Triggers and Status", "No filtering"),
+    Channel(STATUS, "Boolean", *BITS_24, "Triggers and Status", "No filtering"),
 )
 """The 47 published ones. Texts and, for all but electrodes and Status, units and ranges are made
 up: the published ones are not known."""
@@ -276,45 +258,3 @@ def _record(
     for end in ends:
         digital[-1, round(end * SFREQ) :][:MARK_SAMPLES] |= MARK
     return digital
-
-
-def write_bdf(
-    path: Path, channels: Sequence[Channel], digital: Digital, rate: int, start: datetime
-) -> None:
-    """Write a plain .bdf file as BioSemi's programs do, in records of one second.
-
-    Args:
-        path: The new file.
-        channels: Headers of the n channels.
-        digital: Whole numbers of 24 bits, shape (n, seconds x rate).
-        rate: Samples a second.
-        start: Date and time for the header.
-    """
-    n_channels, n_records = len(channels), digital.shape[1] // rate
-    head = [
-        (b"\xffBIOSEMI".decode("latin1"), 8),
-        ("", 80),
-        ("", 80),
-        (f"{start:%d.%m.%y}", 8),
-        (f"{start:%H.%M.%S}", 8),
-        (256 * (n_channels + 1), 8),
-        ("24BIT", 44),
-        (n_records, 8),
-        (1, 8),
-        (n_channels, 4),
-        *((channel.label, 16) for channel in channels),
-        *((channel.transducer, 80) for channel in channels),
-        *((channel.unit, 8) for channel in channels),
-        *((channel.low, 8) for channel in channels),
-        *((channel.high, 8) for channel in channels),
-        *((LOWEST, 8) for _ in channels),
-        *((HIGHEST, 8) for _ in channels),
-        *((channel.filtering, 80) for channel in channels),
-        *((rate, 8) for _ in channels),
-        *(("Reserved", 32) for _ in channels),
-    ]
-    records = digital.reshape(n_channels, n_records, rate).transpose(1, 0, 2)
-    four_bytes = np.ascontiguousarray(records, dtype="<i4").view(np.uint8)
-    with path.open("wb") as file:
-        file.write("".join(f"{value!s:<{width}}" for value, width in head).encode("latin1"))
-        file.write(four_bytes.reshape(-1, 4)[:, :3].tobytes())

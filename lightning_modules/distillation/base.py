@@ -115,7 +115,8 @@ class Distiller(EmotionClassifier, ABC):
     teacher_is_student: ClassVar[bool] = False
     """Whether the teacher is a run of the student's own architecture on its own signals."""
     changes: ClassVar[Mapping[type[EmotionClassifier], Mapping[str, float]]] = {}
-    """Changes that the method's paper makes to the recipe of a student, by the student's class."""
+    """Changes that the method's paper makes to the recipe of a student, by the student's class; the
+    student alone, with which it is compared, is trained by the changed recipe too."""
     epochs_factor: ClassVar[int] = 1
     """Factor on the student's epochs and patience."""
     reads_embedding: ClassVar[bool] = False
@@ -146,6 +147,8 @@ class Distiller(EmotionClassifier, ABC):
         self.teacher_logits = torch.empty(0, student.n_classes)
         """Teachers' logits of each training window, shape (N, K), from ``on_fit_start`` on; of
         shape (0, K) where no answers stay the same."""
+        self.notes: tuple[str, ...] = ()
+        """Lines that a reader of the row must know, from ``on_fit_start`` on."""
         self._embeddings: Tensor | None = None
         self._steps: list[tuple[Tensor, Tensor, Tensor | None]] = []
 

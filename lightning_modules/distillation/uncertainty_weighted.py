@@ -1,6 +1,7 @@
 """Weighted distillation (Choi et al. 2023): the teacher is trusted where it is steady."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +15,11 @@ from lightning_modules.distillation.losses import (
     uncertainty_weights,
     weighted_distillation_loss,
 )
+
+SAME = 1e-4
+"""Largest range of weights of one segment that is called none."""
+LEAST_ROWS = 3
+"""Smallest number of windows over which a spread is taken."""
 
 
 class UncertaintyWeighted(Distiller):
@@ -29,11 +35,11 @@ class UncertaintyWeighted(Distiller):
     * The teacher is chosen on validation subjects, not on the test subject. An out-of-fold teacher
       answers only for windows that it was not trained on.
 
-    ``window`` counts rows, as published: 200 rows are 200 s at the paper's stride of 1 s, and ten
-    times as long at a stride of 10 s, which is more than a segment of WESAD; all windows of a
-    segment then share one weight. Where every trial is one window, all weights are 1.
+    * ``span`` is in seconds. The paper's 200 rows are 200 s at its stride of 1 s; at a stride of
+      20 s they would be more than an hour, and all windows of a segment would share one weight.
+      Where every trial is one window, all weights are 1; ``notes`` say how much they vary.
 
-    As published: temperature, factors 0.1, 0.9 and 2 T^2, exponent, rows, and a learning rate of
+    As published: temperature, factors 0.1, 0.9 and 2 T^2, exponent, span, and a learning rate of
     2e-3 for Attention-LRCN (``changes``).
 
     Args:
@@ -41,7 +47,8 @@ class UncertaintyWeighted(Distiller):
         student_signals: Signals of the student.
         teachers: Teachers; see Distiller.
         temperature: Temperature of the soft targets, T.
-        window: Number of rows over which the teacher's spread is taken.
+        span: Seconds over which the teacher's spread is taken, at the stride of the training
+            windows; at least LEAST_ROWS windows are.
         exponent: Exponent of the weights; 0 trusts the teacher everywhere alike.
         hard: Factor of the cross-entropy.
         soft: Factor of the weighted soft targets.
@@ -64,20 +71,20 @@ class UncertaintyWeighted(Distiller):
         student_signals: tuple[str, ...],
         teachers: tuple[Teacher, ...],
         temperature: float = 2.0,
-        window: int = 200,
+        span: float = 200.0,
         exponent: float = 7.0,
         hard: float = 0.1,
         soft: float = 0.9,
         order: Order = "segment",
     ) -> None:
         super().__init__(student, student_signals, teachers)
-        if not (temperature > 0 and window >= 3 and min(exponent, hard, soft) >= 0):
+        if not (min(temperature, span) > 0 and min(exponent, hard, soft) >= 0):
             raise ValueError(
-                "expected temperature above 0, window from 3 and the rest from 0 up, found "
-                f"{temperature}, {window}, {exponent}, {hard}, {soft}"
+                "expected temperature and span above 0 and the rest from 0 up, found "
+                f"{temperature}, {span}, {exponent}, {hard}, {soft}"
             )
         check_choice("order", order, Order)
-        self.temperature, self.window, self.exponent = temperature, window, exponent
+        self.temperature, self.span, self.exponent = temperature, span, exponent
         self.hard, self.soft, self.order = hard, soft, order
         self.weights = torch.empty(0)
         """Trust in the teacher in each training window, shape (N,), from ``on_fit_start`` on."""
@@ -96,10 +103,12 @@ class UncertaintyWeighted(Distiller):
         weights = uncertainty_weights(
             (self.teacher_logits[rows] / self.temperature).softmax(dim=1),
             torch.from_numpy(windows.segment[first[sequence]]).to(self.device),
-            self.window,
+            max(LEAST_ROWS, round(self.span / self.recipe.stride)),
             self.exponent,
             self.order,
         )
+        segments = windows.segment[first[sequence]]
+        self.notes = (_variation(weights.double().cpu().numpy(), segments),)
         position = np.argsort(sequence)[inverse.ravel()]  # position of each row in the sequence
         self.weights = weights[torch.from_numpy(position).to(self.device)]
 
@@ -115,3 +124,14 @@ class UncertaintyWeighted(Distiller):
             self.soft,
             self.class_weights,
         )
+
+
+def _variation(weights: npt.NDArray[np.float64], segments: npt.NDArray[np.int64]) -> str:
+    """Return a line on how much weights vary inside segments; both of shape (N,)."""
+    groups = [weights[segments == segment] for segment in np.unique(segments)]
+    varied = sum(float(np.ptp(group)) > SAME for group in groups)
+    inside = np.concatenate([group - group.mean() for group in groups])
+    return (
+        f"weights of the teacher: mean {weights.mean():.3f}, standard deviation inside segments "
+        f"{inside.std():.3f}, they vary in {varied} of {len(groups)} segments"
+    )

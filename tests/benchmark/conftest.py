@@ -129,7 +129,10 @@ def store(finished: Store, tmp_path: Path) -> Store:
     return Store(tmp_path / "runs")
 
 
-CURVES = {"train_loss", "train_macro_f1", "val_loss", "val_macro_f1"}
+CURVES = {
+    *("train_loss", "train_accuracy", "train_macro_f1"),
+    *("val_loss", "val_accuracy", "val_macro_f1"),
+}
 
 
 def some(store):
@@ -154,7 +157,7 @@ def expected_history(store, result):
     path = store.folder(result.run) / "metrics.csv"
     for line in pd.read_csv(path).to_dict("records") if path.is_file() else ():
         known = {name: line[name] for name in CURVES if not np.isnan(line[name])}
-        rows[int(line["epoch"]) + 1].update({"epoch": int(line["epoch"]) + 1, **known})
+        rows[int(line["epoch"])].update({"epoch": int(line["epoch"]), **known})
     scores = list(result.scores.values())
     for name in scores[0]:
         rows[max(rows, default=0)][f"test_{name}"] = np.mean([score[name] for score in scores])

@@ -12,7 +12,14 @@ import numpy as np
 
 from benchmark.boards.board import Board, build_boards
 from benchmark.boards.cohort import Cohort, build_cohorts
-from benchmark.boards.scores import CACHE, Cache, score_versions, scored_results
+from benchmark.boards.scores import (
+    CACHE,
+    Cache,
+    digest_of_folds,
+    score_versions,
+    scored_results,
+    tested_together,
+)
 from benchmark.boards.versions import by_version
 from benchmark.result import Result
 from benchmark.run import Run
@@ -32,8 +39,10 @@ def make_run(**fields: Any) -> Run:
 def stored(folder: Path, results: Iterable[Result]) -> Store:
     """Return a store as Store.save leaves it, without waiting for the disk each time.
 
-    The predictions of each hold nothing but the id of its run.
+    The predictions of each hold nothing but the id of its run; of folds that test one subject the
+    scores are averaged, as there are no units to score together.
     """
+    results, digests = list(results), []
     store, path = Store(folder), folder / CACHE
     entries = Cache.from_text(path.read_text()).entries if path.is_file() else {}
     for result in results:
@@ -48,6 +57,20 @@ def stored(folder: Path, results: Iterable[Result]) -> Store:
                 entries[files[PREDICTIONS]] = result.derived
         values = dataclasses.replace(result, files=files).as_dict()
         (folder_of_run / RESULT).write_text(json.dumps(values))
+        digests.append(files.get(PREDICTIONS, ""))
+    for places in tested_together(results):
+        of_folds = [results[place].derived for place in places]
+        scores: dict[str, list[dict[str, float]]] = {}
+        for derived in of_folds:
+            for subject, values in derived["scores"].items():
+                scores.setdefault(subject, []).append(values)
+        entries[digest_of_folds(digests[place] for place in places)] = {
+            **of_folds[0],
+            "scores": {
+                subject: {name: float(np.mean([v[name] for v in values])) for name in values[0]}
+                for subject, values in scores.items()
+            },
+        }
     folder.mkdir(exist_ok=True)
     path.write_text(Cache(entries, score_versions()).as_text())
     return store

@@ -133,7 +133,7 @@ def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame
 
 def test_board_is_written(undisturbed, folder):
     done, tables = undisturbed
-    others = {"comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    others = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
     assert set(tables) == {f"{BOARD}.csv", *others}
     assert len(tables["runs.csv"]) == 12
     assert set(tables["runs.csv"]["status"]) == {"done"}

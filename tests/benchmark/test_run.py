@@ -112,6 +112,10 @@ def test_run_cannot_be_changed():
             {"protocol": Protocol("subject_stimulus_k_fold")},
             "wesad__stress__subject_stimulus_5_fold",
         ),
+        (
+            {"protocol": Protocol("subject_stimulus_k_fold", 3, stimulus_folds=5)},
+            "wesad__stress__subject_stimulus_3_by_5_fold",
+        ),
         ({"protocol": Protocol("session_out", 3)}, "wesad__stress__session_out"),
         (
             {"protocol": Protocol("subject_hold_out", test_share=0.3, validation=False)},
@@ -148,7 +152,10 @@ def test_each_value_of_a_protocol_makes_a_board_of_its_own():
     }
     protocols = [Protocol(**{name: value}) for name, value in values.items()]
     protocols += [Protocol(), Protocol(padding="zero", mask=True), Protocol("subject_k_fold", 4)]
-    assert {*values, "mask", "folds", "version"} == {f.name for f in dataclasses.fields(Protocol)}
+    protocols += [Protocol("subject_stimulus_k_fold", stimulus_folds=n) for n in (3, 4)]
+    assert {*values, "mask", "folds", "stimulus_folds", "version"} == {
+        f.name for f in dataclasses.fields(Protocol)
+    }
     assert len({replace(RUN, protocol=protocol).board for protocol in protocols}) == len(protocols)
 
 

@@ -59,6 +59,8 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "score_windows": True,
         "flags": ("random_windows",),
         "version": VERSION + 1,
+        "stimulus_folds": 3,
+        "partitions": 3,
     },
     Recipe: {
         "window": 20.0,
@@ -79,10 +81,13 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "max_epochs": 3,
         "patience": 5,
         "precision": "bf16-mixed",
+        "refit": True,
     },
-    ProbeRecipe: {"window": 20.0, "stride": 5.0},
+    ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }
 """Another value of every field that counts."""
+ORIGINS = {"source": "elsewhere", "tuned_on": ("wesad",)}
+"""Another value of the fields of a recipe that say where its values are from."""
 
 
 def digest(values: dict[str, Any]) -> str:
@@ -94,21 +99,21 @@ def digest(values: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", OTHERS, ids=lambda kind: kind.__name__)
-def test_every_field_but_the_source_has_another_value_here(kind):
+def test_every_field_but_an_origin_has_another_value_here(kind):
     names = [one.name for one in dataclasses.fields(kind)]
-    assert list(OTHERS[kind]) == [name for name in names if name != "source"]
+    assert list(OTHERS[kind]) == [name for name in names if name not in ORIGINS]
 
 
 def test_every_field_counts():
     runs = [RUN, *(replace(RUN, **{name: value}) for name, value in OTHERS[Run].items())]
-    padded = Protocol(padding="mean")
+    padded = Protocol("subject_k_fold", padding="mean")
     protocols = [padded, *(replace(padded, **{n: v}) for n, v in OTHERS[Protocol].items())]
     runs += [replace(RUN, protocol=protocol) for protocol in protocols]
     runs += [replace(RUN, recipe=Recipe("", **{n: v})) for n, v in OTHERS[Recipe].items()]
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 20 + 1 + 10 + 18 + 1 + 2
+    assert len(runs) == 1 + 20 + 1 + 12 + 19 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
@@ -152,9 +157,12 @@ def test_version_of_the_protocol_counts_even_at_its_default():
     assert later.board == RUN.board
 
 
-def test_source_of_a_recipe_does_not_count():
-    elsewhere = replace(RUN, recipe=replace(RUN.recipe, source="elsewhere"))
+@pytest.mark.parametrize("name", ORIGINS)
+def test_origin_of_a_recipe_does_not_count(name):
+    elsewhere = replace(RUN, recipe=replace(RUN.recipe, **{name: ORIGINS[name]}))
+    assert getattr(elsewhere.recipe, name) != getattr(RUN.recipe, name)
     assert elsewhere.id == RUN.id
+    assert elsewhere == RUN
     taught = replace(RUN, distiller="features", teachers=(RUN,))
     assert replace(taught, teachers=(elsewhere,)).id == taught.id
 

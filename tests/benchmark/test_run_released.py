@@ -47,6 +47,8 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "score_windows": False,
         "flags": (),
         "version": VERSION,
+        "stimulus_folds": 4,
+        "partitions": 1,
     },
     Recipe: {
         "source": MISSING,
@@ -68,8 +70,10 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "max_epochs": 20,
         "patience": None,
         "precision": "32-true",
+        "refit": False,
+        "tuned_on": (),
     },
-    ProbeRecipe: {"window": 60.0, "stride": 30.0},
+    ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},
 }
 """Default of every field, or that there is none."""
 
@@ -212,7 +216,36 @@ OUT_OF_FOLD = replace(
         replace(TEACHER, without=("S4", "S5")),
     ),
 )
+SECOND = replace(HONEST, version=2)
 GOLDEN = {
+    "protocol 2": (replace(CODED, protocol=SECOND), "6c101e25cf27"),
+    "probe under protocol 2": (replace(PROBE, protocol=SECOND), "ca840bd94794"),
+    "people crossed with stimuli": (
+        replace(
+            FAST,
+            protocol=replace(SECOND, split="subject_stimulus_k_fold", folds=5, stimulus_folds=3),
+        ),
+        "66caaa9fa7b0",
+    ),
+    "refitted": (
+        replace(CODED, protocol=SECOND, recipe=replace(ADAM, refit=True), changed=("refit",)),
+        "3afb27f1d7df",
+    ),
+    "probe, refitted": (
+        replace(PROBE, protocol=SECOND, recipe=ProbeRecipe(60.0, 30.0, refit=True)),
+        "9d8d05927828",
+    ),
+    "three partitions": (
+        replace(CODED, protocol=replace(SECOND, split="subject_k_fold", partitions=3), fold=14),
+        "6393acb582ab",
+    ),
+    "same stimuli": (
+        replace(
+            CODED,
+            protocol=replace(SECOND, split="subject_stimulus_k_fold", flags=("same_stimuli",)),
+        ),
+        "6530642ed394",
+    ),
     "network": (NETWORK, "0878c2d672b3"),
     "with code": (CODED, "27f5dce581c0"),
     "fast": (FAST, "7327f277f23b"),

@@ -209,6 +209,8 @@ class Small:
 SMALL = {
     "wesad": Small({"minutes": 1.0}),
     "stress_predict": Small({"scale": 0.2}),
+    "wearable_stress": Small({"scale": 0.1}),
+    "eegmat": Small({"rest": 60}),
     "deap": Small({"n_videos": 4}, {"n_videos": 4}),
     "amigos": Small({"seed": 1, "n_videos": 4}, window=20.0),
     "mahnob_hci": Small({"seed": 1, "n_trials": 4, "longest": 36.0, "neutral": False}, window=20.0),
@@ -243,7 +245,8 @@ class SmallDatasets:
 
     def module(self, name: str, task: str | None = None, **changes: Any) -> EmotionDataModule:
         """Return a datamodule of the first three subjects, prepared but not set up."""
-        dataset, entry, root = DATASETS[name], self._entry(name), self.root(name)
+        dataset, entry = DATASETS[name], self._entry(name)
+        root = changes.pop("root", None) or self.root(name)
         longest = dataset.unit or dataset.trial_seconds[0]
         arguments = {
             "window": entry.window or longest / 3,

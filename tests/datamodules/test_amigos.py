@@ -239,8 +239,8 @@ def test_arousal_comes_first_in_the_self_assessment(tmp_path: Path) -> None:
         "anger": 0.0,
         "fear": 0.0,
         "sadness": 0.0,
-        "stimulus": "10",
     }
+    assert first.segments[0].stimulus == "10"
     for task, expected in {"valence": [1, 0], "arousal": [0, 1]}.items():
         found = AMIGOS.tasks[task]
         assert [found.label("P10", one.segments[0]) for one in (first, second)] == expected
@@ -253,12 +253,12 @@ def test_names_of_videos_decide_not_their_order(tmp_path: Path) -> None:
     videos[0, 0], videos[0, 17] = "P1", "10"
     videos[0, 1], videos[0, 2] = "138", "13"
     (second, other), faults = read(tmp_path, value)
-    assert (second.segments[0].trial, second.segments[0].annotations["stimulus"]) == (2, "138")
-    assert (other.segments[0].trial, other.segments[0].annotations["stimulus"]) == (18, "10")
+    assert (second.segments[0].trial, second.segments[0].stimulus) == (2, "138")
+    assert (other.segments[0].trial, other.segments[0].stimulus) == (18, "10")
     assert [fault.trial for fault in faults] == list(range(3, 17))
     recordings, _ = read(tmp_path, value, long_videos=True)
     assert trials(recordings) == [1, 2, 18]
-    assert recordings[0].segments[0].annotations["stimulus"] == "P1"
+    assert recordings[0].segments[0].stimulus == "P1"
 
 
 def test_empty_cells_without_a_name_go_by_their_place(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_empty_cells_without_a_name_go_by_their_place(tmp_path: Path) -> None:
 def test_long_videos_are_read_if_asked_for(tmp_path: Path) -> None:
     recordings, faults = read(tmp_path, content(), long_videos=True)
     assert trials(recordings) == [1, 2, 18]
-    assert recordings[2].segments[0].annotations["stimulus"] == "P1"
+    assert recordings[2].segments[0].stimulus == "P1"
     assert [fault.trial for fault in faults] == [*range(3, 17), 17, 19, 20]
 
 
@@ -509,10 +509,10 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     assert shapes == {"eeg": (14, 512), "ecg": (2, 512)}
     assert (module.n_classes, module.dataset.name) == (2, "amigos")
     assert AMIGOS.splits == (
+        "subject_stimulus_k_fold",
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
-        "subject_stimulus_k_fold",
     )
 
 

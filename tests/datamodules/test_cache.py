@@ -311,9 +311,9 @@ class TrialReader:
                     continue
                 if trial in self.repaired:
                     yield Fault(session, trial, "eda: a spike", omitted=False)
-                annotations = {"stimulus": f"clip {trial}"} if session == "b" else {}
+                stimulus = f"clip {trial}" if session == "b" else ""
                 signal = Signal(numbers + np.float32(trial), 4.0, ("eda",), "uS")
-                segment = Segment(0.0, 2.0, trial, {"valence": 5.0, **annotations})
+                segment = Segment(0.0, 2.0, trial, {"valence": 5.0}, stimulus)
                 yield Recording(subject, session, {"eda": signal}, (segment,), 10.0 * place)
 
 
@@ -454,3 +454,14 @@ def test_how_a_signal_is_derived_is_part_of_the_key(reader: FileReader, folder: 
         )
     }
     assert len(folders) == 5
+
+
+def test_a_stimulus_is_kept_and_one_that_is_none_leaves_no_trace(
+    trial_reader: TrialReader, folder: Path
+) -> None:
+    stored = store_subject(folder, trial_reader, {}, "S1")
+    names = {(r.session, s.trial): s.stimulus for r in stored.recordings for s in r.segments}
+    assert all(name == (f"clip {trial}" if a == "b" else "") for (a, trial), name in names.items())
+    described = json.loads((stored.folder / "meta.json").read_text())["recordings"]
+    shown = {r["session"] for r in described for s in r["segments"] if "stimulus" in s}
+    assert shown == {"b"}

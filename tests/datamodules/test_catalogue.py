@@ -16,6 +16,8 @@ from datamodules.errors import IncompatibleRunError
 NAMES = {
     "wesad": "WESADDataModule",
     "stress_predict": "StressPredictDataModule",
+    "wearable_stress": "WearableStressDataModule",
+    "eegmat": "EEGMATDataModule",
     "deap": "DEAPDataModule",
     "amigos": "AMIGOSDataModule",
     "mahnob_hci": "MAHNOBHCIDataModule",

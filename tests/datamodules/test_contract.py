@@ -123,6 +123,7 @@ def test_the_facts_of_a_dataset_fit_together(dataset: Dataset) -> None:
     else:
         assert 0 < dataset.trial_seconds[0] <= dataset.trial_seconds[1]
     assert set(SUBJECT_SPLITS) <= set(dataset.splits) <= set(SPLITS)
+    assert SPLITS[dataset.splits[0]].crosses_stimuli == dataset.has_stimuli
 
 
 def test_every_pulse_and_ecg_has_its_beats(dataset: Dataset) -> None:
@@ -153,6 +154,17 @@ def test_declared_signals_are_those_stored(module: EmotionDataModule) -> None:
         assert starts == sorted(starts)
         trials = [segment.trial for segment in recording.segments]
         assert len(set(trials)) == len(trials)
+
+
+def test_segments_name_their_stimulus_where_people_share_any(module: EmotionDataModule) -> None:
+    people: dict[str, set[str]] = {}
+    for row, segment in module.fold.archive.segments:
+        people.setdefault(segment.stimulus, set()).add(module.fold.archive.recordings[row].subject)
+    if module.dataset.has_stimuli:
+        assert "" not in people
+        assert max(map(len, people.values())) > 1
+    else:
+        assert set(people) == {""}
 
 
 def test_subjects_are_the_datasets_own(

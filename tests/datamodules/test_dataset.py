@@ -12,7 +12,7 @@ from datamodules.protocol import Protocol
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import STATIC_RATE, Recording
 from datamodules.signals.steps import Resample
-from datamodules.splits import SUBJECT_SPLITS
+from datamodules.splits import SPLITS, SUBJECT_SPLITS
 from datamodules.synthesis import wesad
 from datamodules.synthetic import SYNTHETIC
 from datamodules.tasks import ConditionTask, RatingTask
@@ -249,6 +249,16 @@ def test_length_of_windows(
 def test_a_mask_is_one_number_a_window() -> None:
     assert TRIALS.window_inputs([], 3.0, PADDED) == {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
     assert TRIALS.window_inputs([], 3.0, replace(PADDED, mask=False)) == {}
+
+
+def test_same_stimuli_are_trained_on_where_people_alone_are_apart() -> None:
+    crossed = "subject_stimulus_k_fold"
+    shown = replace(UNITS, splits=(crossed, *SUBJECT_SPLITS))
+    assert (shown.has_stimuli, UNITS.has_stimuli) == (True, False)
+    for split in SPLITS:
+        assert shown.same_stimuli(Protocol(split)) == (split in SUBJECT_SPLITS)
+        assert not UNITS.same_stimuli(Protocol(split))
+    assert shown.same_stimuli(Protocol(crossed, flags=("same_stimuli",)))
 
 
 def test_heart_beats_come_with_the_pulse_that_they_are_found_in() -> None:

@@ -251,6 +251,14 @@ def test_the_baseline_is_before_the_segment(tmp_path: Path) -> None:
         assert (eeg.samples[:, first] != -1).all()
 
 
+def test_the_stimulus_is_the_video_whose_number_the_row_has(root: Path) -> None:
+    for subject in ("s01", "s02"):
+        recordings, _ = both(DEAPReader(root, n_videos=3).read(subject))
+        names = {s.trial: s.stimulus for r in recordings for s in r.segments}
+        assert names
+        assert names.items() <= {1: "1", 2: "2", 3: "3"}.items()
+
+
 def test_a_baseline_is_taken_away_if_asked_for(tmp_path: Path) -> None:
     value = content()
     value["data"][:, 0, :384] = np.linspace(6, 8, 384)
@@ -473,10 +481,10 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     assert shapes == {"eeg": (32, 512), "eda_phasic": (1, 512)}
     assert (module.n_classes, module.dataset.name) == (2, "deap")
     assert DEAP.splits == (
+        "subject_stimulus_k_fold",
         "leave_one_subject_out",
         "subject_k_fold",
         "subject_hold_out",
-        "subject_stimulus_k_fold",
         "trial_k_fold",
     )
 

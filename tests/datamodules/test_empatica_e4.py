@@ -1,3 +1,5 @@
+import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +7,7 @@ import pytest
 
 from datamodules.empatica_e4 import CONDITIONS, EMPATICA_E4, EmpaticaE4Reader
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import Fault, Recording
 from datamodules.synthesis import empatica_e4 as synthesis
 
 MINUTES = 0.2
@@ -141,6 +143,17 @@ def test_rows_may_be_in_any_order_and_have_more_columns(root: Path) -> None:
     assert read(root).segments == before
 
 
+def test_repaired_files_are_on_record(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written, tmp_path / "copy")
+    path = tmp_path / "copy" / "P01" / "EDA.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:30], "", *lines[31:]]) + "\n")
+    fault, recording = EmpaticaE4Reader(tmp_path / "copy").read("P01")
+    reason = "eda: 1 blank line(s) in place of samples, interpolated"
+    assert fault == Fault("1", 0, reason, omitted=False)
+    assert isinstance(recording, Recording)
+
+
 def test_missing_files(root: Path) -> None:
     (root / "P03").unlink()
     with pytest.raises(DatasetNotFoundError, match=r"no BVP\.csv, .*P03"):
@@ -172,6 +185,29 @@ def test_rows_that_cannot_be(root: Path, row: list[str], message: str) -> None:
     with pytest.raises(DatasetCorruptedError, match=message) as caught:
         read(root)
     assert "labels.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../P01", "./P01", "P01/", "a/b", "a\\b", "/tmp/P01", ".", "..", ".P01", "P01.", "-P01"),
+        *("P 01", "P01\n", "=cmd|'/C calc'!A0", "<script>", "P\x0001", "\u00fc", "x" * 65),
+    ],
+)
+def test_a_subject_is_the_name_of_a_folder_and_no_path(root: Path, name: str) -> None:
+    head, *rows = table(root)
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows, [name, *rows[0][1:]]])
+    with pytest.raises(DatasetCorruptedError, match=r"labels\.csv: expected subjects named as"):
+        _ = EmpaticaE4Reader(root).subjects
+
+
+@pytest.mark.parametrize("name", ["a", "007", "P01_2", "site-1.P01", "_", "x" * 64])
+def test_other_names_are_taken(root: Path, written: Path, name: str) -> None:
+    (root / name).symlink_to(written / "P01")
+    head, *rows = table(root)
+    rewrite(root, [head, *rows, [name, *rows[0][1:]]])
+    assert read(root, name).subject == name
 
 
 @pytest.mark.parametrize("content", ["", "subject,start,stop\nP01,1,2\n"])

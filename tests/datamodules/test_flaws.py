@@ -1,5 +1,6 @@
 """Each flaw is really there under its flag, counted on the index, and refused without it."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
@@ -128,6 +129,48 @@ def test_random_trials_share_people_and_no_trial(make: Make) -> None:
     assert len(tested) == 5 * len(ROWS)
 
 
+def stimuli(module: EmotionDataModule, part: Any) -> set[str]:
+    return set(module.fold.archive.trial_keys[module.windows(part).segment].tolist())
+
+
+def people(module: EmotionDataModule, part: Any) -> set[int]:
+    return set(module.windows(part).subject.tolist())
+
+
+@pytest.mark.parametrize("stimulus_folds", [2, 3])
+def test_tested_stimuli_are_trained_on_in_place_of_as_many_others(
+    make: Make, stimulus_folds: int
+) -> None:
+    values = {"split": "subject_stimulus_k_fold", "folds": 5, "stimulus_folds": stimulus_folds}
+    for fold in (0, 4, 5 * stimulus_folds - 1):
+        honest, module = (make(*flags, **values, fold=fold) for flags in ((), ("same_stimuli",)))
+        assert not stimuli(honest, "train") & stimuli(honest, "test")
+        assert stimuli(module, "test") <= stimuli(module, "train")
+        assert spans(module, "test") == spans(honest, "test")
+        assert spans(module, "val") == spans(honest, "val")
+        assert people(module, "train") == people(honest, "train")
+        assert not people(module, "train") & people(module, "test")
+        larger = max(len(stimuli(honest, part)) for part in ("train", "test"))
+        assert len(stimuli(module, "train")) == larger
+        others = stimuli(module, "train") - stimuli(module, "test")
+        assert others <= stimuli(honest, "train")
+        film = min(stimuli(module, "test"))
+        assert re.search(
+            r"stimulus\(s\) \['film \d+'.*are in both train and test", refused_by(module)
+        )
+        assert film in refused_by(module)
+        refused_by(module, *(flag for flag in FLAGS if flag != "same_stimuli"))
+        module.check(("same_stimuli",))
+        trained = module.fold.segments["train"]
+        np.testing.assert_array_equal(module.fold.thresholds_from, trained)
+        np.testing.assert_array_equal(module.fold.scaling_from, trained)
+
+
+def test_stimuli_are_the_same_already_where_people_alone_are_apart(make: Make) -> None:
+    with pytest.raises(IncompatibleRunError, match="which keeps stimuli apart, found subject_k"):
+        make("same_stimuli")
+
+
 def test_copies_of_tested_windows_are_trained_on(make: Make) -> None:
     flags = ("random_windows", "oversample_before_split")
     module = make(*flags, task="fear")
@@ -249,6 +292,10 @@ def changed(one: Fold, other: Fold) -> set[str]:
     ("flag", "names"),
     [
         ("random_trials", {"segments", "thresholds_from", "scaling_from"}),
+        (
+            "same_stimuli",
+            {"members", "segments", "thresholds_from", "scaling_from"},
+        ),
         ("random_windows", {"dealt"}),
         ("oversample_before_split", {"copies", "windowing"}),
         ("scale_on_all", {"scaling_from"}),
@@ -263,7 +310,8 @@ def changed(one: Fold, other: Fold) -> set[str]:
 def test_a_flaw_makes_another_fold_and_leaves_the_first_as_it_was(
     make: Make, flag: Flag, names: set[str]
 ) -> None:
-    honest = make().fold
+    crossed = {"split": "subject_stimulus_k_fold", "stimulus_folds": 3}
+    honest = make(**(crossed if flag == "same_stimuli" else {})).fold
     before = {column.name: getattr(honest, column.name) for column in fields(Fold)}
     flawed = with_flaws(honest, (flag,))
     assert changed(honest, flawed) == names

@@ -1,6 +1,6 @@
 """What a fold fixes, read against plain loops over the recordings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from datamodules import fold as fold_module
 from datamodules.archive import Archive
 from datamodules.errors import IncompatibleRunError
+from datamodules.flaws import everybody, passes, with_flaws
 from datamodules.fold import (
     PARTS,
     Fold,
@@ -19,13 +20,16 @@ from datamodules.fold import (
     Windowing,
     class_counts,
     deal_members,
+    join_validation,
     labelled,
     make_fold,
     oversampled,
     segments_of,
+    stimulus_classes,
     trials_of,
     without_validation,
 )
+from datamodules.guard import check_fold
 from datamodules.protocol import Protocol
 from datamodules.signals.recording import Recording, Segment
 from datamodules.splits import SPLITS, Dealing, Members
@@ -58,11 +62,12 @@ def recordings_of(subject: str, make_recording: MakeRecording) -> tuple[Recordin
         segments = []
         for trial, segment in enumerate(recording.segments, start=1):
             stimulus = 2 * int(session) - 2 + trial
-            annotations = {"stimulus": f"clip {stimulus}", **segment.annotations}
+            annotations = dict(segment.annotations)
             if segment.annotations["condition"] != "talk":
                 annotations["condition"] = "stress" if stimulus % 3 == number % 3 else "rest"
                 annotations["valence"] = float(rng.uniform(1, 9))
-            segments.append(replace(segment, annotations=annotations))
+            named = f"clip {stimulus}"
+            segments.append(replace(segment, annotations=annotations, stimulus=named))
         recordings.append(replace(recording, session=session, segments=tuple(segments)))
     return tuple(recordings)
 
@@ -108,7 +113,7 @@ def every_segment(archive: Archive) -> Iterator[tuple[int, Recording, Segment]]:
 def is_in(members: Members, part: Part, recording: Any, segment: Segment) -> bool:
     if recording.subject not in getattr(members, part):
         return False
-    return members.trials is None or segment.annotations["stimulus"] in members.trials[part]
+    return members.trials is None or segment.stimulus in members.trials[part]
 
 
 SPLIT_FIELDS = [
@@ -234,7 +239,7 @@ def test_members_are_those_of_the_split_of_the_labelled_trials(
     trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in SUBJECTS}
     for _, recording, segment in every_segment(archive):
         if segment.annotations["condition"] != "talk":
-            trials[recording.subject].append((recording.session, segment.annotations["stimulus"]))
+            trials[recording.subject].append((recording.session, segment.stimulus))
     assert trials_of(archive, SUBJECTS, STRESS) == trials
     members = deal_members(archive, SUBJECTS, STRESS, protocol, dealing)
     assert members == SPLITS[protocol.split].members(trials, dealing)
@@ -246,7 +251,7 @@ def test_a_trial_that_is_not_labelled_is_in_no_part(archive: Archive) -> None:
     for position, recording, segment in every_segment(archive):
         assert flags[position] == (segment.annotations["condition"] != "talk")
         assert (
-            (recording.session, segment.annotations["stimulus"])
+            (recording.session, segment.stimulus)
             in (trials_of(archive, SUBJECTS, STRESS)[recording.subject])
         ) == flags[position]
 
@@ -343,3 +348,114 @@ def test_the_honest_path_names_no_flaw() -> None:
     text = Path(fold_module.__file__).read_text().lower()
     assert "flag" not in text
     assert "flaw" not in text
+
+
+# --- validation joined to training
+
+
+@pytest.mark.parametrize("fields", SPLIT_FIELDS, ids=str)
+def test_joined_validation_is_trained_on(fold_of, archive, fields):
+    fold = fold_of(**fields)
+    joined = join_validation(fold)
+    check_fold(joined)
+    kept = [
+        position
+        for position, recording, segment in every_segment(archive)
+        if any(is_in(fold.members, part, recording, segment) for part in ("train", "val"))
+    ]
+    np.testing.assert_array_equal(joined.segments_of("train"), kept)
+    grid = fold.grids["segments"]
+    np.testing.assert_array_equal(joined.rows["train"], np.flatnonzero(np.isin(grid.segment, kept)))
+    assert len(joined.rows["train"]) > len(fold.rows["train"])
+    np.testing.assert_array_equal(joined.scaled_on, [p for p in kept if fold.labelled[p]])
+    np.testing.assert_array_equal(joined.windows("test").start, fold.windows("test").start)
+    np.testing.assert_array_equal(joined.windows("test").segment, fold.windows("test").segment)
+    assert joined.members.test == fold.members.test
+    expected = {*fold.members.train, *fold.members.val}
+    assert joined.members.train == tuple(s for s in SUBJECTS if s in expected)
+
+
+def test_scaling_of_a_joined_fold_is_that_of_both(fold_of, archive):
+    joined = join_validation(fold_of())
+    samples = {name: [] for name in RATES}
+    for _, recording, segment in every_segment(archive):
+        if recording.subject in joined.members.train and "condition" in segment.annotations:
+            if segment.annotations["condition"] == "talk":
+                continue
+            number = archive.recordings.index(recording)
+            for name in RATES:
+                stored = archive.recordings[number].signals[name]
+                offset = archive.offsets(name)[number]
+                first, stop = (round(t * stored.sfreq) for t in (segment.start, segment.stop))
+                samples[name].append(archive.samples(name)[:, offset + first : offset + stop])
+    for name, pieces in samples.items():
+        together = np.concatenate(pieces, axis=1).astype(np.float64)
+        mean, std = joined.scaling.mean[name].numpy(), joined.scaling.std[name].numpy()
+        np.testing.assert_allclose(mean[:, 0], together.mean(axis=1), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(std[:, 0], together.std(axis=1), rtol=1e-4)
+
+
+def test_labels_of_what_is_tested_stay_those_of_training_ratings(fold_of):
+    fold = fold_of(VALENCE, rule="median")
+    joined = join_validation(fold)
+    assert joined.task == fold.task
+    np.testing.assert_array_equal(joined.windows("test").target, fold.windows("test").target)
+    with_val = replace(joined, thresholds_from=joined.segments["train"])
+    assert with_val.task != fold.task
+
+
+def test_classes_are_balanced_anew_over_both(fold_of):
+    joined = join_validation(fold_of(windowing=Windowing(4.0, 2.0, oversample=True)))
+    counts = class_counts(joined).tolist()
+    assert len(set(counts)) == 1
+    assert counts[0] >= max(class_counts(join_validation(fold_of())).tolist())
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("random_windows",), ("random_windows", "oversample_before_split"), ("scale_on_all",)],
+    ids=str,
+)
+def test_flaws_stay_what_they_are(fold_of, flags):
+    windowing = Windowing(4.0, 2.0, oversample=True)
+    fold = fold_of(windowing=windowing, split="subject_k_fold", flags=flags)
+    if fold.protocol.shuffled:
+        everything = np.arange(len(fold.archive.segments))
+        segments = dict.fromkeys(PARTS, everything)
+        fold = replace(
+            fold, members=everybody(SUBJECTS), segments=segments, scaling_from=everything
+        )
+    fold = with_flaws(fold, flags)
+    joined = join_validation(fold)
+    check_fold(joined, passes(flags))
+    in_parts = [fold.rows_of("segments", part) for part in ("train", "val")]
+    both = np.sort(np.concatenate(in_parts))
+    np.testing.assert_array_equal(np.sort(joined.rows_of("segments", "train")), both)
+    np.testing.assert_array_equal(joined.rows["test"], fold.rows["test"])
+    if flags == ("scale_on_all",):
+        np.testing.assert_array_equal(joined.scaling_from, np.arange(len(fold.archive.segments)))
+
+
+@pytest.mark.parametrize("fields", [{"validation": False}, {"flags": ("select_on_test",)}], ids=str)
+def test_nothing_to_join_is_refused(fold_of, fields):
+    fold = with_flaws(fold_of(**fields), fields.get("flags", ()))
+    with pytest.raises(IncompatibleRunError, match="refit: expected a validation part"):
+        join_validation(fold)
+
+
+def test_a_stimulus_has_a_class_where_everybody_has_the_same_for_it(
+    archive_of: Callable[..., Archive], make_recording: MakeRecording
+) -> None:
+    def archive_with(conditions: dict[str, Sequence[str]]) -> Archive:
+        recordings = {}
+        for subject, labels in conditions.items():
+            spans = [(10.0 * n, 10.0 * n + 9, label) for n, label in enumerate(labels)]
+            made = make_recording(subject, spans)
+            named = (replace(s, stimulus=f"film {s.trial}") for s in made.segments)
+            recordings[subject] = (replace(made, segments=tuple(named)),)
+        return archive_of(recordings)
+
+    same = archive_with({"S1": ("rest", "stress", "talk"), "S2": ("rest", "stress", "stress")})
+    assert stimulus_classes(same, STRESS) == {"film 1": 0, "film 2": 1, "film 3": 1}
+    differing = archive_with({"S1": ("rest", "stress"), "S2": ("rest", "rest")})
+    assert stimulus_classes(differing, STRESS) == {}

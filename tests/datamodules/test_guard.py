@@ -17,7 +17,7 @@ from datamodules.guard import (
     check_padding,
     check_read,
 )
-from datamodules.signals.recording import Recording, Segment
+from datamodules.signals.recording import Recording
 from datamodules.splits import SPLITS, Dealing, Members
 from datamodules.tasks import ConditionTask
 from datamodules.windows import WindowIndex, index_trials, index_windows
@@ -220,8 +220,7 @@ def clips(subject: str, number: int, make_recording: Callable[..., Recording]) -
         condition = "rest" if clip % 2 else "stress"
         made = make_recording(subject, [(0.0, CLIP - 5 * (clip % 2), condition)], seed=number)
         (segment,) = made.segments
-        annotations = {**segment.annotations, "stimulus": f"clip {clip}"}
-        segments = (Segment(segment.start, segment.stop, trial, annotations),)
+        segments = (replace(segment, trial=trial, stimulus=f"clip {clip}"),)
         recordings.append(replace(made, segments=segments))
     return recordings
 
@@ -243,7 +242,7 @@ def members_of(archive: Archive, name: str, fold: int = 0) -> Members:
     trials: dict[str, list[tuple[str, str]]] = {name: [] for name in sorted(subjects)}
     for recording in archive.recordings:
         for segment in recording.segments:
-            trials[recording.subject].append(("1", str(segment.annotations["stimulus"])))
+            trials[recording.subject].append(("1", str(segment.stimulus)))
     return SPLITS[name].members(trials, Dealing(fold, seed=0, folds=3))
 
 
@@ -258,7 +257,7 @@ def parts_of(archive: Archive, members: Members, index: WindowIndex) -> dict[str
             (segment,) = recording.segments
             if (
                 recording.subject in getattr(members, part)
-                and segment.annotations["stimulus"] in members.trials[part]
+                and segment.stimulus in members.trials[part]
             ):
                 chosen.append(row)
         parts[part] = index.take(np.array(chosen))
@@ -328,7 +327,7 @@ def test_a_clip_of_one_subject_under_two_numbers(
 ) -> None:
     # Seen twice by the subject, in two recordings: nothing but its name tells that it is the same.
     first, *others = clips("S1", 0, make_recording)
-    name = first.segments[0].annotations["stimulus"]
+    name = first.segments[0].stimulus
     again = replace(first, segments=(replace(first.segments[0], trial=99),))
     archive = archive_of({"S1": (first, *others, again)})
     index = index_trials(archive, TASK, CLIP)
@@ -372,7 +371,7 @@ def test_a_song_on_two_sides_with_other_listeners(trial_archive: Archive) -> Non
     object.__setattr__(
         wrong, "trials", {**members.trials, "train": members.trials["train"] | frozenset({song})}
     )
-    with pytest.raises(LeakError, match=rf"trial\(s\) \['{song}'\] are in both train and test"):
+    with pytest.raises(LeakError, match=rf"stimulus\(s\) \['{song}'\] are in both train and test"):
         check_no_leak(trial_archive, wrong, parts)
 
 

@@ -20,7 +20,8 @@ from datamodules.mahnob_hci import EEG, MAHNOB_HCI, SUBJECTS, MAHNOBHCIReader
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.signals.steps import BandPass, CommonAverage
 from datamodules.synthesis import mahnob_hci as synthesis
-from datamodules.synthesis.mahnob_hci import CHANNELS, Channel, Clip, write_bdf
+from datamodules.synthesis.edf import Channel, write_bdf
+from datamodules.synthesis.mahnob_hci import CHANNELS, Clip
 
 START = datetime(2009, 7, 22, 14, 33, 8)
 LABELS = [channel.label for channel in CHANNELS]
@@ -361,7 +362,6 @@ def test_annotations(tmp_path: Path) -> None:
     (recording,), faults = read(tmp_path)
     assert faults == []
     assert dict(recording.segments[0].annotations) == {
-        "stimulus": "earworm_f.avi",
         "valence": 7.0,
         "arousal": 5.0,
         "control": 6.0,
@@ -369,6 +369,7 @@ def test_annotations(tmp_path: Path) -> None:
         "emotion": "joy",
     }
     assert [(s.start, s.stop, s.trial) for s in recording.segments] == [(30.0, 65.0, 1)]
+    assert recording.segments[0].stimulus == "earworm_f.avi"
     assert recording.duration == SECONDS
     assert (recording.subject, recording.session, recording.offset) == ("1", "1", 0.0)
 
@@ -378,7 +379,7 @@ def test_what_may_be_missing(tmp_path: Path) -> None:
     add(tmp_path, 2, digital(), date=None, **gone)
     (recording,), faults = read(tmp_path)
     assert faults == []
-    assert set(recording.segments[0].annotations) == {"stimulus", "valence", "arousal"}
+    assert set(recording.segments[0].annotations) == {"valence", "arousal"}
 
 
 @pytest.mark.parametrize(
@@ -432,9 +433,11 @@ def test_trials_are_numbered_by_session_and_dated(tmp_path: Path) -> None:
         add(tmp_path, int(number), digital(), time=time, mediaFile=f"{number}.avi")
     recordings, faults = read(tmp_path)
     assert faults == []
-    assert [
-        (r.segments[0].trial, r.segments[0].annotations["stimulus"], r.offset) for r in recordings
-    ] == [(1, "8.avi", 0.0), (2, "10.avi", 412.0), (3, "100.avi", 1612.0)]
+    assert [(r.segments[0].trial, r.segments[0].stimulus, r.offset) for r in recordings] == [
+        (1, "8.avi", 0.0),
+        (2, "10.avi", 412.0),
+        (3, "100.avi", 1612.0),
+    ]
 
 
 def test_without_all_times_none_is_used(tmp_path: Path) -> None:
@@ -811,8 +814,8 @@ def test_the_datamodule_knows_its_inputs_before_any_file(tmp_path: Path, build: 
     shapes = {name: (spec.n_channels, spec.n_times) for name, spec in module.inputs.items()}
     assert shapes == {"eeg": (32, 34 * 256), "ecg": (2, 34 * 256)}
     assert (module.dataset.name, module.n_classes) == ("mahnob_hci", 2)
-    assert MAHNOB_HCI.splits[0] == "leave_one_subject_out"
-    assert "subject_stimulus_k_fold" in MAHNOB_HCI.splits
+    assert MAHNOB_HCI.splits[0] == "subject_stimulus_k_fold"
+    assert "leave_one_subject_out" in MAHNOB_HCI.splits
 
 
 def test_batches_of_every_part(root: Path, tmp_path: Path, build: Any) -> None:

@@ -97,7 +97,7 @@ def read(
     found = list(PMEmoReader(root, dynamic).read(subject))
     recordings = [item for item in found if isinstance(item, Recording)]
     faults = [item for item in found if isinstance(item, Fault)]
-    by_song = {str(r.segments[0].annotations["stimulus"]): r for r in recordings}
+    by_song = {str(r.segments[0].stimulus): r for r in recordings}
     assert len(by_song) == len(recordings)
     return by_song, faults
 
@@ -187,9 +187,9 @@ def test_recordings_are_the_published_numbers(written: Path, subject: str) -> No
         ratings = {
             "valence": float(static["Valence(mean)"][row]),
             "arousal": float(static["Arousal(mean)"][row]),
-            "stimulus": stimulus,
         }
-        assert recording.segments == (Segment(0.0, eda.duration, int(stimulus), ratings),)
+        expected_segment = Segment(0.0, eda.duration, int(stimulus), ratings, stimulus)
+        assert recording.segments == (expected_segment,)
         assert (recording.subject, recording.session) == (subject, "1")
 
 
@@ -314,7 +314,7 @@ def test_dynamic_ratings_begin_with_second_15_of_the_trace(root: Path, first: fl
         mean = sum(own) / 30 / 100
         assert segment.annotations["valence"] == pytest.approx(mean)
         assert segment.annotations["arousal"] == pytest.approx(1 - mean)
-        assert segment.annotations["stimulus"] == "10"
+        assert segment.stimulus == "10"
         assert segment.duration == PMEMO.trial_seconds[0]
     assert recordings["10"].signals["eda"].duration == 62.0
 
@@ -749,7 +749,40 @@ def test_trials_are_called_by_their_song_across_listeners(module: EmotionDataMod
     for recording in module.fold.archive.recordings:
         for segment in recording.segments:
             number = segment.trial // 100 if module.reader.dynamic else segment.trial
-            assert segment.annotations["stimulus"] == str(number)
+            assert segment.stimulus == str(number)
+
+
+def write_songs(root: Path, vectors: Mapping[int, int]) -> None:
+    """Songs that one listener heard; songs with one number here have equal features."""
+    for song in vectors:
+        write_eda(root, song, {"100083": trace(40)})
+    write_static(root, dict.fromkeys(vectors, (0.25, 0.75)))
+    rows = [[song, *(f"{n}.{c}" for c in range(FEW))] for song, n in vectors.items()]
+    write_rows(root / FEATURES, [["musicId", *(f"f[{c}]" for c in range(FEW))], *rows])
+
+
+def stimuli(root: Path) -> dict[int, str]:
+    recordings = [r for r in PMEmoReader(root).read("100083") if isinstance(r, Recording)]
+    return {s.trial: s.stimulus for r in recordings for s in r.segments}
+
+
+def test_a_song_under_two_numbers_is_one_stimulus(root: Path) -> None:
+    write_songs(root, {2: 1, 10: 1, 1000: 2, 90: 3, 92: 4, 966: 5})
+    names = {2: "2", 10: "2", 1000: "1000", 90: "90", 92: "90", 966: "966"}
+    assert stimuli(root) == names
+
+
+def test_equal_features_and_published_pairs_join_whole_groups_of_numbers(root: Path) -> None:
+    write_songs(root, {2: 1, 10: 7, 1000: 3, 90: 1, 92: 4, 95: 4})
+    assert stimuli(root) == {2: "2", 10: "10", 1000: "1000", 90: "2", 92: "2", 95: "2"}
+
+
+def test_the_published_pairs_are_eleven() -> None:
+    numbers = [number for pair in pmemo.SAME_SONGS for number in pair]
+    assert len(pmemo.SAME_SONGS) == 11
+    assert len(set(numbers)) == 22
+    assert all(first < second for first, second in pmemo.SAME_SONGS)
+    assert 1 <= min(numbers) <= max(numbers) <= 1000
 
 
 def test_songs_and_listeners_are_kept_apart_by_default() -> None:

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, asdict, replace
 from typing import Any
 
 import pytest
+from sklearn.model_selection import KFold
 
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import FLAGS, SHUFFLED
@@ -32,6 +33,10 @@ FLAWED = Protocol(
         ({"split": "by_chance"}, r"no split 'by_chance': expected one of subject_hold_out, .*"),
         ({"rule": "mean"}, r"no rule 'mean': expected one of midpoint, median, kmeans"),
         ({"padding": "wrap"}, r"no padding 'wrap': expected one of zero, mean, edge"),
+        (
+            {"split": "subject_stimulus_k_fold", "stimulus_folds": 1},
+            r"subject_stimulus_k_fold: expected at least 2 stimulus_folds, found 1",
+        ),
         ({"folds": 1}, r"leave_one_subject_out: expected at least 2 folds, found 1"),
         ({"split": "session_out", "folds": 1}, r"expected at least 2 sessions, found 1"),
         ({"test_share": 0.0}, r"test_share between 0 and 1, found 0\.0"),
@@ -121,6 +126,8 @@ def test_plain_values_and_back() -> None:
         "mask",
         "score_windows",
         "version",
+        "stimulus_folds",
+        "partitions",
     }
     for protocol in (HONEST, FLAWED, Protocol(padding="mean", mask=True, score_windows=True)):
         text = json.dumps(protocol.as_dict())
@@ -188,3 +195,41 @@ assert not heavy, heavy
 
 def test_no_torch_is_needed() -> None:
     subprocess.run([sys.executable, "-c", FRESH], check=True)
+
+
+def test_partitions_deal_the_same_people_anew() -> None:
+    """Each partition tests everybody once, as scikit-learn deals them with its number as seed."""
+    protocol = Protocol("subject_k_fold", folds=4, partitions=3)
+    people = [f"s{number}" for number in range(10)]
+    assert protocol.n_folds(len(people)) == 12
+    assert protocol.slug == "subject_4_fold_times_3"
+    tested = []
+    for fold in range(12):
+        dealing = protocol.dealing(fold, seed=0)
+        members = protocol.splitting.members(dict.fromkeys(people, ()), dealing)
+        assert set(members.train) | set(members.val) | set(members.test) == set(people)
+        tested.append(set(members.test))
+        assert protocol.partition(fold) == fold // 4
+    for partition in range(3):
+        dealt = KFold(4, shuffle=True, random_state=partition).split(people)
+        expected = [{people[row] for row in test} for _, test in dealt]
+        assert tested[4 * partition : 4 * partition + 4] == expected
+    first = Protocol("subject_k_fold", folds=4)
+    for fold in range(4):
+        members = first.splitting.members(dict.fromkeys(people, ()), first.dealing(fold, 0))
+        assert set(members.test) == tested[fold]
+    with pytest.raises(IncompatibleRunError, match="expected a fold from 0 to 11"):
+        protocol.splitting.members(dict.fromkeys(people, ()), protocol.dealing(12, 0))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"partitions": 0},
+        {"partitions": 2},
+        {"split": "subject_k_fold", "partitions": 2, "flags": ("random_windows",)},
+    ],
+)
+def test_partitions_that_cannot_be(values: dict[str, Any]) -> None:
+    with pytest.raises(IncompatibleRunError, match="expected partitions to be 1, or more with"):
+        Protocol(**values)

@@ -244,8 +244,8 @@ def test_one_recording_a_trial(root: Path) -> None:
         assert (segment.start, segment.stop) == (0.0, 4.0 * n_rows)
         assert segment.annotations == {
             "condition": ["disgust", "fear", "sad", "neutral", "happy"][PUBLISHED[key]],
-            "stimulus": f"{one.session}/{segment.trial}",
         }
+        assert segment.stimulus == f"{one.session}/{segment.trial}"
         assert set(one.signals) == {"eeg_de", "eye"}
         entropy, eyes = one.signals["eeg_de"], one.signals["eye"]
         assert entropy.sfreq == eyes.sfreq == 0.25
@@ -822,10 +822,10 @@ def test_the_task() -> None:
 
 def test_declarations() -> None:
     assert SEED_V.trial_seconds == (48.0, 296.0)
-    assert SEED_V.splits[0] == "leave_one_subject_out"
+    assert SEED_V.splits[0] == "subject_stimulus_k_fold"
     assert set(SEED_V.splits) == {
         *("leave_one_subject_out", "subject_k_fold", "subject_hold_out"),
-        *("trial_k_fold", "session_out"),
+        *("subject_stimulus_k_fold", "trial_k_fold", "session_out"),
     }
     assert SEED_V.optional == {
         "eeg": "raw",

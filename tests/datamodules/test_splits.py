@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold, train_test_split
 
 from datamodules.errors import IncompatibleRunError
+from datamodules.seed_v import LABELS
 from datamodules.splits import (
     HOLD_OUT_SHARE,
     SPLITS,
@@ -18,6 +20,7 @@ from datamodules.splits import (
     k_fold,
 )
 
+NONE: Mapping[str, int] = {}
 OTHER_SPLITS = [name for name, split in SPLITS.items() if not split.over_subjects]
 
 
@@ -45,9 +48,14 @@ def split_trials(
     seed: int,
     folds: int,
     blocks: int | None = None,
+    stimulus_folds: int = 4,
+    classes: Mapping[str, int] = NONE,
 ) -> Members:
     """Members of a fold of a split that looks at trials."""
-    return SPLITS[split].members(trials, Dealing(fold, seed, folds, blocks=blocks))
+    dealing = Dealing(
+        fold, seed, folds, blocks=blocks, stimulus_folds=stimulus_folds, classes=classes
+    )
+    return SPLITS[split].members(trials, dealing)
 
 
 names = st.lists(
@@ -337,27 +345,98 @@ def test_a_film_that_was_seen_twice_is_one_trial() -> None:
         assert sorted(tested) == sorted(set(keys))
 
 
-@settings(max_examples=30)
-@given(recorded(), seeds, st.integers(2, 5))
-def test_neither_subject_nor_stimulus_is_on_two_sides(
-    trials: Trials, seed: int, folds: int
+@st.composite
+def crossable(draw: st.DrawFn) -> tuple[Trials, dict[str, int], int, int]:
+    """People who saw some of 8 to 30 films of up to 3 classes in up to 3 sessions, and counts."""
+    n_films = draw(st.integers(8, 30))
+    films = [f"film {number}" for number in range(n_films)]
+    classes = dict(zip(films, draw(st.lists(st.integers(0, 2), min_size=n_films)), strict=False))
+    sessions = {film: str(draw(st.integers(1, 3))) for film in films}
+    folds, stimulus_folds = draw(st.integers(2, 5)), draw(st.integers(2, 5))
+    trials: Trials = {}
+    for number in range(max(4, folds) + draw(st.integers(0, 3))):
+        seen = draw(st.permutations(films))[draw(st.integers(0, 3)) :]
+        trials[f"S{number}"] = [(sessions[film], film) for film in seen]
+    trials["everybody"] = [(sessions[film], film) for film in films]
+    return trials, classes, folds, stimulus_folds
+
+
+def counted(names: frozenset[str] | set[str], classes: Mapping[str, int]) -> Counter[int]:
+    return Counter(classes.get(name, 0) for name in names)
+
+
+@settings(max_examples=40, deadline=None)
+@given(crossable(), seeds)
+def test_every_trial_is_tested_once_and_nobody_and_no_film_is_on_two_sides(
+    world: tuple[Trials, dict[str, int], int, int], seed: int
 ) -> None:
-    if len(trials) < max(folds, 4 if folds == 2 else 3):
-        return
-    films = sorted({key for pairs in trials.values() for _, key in pairs})
-    people: list[str] = []
-    shown: list[str] = []
-    for fold in range(n_folds("subject_stimulus_k_fold", len(trials), folds)):
-        members = split_trials("subject_stimulus_k_fold", trials, fold, seed, folds)
-        assert not members.within
-        assert sorted(members.train + members.val + members.test) == sorted(trials)
+    trials, classes, folds, stimulus_folds = world
+    split = "subject_stimulus_k_fold"
+    films = {film for pairs in trials.values() for _, film in pairs}
+    in_all = counted(films, classes)
+    tested: Counter[tuple[str, str]] = Counter()
+    by_people: dict[tuple[str, ...], list[frozenset[str]]] = {}
+    count = SPLITS[split].n_folds(len(trials), folds, stimulus_folds=stimulus_folds)
+    assert count == folds * stimulus_folds
+    for fold in range(count):
+        members = split_trials(split, trials, fold, seed, folds, None, stimulus_folds, classes)
+        people = (members.train, members.val, members.test)
+        assert all(people)
+        assert sorted(name for group in people for name in group) == sorted(trials)
         train, val, test = parts_of(members)
-        assert sorted(train | val | test) == films
-        assert len(val) == max(1, round(0.2 * len(train | val)))
-        people += members.test
-        shown += test
-    assert sorted(people) == sorted(trials)
-    assert sorted(shown) == films
+        assert train | val | test == films
+        by_people.setdefault(members.test, []).append(test)
+        for person in members.test:
+            tested.update((person, film) for _, film in trials[person] if film in test)
+        for label, size in in_all.items():
+            shown = counted(test, classes)[label]
+            assert size // stimulus_folds <= shown <= -(-size // stimulus_folds)
+            if size - shown >= 2:  # enough to train on and to choose the epoch
+                assert counted(train, classes)[label]
+                assert counted(val, classes)[label]
+    assert tested == Counter((person, film) for person in trials for _, film in trials[person])
+    assert len(by_people) == folds
+    for groups in by_people.values():
+        assert len(groups) == stimulus_folds
+        assert frozenset().union(*groups) == films
+        sizes = [len(group) for group in groups]
+        assert max(sizes) - min(sizes) <= 1
+    assert len({tuple(map(frozenset, groups)) for groups in by_people.values()}) == 1
+
+
+FILMS_OF_SEED_V = {
+    f"{session}/{trial}": label
+    for session, labels in LABELS.items()
+    for trial, label in enumerate(labels, start=1)
+}
+
+
+def test_films_of_seed_v_are_dealt_out_within_each_emotion_over_the_sessions() -> None:
+    trials = {f"S{number}": SEED_V["1"] for number in range(16)}
+    for fold in range(20):
+        members = split_trials(
+            "subject_stimulus_k_fold", trials, fold, 0, 5, classes=FILMS_OF_SEED_V
+        )
+        train, val, test = parts_of(members)
+        assert len(test) in (11, 12)
+        for emotion in range(5):
+            of_emotion = [film for film in test if FILMS_OF_SEED_V[film] == emotion]
+            assert len(of_emotion) in (2, 3)
+            assert max(Counter(film[0] for film in of_emotion).values()) == 1
+            assert counted(val, FILMS_OF_SEED_V)[emotion] == 1
+            assert counted(train, FILMS_OF_SEED_V)[emotion] >= 5
+        sessions = Counter(film[0] for film in test)
+        assert min(sessions.values()) >= 3
+
+
+def test_groups_of_people_are_those_of_a_k_fold_over_them() -> None:
+    trials = {f"S{number}": SEED_V["1"] for number in range(16)}
+    split = SPLITS["subject_stimulus_k_fold"]
+    for fold in range(20):
+        dealing = Dealing(fold, 3)
+        members = split.members(trials, dealing)
+        assert members.test == split_subjects("subject_k_fold", list(trials), fold // 4, 0).test
+        assert list(members.test) == split.people(list(trials), dealing)
 
 
 @settings(max_examples=20)
@@ -444,8 +523,13 @@ def sessions_of(*counts: int) -> Trials:
 @pytest.mark.parametrize(
     ("split", "trials", "folds", "blocks", "message"),
     [
-        ("subject_stimulus_k_fold", sessions_of(2), 3, False, "at least 3 stimuli, found 2"),
-        ("subject_stimulus_k_fold", sessions_of(3), 2, False, "at least 4 stimuli, found 3"),
+        (
+            "subject_stimulus_k_fold",
+            sessions_of(3),
+            3,
+            False,
+            r"at least 4 stimuli .* found 3\. Add stimuli, or take fewer stimulus_folds",
+        ),
         ("subject_stimulus_k_fold", sessions_of(9), 5, False, "at least 5 subjects .* found 4"),
         ("trial_k_fold", sessions_of(4), 5, False, "at least 5 trials of S1, found 4"),
         ("trial_k_fold", sessions_of(3), 2, False, "at least 4 trials of S1, found 3"),
@@ -474,12 +558,23 @@ def test_too_few_trials(split: str, trials: Trials, folds: int, blocks: bool, me
 
 @pytest.mark.parametrize(
     ("split", "count"),
-    [("subject_stimulus_k_fold", 3), ("trial_k_fold", 9), ("session_out", 9)],
+    [("subject_stimulus_k_fold", 12), ("trial_k_fold", 9), ("session_out", 9)],
 )
 def test_folds_of_trials_that_do_not_exist(split: str, count: int) -> None:
     for fold in (-1, count):
         with pytest.raises(IncompatibleRunError, match=f"from 0 to {count - 1}, found {fold}"):
             split_trials(split, SEED_V, fold, 0, 3)
+
+
+@pytest.mark.parametrize(("stimulus_folds", "least"), [(2, 4), (3, 3), (5, 5)])
+def test_the_fewest_stimuli_that_are_enough(stimulus_folds: int, least: int) -> None:
+    def members(n_films: int) -> Members:
+        trials = sessions_of(n_films)
+        return split_trials("subject_stimulus_k_fold", trials, 0, 0, 3, None, stimulus_folds)
+
+    assert all(parts_of(members(least)))
+    with pytest.raises(IncompatibleRunError, match=f"at least {least} stimuli"):
+        members(least - 1)
 
 
 def test_the_second_subject_comes_after_all_folds_of_the_first() -> None:
@@ -581,13 +676,16 @@ def test_a_split_says_whether_everybody_is_tested(split: Split) -> None:
 def test_the_number_of_folds_is_read_where_it_is_counted(split: Split) -> None:
     assert (split.n_folds(12, 3) != split.n_folds(12, 4)) == bool(split.counts)
     assert split.slug(3) == split.name.replace("k_fold", "3_fold")
+    more = {split.n_folds(12, 3, stimulus_folds=n) for n in (2, 4)}
+    assert len(more) == (2 if split.crosses_stimuli else 1)
+    assert (split.slug(3, 2) != split.slug(3)) == split.crosses_stimuli
     if split.counts:
         with pytest.raises(IncompatibleRunError, match=f"at least 2 {split.counts}, found 1"):
             split.n_folds(12, 1)
     if not split.within_subject:
         with pytest.raises(IncompatibleRunError, match=r"at least \d+ subjects"):
             split.n_folds(2, 3)
-        assert split.n_folds(2, 3, shuffled=True) in (1, 2, 3)
+        assert split.n_folds(2, 3, shuffled=True) in (1, 2, 3, 12)
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
@@ -603,6 +701,37 @@ def test_a_split_says_which_values_choose_what_is_tested(split: Split) -> None:
 
     assert (tested(test_share=0.6) != tested()) == split.holds_out
     assert (tested(blocks=3) != tested()) == split.in_blocks
+
+
+@pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
+def test_a_split_names_the_people_whom_a_fold_tests(split: Split) -> None:
+    for fold, members in enumerate(folds_of(split, ENOUGH)):
+        assert sorted(split.people(list(ENOUGH), Dealing(fold, 0, 3))) == sorted(members.test)
+
+
+def test_members_of_other_splits_are_those_of_before_stimuli_were_crossed() -> None:
+    subjects = [f"S{number}" for number in (2, 3, 10, 4, 5, 6, 7)]
+    trials = {s: [(a, f"{a}/{n}") for a in "12" for n in range(1, 6)] for s in subjects}
+
+    def members(split: str, fold: int, seed: int) -> Members:
+        return split_trials(split, trials, fold, seed, 2 if split == "session_out" else 3)
+
+    def names(text: str) -> tuple[str, ...]:
+        return tuple(f"S{number}" for number in text.split())
+
+    for split, fold, seed, *parts in (
+        ("subject_hold_out", 0, 3, "2 3 4 6", "5", "10 7"),
+        ("subject_k_fold", 0, 0, "2 4 6", "5", "3 10 7"),
+        ("subject_k_fold", 1, 3, "3 5 6 7", "10", "2 4"),
+        ("leave_one_subject_out", 1, 3, "2 4 5 6 7", "10", "3"),
+    ):
+        assert members(split, fold, seed) == Members(*map(names, parts))
+    for split, fold, seed, *of_trials in (
+        ("trial_k_fold", 0, 0, "1/1 1/2 1/4 2/2 2/3", "2/1", "1/3 1/5 2/4 2/5"),
+        ("trial_k_fold", 1, 3, "1/1 1/3 1/5 2/1 2/4 2/5", "1/4", "1/2 2/2 2/3"),
+        ("session_out", 1, 3, "1/1 1/3 1/4 1/5", "1/2", "2/1 2/2 2/3 2/4 2/5"),
+    ):
+        assert parts_of(members(split, fold, seed)) == [set(text.split()) for text in of_trials]
 
 
 def test_names_are_keys() -> None:

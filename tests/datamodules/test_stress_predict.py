@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS
-from datamodules.signals.recording import Recording
+from datamodules.signals.recording import Fault, Recording
 from datamodules.stress_predict import STRESS_PREDICT, SUBJECTS, StressPredictReader
 from datamodules.synthesis import stress_predict as synthesis
 
@@ -234,6 +235,17 @@ def test_labels_before_and_after_the_recording_are_cut(root: Path) -> None:
 def test_files_name_everything_that_is_read(written: Path) -> None:
     names = [path.name for path in StressPredictReader(written).files("S02")]
     assert names == ["BVP.csv", "EDA.csv", "TEMP.csv", "ACC.csv", Path(LABEL_FILE).name]
+
+
+def test_repaired_files_are_on_record(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written, tmp_path / "copy")
+    path = tmp_path / "copy" / "Raw_data/S02" / "EDA.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:30], "", *lines[31:]]) + "\n")
+    fault, recording = StressPredictReader(tmp_path / "copy").read("S02")
+    reason = "eda: 1 blank line(s) in place of samples, interpolated"
+    assert fault == Fault("1", 0, reason, omitted=False)
+    assert isinstance(recording, Recording)
 
 
 def test_missing_files(root: Path) -> None:

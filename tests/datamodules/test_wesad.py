@@ -319,9 +319,12 @@ def test_segments_are_the_runs_of_a_plain_loop(recording: Recording, plain: Any)
         before = code
     assert [s.annotations["condition"] for s in recording.segments] == [run[0] for run in runs]
     assert [s.trial for s in recording.segments] == list(range(1, len(runs) + 1))
+    # a sample of the pulse has the label next to it
+    nearest = [int(sample * 700 / 64 + 0.5) for sample in range(len(plain["label"]) * 64 // 700)]
     for segment, (_, first, end) in zip(recording.segments, runs, strict=True):
-        assert segment.start == pytest.approx(first / 700, abs=1e-9)
-        assert segment.stop == pytest.approx(end / 700, abs=1e-9)
+        inside = [sample for sample, label in enumerate(nearest) if first <= label < end]
+        assert segment.start == inside[0] / 64
+        assert segment.stop == (inside[-1] + 1) / 64
     assert recording.subject == "S2"
     assert recording.session == "1"
 

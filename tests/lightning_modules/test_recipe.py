@@ -55,6 +55,14 @@ def test_patience_may_be_endless():
     assert replace(RECIPE, patience=None).patience is None
 
 
+def test_tuned_on_are_names():
+    assert replace(RECIPE, tuned_on=("wesad",)).tuned_on == ("wesad",)
+    assert replace(RECIPE, tuned_on=("wesad",)) == RECIPE
+    for value in ("wesad", ["wesad"], (1,), None):
+        with pytest.raises(ValueError, match="expected tuned_on to be a tuple of names, found"):
+            replace(RECIPE, tuned_on=value)
+
+
 @pytest.mark.parametrize("file", ["recipe", "base"])
 def test_checkpoints_load_without_trust_whichever_file_defined_the_recipe(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from datamodules.batch import SignalSpec
+from datamodules.batch import Batch, SignalSpec
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import choose_signals
 from lightning_modules.rtcan_1d import (
@@ -439,6 +439,24 @@ def test_output_layers_of_the_released_code() -> None:
     assert logits["linear"].min() < 0
     torch.testing.assert_close(logits["softmax"], logits["linear"].softmax(dim=1))
     torch.testing.assert_close(logits["relu"], logits["linear"].clamp(min=0))
+
+
+def test_probabilities_are_made_once() -> None:
+    """A network that ends in a softmax is sure of more than e / (1 + e), which two of them cap."""
+    inputs = {"eda": SignalSpec(1, 600, 10.0)}
+    window = {"eda": torch.randn(4, 1, 600)}
+    for output in ("linear", "softmax", "relu"):
+        torch.manual_seed(0)
+        model = RTCAN1D(inputs, 2, output=output).eval()
+        with torch.no_grad():
+            model.network.last.bias.copy_(torch.tensor([4.0, 0.0]))
+            made = model(window)
+            nobody = torch.zeros(4, dtype=torch.long)
+            p = model.predict_step(Batch(window, nobody, nobody, nobody), 0)
+        expected = made.logits if output == "softmax" else made.logits.softmax(dim=1)
+        torch.testing.assert_close(p, expected)
+        torch.testing.assert_close(p.sum(dim=1), torch.ones(4))
+        assert p.max() > 0.9
 
 
 @pytest.mark.parametrize(

@@ -85,24 +85,23 @@ def board(store: Store) -> pd.DataFrame:
     return found.table.set_index("model")
 
 
-@pytest.mark.parametrize("values", [[0.1, 0.9], [0.2, 0.4, 0.9, 0.35], [0.5] * 5])
-def test_interval_is_students(values):
+@pytest.mark.parametrize("n", [8, 9, 40])
+def test_interval_is_students(n):
+    values = np.random.default_rng(n).random(n).tolist()
     mean, low, high = interval(values)
     assert mean == pytest.approx(np.mean(values))
-    error = stats.sem(values)
-    if error == 0:
-        assert (low, high) == (mean, mean)
-        return
-    assert (low, high) == pytest.approx(
-        stats.t.interval(0.95, len(values) - 1, np.mean(values), error)
-    )
+    expected = stats.t.interval(0.95, n - 1, np.mean(values), stats.sem(values))
+    assert (low, high) == pytest.approx(expected)
+    assert interval([0.5] * n) == (0.5, 0.5, 0.5)
 
 
-def test_interval_in_closed_form():
-    # n = 2: t has one degree of freedom, a Cauchy distribution; its 97.5 % point is tan(0.475 pi)
-    mean, low, high = interval([0.0, 1.0])
-    half = np.tan(0.475 * np.pi) * 0.5
-    assert (mean, low, high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+def test_ends_of_a_score_are_scores(tmp_path):
+    subjects = tuple(f"S{i}" for i in range(9))
+    values = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.1]
+    assert interval(values)[2] > 1
+    results = [done(run(fold=fold, subjects=subjects), value) for fold, value in enumerate(values)]
+    row = board(stored(tmp_path, results)).loc["cnn"]
+    assert row["ci_low"] < row["macro_f1"] < row["ci_high"] == 1
 
 
 def test_one_subject_has_no_interval():
@@ -151,21 +150,14 @@ def test_board_of_real_runs_again_from_the_predictions(finished):
         row = table.loc[model]
         for name in ("macro_f1", "balanced_accuracy", "mcc", "accuracy", "brier"):
             assert row[name] == pytest.approx(scores[name].mean(), abs=1e-6), (model, name)
-        for name, low, high in (
-            ("macro_f1", "ci_low", "ci_high"),
-            ("balanced_accuracy", "balanced_low", "balanced_high"),
-        ):
-            half = stats.t.ppf(0.975, 3) * stats.sem(scores[name])
-            assert row[high] - row[low] == pytest.approx(2 * half, abs=1e-6)
-            assert row[high] + row[low] == pytest.approx(2 * scores[name].mean(), abs=1e-6)
+        for name in ("ci_low", "ci_high", "balanced_low", "balanced_high", "pooled_low"):
+            assert np.isnan(row[name])  # of four subjects
         assert row["worst_decile"] == pytest.approx(np.quantile(scores["macro_f1"], 0.1), abs=1e-6)
-        assert row["subjects_above_chance"] == (scores["balanced_accuracy"] > 0.5 + 1e-6).sum()
         assert (row["n_subjects"], row["n_seeds"], row["n_runs"]) == (4, 2, 8)
     f1 = expected.pivot(index="model", columns="subject", values="macro_f1")
     for model in f1.index:
-        for column, other in (("delta_majority", "majority"), ("delta_simple", "lda")):
-            delta = (f1.loc[model] - f1.loc[other]).mean()
-            assert table.loc[model, column] == pytest.approx(delta, abs=1e-6)
+        delta = (f1.loc[model] - f1.loc["majority"]).mean()
+        assert table.loc[model, "delta_majority"] == pytest.approx(delta, abs=1e-6)
 
 
 def test_runs_csv_of_real_runs(finished):
@@ -191,10 +183,9 @@ def test_seeds_are_averaged_within_a_subject_first(tmp_path):
         for seed in (0, 1)
     ]
     row = board(stored(tmp_path, results)).loc["cnn"]
-    mean, low, high = interval([0.5, 0.5, 0.4])
-    assert (row["macro_f1"], row["ci_low"], row["ci_high"]) == pytest.approx((mean, low, high))
-    assert row["ci_high"] - row["ci_low"] < 0.3  # six values as if of six people span more
-    assert row["subjects_above_chance"] == 2
+    assert row["macro_f1"] == pytest.approx((0.5 + 0.5 + 0.4) / 3)
+    assert row["seed_spread"] == pytest.approx(np.std([0.2, 2.2 / 3], ddof=1))
+    assert np.isnan(row["ci_low"])  # six values are not of six people
 
 
 def test_missing_run_is_counted_and_not_imputed(tmp_path):
@@ -344,7 +335,7 @@ def test_files_come_back_byte_for_byte(finished, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_leaderboards(finished, first)
     names = {path.name for path in first.iterdir()}
-    others = {"comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    others = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
     assert names == {f"{BOARD}.csv", *others}
     copy = Store(tmp_path / "elsewhere" / "copy")
     shutil.copytree(finished.root, copy.root)
@@ -450,8 +441,7 @@ def within(split: str = "trial_k_fold", model: str = "cnn", seed: int = 0) -> li
 def test_folds_that_test_one_subject_are_averaged_first(tmp_path, split):
     (found,) = boards_of(stored(tmp_path, [*within(split), *within(split, seed=1)]))
     (row,) = found.table.to_dict("records")
-    mean, low, high = interval([0.35, 0.55, 0.85])
-    assert (row["macro_f1"], row["ci_low"], row["ci_high"]) == pytest.approx((mean, low, high))
+    assert row["macro_f1"] == pytest.approx((0.35 + 0.55 + 0.85) / 3)
     assert (row["n_subjects"], row["n_seeds"], row["n_runs"]) == (3, 2, 12)
     assert bool(row["complete"]) is True
     assert "one model a subject" in found.head[1]
@@ -534,7 +524,7 @@ def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
 def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
     results = [done(run(model, fold), 0.5) for fold in range(3) for model in ("cnn", "lstm")]
     write_leaderboards(stored(tmp_path / "plain", results), tmp_path / "one")
-    tables = {"comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    tables = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
     always = {f"{run().board}.csv", *tables}
     assert {p.name for p in (tmp_path / "one").iterdir()} == always
     results += [done(taught(fold), 0.7) for fold in range(3)]
@@ -601,3 +591,44 @@ def test_costs_of_real_runs_are_those_of_the_results(finished):
     latency = np.median([cost["cpu_latency_ms"] for cost in measured])
     assert table.loc["cnn", "cpu_latency_ms"] == pytest.approx(latency)
     assert pd.isna(table.loc["lda", "macs"])
+
+
+# --- partitions
+
+
+def test_folds_of_partitions_are_averaged_within_a_subject_like_seeds(tmp_path):
+    subjects = tuple(f"S{i}" for i in range(9))
+    values = {"split": "subject_k_fold", "folds": 3, "partitions": 2, "subjects": subjects}
+    rng, results = np.random.default_rng(0), []
+    scores = {name: [] for name in subjects}
+    means = []
+    for fold in range(6):
+        asked = run(fold=fold, **values)
+        tested = asked.protocol.splitting.people(subjects, asked.protocol.dealing(fold, 0))
+        drawn = rng.random(len(tested))
+        means.append(drawn.mean())
+        for subject, value in zip(tested, drawn, strict=True):
+            scores[subject].append(value)
+        results.append(
+            Scored(
+                asked,
+                "done",
+                scores={s: dict.fromkeys(SCORES, v) for s, v in zip(tested, drawn, strict=True)},
+                n_units=dict.fromkeys(tested, 4),
+                units={s: s for s in tested},
+                confusion={s: [[3, 1], [1, 3]] for s in tested},
+                seconds={"train": 1.0},
+            )
+        )
+    (found,) = boards_of(stored(tmp_path, results))
+    assert found.name.endswith("subject_3_fold_times_2")
+    row = found.table.set_index("model").loc["cnn"]
+    assert {len(of_subject) for of_subject in scores.values()} == {2}
+    assert row["macro_f1"] == pytest.approx(np.mean([np.mean(v) for v in scores.values()]))
+    assert row["pooled_macro_f1"] == pytest.approx(0.75)
+    # one third is tested, four fifths of the other two thirds are trained on
+    half = stats.t.ppf(0.975, 5) * np.sqrt((1 / 6 + 1 / 1.6) * np.var(means, ddof=1))
+    assert row["resampled_low"] == pytest.approx(np.mean(means) - half)
+    assert row["resampled_high"] == pytest.approx(np.mean(means) + half)
+    assert "n = 9 subjects, 36 score units" in found.head[2]
+    assert bool(row["complete"]) is True

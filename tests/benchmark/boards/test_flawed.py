@@ -9,6 +9,7 @@ from benchmark.boards.flawed import averaged, flawed_board
 from benchmark.boards.scores import scored_results
 from benchmark.result import Result
 from benchmark.store import Store
+from datamodules.protocol import VERSION
 from tests.benchmark.made_up import make_run
 
 SUBJECTS = ("S1", "S2")
@@ -74,7 +75,7 @@ def test_head_says_which_flaws_and_which_protocol(store):
         "random_windows",
         "report_mean_over_epochs",
     ]
-    assert f"protocol 1; data {'d' * 16}, raw files {'r' * 16}" in head
+    assert f"protocol {VERSION}; data {'d' * 16}, raw files {'r' * 16}" in head
     assert table["flags"].tolist() == ["random_windows report_mean_over_epochs"]
     assert table["n_subjects"].tolist() == [2]
     assert table["complete"].tolist() == [True]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
 from benchmark.boards.board import write_leaderboards
@@ -102,9 +101,7 @@ def test_what_a_flaw_adds_in_a_plain_loop(
     for prefix, name in (("", "macro_f1"), ("accuracy_", "accuracy")):
         moved = np.array([two[s][name] - one[s][name] for s in sorted(one)])
         assert line[f"{prefix}adds"] == pytest.approx(moved.mean(), abs=1e-6)
-        half = stats.t.ppf(0.975, 5) * moved.std(ddof=1) / np.sqrt(6)
-        assert line[f"{prefix}low"] == pytest.approx(moved.mean() - half, abs=1e-6)
-        assert line[f"{prefix}high"] == pytest.approx(moved.mean() + half, abs=1e-6)
+        assert np.isnan([line[f"{prefix}low"], line[f"{prefix}high"]]).all()  # of six subjects
     assert line["without"] == pytest.approx(
         np.mean([s["macro_f1"] for s in one.values()]), abs=1e-6
     )

@@ -225,8 +225,8 @@ def test_table_holds_every_value_and_every_board():
     assert len(attention) == 4
     assert set(table[table["dataset"] == "deap"]["board"]) == {
         "",
-        "deap__arousal__leave_one_subject_out",
-        "deap__valence__leave_one_subject_out",
+        "deap__arousal__subject_stimulus_5_fold",
+        "deap__valence__subject_stimulus_5_fold",
     }
     assert (table[table["board"] == ""]["comparable"] == "no").all()
     assert set(table["comparable"]) <= {"yes", "no", "unknown"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from benchmark.boards import scores as module
 from benchmark.boards.board import write_leaderboards
@@ -183,7 +184,7 @@ def test_a_damaged_result_is_named_and_not_ranked(store, tmp_path, how, caplog, 
     assert line == f"NOT RANKED, {DAMAGED}: cnn {folder.name}"
     table = board.table.set_index("model")
     assert table["complete"].to_dict() == {"lda": True, "cnn": False, "dnn": False}
-    assert table["tie_group"].isna().to_dict() == {"lda": False, "cnn": True, "dnn": True}
+    assert table["rank_low"].isna().to_dict() == {"lda": False, "cnn": True, "dnn": True}
     assert table.loc["cnn", "note"] == DAMAGED
     assert (table.loc["cnn", "n_runs"], table.loc["cnn", "n_failed"]) == (3, 0)
     lines = pd.read_csv(tmp_path / "boards" / "runs.csv")
@@ -211,6 +212,120 @@ def test_predictions_without_a_digest_are_believed_if_they_can_be_read(store, tm
     }
     (board,) = write_leaderboards(store, tmp_path / "boards")
     assert any(line.startswith("4 result(s) were kept by a version") for line in board.head)
+
+
+# --- splits that test a person in several folds
+
+PEOPLE = ("S1", "S2", "S3", "S4")
+CROSSED = Protocol("subject_stimulus_k_fold", 2, stimulus_folds=2)
+CELLS = {0: ("S3", "S4"), 1: ("S3", "S4"), 2: ("S1", "S2"), 3: ("S1", "S2")}
+"""People whom each fold tests: two groups of people by two of stimuli."""
+
+
+def cell(model: str, fold: int, seed: int = 0, protocol: Protocol = CROSSED) -> Run:
+    return Run("deap", "valence", protocol, fold, seed, model, ("eda",), PEOPLE, "a" * 16)
+
+
+def answers(fold: int, seed: int, absent: str = "") -> dict[str, np.ndarray]:
+    """Predictions of three to five films for each person of a cell, with labels of every mix."""
+    rng = np.random.default_rng([seed, fold])
+    names = [s for s in CELLS[fold] if s != absent for _ in range(3 + 2 * (fold % 2))]
+    return {
+        "subject": np.array(names),
+        "session": np.array(["1"] * len(names)),
+        "trial": np.arange(len(names)) + 100 * fold,
+        "unit": np.zeros(len(names), int),
+        "start": np.zeros(len(names)),
+        "label": np.random.default_rng(fold).integers(0, 2, len(names)),
+        "probabilities": rng.dirichlet([1, 1], len(names)),
+    }
+
+
+def crossed_store(folder: Path, without: tuple[tuple[str, int], ...] = (), absent: str = ""):
+    store = Store(folder)
+    for number, model in enumerate(("lda", "cnn")):
+        for fold in CELLS:
+            if (model, fold) not in without:
+                lacking = absent if fold == 3 else ""
+                done = Result(cell(model, fold), "done", seconds={"train": 1.0})
+                store.save(done, answers(fold, 10 * number, lacking))
+    return store
+
+
+def by_loop(model_seed: int, subject: str) -> list[float]:
+    """Macro F1 and accuracy over all films of a person, by scikit-learn."""
+    truth, answered = [], []
+    for fold in CELLS:
+        columns = answers(fold, model_seed)
+        for row, name in enumerate(columns["subject"]):
+            if name == subject:
+                truth.append(columns["label"][row])
+                answered.append(columns["probabilities"][row].argmax())
+    return [f1_score(truth, answered, average="macro"), accuracy_score(truth, answered)]
+
+
+def test_a_person_is_scored_over_the_units_of_all_their_folds(tmp_path):
+    store = crossed_store(tmp_path / "runs")
+    (board,) = write_leaderboards(store, tmp_path / "boards")
+    table = board.table.set_index("model")
+    for number, model in enumerate(("lda", "cnn")):
+        expected = np.mean([by_loop(10 * number, subject) for subject in PEOPLE], axis=0)
+        assert table.loc[model, ["macro_f1", "accuracy"]].tolist() == pytest.approx(expected)
+        results = [r for r in scored_results(store) if r.run.model == model]
+        of_cells = [s["macro_f1"] for r in results for s in r.scores.values()]
+        assert table.loc[model, "macro_f1"] != pytest.approx(np.mean(of_cells))
+        assert all(set(r.n_pooled.values()) == {8} for r in results)
+    assert table["complete"].all()
+    assert table["n_subjects"].tolist() == [4, 4]
+    assert any("n = 4 subjects, 32 score units" in line for line in board.head)
+
+
+def test_folds_that_are_missing_are_counted_by_the_people_whom_they_test(tmp_path):
+    store = crossed_store(tmp_path / "runs", without=(("cnn", 1), ("lda", 2), ("cnn", 2)))
+    (board,) = write_leaderboards(store, tmp_path / "boards")
+    (line,) = [line for line in board.head if "INCOMPLETE" in line]
+    assert "lda lacks 2 of 8" in line
+    assert "cnn lacks 4 of 8" in line
+    assert not board.table["complete"].any()
+
+
+def test_a_person_without_a_film_of_a_group_is_complete_all_the_same(tmp_path):
+    store = crossed_store(tmp_path / "runs", absent="S2")
+    (board,) = write_leaderboards(store, tmp_path / "boards")
+    assert board.table["complete"].all()
+    assert board.table["n_subjects"].tolist() == [4, 4]
+    pooled = {s: n for r in scored_results(store) for s, n in r.n_pooled.items()}
+    assert pooled == {"S1": 8, "S2": 3, "S3": 8, "S4": 8}
+
+
+def test_scores_of_several_folds_are_kept_and_made_anew_for_those_who_changed(
+    tmp_path, monkeypatch
+):
+    store = crossed_store(tmp_path / "runs")
+    first, calls, original = scored_results(store), [], module._pooled_entry
+    monkeypatch.setattr(
+        module, "_pooled_entry", lambda *given: calls.append(given[0]) or original(*given)
+    )
+    assert scored_results(store) == first
+    assert calls == []
+    shutil.rmtree(store.folder(cell("cnn", 3)))
+    again = scored_results(store)
+    assert [[r.run.fold for r in of_people] for of_people in calls] == [[2]]
+    (left,) = [r for r in again if (r.run.model, r.run.fold) == ("cnn", 2)]
+    assert left.pooled == left.scores
+    monkeypatch.setitem(SCORES, "half", half)
+    assert all(s["half"] == 0.5 for r in scored_results(store) for s in r.of_subjects.values())
+
+
+def test_seeds_are_scored_apart_and_then_averaged(tmp_path):
+    store = Store(tmp_path / "runs")
+    for seed in (0, 4):
+        for fold in CELLS:
+            done = Result(cell("lda", fold, seed), "done", seconds={"train": 1.0})
+            store.save(done, answers(fold, seed))
+    (board,) = write_leaderboards(store, tmp_path / "boards")
+    expected = [by_loop(seed, subject)[0] for seed in (0, 4) for subject in PEOPLE]
+    assert board.table["macro_f1"].tolist() == pytest.approx([np.mean(expected)])
 
 
 # --- versions of code

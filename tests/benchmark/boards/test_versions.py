@@ -141,7 +141,8 @@ def test_a_row_is_of_the_code_of_the_latest_call(tmp_path):
     assert macro_f1(older) == {"cnn": 0.9}
     assert macro_f1(older.with_name(f"{BOARD}__code_of_dnn_d1d1d1.csv")) == {"dnn": 0.2}
     assert f"the code of cnn has changed: {'c1' * 8}, today {'c2' * 8}" in older.read_text()
-    assert set(pd.read_csv(boards / "comparisons.csv")["model"]) == {"cnn", "dnn"}
+    compared = pd.read_csv(boards / "comparisons.csv")
+    assert {*compared["model"], *compared["against"]} == {"cnn", "lda", "dnn"}
     (overall,) = (boards / "overall.csv",)
     assert "rows on" not in overall.read_text()
 

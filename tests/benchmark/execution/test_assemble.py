@@ -59,7 +59,7 @@ def test_a_probe_chooses_no_epoch_and_scales_nothing(network, probe, workshop, t
     flags = ("scale_on_all", "select_on_test", "report_best_epoch")
     flawed = of_run(probe, flags=flags, validation=False)
     module = make_datamodule(flawed, workshop.places(tmp_path))
-    assert module.protocol == Protocol(flags=("scale_on_all",))
+    assert module.protocol == Protocol(flags=("scale_on_all",), validation=False)
     assert module.windowing == Windowing(60.0, 30.0, "none")
     kept = make_datamodule(of_run(network, flags=flags), workshop.places(tmp_path))
     assert kept.protocol.flags == flags

@@ -496,6 +496,7 @@ PROTOCOLS = {
     "score_windows": True,
     "flags": ("scale_on_all",),
     "version": 99,
+    "stimulus_folds": 3,
 }
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "dnn", ("eda",), ("S1",), "x")
 
@@ -569,6 +570,20 @@ def test_teacher_that_has_seen_a_tested_subject_or_trial_is_refused(
     with pytest.raises(LeakError) as caught:
         check(RUN, members, subjects, trials)
     assert f"trained on ['{seen}']" in str(caught.value)
+
+
+def test_teacher_that_has_seen_a_tested_stimulus_passes_under_the_flag_about_it():
+    run = under(RUN, split="subject_stimulus_k_fold", flags=("same_stimuli",))
+    members = Members(("S2",), ("S3",), ("S1",), {**STIMULI, "train": frozenset("abe")}, False)
+    for subjects, refused in ((["S2"], False), (["S1"], True)):
+        loaded: Any = SimpleNamespace(
+            subjects=subjects, trials=["a", "b", "e"], chosen_on=["S3"], chosen_on_trials=["d"]
+        )
+        if refused:
+            with pytest.raises(LeakError, match=r"trained on \['S1'\]"):
+                check_teacher(run, loaded, run, with_members(members))
+        else:
+            check_teacher(run, loaded, run, with_members(members))
 
 
 # --- whole trials, padded and masked

@@ -146,7 +146,8 @@ def test_names_of_values_in_which_recipes_differ():
 
 def test_arguments_are_work_and_the_row_says_so(plan):
     arguments = {"dnn": {"layers": "study_1"}, "cnn": {"layers": "rows"}}
-    keys = {"datasets": ("seed_v",), "models": ("dnn", "cnn")}
+    splits = ("leave_one_subject_out",)
+    keys = {"datasets": ("seed_v",), "models": ("dnn", "cnn"), "splits": splits}
     runs = plan(EIGHT, **keys, arguments=arguments).runs
     default = plan(EIGHT, **keys).runs
     assert runs[8:] == default[8:]

@@ -124,9 +124,9 @@ def test_tasks():
 
 def test_tasks_of_published_protocols_are_for_those_who_name_them():
     suite = Suite("s", ("deap",), tasks=("all",), models=("lda",))
-    assert {run.task for run in expand(suite, {"deap": FOUR}).runs} == {"valence", "arousal"}
+    assert {run.task for run in expand(suite, {"deap": EIGHT}).runs} == {"valence", "arousal"}
     suite = Suite("s", ("deap",), tasks=("quadrant",), models=("lda",))
-    assert {run.task for run in expand(suite, {"deap": FOUR}).runs} == {"quadrant"}
+    assert {run.task for run in expand(suite, {"deap": EIGHT}).runs} == {"quadrant"}
 
 
 @pytest.mark.parametrize("name", ["seeds", "models", "splits"])
@@ -151,9 +151,12 @@ def test_parts_are_of_the_datasets_that_they_name():
 
 def test_all_models_but_that_of_lengths(plan):
     expanded = plan(models=("all",))
-    unpadded = [model for model in EVERY_MODEL if model != "length"]
-    assert list(dict.fromkeys(run.model for run in expanded.runs)) == unpadded
-    assert expanded.not_applicable == {}
+    blind = ("length", "stimulus")
+    others = [model for model in EVERY_MODEL if model not in blind]
+    assert list(dict.fromkeys(run.model for run in expanded.runs)) == others
+    ((cell, reason),) = expanded.not_applicable.items()
+    assert cell.endswith("/stimulus")
+    assert reason == "people share no stimuli"
 
 
 @pytest.mark.usefixtures("eyes")
@@ -196,6 +199,21 @@ def test_left_out_subjects_are_noted_and_who_is_there_makes_the_id(plan):
     assert plan(fewer).runs[0].id != plan().runs[0].id
 
 
+def test_a_task_is_planned_on_those_who_have_segments_of_it(plan_on):
+    some = {"stress": (EIGHT.subjects[1:], "f" * 16)}
+    recordings = dataclasses.replace(EIGHT, taking=some, left_out={"s9": "empty"})
+    expanded = plan_on("wesad", recordings, tasks=("stress", "affect"), models=("majority",))
+    people = {run.task: (run.subjects, run.data) for run in expanded.runs}
+    assert people == {**some, "affect": (EIGHT.subjects, EIGHT.data)}
+    folds = {task: [r.fold for r in expanded.runs if r.task == task] for task in people}
+    assert folds == {"stress": list(range(7)), "affect": list(range(8))}
+    notes = {board.split("__")[1]: lines for board, lines in expanded.notes.items()}
+    assert notes == {
+        "stress": ["left out: s9: empty", "left out: s0: no segment is part of stress"],
+        "affect": ["left out: s9: empty"],
+    }
+
+
 def test_every_board_has_its_notes(plan):
     expanded = plan(splits=("leave_one_subject_out", "subject_hold_out"), flags=("scale_on_all",))
     boards = {cell.rpartition("/")[0] for cell in expanded.not_applicable}
@@ -209,8 +227,10 @@ def test_every_board_has_its_notes(plan):
 @pytest.mark.parametrize(
     ("dataset", "split", "folds", "board", "count"),
     [
-        ("seed_v", "default", 4, "leave_one_subject_out", 8),
-        ("pmemo", "default", 4, "subject_stimulus_4_fold", 4),
+        ("seed_v", "default", 4, "subject_stimulus_4_fold", 4 * 4),
+        ("seed_v", "leave_one_subject_out", 4, "leave_one_subject_out", 8),
+        ("deap", "default", 5, "subject_stimulus_5_fold", 5 * 4),
+        ("pmemo", "default", 4, "subject_stimulus_4_fold", 4 * 4),
         ("pmemo", "leave_one_subject_out", 4, "leave_one_subject_out", 8),
         ("deap", "trial_k_fold", 4, "trial_4_fold", 8 * 4),
         ("seed_v", "trial_k_fold", 4, "trial_3_fold", 8 * 3),
@@ -260,15 +280,20 @@ def test_first_split_that_flags_exclude_is_named_for_each_model_and_pair(plan_on
     for reason in expanded.not_applicable.values():
         assert "found subject_stimulus_k_fold" in reason
     both = expand(
-        Suite("s", ("pmemo", "deap"), models=("dnn",), protocol=Protocol(flags=("random_trials",))),
-        {"pmemo": EIGHT, "deap": EIGHT},
+        Suite(
+            "s",
+            ("pmemo", "synthetic"),
+            models=("dnn",),
+            protocol=Protocol(flags=("random_trials",)),
+        ),
+        {"pmemo": EIGHT, "synthetic": EIGHT},
     )
-    assert {run.dataset for run in both.runs} == {"deap"}
+    assert {run.dataset for run in both.runs} == {"synthetic"}
 
 
 def test_rule_is_work_where_there_are_ratings_and_nowhere_else(plan, plan_on):
     rated, conditions = plan_on("deap", rule="kmeans").runs, plan(rule="kmeans").runs
-    assert {run.board for run in rated} == {"deap__valence_kmeans__leave_one_subject_out"}
+    assert {run.board for run in rated} == {"deap__valence_kmeans__subject_stimulus_5_fold"}
     assert not {run.id for run in rated} & {run.id for run in plan_on("deap").runs}
     assert conditions == plan().runs
 
@@ -278,7 +303,7 @@ def test_padded_trials(plan_on):
     models = ("dnn", "attention_lrcn", "lda", "length")
     expanded = plan_on("seed_v", models=models, padding="zero", **flag)
     assert plan_on("seed_v", models=models, **flag) == expanded
-    board = "seed_v__emotion_zero_padded__leave_one_subject_out__with_pad_reveals_length"
+    board = "seed_v__emotion_zero_padded__subject_stimulus_5_fold__with_pad_reveals_length"
     assert {run.board for run in expanded.runs} == {board}
     assert {run.model for run in expanded.runs} == {"dnn", "lda", "length"}
     assert {run.protocol.padding for run in expanded.runs} == {"zero"}
@@ -289,7 +314,9 @@ def test_padded_trials(plan_on):
 
 def test_mask_for_models_that_take_one(plan_on):
     expanded = plan_on("seed_v", models=("all",), padding="mean", mask=True)
-    board = "seed_v__emotion_mean_padded_masked__leave_one_subject_out"
+    # what trials are filled up with is not seen, so that there is one board
+    assert expanded.runs == plan_on("seed_v", models=("all",), padding="zero", mask=True).runs
+    board = "seed_v__emotion_zero_padded_masked__subject_stimulus_5_fold"
     assert {run.board for run in expanded.runs} == {board}
     networks = {run.model for run in expanded.runs} & set(MODELS)
     assert networks == {name for name, model in MODELS.items() if model.masks}
@@ -309,3 +336,28 @@ def test_length_shows_only_where_trials_are_padded(plan_on):
     ((cell, reason),) = expanded.not_applicable.items()
     assert cell.endswith("/length")
     assert "length does not show" in reason
+
+
+def test_stimuli_show_only_where_the_tested_ones_are_trained_on(plan_on):
+    models = ("stimulus", "prior")
+    over_people = plan_on("seed_v", models=models, splits=("subject_k_fold",))
+    assert {run.model for run in over_people.runs} == set(models)
+    flawed = plan_on("seed_v", models=models, flags=("same_stimuli",))
+    assert {run.model for run in flawed.runs} == set(models)
+    elsewhere = plan_on("seed_v", splits=("subject_k_fold",), flags=("same_stimuli",))
+    assert elsewhere.runs == ()
+    (reason,) = elsewhere.not_applicable.values()
+    assert "expected the split subject_stimulus_k_fold" in reason
+    for split in ("default", "trial_k_fold", "session_out"):
+        expanded = plan_on("seed_v", models=models, splits=(split,))
+        assert {run.model for run in expanded.runs} == {"prior"}
+        assert set(expanded.not_applicable.values()) == {"no tested stimulus is trained on"}
+
+
+def test_groups_of_stimuli_are_counted_where_the_split_reads_them(plan_on):
+    (protocol,) = {run.protocol for run in plan_on("deap", stimulus_folds=3).runs}
+    assert (protocol.folds, protocol.stimulus_folds) == (5, 3)
+    (protocol,) = {
+        run.protocol for run in plan_on("deap", stimulus_folds=3, splits=("subject_k_fold",)).runs
+    }
+    assert protocol.stimulus_folds == 4

@@ -277,7 +277,44 @@ def test_distillers_own_changes_of_a_students_recipe(plan_pairs):
     fast = MODELS["attention_lrcn"].fast.lr
     assert lr(recipe="fast") == (fast, "fast")
     alone = plan_pairs(entry).runs[0]
-    assert alone.recipe.lr == MODELS["attention_lrcn"].published.lr
+    assert alone.recipe.lr == 2e-3  # a gain is a difference in nothing but the teacher
+
+
+@pytest.mark.parametrize("name", DISTILLERS)
+def test_a_gain_is_a_difference_in_nothing_but_the_teacher(plan_pairs, name):
+    """Recipe, signals and arguments of a taught student are those of the student alone.
+
+    Epochs are what ``more_epochs`` is about.
+    """
+    kind = DISTILLERS[name]
+    student = "attention_lrcn" if name == "uncertainty_weighted" else "emotionkd_student"
+    teacher = {"adaptive_feedback": "emotionkd_teacher"}.get(name, student)
+    given = (teacher,) if kind.n_teachers and not kind.teacher_is_student else ()
+    runs = plan_pairs(pair(name, student, *given)).runs
+    by_id = {run.id: run for run in runs}
+    taught = [run for run in runs if run.distiller]
+    assert taught
+    for run in taught:
+        alone = by_id[run.alone]
+        differing = {
+            field.name
+            for field in dataclasses.fields(run.recipe)
+            if getattr(run.recipe, field.name) != getattr(alone.recipe, field.name)
+        }
+        assert differing <= ({"max_epochs", "patience"} if name == "more_epochs" else set())
+        assert (run.signals, run.arguments) == (alone.signals, alone.arguments)
+        assert (run.fold, run.seed, run.subjects) == (alone.fold, alone.seed, alone.subjects)
+
+
+def test_a_control_can_have_the_recipe_of_a_published_pair(plan_pairs):
+    published = pair("uncertainty_weighted", "attention_lrcn", "attention_lrcn")
+    control = pair("label_smoothing", "attention_lrcn", recipe={"lr": 2e-3})
+    ours, theirs = (plan_pairs(entry).runs for entry in (published, control))
+    assert ours[0].id == theirs[0].id  # one student alone for both
+    assert theirs[-1].recipe == ours[-1].recipe
+    assert theirs[-1].recipe_label == "published lr=0.002"
+    with pytest.raises(SuiteError, match="recipe of attention_lrcn by label_smoothing"):
+        plan_pairs(pair("label_smoothing", "attention_lrcn", recipe={"learning": 1}))
 
 
 @pytest.mark.parametrize(("patience", "doubled"), [(None, None), (3, 6)])

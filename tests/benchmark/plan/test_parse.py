@@ -69,6 +69,7 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"models": {"cnn": 1}}, ["models", "list of str"]),
         ({"datasets": None}, ["datasets", "list of str"]),
         ({"folds": 1}, ["mine.yaml: expected folds to be a whole number of at least 2, found 1"]),
+        ({"stimulus_folds": 1}, ["expected stimulus_folds to be a whole number of at least 2"]),
         ({"folds": "five"}, ["folds", "'five'"]),
         ({"folds": True}, ["expected folds to be a whole number of at least 2, found True"]),
         ({"folds": 2.5}, ["folds", "2.5"]),
@@ -225,6 +226,7 @@ def test_every_key_is_read_as_written(load):
     }
     protocol = {
         "folds": 4,
+        "stimulus_folds": 3,
         "rule": "kmeans",
         "padding": "edge",
         "mask": True,

@@ -18,7 +18,8 @@ from benchmark.probes.classifiers import CLASSIFIERS
 from benchmark.probes.fit import fit_probe, window_features
 from datamodules.datamodule import EmotionDataModule, Selection
 from datamodules.dataset import Dataset
-from datamodules.fold import Windowing
+from datamodules.fold import Part, Windowing
+from datamodules.noise import NOISE, NoiseReader
 from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.signals.features import features
@@ -44,12 +45,12 @@ def predicted(workshop: Any, model: str, seed: int = 0) -> np.ndarray:
     return fit_probe(PROBES[model], module, seed).predict(module)
 
 
-def by_hand(module: EmotionDataModule, part: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def by_hand(module: EmotionDataModule, part: Part) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Features, targets and subjects, one window after the other, from the recordings alone."""
     rows, targets, subjects = [], [], []
     for stored in module.fold.archive.subjects:
         for number, found in enumerate(stored.recordings):
-            if (found.subject in module.fold.members.test) != (part == "test"):
+            if found.subject not in getattr(module.fold.members, part):
                 continue
             recording = as_recording(stored, number)
             for segment in recording.segments:
@@ -110,7 +111,7 @@ def test_majority_and_prior_by_hand(workshop):
     grid = module.fold.grids["segments"]
     counts = [0, 0]
     for subject, target in zip(grid.subject, grid.target, strict=True):
-        if module.subjects[subject] not in module.fold.members.test:
+        if module.subjects[subject] in module.fold.members.train:
             counts[target] += 1
     assert counts[0] > counts[1] > 0
     n_test = len(module.windows("test"))
@@ -131,8 +132,8 @@ def test_majority_of_the_other_class(workshop):
 
 def test_lda_by_hand(workshop):
     module = module_of(workshop, "lda")
-    x, y, _ = by_hand(module, "rest")
-    assert x.shape[0] == 3 * 8 * 2
+    x, y, _ = by_hand(module, "train")
+    assert x.shape[0] == 2 * 8 * 2
     mean, std = x.mean(axis=0), x.std(axis=0)
     std[std == 0] = 1
     classifier = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=[0.5, 0.5])
@@ -146,11 +147,10 @@ def test_lda_by_hand(workshop):
 @pytest.mark.parametrize("seed", [0, 7])
 def test_random_forest_by_hand(workshop, seed):
     module = module_of(workshop, "random_forest", seed)
-    x, y, subjects = by_hand(module, "rest")
-    order = np.argsort([s in module.fold.members.val for s in subjects], kind="stable")
+    x, y, _ = by_hand(module, "train")
     classifier = RandomForestClassifier(
         200, min_samples_leaf=5, class_weight="balanced", random_state=seed
-    ).fit(x[order], y[order])
+    ).fit(x, y)
     expected = classifier.predict_proba(by_hand(module, "test")[0])
     np.testing.assert_allclose(predicted(workshop, "random_forest", seed), expected, atol=1e-9)
 
@@ -164,7 +164,7 @@ def test_subject_mean_is_constant_within_a_subject(workshop):
 
 def test_subject_mean_is_that_of_the_subject(workshop):
     module = module_of(workshop, "subject_mean")
-    x, y, subjects = by_hand(module, "rest")
+    x, y, subjects = by_hand(module, "train")
     people = sorted(set(subjects))
     means = {s: x[[name == s for name in subjects]].mean(axis=0) for s in people}
     classifier = CLASSIFIERS["linear"](0, 2, x.shape).fit([means[s] for s in subjects], y)
@@ -185,22 +185,13 @@ def test_time_sees_the_seconds(workshop):
     module = module_of(workshop, "time")
     x, y = [], []
     for recording in module.fold.archive.recordings:
-        if recording.subject not in module.fold.members.test:
+        if recording.subject in module.fold.members.train:
             for segment in recording.segments:
                 x += [[segment.start], [segment.start + 30]]
                 y += [module.task.label(recording.subject, segment)] * 2
-    subjects = [
-        r.subject
-        for r in module.fold.archive.recordings
-        if r.subject not in module.fold.members.test
-    ]
-    order = np.argsort(
-        np.repeat([s in module.fold.members.val for s in subjects], len(x) // len(subjects)),
-        kind="stable",
-    )
     classifier = RandomForestClassifier(
         200, min_samples_leaf=5, class_weight="balanced", random_state=0
-    ).fit(np.array(x)[order], np.array(y)[order])
+    ).fit(np.array(x), np.array(y))
     (tested,) = [r for r in module.fold.archive.recordings if r.subject in module.fold.members.test]
     expected = classifier.predict_proba([[segment.start] for segment in tested.segments])
     np.testing.assert_allclose(predicted(workshop, "time"), expected, atol=1e-9)
@@ -240,7 +231,7 @@ def state(classifier: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length")]
+    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length", "stimulus")]
 )
 def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
@@ -253,22 +244,127 @@ def test_test_subject_has_no_influence(workshop, changed, model):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_training_and_validation_subjects_have_influence(workshop, changed, part):
+def test_the_stimulus_probe_answers_with_the_classes_of_other_people_with_that_film(tmp_path):
+    module = EmotionDataModule(
+        NOISE,
+        selection=Selection(options={"n_subjects": 6, "permuted": True, "equal": True}),
+        protocol=Protocol("subject_k_fold", 3, validation=False),
+        windowing=Windowing(60.0, 60.0),
+        cache_dir=tmp_path,
+    )
+    module.prepare_data()
+    module.setup()
+    answered = fit_probe(PROBES["stimulus"], module, 0).predict(module)
+    archive, windows = module.fold.archive, module.windows("test")
+    labels: dict[str, list[int]] = {}
+    for row, segment in archive.segments:
+        person = archive.recordings[row].subject
+        if person not in module.fold.members.test:
+            labels.setdefault(segment.stimulus, []).append(module.task.label(person, segment))
+    assert any(len(set(of_film)) > 1 for of_film in labels.values())
+    for position, found in zip(windows.segment.tolist(), answered, strict=True):
+        of_film = labels[archive.segments[position][1].stimulus]
+        assert found == pytest.approx([of_film.count(label) / 4 for label in range(5)])
+
+
+@pytest.mark.parametrize(("part", "influence"), [("train", True), ("val", False)])
+def test_who_has_influence(workshop, changed, part, influence):
     module = module_of(workshop, "lda")
     clean = state(fit_probe(PROBES["lda"], module, 0).classifier)
     other = changed(getattr(module.fold.members, part)[:1], EVERYTHING)
     disturbed = state(fit_probe(PROBES["lda"], module_of(other, "lda"), 0).classifier)
-    assert any(not np.array_equal(a, b) for a, b in zip(clean, disturbed, strict=True))
+    same = all(np.array_equal(a, b) for a, b in zip(clean, disturbed, strict=True))
+    assert same is not influence
 
 
-def test_class_that_training_lacks_has_no_probability(workshop):
-    module = module_of(workshop, "majority")
+@pytest.mark.parametrize("validation", [True, False])
+def test_windows_are_those_that_a_network_is_trained_on(workshop, validation):
+    """Of a probe and a network with the same windows, whatever the protocol keeps apart."""
+    recipe = {"window": 60.0, "stride": 30.0}
+    runs = workshop.plan(["cnn", "lda"], options=UNEVEN, recipes={"cnn": recipe})
+    modules = {}
+    for name in ("cnn", "lda"):
+        run = next(run for run in runs if run.model == name)
+        protocol = dataclasses.replace(run.protocol, validation=validation)
+        run = dataclasses.replace(run, protocol=protocol)
+        modules[name] = make_datamodule(run, workshop.places(Path("none")))
+        modules[name].setup()
+    fitted = fit_probe(PROBES["lda"], modules["lda"], 0)
+    assert list(fitted.trained_on) == modules["cnn"].class_counts().tolist()
+    assert sum(fitted.trained_on) == (2 if validation else 3) * 8 * 2
+    members = [modules[name].fold.members.train for name in ("cnn", "lda")]
+    assert members[0] == members[1]
+
+
+@pytest.mark.parametrize("model", PROBES)
+def test_one_class_in_training_is_a_constant_with_a_note(workshop, model):
+    module = module_of(workshop, "lda" if model != "motion" else model)
     grid = module.fold.grids["segments"]
     module.fold.grids["segments"] = grid.take(np.flatnonzero(grid.target == 1))
-    for model in ("majority", "prior"):
-        probabilities = fit_probe(PROBES[model], module, 0).predict(module)
-        np.testing.assert_array_equal(probabilities, [[0.0, 1.0]] * len(probabilities))
+    fitted = fit_probe(PROBES[model], module, 0)
+    probabilities = fitted.predict(module)
+    np.testing.assert_array_equal(probabilities, [[0.0, 1.0]] * len(probabilities))
+    assert fitted.size == 0
+    assert fitted.trained_on[0] == 0
+    (note,) = fitted.notes
+    assert f"of class {module.task.classes[1]}: a constant was fitted" in note
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
+    """A fold of five emotions in whose training windows the second one does not occur."""
+    module = EmotionDataModule(
+        NOISE,
+        None,
+        Selection("emotion", options={"n_subjects": 6}),
+        Protocol("subject_k_fold", 3),
+        windowing=Windowing(60.0, 30.0, "none"),
+        cache_dir=tmp_path_factory.mktemp("lacking"),
+    )
+    module.prepare_data()
+    module.setup()
+    grid = module.fold.grids["segments"]
+    module.fold.grids["segments"] = grid.take(np.flatnonzero(grid.target != 1))
+    return module
+
+
+@pytest.mark.parametrize("model", [m for m in PROBES if PROBES[m].sees != "motion"])
+def test_class_that_training_lacks_has_no_probability(lacking, model):
+    fitted = fit_probe(PROBES[model], lacking, 0)
+    probabilities = fitted.predict(lacking)
+    assert probabilities.shape == (len(lacking.windows("test")), 5)
+    assert probabilities[:, 1].max() == 0
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert fitted.trained_on[1] == 0
+    assert all(count for k, count in enumerate(fitted.trained_on) if k != 1)
+    assert fitted.notes == ()
+
+
+def test_lda_of_the_classes_that_there_are_is_that_of_scikit_learn(lacking):
+    def samples(part: Part) -> tuple[np.ndarray, np.ndarray]:
+        rows, targets = [], []
+        grid = lacking.fold.grids["units" if part == "test" else "segments"]
+        for name in getattr(lacking.fold.members, part):
+            (recording,) = NoiseReader(6).read(name)
+            signal = recording.signals["eeg_de"]
+            for row in np.flatnonzero(grid.subject == lacking.subjects.index(name)):
+                first = round(grid.start[row] * signal.sfreq)
+                window = signal.samples[None, :, first : first + round(grid.length * signal.sfreq)]
+                rows.append(features("eeg_de", window, signal.sfreq)[0][0])
+                targets.append(grid.target[row])
+        return np.array(rows), np.array(targets)
+
+    (x, y), (test, targets) = samples("train"), samples("test")
+    assert set(y) == {0, 2, 3, 4}
+    assert set(targets) == set(range(5))
+    mean, std = x.mean(axis=0), x.std(axis=0)
+    std[std == 0] = 1
+    classifier = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=[0.25] * 4)
+    classifier.fit((x - mean) / std, y)
+    expected = np.zeros((len(test), 5))
+    expected[:, classifier.classes_] = classifier.predict_proba((test - mean) / std)
+    probabilities = fit_probe(PROBES["lda"], lacking, 0).predict(lacking)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-9)
 
 
 def test_size(workshop):
@@ -285,7 +381,7 @@ def test_size(workshop):
 
 def test_lda_on_components_by_hand(workshop, monkeypatch):
     module = module_of(workshop, "lda")
-    x, y, _ = by_hand(module, "rest")
+    x, y, _ = by_hand(module, "train")
     monkeypatch.setattr(classifiers, "MANY", x.shape[1] - 1)
     monkeypatch.setattr(classifiers, "COMPONENTS", 20)
     fitted = fit_probe(PROBES["lda"], module, 0)
@@ -367,7 +463,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
 @pytest.mark.parametrize("model", ["length", "time"])
 def test_length_and_place_of_trials(uneven, model):
     rows: dict[str, tuple[list[list[float]], list[int]]] = {}
-    for part in ("train", "val", "test"):
+    for part in ("train", "test"):
         x, y = [], []
         for subject in getattr(uneven.fold.members, part):
             for recording in UnevenReader().read(subject):
@@ -378,7 +474,7 @@ def test_length_and_place_of_trials(uneven, model):
         rows[part] = (x, y)
     forest = RandomForestClassifier(
         200, min_samples_leaf=5, class_weight="balanced", random_state=2
-    ).fit(rows["train"][0] + rows["val"][0], rows["train"][1] + rows["val"][1])
+    ).fit(*rows["train"])
     found = fit_probe(PROBES[model], uneven, 2).predict(uneven)
     np.testing.assert_allclose(found, forest.predict_proba(rows["test"][0]), atol=1e-9)
     hits = (found.argmax(axis=1) == rows["test"][1]).mean()

@@ -1,9 +1,11 @@
 """Data check: every number again from recordings that are known sample by sample."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ SPANS = ((0.0, 130.0, "calm", 2.0), (140.0, 200.0, "wild", 5.0), (200.0, 230.0, 
 
 def recording(subject: str, session: str = "1", **changes: Any) -> Recording:
     """Four minutes in which nothing is wrong, but for some signals."""
-    rng = np.random.default_rng(len(subject))
+    rng = np.random.default_rng(crc32(f"{subject} {session} {sorted(changes)}".encode()))
     samples = {
         "eda": (1 + rng.random((1, 960)), 4.0, "uS"),
         "temp": (33 + rng.random((1, 960)), 4.0, "degC"),
@@ -58,7 +60,7 @@ def still_channel() -> np.ndarray:
 
 def people() -> dict[str, list[Recording | Fault] | Exception]:
     return {
-        "good": [recording("good")],
+        "good": [Fault("1", 0, "ended early", omitted=False), recording("good")],
         "flat": [
             recording("flat", eda=varied(2, 2 + 0.9 * FLAT_EDA), temp=varied(14, 33)),
         ],
@@ -205,6 +207,27 @@ def test_doubts(rows):
     }
 
 
+def test_signal_that_is_shared(monkeypatch, tmp_path):
+    readings = {
+        "one": [recording("one")],
+        "other": [recording("other")],
+        "copy": [replace(recording("one"), subject="copy")],
+        "again": [recording("again"), replace(recording("again"), session="2")],
+    }
+    monkeypatch.setattr(f"{__name__}.people", lambda: readings)
+    monkeypatch.setitem(DATASETS, "made", MADE)
+    found = check("made", Path("/there"), tmp_path, ())
+    assert [(double.subject, double.other) for double in found.doubles] == [
+        ("one", "copy"),
+        ("again", "again"),
+    ]
+    doubts = found.subjects.set_index("subject")["doubts"]
+    assert doubts["other"] == "none"
+    assert re.fullmatch(r"shares \w+ with copy", doubts["one"])
+    assert re.fullmatch(r"shares \w+ with one", doubts["copy"])
+    assert re.fullmatch(r"\w+ twice", doubts["again"])
+
+
 def test_ranges_of_signals(found):
     everything: dict[str, list[np.ndarray]] = {}
     for recordings in people().values():
@@ -230,6 +253,7 @@ def test_faults_are_counted_by_kind_those_left_out_first(found):
         "1 trial(s) left out: eda has gaps (faulty 1)",
         "3 trial(s) left out: no ratings (faulty 2, also_faulty 1)",
         "1 trial(s) repaired: eda has gaps, filled (faulty 1)",
+        "1 session(s) on record: ended early (good 1)",
     )
 
 

@@ -1,19 +1,14 @@
 """Fetching recordings; the server is on loopback, and can be made to misbehave."""
 
-import contextlib
 import dataclasses
-import functools
 import gzip
 import hashlib
-import http.server
 import io
 import random
 import re
 import shutil
 import stat
 import tarfile
-import threading
-import time
 import zipfile
 from types import SimpleNamespace
 
@@ -22,9 +17,12 @@ from rich.console import Console
 
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
-from benchmark.recordings import download as module
-from benchmark.recordings.download import ArchiveError, Download, download
+from benchmark.recordings import download as download_module
+from benchmark.recordings import fetch as module
+from benchmark.recordings.download import download
+from benchmark.recordings.fetch import UnexpectedBytesError
 from datamodules.catalogue import DATASETS
+from datamodules.download import PackedFiles
 from datamodules.wesad import WESADReader
 
 NOISE = random.Random(0).randbytes(400_000)
@@ -38,78 +36,6 @@ OTHER = FILES | {"Set-1/notes.txt": NOISE[::-1]}
 KEPT = ["stress_predict/LICENSE"] + [f"stress_predict/Raw_data/S02/{n}.csv" for n in ("BVP", "EDA")]
 HALF = ["data/.stress_predict.part", "data/.stress_predict.part.json"]
 PARTS = ("Raw_data", "LICENSE")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves ``server.body`` as ``server`` says, and writes down what was asked and sent."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        how = self.server
-        asked, condition = self.headers.get("Range"), self.headers.get("If-Range")
-        entry = SimpleNamespace(range=asked, condition=condition, sent=0, path=self.path)
-        how.log.append(entry)
-        self.close_connection = True
-        status = how.statuses.pop(0) if how.statuses else None
-        if status:
-            self.send_response(status)
-            self.send_header("Location", how.location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body, start = how.body, 0
-        fits = condition is None or condition in (how.etag, how.changed) or how.careless
-        if asked and how.ranges and fits:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-            if start >= len(body):
-                self.send_error(416)
-                return
-            self.send_response(206)
-            first = start + how.shift
-            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
-        else:
-            self.send_response(200)
-        if how.etag:
-            self.send_header("ETag", how.etag)
-        if how.changed:
-            self.send_header("Last-Modified", how.changed)
-        if how.chunked:
-            self.send_header("Transfer-Encoding", "chunked")
-        else:
-            self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        drop = how.drops.pop(0) if how.drops else None
-        part = body[start:] if drop is None else body[start : start + drop]
-        for at in range(0, len(part), 10_000):
-            piece = part[at : at + 10_000]
-            entry.sent += len(piece)  # before it is sent: then the client may look at once
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if how.chunked else piece)
-        if how.chunked and drop is None:
-            self.wfile.write(b"0\r\n\r\n")
-        if how.stall and drop is not None:
-            time.sleep(how.stall)
-            with contextlib.suppress(OSError):
-                self.wfile.write(body[start + drop :])
-
-    def log_message(self, *words):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module, "PAUSE", 0.0)
-    monkeypatch.setattr(module, "ATTEMPTS", 3)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.body, running.etag, running.changed = b"", '"one"', None
-        running.ranges, running.careless, running.chunked = True, False, False
-        running.drops, running.statuses, running.log = [], [], []
-        running.shift, running.stall, running.location = 0, 0.0, ""
-        running.url = f"http://127.0.0.1:{running.server_port}/set"
-        threading.Thread(target=functools.partial(running.serve_forever, 0.01), daemon=True).start()
-        yield running
-        running.shutdown()
 
 
 def tar_of(files, **fields):
@@ -142,6 +68,11 @@ def digest_by_hand(files):
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def on_record(monkeypatch, dataset, source):
+    changed = dataclasses.replace(DATASETS[dataset], download=source)
+    monkeypatch.setitem(DATASETS, dataset, changed)
+
+
 @pytest.fixture
 def place(server, tmp_path, monkeypatch):
     """Puts an archive on the server and on record, and fetches it."""
@@ -152,8 +83,7 @@ def place(server, tmp_path, monkeypatch):
         sha256 = hashlib.sha256(body).hexdigest() if whole else digest_by_hand(FILES)
         record = {"url": server.url, "inside": "Set-1", "parts": PARTS, "sha256": sha256}
         record |= {"checked": "archive" if whole else "files", "unpacked": 1_000_000, "terms": "-"}
-        source = Download(**(record | fields))
-        monkeypatch.setattr(module, "DOWNLOADS", {"stress_predict": source})
+        on_record(monkeypatch, "stress_predict", PackedFiles(**(record | fields)))
 
     folder = tmp_path / "data"
     output = io.StringIO()
@@ -316,7 +246,7 @@ def test_a_complete_archive_is_not_fetched_twice(server, place, monkeypatch, chu
     place.put(tar_of(FILES))
     server.chunked = chunked
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_kept", interrupted)
+        patch.setattr(download_module, "unpack", interrupted)
         with pytest.raises(KeyboardInterrupt):
             place.arrives()
     assert names(place.folder.parent) == HALF
@@ -356,20 +286,20 @@ def test_other_files_than_on_record_are_refused(server, place, whole, change):
     else:
         changed["Set-1/Raw_data/S03/EDA.csv"] = content
     server.body = tar_of(changed)
-    message = place.refused("sha256", ArchiveError)
+    message = place.refused("sha256", UnexpectedBytesError)
     assert not whole or hashlib.sha256(server.body).hexdigest() in message
 
 
 @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..\\escaped", "C:/escaped"])
 def test_a_zip_member_that_would_leave_the_folder_is_refused(place, name):
     place.put(zip_of({name: b"x"}), whole=True)
-    place.refused("leads out of the folder", ArchiveError)
+    place.refused("leads out of the folder", UnexpectedBytesError)
 
 
 @pytest.mark.parametrize("name", ["../../escaped", "Set-1/../../../escaped"])
 def test_a_tar_member_that_would_leave_the_folder_is_refused(place, name):
     place.put(tar_of({name: b"x"}), whole=True)
-    place.refused("outside the destination", ArchiveError)
+    place.refused("outside the destination", UnexpectedBytesError)
 
 
 @pytest.mark.parametrize(
@@ -384,18 +314,18 @@ def test_a_tar_member_that_would_leave_the_folder_is_refused(place, name):
 )
 def test_links_and_devices_are_refused(place, body):
     place.put(body, whole=True)
-    place.refused("neither file nor folder", ArchiveError)
+    place.refused("neither file nor folder", UnexpectedBytesError)
 
 
 @pytest.mark.parametrize("pack", [tar_of, zip_of])
 def test_more_than_is_on_record_is_not_unpacked(place, pack):
     place.put(pack({"Set-1/bomb": bytes(300_000)}), whole=True, unpacked=299_999)
-    place.refused("299999", ArchiveError)
+    place.refused("299999", UnexpectedBytesError)
 
 
 def test_more_than_can_be_in_an_archive_is_not_fetched(place):
     place.put(NOISE, whole=True, unpacked=100_000)
-    place.refused("at most 100000 bytes", ArchiveError)
+    place.refused("at most 100000 bytes", UnexpectedBytesError)
 
 
 TEXT = NOISE.hex().encode()
@@ -429,7 +359,7 @@ def locked(body):
 )
 def test_what_is_no_sound_archive_is_refused(place, body, message):
     place.put(body)
-    place.refused(message, ArchiveError)
+    place.refused(message, UnexpectedBytesError)
 
 
 @pytest.mark.parametrize(("free", "left"), [([500_000], False), ([10_000_000, 0], True)])
@@ -521,7 +451,9 @@ def test_a_folder_with_something_in_it_is_left_alone(server, place):
     assert server.log == []
 
 
-@pytest.mark.parametrize("dataset", sorted(set(DATASETS) - {"stress_predict", "wesad"}))
+@pytest.mark.parametrize(
+    "dataset", [name for name, known in DATASETS.items() if known.download is None]
+)
 def test_a_dataset_under_agreement_is_not_fetched(tmp_path, dataset):
     with pytest.raises(BenchmarkError, match="is not downloaded by this command") as caught:
         download(dataset, tmp_path / "x", Console(file=io.StringIO()))
@@ -539,10 +471,10 @@ def test_the_record_of_wesad(server, place, monkeypatch):
     folders = dict.fromkeys(["WESAD/", *(f"WESAD/{s}/" for s in subjects)], b"")
     assert (len(files), len(files) + len(folders)) == (76, 92)
     server.body = zip_of(folders | files)
-    source = module.DOWNLOADS["wesad"]
+    source = DATASETS["wesad"].download
     assert source.url.startswith("https://")
     found = {"url": server.url, "sha256": hashlib.sha256(server.body).hexdigest()}
-    monkeypatch.setattr(module, "DOWNLOADS", {"wesad": dataclasses.replace(source, **found)})
+    on_record(monkeypatch, "wesad", dataclasses.replace(source, **found))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2e10))
     download("wesad", place.folder / "wesad", Console(file=io.StringIO()))
     assert names(place.folder) == sorted(name.replace("WESAD/", "wesad/") for name in files)
@@ -553,7 +485,7 @@ def test_the_command(place, capsys, monkeypatch):
     place.put(tar_of(FILES))
     words = ["data", "download", "stress_predict", "--root", str(place.root)]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_fetch", interrupted)
+        patch.setattr(download_module, "fetch", interrupted)
         assert main(words) == 130
     assert "goes on from it" in capsys.readouterr().err
     assert main(words) == 0

@@ -1,5 +1,7 @@
 """Recordings before they are used: who is left out and why, and what is refused before writing."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmark.errors import BenchmarkError
@@ -46,6 +48,26 @@ def test_not_one_subject_is_an_error(broken, tmp_path):
     expected = "none of the 3 subjects of Synthetic can be read; the first: S1: broken"
     with pytest.raises(DatasetCorruptedError, match=expected):
         prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())
+
+
+def test_who_has_no_segment_of_a_task_takes_no_part_in_it(monkeypatch, tmp_path):
+    read = SyntheticReader.read
+
+    def unlabelled(self, subject):
+        for recording in read(self, subject):
+            segments = [replace(s, annotations={"condition": "talk"}) for s in recording.segments]
+            yield recording if subject != "S2" else replace(recording, segments=tuple(segments))
+
+    everybody = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())
+    assert everybody.of_task("stress") == (("S1", "S2", "S3"), everybody.data)
+    monkeypatch.setattr(SyntheticReader, "read", unlabelled)
+    prepared = prepare("synthetic", tmp_path, tmp_path / "other", OPTIONS, ())
+    assert prepared.subjects == ("S1", "S2", "S3")
+    assert prepared.left_out == {}
+    subjects, data = prepared.of_task("stress")
+    assert subjects == ("S1", "S3")
+    assert data == prepare("synthetic", tmp_path, tmp_path / "other", OPTIONS, subjects).data
+    assert data != prepared.data
 
 
 def test_sessions_are_counted_for_the_split_by_session(tmp_path):

@@ -1,6 +1,7 @@
 """What the page says, against plain loops over the results; and that it cannot be made to act."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,13 +9,15 @@ from html.parser import HTMLParser
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmark.boards.board import write_leaderboards
 from benchmark.boards.cohort import LeaderboardError
 from benchmark.boards.scores import scored_results
 from benchmark.report.content import collect
-from benchmark.report.figures import WIDE, cliques, scatter, strip
+from benchmark.report.figures import WIDE, cliques, rank_sets, scatter, strip
 from benchmark.report.page import render
 from benchmark.report.tables import Cell, between, number, p_value
 from benchmark.run import Run
@@ -22,9 +25,11 @@ from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.protocol import Protocol
 from lightning_modules.metrics import SCORES
-from tests.benchmark.made_up import stored
+from tests.benchmark.made_up import boards_of, stored
+from tests.benchmark.report.conftest import SUBJECTS, asked, done, taught
 
 DATASETS = ("wesad", "deap", "amigos", "pmemo", "seed_v")
+THREE = SUBJECTS[:3]
 
 
 class Reader(HTMLParser):
@@ -128,7 +133,7 @@ def test_confusion_is_normalised_a_row(store, stress):
 
 
 def test_says_who_ties(stress, content):
-    tied = [line.name for line in stress.lines if line.tie == 1]
+    tied = [line.name for line in stress.lines if line.ranks and line.ranks[0] == 1]
     assert "cnn-by_soft_targets-of_lstm" in tied
     assert "majority" not in tied
     assert len(tied) > 1 or tied[0] in stress.verdict[0]
@@ -137,23 +142,73 @@ def test_says_who_ties(stress, content):
     assert overview[1].text == ", ".join(tied)
 
 
+def test_bars_hold_the_ranks_of_the_csv(stress, store):
+    (table,) = [board.table for board in boards_of(store) if board.name == stress.name]
+    n = int(table["rank_low"].notna().sum())
+    drawn = {}
+    for place_of_row, bar in stress.rank_sets.strips.items():
+        start, end = bar.bar.removeprefix("M").split(" 15H")
+        drawn[place_of_row] = [float(place) / WIDE * n + 0.5 for place in (start, end)]
+    assert set(drawn) == {i for i, line in enumerate(stress.lines) if line.ranks}
+    for place_of_row, (start, end) in drawn.items():
+        low, high = table.loc[place_of_row, ["rank_low", "rank_high"]]
+        assert low - 0.5 < start < low < high + 0.3 < end + 0.05
+        assert end < high + 0.5
+    assert any("ranks" in bar.said for bar in stress.rank_sets.strips.values())
+    assert stress.rank_sets.ticks[0] == (round(50 / n, 2), 1)
+    assert rank_sets({0: (1, 1)}) is None
+    single = rank_sets({0: (1, 1), 1: (2, 2)}).strips
+    assert [bar.said for bar in single.values()] == ["rank 1", "rank 2"]
+
+
+def test_people_with_one_class_are_said_and_ranked_together(tmp_path):
+    """The first of the people has units of the class calm alone."""
+    results, counts = [], {}
+    for model, right in (("cnn", 8), ("lda", 7), ("random_forest", 6), ("majority", 5)):
+        for fold, subject in enumerate(SUBJECTS):
+            matrix = [[right, 10 - right], [0, 0] if fold == 0 else [10 - right, right]]
+            counts[model] = counts.get(model, 0) + np.array(matrix)
+            scores = {"confusion": {subject: matrix}, "units": {subject: subject}}
+            results.append(done(asked(model, fold), right / 10 - 0.05, **scores))
+    content = collect(stored(tmp_path, results), tmp_path)
+    (board,) = content.boards
+    assert any(warning.startswith("1 of 12 subjects") for warning in board.warnings)
+    assert board.ranked_by == "pooled F1"
+    assert not next(column for column in board.columns if column.title == "pooled F1").more
+    pooled = {
+        model: np.mean(2 * np.diag(c) / (c.sum(axis=0) + c.sum(axis=1)))
+        for model, c in counts.items()
+    }
+    best, simple, majority = board.overview[1:4]
+    assert best.value == pytest.approx(pooled["cnn"])
+    assert simple.value == pytest.approx(pooled["lda"])
+    assert majority.value == pytest.approx(pooled["majority"])
+
+
+def test_chance_is_that_of_the_head(stress):
+    (said,) = [line for line in stress.head if line.startswith("chance, simulated")]
+    in_head = [float(found) for found in re.findall(r"0\.\d+", said)[:2]]
+    on_page = [float(value) for name, value in stress.facts if name.startswith("chance")]
+    assert on_page == pytest.approx(in_head, abs=6e-4)
+
+
 def test_incomplete_and_absent_rows_are_last_and_say_why(stress, evil):
     assert [line.name for line in stress.lines][-2:] == ["dnn", "rtcan_1d"]
     dnn, rtcan = stress.lines[-2:]
-    assert dnn.tie == rtcan.tie == 0
+    assert dnn.ranks is None
+    assert rtcan.ranks is None
     assert "lacks 6 of 12 scores" in dnn.note
     assert rtcan.kind == "absent"
     assert "no music" in rtcan.note
     assert any("1 row(s) lack scores" in warning for warning in stress.warnings)
 
 
-def test_a_probe_in_the_best_group_is_pointed_out(store, tmp_path, content):
-    assert not any("no emotion" in w for board in content.boards for w in board.warnings)
-    blind = ("time", "majority")
+def test_a_probe_that_should_lose_and_does_not_is_pointed_out(tmp_path, content):
+    assert not any("NOT TOLD" in w for board in content.boards for w in board.warnings)
     chosen = [
-        result
-        for result in scored_results(store)
-        if result.run.model in blind and result.run.task == "stress"
+        done(asked(model, fold), score)
+        for model, score in (("time", 0.8), ("lda", 0.6))
+        for fold in range(len(SUBJECTS))
     ]
     copy = stored(tmp_path, chosen)
     (board,) = collect(copy, tmp_path).boards
@@ -177,6 +232,45 @@ def test_gains_are_paired_and_controls_apart(store, content):
     assert "control" in gains.table.lines[1][1].text
 
 
+def test_no_sentence_is_of_a_row_that_is_half_done(tmp_path):
+    """A student that gains on everybody so far, and a network that is better than all so far."""
+    results = []
+    for fold in range(len(SUBJECTS)):
+        for model, score in (("lda", 0.5), ("random_forest", 0.52), ("time", 0.3), ("cnn", 0.6)):
+            results.append(done(asked(model, fold), score + fold / 100))
+        if fold < 8:
+            run = taught(asked("cnn", fold), "soft_targets", asked("lstm", fold))
+            results.append(done(run, 0.9 + fold / 1000))
+            results.append(done(asked("lstm", fold), 0.95))
+        control = taught(asked("cnn", fold), "label_smoothing", None)
+        results.append(done(control, 0.61 + fold / 100))
+    content = collect(stored(tmp_path, results), tmp_path)
+    (board,), (gains,) = content.boards, content.gains
+    half = {line.name: line for line in board.lines if not line.complete}
+    assert set(half) == {"lstm", "cnn-by_soft_targets-of_lstm"}
+    for name, line in half.items():
+        assert line.ranks is None
+        assert "lacks 4 of 12 scores" in line.note
+        for title in ("rank", "over simple", "p, simple"):
+            assert cell(board, name, title).value is None
+        cells = [c.text for c in (*board.overview, *(c for row in board.paired.lines for c in row))]
+        marks = [mark.point.name for *_, plot in board.costs for mark in plot.marks]
+        said = [*board.verdict, *board.warnings, *cells, *marks]
+        assert not any(name in words for words in said)
+        assert not any(name in c.text for row in content.ranks.lines for c in row)
+    assert "Incomplete, so that nothing is claimed of them: 1." in gains.verdict
+    assert "soft_targets" not in gains.verdict
+    assert "gain and" not in gains.verdict
+    (line,) = [line for line in gains.table.lines if line[0].detail.endswith("incomplete")]
+    titles = [column.title for column in gains.table.columns]
+    drawn = line[2].strip
+    assert drawn.bar
+    assert drawn.kind == ""
+    assert line[titles.index("missing")].value == 4
+    for title in ("p", "p (Holm)"):
+        assert line[titles.index(title)].value is None
+
+
 def test_provenance_says_under_which_protocol(stress):
     number = next(i for i, line in enumerate(stress.lines) if line.name.endswith("of_lstm"))
     sections = {k: dict(v) for k, v in stress.provenance[str(number)]["sections"].items()}
@@ -198,28 +292,53 @@ def test_failures_of_one_kind_are_one(content, evil):
     assert [run[:2] for run in failure["runs"]] == [(0, 0), (1, 0)]
 
 
-def test_other_tables_are_there_with_their_heads(content, tmp_path, store):
-    audit, selftest = content.extras
-    assert (audit.title, audit.head) == ("Leak audit", ("what a flaw adds",))
-    gain = [line[2] for line in audit.table.lines]
-    assert [c.value for c in gain] == [0.0625, None, -0.5]
-    assert selftest.table.lines[1] == (Cell("passed", "passed"), Cell("true", "true"))
-    assert collect(store, tmp_path).extras == ()
+def test_scores_of_each_class_are_those_of_the_csv(stress, store, tmp_path):
+    write_leaderboards(store, tmp_path)
+    lines = pd.read_csv(tmp_path / "classes.csv")
+    lines = lines[lines["board"] == stress.name].set_index(["model", "class"])
+    table = stress.by_class.table
+    assert [line[0].text for line in table.lines] == lines.index.get_level_values(0)[::2].tolist()
+    for name, key in (("F1", "f1"), ("precision", "precision"), ("pooled recall", "pooled_recall")):
+        for of_class in stress.classes:
+            place = [column.title for column in table.columns].index(f"{of_class} {name}")
+            assert table.columns[place].more == ("pooled" in name)
+            values = [line[place].value for line in table.lines]
+            expected = lines.xs(of_class, level="class")[key]
+            assert values == pytest.approx(expected.tolist(), abs=1e-4)
+    (dnn,) = [line for line in table.lines if line[0].text == "dnn"]
+    assert dnn[0].detail.endswith("incomplete")
+    assert stress.by_class.sizes == "calm: 12 people, 120 units; stress: 12 people, 120 units"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("leak_audit.csv", "a,b\n1,2,3\n"),
-        ("leak_audit.csv", ""),
-        ("selftest.json", "{"),
-        ("selftest.json", "[1]"),
-    ],
-)
-def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(LeaderboardError, match=name):
-        render(store, tmp_path)
+def test_curves_are_those_of_networks(stress):
+    having = {line.name for line in stress.lines if line.curves}
+    assert having == {
+        line.name for line in stress.lines if line.name[:4] in ("cnn", "cnn-", "lstm")
+    }
+    assert "12 runs, 10 of them drawn" in {
+        line.curves.about for line in stress.lines if line.curves
+    }
+
+
+def excess(probabilities, target):
+    """Hits less misses.
+
+    As a share.
+    """
+    return 0.25
+
+
+def test_a_new_score_stands_with_the_others_and_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCORES, "excess", excess)
+    copy = stored(tmp_path / "runs", [done(asked("cnn", fold), 0.5) for fold in range(12)])
+    (board,) = collect(copy, tmp_path).boards
+    titles = [column.title for column in board.columns]
+    place = titles.index("excess")
+    assert titles[place - 1] == "ECE"
+    assert titles[-1] != "excess"
+    assert board.columns[place].hint == "Hits less misses. Mean over subjects."
+    assert board.columns[place].more
+    assert board.lines[0].cells[place].value == 0.5
 
 
 def test_no_results(tmp_path):
@@ -265,10 +384,10 @@ def test_same_runs_same_page(store, leaderboards, page, tmp_path):
 def many(datasets, store):
     for position, dataset in enumerate(datasets):
         for model, score in {"a": 0.9, "b": 0.8, "c": 0.3 + 0.15 * position, "d": 0.1}.items():
-            for fold, subject in enumerate(("S1", "S2")):
+            for fold, subject in enumerate(THREE):
                 run = Run(
                     dataset, "stress", Protocol(), fold, 0, model, ("eda",),
-                    ("S1", "S2"), "a" * 16,
+                    THREE, "a" * 16,
                 )  # fmt: skip
                 values = {
                     "scores": {subject: dict.fromkeys(SCORES, score)},

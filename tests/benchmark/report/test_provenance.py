@@ -12,7 +12,7 @@ from datamodules.protocol import Protocol
 from lightning_modules.recipe import Recipe
 from tests.benchmark.made_up import make_run
 
-SUBJECTS = ("S1", "S2")
+SUBJECTS = ("S1", "S2", "S3", "S4")
 
 
 def run(fold: int = 0, **fields) -> Run:
@@ -39,7 +39,7 @@ def test_names_that_are_shown_are_fields():
 @pytest.mark.parametrize(
     ("fields", "name", "value"),
     [
-        ({}, "version", "1"),
+        ({}, "version", str(Protocol().version)),
         ({"version": 3}, "version", "3"),
         ({"rule": "median"}, "threshold", "median, where a task cuts ratings"),
         ({"padding": "edge", "mask": True}, "whole trials", "padding edge, mask"),
@@ -62,12 +62,13 @@ def test_defaults_of_a_protocol_are_not_said():
 
 
 def test_every_value_of_the_recipe_is_said():
-    recipe = Recipe("a paper", lr=0.5, patience=4)
+    recipe = Recipe("a paper", lr=0.5, patience=4, tuned_on=("wesad", "deap"))
     model = facts(recipe=recipe, arguments=(("layers", "study_1"),))["Model"]
     assert model["layers"] == "study_1"
-    assert {name: model[name] for name in vars(recipe)} == {
-        name: str(value) for name, value in vars(recipe).items()
-    }
+    values = {name: str(value) for name, value in vars(recipe).items()}
+    assert {name: model[name] for name in values} == {**values, "tuned_on": "wesad, deap"}
+    assert model["source"] == "a paper"
+    assert "tuned_on" not in facts(recipe=Recipe("a paper"))["Model"]
 
 
 def test_ids_are_those_that_folders_are_named_after(tmp_path):

@@ -1,4 +1,4 @@
-"""Content of trackers: curves as the CSV has them, a confusion matrix that can be read."""
+"""Content of trackers: a confusion matrix that can be read."""
 
 import dataclasses
 
@@ -6,20 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.boards.scores import scored_results
-from benchmark.tracking.content import CELL, draw_confusion, read_curves
-
-
-def test_curves(tmp_path):
-    path = tmp_path / "metrics.csv"
-    path.write_text(
-        "epoch,step,train_loss,val_loss\n0,3,,0.5\n0,3,0.75,\n1,7,,0.25\n1,7,0.5,\n2,11,,0.125\n"
-    )
-    assert read_curves(path) == {
-        1: {"train_loss": 0.75, "val_loss": 0.5},
-        2: {"train_loss": 0.5, "val_loss": 0.25},
-        3: {"val_loss": 0.125},
-    }
-    assert read_curves(tmp_path / "none.csv") == {}
+from benchmark.tracking.content import CELL, draw_confusion
 
 
 def test_confusion_matrix(store):

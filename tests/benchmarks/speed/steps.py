@@ -10,10 +10,10 @@ from time import process_time
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import CSVLogger
 from torch.nn.functional import cross_entropy
 
 from benchmark.execution.assemble import CHUNK
+from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import lean_trainer
 from datamodules.datamodule import EmotionDataModule, Loading, Selection
 from datamodules.fold import Windowing
@@ -66,7 +66,7 @@ def _row(name: str, cache: Path) -> Row:
         model = EmotionClassifier(NETWORKS[name](module.inputs, module.n_classes), 3, recipe)
         clock = Clock()
         with tempfile.TemporaryDirectory() as folder:
-            logger = CSVLogger(folder, name="", version="")
+            logger = EpochLogger(Path(folder))
             longer = replace(recipe, max_epochs=EPOCHS + 2)
             trainer = lean_trainer("cpu", longer, logger, [clock], Path(folder))
             trainer.limit_val_batches = 0

@@ -215,6 +215,91 @@ def test_signals_are_close_to_what_was_made(folder: Path, made: Session) -> None
         )
 
 
+# ---- files as other programs save them
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1644227574.00", START),
+        (" 1644227574", START),
+        ("2022-02-07 09:52:54", START),
+        ("2022-02-07T09:52:54.250", START + 0.25),
+        ("2022-02-07T09:52:54Z", START),
+        ("2022-02-07 10:52:54+01:00", START),
+    ],
+)
+def test_times_are_seconds_or_dates_in_utc(text: str, expected: float) -> None:
+    assert empatica.utc_seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2022-02-07", "2022-02-07 09:52", "2022-02-07 09:52:5", "x"])
+def test_times_that_were_cut_off_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        empatica.utc_seconds(text)
+
+
+def test_dates_in_the_first_rows(folder: Path) -> None:
+    before = empatica.read_session(folder)
+    for file in empatica.FILES.values():
+        new = lines(folder / file)
+        new[0] = ",".join(["2022-02-07 09:52:54"] * (1 + new[0].count(",")))
+        (folder / file).write_text("".join(f"{line}\r\n" for line in new), newline="")
+    (folder / "tags.csv").write_text("2022-02-07 09:53:01\r\n2022-02-07 09:53:24\r\n", newline="")
+    after = empatica.read_session(folder)
+    assert (after.start, after.tags, after.repairs) == (before.start, before.tags, ())
+    for name, signal in before.signals.items():
+        np.testing.assert_array_equal(signal.samples, after.signals[name].samples)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_start(folder: Path) -> None:
+    before = empatica.read_session(folder)
+    for file in (*empatica.FILES.values(), "tags.csv"):
+        (folder / file).write_bytes(b"\xef\xbb\xbf" + (folder / file).read_bytes())
+    after = empatica.read_session(folder)
+    assert (after.start, after.tags, after.duration) == (before.start, before.tags, before.duration)
+
+
+def test_a_blank_line_in_place_of_a_sample_is_interpolated(folder: Path) -> None:
+    before = empatica.read_session(folder)
+    for file, row in (("BVP.csv", 500), ("ACC.csv", 300)):
+        new = lines(folder / file)
+        new[2 + row] = new[3 + row] = ""
+        rewrite(folder / file, [*new, "", ""])
+    after = empatica.read_session(folder)
+    assert after.duration == before.duration
+    assert after.repairs == (
+        "bvp: 2 blank line(s) in place of samples, interpolated",
+        "acc: 2 blank line(s) in place of samples, interpolated",
+    )
+    for name, row in (("bvp", 500), ("acc", 300)):
+        expected = before.signals[name].samples.copy()
+        first, last = expected[:, row - 1], expected[:, row + 2]
+        expected[:, row] = first + (last - first) / 3
+        expected[:, row + 1] = first + (last - first) * 2 / 3
+        np.testing.assert_allclose(after.signals[name].samples, expected, rtol=1e-5)
+
+
+def test_many_blank_lines_are_no_session(folder: Path) -> None:
+    new = lines(folder / "EDA.csv")
+    new[10:40] = [""] * 30
+    rewrite(folder / "EDA.csv", new)
+    with pytest.raises(DatasetCorruptedError, match=r"EDA\.csv: expected .* incomplete line 11"):
+        empatica.read_session(folder)
+
+
+def test_a_last_number_without_an_end_of_line_is_left_out(folder: Path) -> None:
+    path = folder / "TEMP.csv"
+    path.write_text(path.read_text()[:-4])
+    n_lines = len(lines(path))
+    session = empatica.read_session(folder)
+    assert session.repairs == (
+        "temp: the last line has no end, as it may be cut off; it is left out",
+    )
+    assert session.duration <= (n_lines - 3) / 4
+    assert session.signals["temp"].samples.min() > 20
+
+
 # ---- damaged files
 
 

@@ -2,9 +2,21 @@ import numpy as np
 import pytest
 
 from datamodules.catalogue import DATASETS
-from datamodules.signals.preprocessing import EDA_PARTS, Derived, derived_shapes, preprocess
+from datamodules.signals.preprocessing import (
+    EDA_PARTS,
+    Derived,
+    derived_shapes,
+    is_causal,
+    preprocess,
+)
 from datamodules.signals.recording import Signal
-from datamodules.signals.steps import AveragePool, BandPass, DifferentialEntropy, Resample
+from datamodules.signals.steps import (
+    AveragePool,
+    BandPass,
+    CommonAverage,
+    DifferentialEntropy,
+    Resample,
+)
 from datamodules.stored import as_recording
 
 RECORDED = {"eeg": (6, 100.0), "eda": (1, 4.0), "bvp": (1, 64.0)}
@@ -46,6 +58,16 @@ def test_shapes_are_those_of_the_prepared_signals():
     shapes = derived_shapes(RECORDED, steps)
     assert list(prepared) == list(shapes)
     assert {name: (len(s.channels), s.sfreq) for name, s in prepared.items()} == shapes
+
+
+@pytest.mark.parametrize(
+    ("signal", "causal"),
+    [("eda", True), ("eda_slow", False), ("eeg", False), ("eeg_pooled", False), ("mixed", True)],
+)
+def test_a_signal_is_causal_if_all_steps_on_its_way_are(signal, causal):
+    mixed = Derived("eda", (CommonAverage(), AveragePool(1)))
+    assert mixed.causal
+    assert is_causal(signal, {**STEPS, "mixed": mixed}) is causal
 
 
 def test_a_step_for_a_signal_that_is_not_recorded_is_a_mistake():

@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 import re
 from fractions import Fraction
@@ -10,6 +11,7 @@ from scipy.integrate import quad
 from scipy.stats import zscore
 from torch.nn.functional import avg_pool2d
 
+from datamodules.signals.cvxeda import PhasicEDA, TonicEDA
 from datamodules.signals.recording import Signal
 from datamodules.signals.steps import (
     STEPS,
@@ -105,6 +107,28 @@ def test_a_channel_does_not_depend_on_the_others(step: Step):
     alone = step(make(signal.samples[1])).samples
     together = step(signal).samples
     np.testing.assert_array_equal(together[len(alone) : 2 * len(alone)], alone)
+
+
+@pytest.mark.parametrize("step", [*EXAMPLES, TonicEDA(), PhasicEDA()], ids=repr)
+def test_a_step_says_whether_it_looks_ahead(step: Step):
+    """No sample after a window's end may change the window, whatever the window's end."""
+    signal = noise(600, n_channels=1 if isinstance(step, TonicEDA | PhasicEDA) else 3)
+    full, changes = step(signal), False
+    for end in (3, 300):
+        samples = signal.samples.copy()
+        samples[:, end:] = samples[:, end:][:, ::-1] + 7
+        n_times = int(end / SFREQ * full.sfreq + 1e-9)
+        window = step(dataclasses.replace(signal, samples=samples)).samples[:, :n_times]
+        changes |= not np.array_equal(window, full.samples[:, :n_times])
+    assert step.causal is not changes
+
+
+def test_a_step_that_does_not_say_so_counts_as_one_that_looks_ahead():
+    class Silent(Step):
+        def __call__(self, signal: Signal) -> Signal:
+            return signal
+
+    assert Silent().causal is False
 
 
 @pytest.mark.parametrize("step", [BandPass(1, 9), Notch(50), Resample(256), Detrend(), ZScore()])

@@ -1,0 +1,95 @@
+"""Power of a board: the smallest difference that its own decisions would find, by simulation."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from benchmark.boards.cohort import Cohort
+from benchmark.boards.decisions import KEPT
+from benchmark.boards.statistics import (
+    CONFIDENCE,
+    Scores,
+    pairs_of,
+    random_exchanges,
+    values_of,
+)
+
+POWER = 0.8
+"""Share of experiments in which a difference of the size that the head of a board states is
+found."""
+EXPERIMENTS, EXCHANGES = 100, 200
+"""Number of simulated experiments, and of exchanges that decide each."""
+HALVINGS = 8
+"""Number of times that the range of the difference is halved; the last step is 1/256."""
+LEAST = 6
+"""Number of subjects from which on any difference can be found: of fewer, more than 5 % of all
+exchanges are as extreme as any outcome."""
+
+
+@lru_cache(maxsize=KEPT)
+def smallest_difference(cohort: Cohort) -> float:
+    """Return the smallest difference of mean macro F1 that the decisions of a board find.
+
+    In each experiment people are drawn from the board with replacement, with the scores that they
+    have in all rows, so that rows hang together as they do here; all rows are made equal in the
+    mean, and one is made better. The difference is found as far as the better row is told apart
+    from the others, by ``statistics.step_down`` with fewer exchanges. It is stated for POWER of the
+    pairs.
+
+    Returns:
+        Infinity if no difference up to 1 is found; NaN without a pair of rows, or where rows are
+        ranked by the units of all people together.
+    """
+    if len(cohort.ranked) < 2 or cohort.one_class:
+        return np.nan
+    if len(cohort.tested) < LEAST:
+        return np.inf
+    scores = np.array([list(row.macro_f1.values()) for row in cohort.ranked])
+    return found_by(scores - scores.mean(axis=1, keepdims=True))
+
+
+def found_by(scores: Scores, experiments: int = EXPERIMENTS) -> float:
+    """Return the smallest difference that is found where rows have scores of equal mean.
+
+    Args:
+        scores: Shape (rows, subjects), mean 0 in each row.
+        experiments: Number of simulated experiments.
+    """
+    rng = np.random.default_rng(0)
+    drawn = [_experiment(rng, scores) for _ in range(experiments)]
+
+    def power(difference: float) -> float:
+        return float(np.mean([_share(*one, difference) for one in drawn]))
+
+    if power(1.0) < POWER:
+        return np.inf
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def _experiment(rng: np.random.Generator, scores: Scores) -> tuple[Scores, Scores]:
+    """Return sums of one experiment under each exchange, and those of a difference of 1.
+
+    Returns:
+        Shapes (rows, E) and (E,); the better row is the first.
+    """
+    rows, n = scores.shape
+    sample = scores[rng.permutation(rows)][:, rng.integers(0, n, n)]
+    signs = random_exchanges(rng, EXCHANGES, n)
+    return sample @ signs.T / n, signs.mean(axis=1)
+
+
+def _share(sums: Scores, shift: Scores, difference: float) -> float:
+    """Return the share of the other rows that the first is told apart from, and better than."""
+    moved = sums.copy()
+    moved[0] += difference * shift
+    first, second = np.array(pairs_of(len(sums))).T
+    corrected = values_of(
+        np.abs(moved[first, 0] - moved[second, 0]),
+        lambda order: [np.abs(moved[first[order]] - moved[second[order]])],
+    ).corrected
+    better = moved[0, 0] > moved[second[: len(sums) - 1], 0]
+    return float(np.mean((corrected[: len(sums) - 1] <= 1 - CONFIDENCE) & better))

@@ -1,0 +1,64 @@
+"""What is behind a row: whether its signals look ahead, and whom the values of its recipe know."""
+
+from collections.abc import Sequence
+
+from benchmark.boards.cohort import Row
+from benchmark.probes.catalogue import PROBES
+from benchmark.run import Run
+from datamodules.catalogue import DATASETS
+from datamodules.signals.preprocessing import is_causal
+from lightning_modules.recipe import Recipe
+
+CAUSAL, OFFLINE, NONE = "causal", "offline", "none"
+"""Values of the column ``input``."""
+INPUT_LINE = (
+    f"input {OFFLINE}: a signal of the row went through steps that use what was recorded after a "
+    "window's end (zero-phase filters, resampling, cvxEDA, scaling over the recording) and is not "
+    f"known in live use; {CAUSAL}: none did; what its publisher did to a file does not count"
+)
+
+
+def input_of(run: Run) -> str:
+    """Return whether windows of a run depend on what was recorded after their end.
+
+    Returns:
+        ``"causal"`` or ``"offline"``, from the steps of its signals and what a probe sees;
+        ``"none"`` without signals; empty for a dataset that is not in the catalogue.
+    """
+    if not run.signals:
+        return NONE
+    dataset = DATASETS.get(run.dataset)
+    if dataset is None:
+        return ""
+    probe = PROBES.get(run.model)
+    ahead = probe is not None and probe.sees == "subject"  # the mean of all windows of a person
+    ahead = ahead or not all(is_causal(name, dataset.preprocessing) for name in run.signals)
+    return OFFLINE if ahead else CAUSAL
+
+
+def tuned_on(run: Run) -> tuple[str, ...]:
+    """Return the datasets whose people had a say in the recipe of a run, or of its teachers."""
+    recipes = [one.recipe for one in (run, *run.teachers)]
+    names = [name for recipe in recipes if isinstance(recipe, Recipe) for name in recipe.tuned_on]
+    return tuple(dict.fromkeys(names))
+
+
+def provenance_head(rows: Sequence[Row]) -> list[str]:
+    """Return lines of the head of a board on what is behind its rows."""
+    inputs = {input_of(row.run) for row in rows}
+    lines = [INPUT_LINE] if OFFLINE in inputs else []
+    tuned = sorted(
+        {f"{row.run.name} ({row.run.kind})" for row in rows if row.run.dataset in tuned_on(row.run)}
+    )
+    if tuned:
+        lines.append(
+            f"tuned on people of this dataset: {', '.join(tuned)}; values of their recipes were "
+            "chosen with people who are tested here, so that their scores may be too high"
+        )
+    refitted = sorted({row.run.name for row in rows if row.run.recipe.refit})
+    if refitted and not all(row.run.recipe.refit for row in rows):
+        lines.append(
+            "NOT EQUAL DATA: refitted on training and validation subjects together, the others on "
+            f"training subjects alone: {', '.join(refitted)}"
+        )
+    return lines

@@ -1,0 +1,148 @@
+"""Files of the leaderboards folder that do not follow from a store, as the page shows them."""
+
+import csv
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.boards.cohort import LeaderboardError
+from benchmark.report.tables import Table, pairs, plain
+
+PUBLISHED = "published.csv"
+EXTRAS = {
+    "leak_audit.csv": (
+        "Leak audit",
+        "The same models under protocols that leak, beside the honest one: what a flaw adds.",
+        ("model", "flaw", "besides", "adds", "low", "high", "p_holm", "without", "with"),
+    ),
+    PUBLISHED: (
+        "Published",
+        "What papers report on the datasets and tasks of this page. Only what was measured under "
+        "the same protocol can be compared.",
+        ("model", "variant", "metric", "value", "spread", "comparable", "source"),
+    ),
+    "selftest.json": (
+        "Self-test",
+        "Data with no effect and with a planted one, put through the same code.",
+        (),
+    ),
+}
+"""Title, what the file holds, and the columns that stand first, where there are such."""
+MANY = 30
+"""Rows of all parts of a file together that are shown without being asked for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a file that belong together.
+
+    Args:
+        title: What they have in common; empty for all rows of a file.
+        table: The rows.
+    """
+
+    title: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A file that is shown as it is.
+
+    Args:
+        key: Name in the address of its tab.
+        title: Title of the tab.
+        about: Sentence on its content.
+        head: Its comment lines.
+        parts: Its rows.
+        folded: Whether they are so many that each part is folded.
+    """
+
+    key: str
+    title: str
+    about: str
+    head: tuple[str, ...]
+    parts: tuple[Part, ...]
+    folded: bool
+
+
+def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, ...]:
+    """Return the files that are there.
+
+    Args:
+        folder: Folder of the leaderboards.
+        measured: Dataset and task of each board on the page; what was published of others is left
+            out.
+
+    Raises:
+        LeaderboardError: A file that holds something else.
+    """
+    present = []
+    for name, (title, about, first) in EXTRAS.items():
+        path = folder / name
+        if path.is_file():
+            try:
+                head, parts = _read(path, first, measured)
+            except (ValueError, AttributeError, TypeError) as error:
+                raise LeaderboardError(
+                    f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
+                    "delete it to have the page without it."
+                ) from error
+            folded = name == PUBLISHED and sum(len(p.table.lines) for p in parts) > MANY
+            present.append(Extra(path.stem, title, about, head, parts, folded))
+    return tuple(present)
+
+
+def _read(
+    path: Path, first: Sequence[str], measured: Collection[tuple[str, str]]
+) -> tuple[tuple[str, ...], tuple[Part, ...]]:
+    """Return comment lines and rows of a CSV, or names and values, or rows, of JSON."""
+    content = path.read_text()
+    if path.suffix == ".json":
+        values = json.loads(content)
+        if isinstance(values, dict):
+            return (), (Part("", pairs({name: _shown(value) for name, value in values.items()})),)
+        names = list(dict.fromkeys(name for row in values for name in row))
+        rows = [[_shown(row.get(name, "")) for name in names] for row in values]
+        return (), (Part("", plain(names, rows)),)
+    lines = content.splitlines()
+    head = tuple(line[1:].strip() for line in lines if line.startswith("#"))
+    names, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    if any(len(row) != len(names) for row in rows):
+        raise ValueError(f"rows of other lengths than the {len(names)} columns")
+    if path.name == PUBLISHED:
+        return head, _published(names, rows, first, measured)
+    return head, (Part("", plain(*_moved(names, rows, first))),)
+
+
+def _published(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    first: Sequence[str],
+    measured: Collection[tuple[str, str]],
+) -> tuple[Part, ...]:
+    """Return the values of each dataset and task of the page; most columns on demand."""
+    dataset, task, comparable = (names.index(name) for name in ("dataset", "task", "comparable"))
+    parts = []
+    for pair in sorted(measured):
+        chosen = [row for row in rows if (row[dataset], row[task]) == pair]
+        if chosen:
+            table = plain(*_moved(names, chosen, first), shown=first)
+            alike = sum(row[comparable] == "yes" for row in chosen)
+            title = f"{' · '.join(pair)}: {len(chosen)} rows, {alike or 'none'} comparable"
+            parts.append(Part(title, table))
+    return tuple(parts)
+
+
+def _moved(
+    names: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return names and rows with some columns in front."""
+    front = [names.index(name) for name in first if name in names]
+    order = [*front, *(place for place in range(len(names)) if place not in front)]
+    return [names[place] for place in order], [[row[place] for place in order] for row in rows]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,107 @@
+"""What is behind the rows of a board: signals that look ahead, people who chose recipes."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmark.boards.columns import Context, board_columns, flawed_columns
+from benchmark.boards.provenance import INPUT_LINE, input_of, provenance_head, tuned_on
+from benchmark.run import Run
+from benchmark.scored import Scored
+from datamodules.catalogue import DATASETS
+from lightning_modules.catalogue import MODELS
+from lightning_modules.recipe import Recipe
+from tests.benchmark.made_up import cohorts_of, make_run
+
+SUBJECTS = ("S1", "S2", "S3")
+
+
+def run_of(model: str = "cnn", signals: tuple[str, ...] = ("eda",), **fields) -> Run:
+    values = {"dataset": "wesad", "task": "stress", "fold": 0, "seed": 0, "data": "a" * 16}
+    values |= {"model": model, "signals": signals, "subjects": SUBJECTS}
+    return make_run(**{**values, **fields})
+
+
+def rows_of(*runs: Run):
+    (cohort,) = cohorts_of([Scored(run, "done", scores={"S1": {"macro_f1": 0.5}}) for run in runs])
+    return cohort.rows
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (run_of(), "causal"),
+        (run_of(signals=("bvp", "eda", "temp")), "causal"),
+        (run_of(signals=("eda", "eda_phasic")), "offline"),
+        (run_of(dataset="mahnob_hci", signals=("eeg",)), "offline"),
+        (run_of(dataset="mahnob_hci", signals=("eda", "resp")), "causal"),
+        (run_of("lda"), "causal"),
+        (run_of("lda", ("eda_tonic",)), "offline"),
+        (run_of("subject_mean"), "offline"),
+        (run_of("time", ()), "none"),
+        (run_of("majority", ()), "none"),
+        (run_of(dataset="gone"), ""),
+    ],
+    ids=str,
+)
+def test_input_is_that_of_the_steps_of_the_signals(run, expected):
+    assert input_of(run) == expected
+
+
+# --- people who had a say in a recipe
+
+TUNED = Recipe("here", tuned_on=("wesad", "deap"))
+
+
+def test_the_fast_recipes_were_tuned_on_stress_predict():
+    """Those whose learning rate was tried there, and the teacher that shares its student's."""
+    tried = Path(__file__).parents[2] / "benchmarks" / "tune_fast.csv"
+    with tried.open(newline="") as file:
+        models = {line["model"] for line in csv.DictReader(file)}
+    assert models | {"emotionkd_teacher"} == set(MODELS)
+    for model in MODELS.values():
+        assert model.fast.tuned_on == ("stress_predict",)
+        assert model.published.tuned_on == ()
+        assert set(model.fast.tuned_on) <= set(DATASETS)
+
+
+def test_people_of_a_teacher_had_a_say_too():
+    assert tuned_on(run_of(recipe=TUNED)) == ("wesad", "deap")
+    assert tuned_on(run_of("lda")) == ()
+    teacher = run_of("dnn", recipe=Recipe("there", tuned_on=("deap", "pmemo")))
+    taught = run_of(recipe=TUNED, distiller="soft_targets", teachers=(teacher,))
+    assert tuned_on(taught) == ("wesad", "deap", "pmemo")
+    plain = dataclasses.replace(taught, recipe=Recipe("here"))
+    assert tuned_on(plain) == ("deap", "pmemo")
+
+
+def test_the_head_marks_the_board_of_a_dataset_that_chose_a_recipe():
+    rows = rows_of(run_of(recipe=TUNED, kind="fast"), run_of("dnn", recipe=Recipe("there")))
+    (line,) = provenance_head(rows)
+    assert line.startswith("tuned on people of this dataset: cnn (fast); ")
+    elsewhere = run_of(dataset="pmemo", recipe=TUNED, kind="fast")
+    assert provenance_head(rows_of(elsewhere)) == []
+
+
+def test_tuned_on_is_kept_and_read_again():
+    run = run_of(recipe=TUNED)
+    assert Run.from_dict(json.loads(json.dumps(run.as_dict()))).recipe.tuned_on == TUNED.tuned_on
+
+
+def test_the_columns_stand_behind_the_signals_on_both_kinds_of_board():
+    for columns in (board_columns(), flawed_columns()):
+        by_name = {column.name: column for column in columns}
+        (row,) = rows_of(run_of(signals=("eda_tonic",), recipe=TUNED))
+        assert by_name["input"].value(row, Context()) == "offline"
+        assert by_name["tuned_on"].value(row, Context()) == "wesad deap"
+        place = list(by_name).index("input")
+        assert list(by_name)[place + 1] == "tuned_on"
+        assert place > list(by_name).index("signals")
+
+
+def test_the_head_explains_offline_where_a_row_is():
+    assert provenance_head(rows_of(run_of(), run_of("majority", ()))) == []
+    assert provenance_head(rows_of(run_of(), run_of("lda", ("eda_tonic",)))) == [INPUT_LINE]

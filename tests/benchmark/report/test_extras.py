@@ -1,0 +1,77 @@
+"""Tables that do not follow from a store: shown as they are; of papers, what the page can use."""
+
+import csv
+
+import pytest
+
+from benchmark.boards.board import write_leaderboards
+from benchmark.boards.cohort import LeaderboardError
+from benchmark.report.content import collect
+from benchmark.report.extras import MANY, extras
+from benchmark.report.page import render
+from benchmark.report.tables import Cell
+
+
+def test_other_tables_are_there_with_their_heads(leaderboards, tmp_path, store):
+    audit, selftest = collect(store, leaderboards).extras
+    assert (audit.title, audit.head) == ("Leak audit", ("what a flaw adds",))
+    (part,) = audit.parts
+    assert [line[2].value for line in part.table.lines] == [0.0625, None, -0.5]
+    (part,) = selftest.parts
+    assert part.table.lines[1] == (Cell("passed", "passed"), Cell("true", "true"))
+    assert collect(store, tmp_path).extras == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("leak_audit.csv", "a,b\n1,2,3\n"),
+        ("leak_audit.csv", ""),
+        ("published.csv", "dataset,model\nwesad,cnn\n"),
+        ("selftest.json", "{"),
+        ("selftest.json", "[1]"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(LeaderboardError, match=name):
+        render(store, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def written(store, tmp_path_factory):
+    """Folder with the real values of papers."""
+    folder = tmp_path_factory.mktemp("published")
+    write_leaderboards(store, folder)
+    return folder
+
+
+def rows(folder, *pair):
+    with (folder / "published.csv").open(newline="") as file:
+        return [r for r in csv.DictReader(file) if (r["dataset"], r["task"]) == pair]
+
+
+def test_papers_are_those_of_the_datasets_and_tasks_of_the_page(store, written):
+    (published,) = collect(store, written).extras
+    pairs = [("wesad", "affect"), ("wesad", "stress")]
+    assert len(published.parts) == 2
+    for part, pair in zip(published.parts, pairs, strict=True):
+        expected = rows(written, *pair)
+        assert len(part.table.lines) == len(expected) > 0
+        assert part.title.startswith(f"{' · '.join(pair)}: {len(expected)} rows")
+        names = [column.title for column in part.table.columns]
+        for line, row in zip(part.table.lines, expected, strict=True):
+            assert {n: cell.text for n, cell in zip(names, line, strict=True)} == row
+        shown = {column.title for column in part.table.columns if not column.more}
+        assert {"model", "value", "comparable", "source"} <= shown
+        assert "protocol_note" not in shown
+
+
+def test_many_values_are_folded(written):
+    few, many = {("wesad", "affect")}, {("deap", "valence"), ("deap", "arousal")}
+    assert 0 < len(rows(written, "wesad", "affect")) <= MANY
+    assert len(rows(written, "deap", "valence")) + len(rows(written, "deap", "arousal")) > MANY
+    assert not extras(written, few)[0].folded
+    assert extras(written, many)[0].folded
+    (nothing,) = extras(written, {("mine", "stress")})
+    assert (nothing.parts, nothing.folded) == ((), False)
