@@ -75,7 +75,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, workshop: Any, tmp_path: Path) -> A
     def make(subjects: tuple[str, ...], names: tuple[str, ...]) -> Any:
         def read(self: SyntheticReader, subject: str) -> Iterator[Recording]:
             for found in original(self, subject):
-                rng = np.random.default_rng(5)
+                rng = np.random.default_rng([5, int(subject[1:])])
                 signals = {
                     name: dataclasses.replace(
                         signal,
