@@ -126,7 +126,7 @@ def test_result_is_that_of_a_loop_by_hand(workshop, tmp_path, monkeypatch):
     with torch.no_grad():
         logits = model.eval()(test[torch.arange(len(test))].signals).logits
     found = Store(tmp_path).predictions(run)["probabilities"]
-    np.testing.assert_allclose(found, logits.softmax(dim=1), atol=1e-4)
+    np.testing.assert_allclose(found, logits.softmax(dim=1), atol=1e-3)
     plain = dataclasses.replace(run.recipe, refit=False)
     once = dataclasses.replace(run, recipe=plain, changed=())
     execute(once, workshop.places(tmp_path))
@@ -260,9 +260,10 @@ def test_the_head_says_where_data_are_unequal(workshop, tmp_path):
     runs = [planned(workshop, "lda"), workshop.plan(["majority"])[0]]
     results = [execute(run, workshop.places(tmp_path)) for run in runs]
     (cohort,) = cohorts_of(results)
-    assert provenance_head(cohort.rows) == [
+    head = [line for line in provenance_head(cohort.rows) if not line.startswith("input ")]
+    assert head == [
         "NOT EQUAL DATA: refitted on training and validation subjects together, the others on "
         "training subjects alone: lda"
     ]
     (alone,) = cohorts_of(results[:1])
-    assert provenance_head(alone.rows) == []
+    assert not any(line.startswith("NOT EQUAL") for line in provenance_head(alone.rows))

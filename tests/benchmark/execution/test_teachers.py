@@ -497,6 +497,7 @@ PROTOCOLS = {
     "flags": ("scale_on_all",),
     "version": 99,
     "stimulus_folds": 3,
+    "partitions": 2,
 }
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "dnn", ("eda",), ("S1",), "x")
 
@@ -528,7 +529,8 @@ def test_teacher_of_other_work_is_refused_by_name(name):
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Protocol)])
 def test_teacher_under_another_protocol_is_refused(name):
     members = Members(("S2",), ("S3",), ("S1",))
-    values = {"padding": "zero"} if name == "mask" else {}
+    needed = {"mask": {"padding": "zero"}, "partitions": {"split": "subject_k_fold"}}
+    values = needed.get(name, {})
     run = under(RUN, **values)
     loaded: Any = SimpleNamespace(subjects=["S2"], trials=(), chosen_on=(), chosen_on_trials=())
     check_teacher(run, loaded, run, with_members(members))
@@ -659,7 +661,7 @@ def test_padded_trials_with_a_mask(tmp_path, monkeypatch, captured, padding):
     plan = expand(suite, {"uneven": prepare("uneven", Path("none"), cache, {}, ())})
     assert plan.not_applicable == {}
     run = next(run for run in plan.runs if run.distiller)
-    assert run.board == f"uneven__mood_{padding}_padded_masked__leave_one_subject_out"
+    assert run.board == "uneven__mood_zero_padded_masked__leave_one_subject_out"
     places = Places(Path("none"), cache, tmp_path / "runs")
     for asked in (*run.teachers, run):
         result = execute(asked, places)
