@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from benchmark.boards.cohort import Cohort, Row, repetition
+from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1, repetition
 from benchmark.boards.decisions import KEPT
 from benchmark.boards.statistics import CONFIDENCE
-from lightning_modules.metrics import SCORES
 
 DRAWS = 400
 """Number of simulated predictions of each person."""
@@ -34,16 +33,13 @@ def chance_of(cohort: Cohort) -> dict[str, float]:
         return {}
     rng = np.random.default_rng(0)
     mix = np.sum(people, axis=0) / np.sum(people)
-    chance = {}
-    for name in ("macro_f1", "balanced_accuracy"):
-        means = []
-        for counts in people:
-            target = np.repeat(np.arange(len(mix)), counts)
-            drawn = rng.choice(len(mix), size=(DRAWS, len(target)), p=mix)
-            one_hot = np.eye(len(mix))
-            means.append(np.mean([SCORES[name](one_hot[row], target) for row in drawn]))
-        chance[name] = float(np.mean(means))
-    return chance
+    f1, recall = [], []
+    for counts in people:
+        drawn = np.stack([rng.multinomial(count, mix, DRAWS) for count in counts], axis=1)
+        right = np.diagonal(drawn, axis1=1, axis2=2).astype(float)  # (DRAWS, K)
+        f1.append(pooled_macro_f1(np.stack([right, drawn.sum(axis=1) + counts], axis=1)[:, None]))
+        recall.append((right[:, counts > 0] / counts[counts > 0]).mean(axis=1))
+    return {"macro_f1": float(np.mean(f1)), "balanced_accuracy": float(np.mean(recall))}
 
 
 def _true_counts(cohort: Cohort) -> list[npt.NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -164,6 +165,7 @@ def _rank(row: Row, board: Context, end: int) -> int | None:
     return ranks[end] if ranks else None
 
 
+@lru_cache(maxsize=1)
 def _pooled_interval(row: Row) -> tuple[float, float]:
     """Return the bootstrap interval of macro F1 over the units of all subjects."""
     if not row.scores:

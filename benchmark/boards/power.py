@@ -17,7 +17,7 @@ from benchmark.boards.statistics import (
 POWER = 0.8
 """Share of experiments in which a difference of the size that the head of a board states is
 found."""
-EXPERIMENTS, EXCHANGES = 100, 200
+EXPERIMENTS, EXCHANGES = 60, 200
 """Number of simulated experiments, and of exchanges that decide each."""
 HALVINGS = 8
 """Number of times that the range of the difference is halved; the last step is 1/256."""
@@ -79,13 +79,14 @@ def _experiment(rng: np.random.Generator, scores: Scores) -> tuple[Scores, Score
     rows, n = scores.shape
     sample = scores[rng.permutation(rows)][:, rng.integers(0, n, n)]
     signs = random_exchanges(rng, EXCHANGES, n)
-    return sample @ signs.T / n, signs.mean(axis=1)
+    sums = (sample @ signs.T / n).astype(np.float32)  # half as much to go through
+    return sums, signs.mean(axis=1).astype(np.float32)
 
 
 def _share(sums: Scores, shift: Scores, difference: float) -> float:
     """Return the share of the other rows that the first is told apart from, and better than."""
     moved = sums.copy()
-    moved[0] += difference * shift
+    moved[0] += np.float32(difference) * shift
     first, second = np.array(pairs_of(len(sums))).T
     corrected = values_of(
         np.abs(moved[first, 0] - moved[second, 0]),
