@@ -75,9 +75,20 @@ def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
+    today, older = by_version(results, store.plan())
+    return boards_of(build_cohorts(today), store, older)
+
+
+def boards_of(cohorts: Iterable[Cohort], store: Store, older: Sequence[Older]) -> list[Board]:
+    """Return the leaderboard of each cohort.
+
+    Args:
+        cohorts: Rows of the boards of today.
+        store: Their store, which holds the plan of the latest call and notes.
+        older: Older versions of boards.
+    """
     plan = store.plan()
-    today, older = by_version(results, plan)
-    return [_build(cohort, store, plan, older) for cohort in build_cohorts(today)]
+    return [_build(cohort, store, plan, older) for cohort in cohorts]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
@@ -88,10 +99,9 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     goes. Runs under protocol flags are in none of them, but in ``flawed/`` and, with what each flaw
     adds to an honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
-    plan = store.plan()
-    today, older = by_version(scored_results(store), plan)
+    today, older = by_version(scored_results(store), store.plan())
     cohorts = build_cohorts(today)
-    boards = [_build(cohort, store, plan, older) for cohort in cohorts]
+    boards = boards_of(cohorts, store, older)
     gains = gains_table(honest(today))
     head, ranks = overall_ranks(cohorts)
     for board in [*boards, Board("overall", head, ranks)]:

@@ -17,8 +17,9 @@ from benchmark.boards.statistics import (
 POWER = 0.8
 """Share of experiments in which a difference of the size that the head of a board states is
 found."""
-EXPERIMENTS, EXCHANGES = 60, 200
-"""Number of simulated experiments, and of exchanges that decide each."""
+EXPERIMENTS, MEETINGS, EXCHANGES = 300, 1200, 200
+"""Largest number of simulated experiments; number of others that the better row meets in all of
+them together, so that fewer experiments do where rows are many; exchanges that decide each."""
 HALVINGS = 8
 """Number of times that the range of the difference is halved; the last step is 1/256."""
 LEAST = 6
@@ -48,14 +49,16 @@ def smallest_difference(cohort: Cohort) -> float:
     return found_by(scores - scores.mean(axis=1, keepdims=True))
 
 
-def found_by(scores: Scores, experiments: int = EXPERIMENTS) -> float:
+def found_by(scores: Scores, experiments: int | None = None) -> float:
     """Return the smallest difference that is found where rows have scores of equal mean.
 
     Args:
         scores: Shape (rows, subjects), mean 0 in each row.
-        experiments: Number of simulated experiments.
+        experiments: Number of simulated experiments; None: EXPERIMENTS, or fewer of many rows.
     """
     rng = np.random.default_rng(0)
+    if experiments is None:
+        experiments = min(EXPERIMENTS, -(-MEETINGS // (len(scores) - 1)))
     drawn = [_experiment(rng, scores) for _ in range(experiments)]
 
     def power(difference: float) -> float:

@@ -8,7 +8,7 @@ and the largest difference of all pairs is what a pair has to pass (step-down of
 1993), which corrects for the number of pairs and uses that rows hang together.
 
 Differences are not divided by their standard errors: with skewed scores that is too liberal
-(``python -m tests.benchmarks.statistics``).
+(``python -m tests.benchmarks.decisions``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.boards.board import build_boards, honest
+from benchmark.boards.board import boards_of, honest
 from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts
 from benchmark.boards.distillation import gains_table
 from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
@@ -93,14 +93,14 @@ def collect(store: Store, leaderboards: Path) -> Content:
             f"no results in {str(store.root)!r}: expected the folder of an affectbench run; "
             "name it with --runs"
         )
-    today, _ = by_version(scored, store.plan())
+    today, older = by_version(scored, store.plan())
     results = [result for board in today.values() for result in board]
     cohorts = build_cohorts(today)
     distilled = gains_table(honest(today))
     comparisons = comparisons_table(cohorts, distilled)
     boards = tuple(
         board_page(cohort, board, comparisons, store)
-        for cohort, board in zip(cohorts, build_boards(scored, store), strict=True)
+        for cohort, board in zip(cohorts, boards_of(cohorts, store, older), strict=True)
     )
     head, ranks = overall_ranks(cohorts)
     failed = failures(results)

@@ -14,7 +14,7 @@ from benchmark.boards.statistics import step_down
 from lightning_modules.metrics import macro_f1_of
 from tests.benchmark.boards.test_paired import SUBJECTS, N, done, made_up, results, run
 from tests.benchmark.made_up import boards_of, cohorts_of, stored
-from tests.benchmarks.statistics import SPREAD, detectable, normal
+from tests.benchmarks.decisions import SPREAD, detectable, normal
 
 SHIFTS = {"cnn": 0.1, "lstm": 0.0995, "lda": 0.0, "random_forest": -0.05, "majority": -0.3}
 

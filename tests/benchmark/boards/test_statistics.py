@@ -21,7 +21,7 @@ from benchmark.boards.statistics import (
     resampled_interval,
     step_down,
 )
-from tests.benchmarks.statistics import errors, exchanged, normal, skewed
+from tests.benchmarks.decisions import errors, exchanged, normal, skewed
 
 
 def p_of(differences: np.ndarray) -> float:

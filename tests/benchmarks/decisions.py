@@ -1,6 +1,6 @@
 """Decisions of a board by simulation: how often they are wrong, and how often they find something.
 
-    python -m tests.benchmarks.statistics [--draws 2000]
+    python -m tests.benchmarks.decisions [--draws 2000]
 
 Boards are drawn at random, with a standard deviation of paired differences of 0.13. *Error* is the
 share of boards of equally good rows on which any two are told apart: with normal scores, and with
