@@ -16,19 +16,15 @@ opened  raw files that Python opened, the first and the second time; their sizes
 join    all signals of the subject, each written as one array, which is done once
 map     the same arrays memory-mapped, which every run does
 
-On a shared virtual machine (x86-64, two cores), idle, before raw blocks were hashed:
+On a shared virtual machine (x86-64, two cores), idle, with heart beats among the signals::
 
-    dataset     raw file      first     second    second/first  opened     join        map
-    DEAP         103 MB     0.97 s     3.9 ms    0.398 %      1 / 0     0.13 s     1.3 ms
-    WESAD        899 MB     5.10 s     3.0 ms    0.058 %      2 / 0     0.31 s     1.6 ms
+    dataset       raw file      first   hashes     second    second/first  opened     join        map
+    DEAP             103 MB     1.52 s   1.08 %     1.9 ms    0.125 %      1 / 0     0.18 s     2.2 ms
+    WESAD            899 MB     6.50 s   0.95 %     1.1 ms    0.017 %      2 / 0     0.28 s     2.8 ms
+    Stress-Predict     1 MB     0.93 s   0.35 %     1.2 ms    0.124 %      6 / 0     0.02 s     1.8 ms
 
-With hashes, while a dozen other processes wanted the same two cores, so that its seconds say little
-and its shares more; of DEAP the share is above the 3 % that it should be at most:
-
-  dataset       raw file      first   hashes     second    second/first  opened     join        map
-  DEAP             103 MB     3.75 s   3.55 %    14.3 ms    0.381 %      1 / 0     0.80 s    11.5 ms
-  WESAD            899 MB    17.24 s   1.41 %     1.1 ms    0.006 %      2 / 0     0.69 s     6.7 ms
-  Stress-Predict     1 MB     0.93 s   2.08 %     1.1 ms    0.117 %      6 / 0     0.35 s     1.6 ms
+While a dozen other processes wanted the same two cores, the shares of hashing were 3.55, 1.41 and
+2.08 %.
 """
 
 import os
