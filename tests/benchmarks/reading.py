@@ -16,12 +16,12 @@ opened  raw files that Python opened, the first and the second time; their sizes
 join    all signals of the subject, each written as one array, which is done once
 map     the same arrays memory-mapped, which every run does
 
-On a shared virtual machine (x86-64, two cores), idle, with heart beats among the signals::
+On a shared virtual machine (x86-64, two cores), idle, with heart beats among the signals:
 
-    dataset       raw file      first   hashes     second    second/first  opened     join        map
-    DEAP             103 MB     1.52 s   1.08 %     1.9 ms    0.125 %      1 / 0     0.18 s     2.2 ms
-    WESAD            899 MB     6.50 s   0.95 %     1.1 ms    0.017 %      2 / 0     0.28 s     2.8 ms
-    Stress-Predict     1 MB     0.93 s   0.35 %     1.2 ms    0.124 %      6 / 0     0.02 s     1.8 ms
+  dataset       raw file      first   hashes     second    second/first  opened     join        map
+  DEAP             103 MB     1.52 s   1.08 %     1.9 ms    0.125 %      1 / 0     0.18 s     2.2 ms
+  WESAD            899 MB     6.50 s   0.95 %     1.1 ms    0.017 %      2 / 0     0.28 s     2.8 ms
+  Stress-Predict     1 MB     0.93 s   0.35 %     1.2 ms    0.124 %      6 / 0     0.02 s     1.8 ms
 
 While a dozen other processes wanted the same two cores, the shares of hashing were 3.55, 1.41 and
 2.08 %.

@@ -42,11 +42,11 @@ torch 2.13, Lightning 2.6.6:
 benchmark was there, and 50 s twice after it, in turn on the same two cores; 63 % of it was
 EmotionKD.
 
-Since then a call of 15 small runs takes 6.3 s, the former version 6.0 s (means of 5, in turn): code is
-digested. With nothing to do a call takes 3.5 to 3.8 s, the former version 3.7 to 4.2 s. A cell was
-8.7 times sooner again. Boards compare all pairs of rows by exchanges and simulate their power: the
-leaderboard of 10 000 results, of 40 rows a board, takes 30 s and the report of 12 boards 27 s on a
-machine on which importing torch and lightning takes 5.2 s; both miss their aims.
+Since then a call of 15 small runs takes 6.3 s, the former version 6.0 s (means of 5, in turn), as
+code is digested. With nothing to do a call takes 3.5 to 3.8 s, the former version 3.7 to 4.2 s. A
+cell was 8.7 times sooner again. Boards compare all pairs of rows by exchanges and simulate their
+power: the leaderboard of 10 000 results, of 40 rows a board, takes 30 s and the report of 12 boards
+27 s on a machine on which importing torch and lightning takes 5.2 s; both miss their aims.
 """
 
 import sys
