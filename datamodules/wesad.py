@@ -264,7 +264,8 @@ def _segments(path: Path, labels: Labels, shortest: float) -> tuple[Segment, ...
 
     They begin and end with samples of the wrist's pulse: a sample belongs to the condition of the
     label next to it, so that a run of labels t, ..., u - 1 has the samples from the first at or
-    after label t - 0.5 to the last before label u - 0.5, as in the study with Attention-LRCN.
+    after label t - 0.5 to the last before label u - 0.5, as in the study with Attention-LRCN. The
+    last pulse sample lasts up to 1/64 s beyond label u, which faster signals have too.
     """
     changes = np.flatnonzero(np.diff(labels)) + 1
     firsts = np.concatenate([[0], changes])

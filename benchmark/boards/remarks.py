@@ -9,7 +9,8 @@ def remarks(cohort: Cohort) -> list[str]:
     """Return a line on each probe that should lose and does not.
 
     Such a probe is compared with the best ranked row alone, without correction, as a doubt should
-    not be corrected away. Incomplete rows are in no remark.
+    not be corrected away. The best row is the best by these very scores, which favours it a little.
+    Incomplete rows are in no remark.
     """
     rows = decide(cohort).rows
     if not rows:
