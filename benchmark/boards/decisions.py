@@ -35,26 +35,10 @@ class Decisions:
     values: PairValues
     ranks: tuple[tuple[int, int], ...]
 
-    @property
-    def best(self) -> list[Row]:
-        """Rows that no other row is better than beyond doubt."""
-        return [row for row, (low, _) in zip(self.rows, self.ranks, strict=True) if low == 1]
-
-    def ranks_of(self, row: Row) -> tuple[int, int] | None:
-        """Return the first and the last rank that a row may have; None if it is not ranked."""
-        return self.ranks[self.rows.index(row)] if row in self.rows else None
-
     def p(self, one: Row, other: Row) -> float:
         """Return the corrected p-value of two ranked rows."""
-        return float(self.values.corrected[self._place(one, other)])
-
-    def p_alone(self, one: Row, other: Row) -> float:
-        """Return the p-value of two ranked rows as if they were the only ones."""
-        return float(self.values.alone[self._place(one, other)])
-
-    def _place(self, one: Row, other: Row) -> int:
         first, second = sorted((self.rows.index(one), self.rows.index(other)))
-        return pairs_of(len(self.rows)).index((first, second))
+        return float(self.values.corrected[pairs_of(len(self.rows)).index((first, second))])
 
 
 @lru_cache(maxsize=KEPT)
