@@ -242,7 +242,7 @@ class EmotionClassifier(L.LightningModule):
             optimizer,
             factor=recipe.plateau_factor,
             patience=recipe.plateau_patience - 1,
-            threshold=1e-4,
+            threshold=recipe.plateau_delta,
             threshold_mode="abs",
             min_lr=recipe.lr_min,
         )

@@ -42,7 +42,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from benchmark.execution.assemble import make_datamodule, make_model
-from benchmark.execution.fit import SELECTION, BestEpoch
+from benchmark.execution.fit import BestEpoch
 from benchmark.execution.places import Places
 from benchmark.run import Run
 from datamodules.protocol import Protocol
@@ -134,14 +134,13 @@ def train(group: Group, model: str, lr: float, seed: int, places: Places) -> dic
     module.prepare_data()
     module.setup()
     L.seed_everything(seed, workers=True, verbose=False)
-    best = BestEpoch()
+    best = BestEpoch(recipe.select_on)
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=recipe.max_epochs,
         logger=False,
-        callbacks=[best, EarlyStopping(SELECTION, mode="max", patience=group.patience)],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
+        callbacks=[best, EarlyStopping(recipe.select_on, mode="max", patience=group.patience)],
+                enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
