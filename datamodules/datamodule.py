@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
@@ -27,6 +29,7 @@ from datamodules.fold import (
     Part,
     Windowing,
     class_counts,
+    conditions,
     deal_members,
     join_validation,
     make_fold,
@@ -223,6 +226,10 @@ class EmotionDataModule(L.LightningDataModule):
     def class_counts(self) -> Tensor:
         """Return the number of training windows of each class, shape (K,)."""
         return class_counts(self.fold)
+
+    def conditions(self) -> npt.NDArray[np.int64]:
+        """Return the place of each training window's condition in the task's list, shape (N,)."""
+        return conditions(self.fold)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, so that its model can be used on new recordings.

@@ -19,7 +19,7 @@ from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling, fit_range, fit_scaling
 from datamodules.splits import Dealing, Members, Trials
-from datamodules.tasks import RatingTask, Task
+from datamodules.tasks import ConditionTask, RatingTask, Task
 from datamodules.thresholds import fit_thresholds
 from datamodules.windows import Cutting, WindowIndex
 
@@ -360,3 +360,17 @@ def class_counts(fold: Fold) -> torch.Tensor:
     """Return the number of training windows of each class, shape (K,)."""
     target = fold.windows("train").target
     return torch.from_numpy(np.bincount(target, minlength=len(fold.task.classes)))
+
+
+def conditions(fold: Fold) -> Positions:
+    """Return the position of each training window's condition in the list of the task, shape (N,).
+
+    Two conditions may be one class. Where a task has no conditions, it is the class.
+    """
+    windows = fold.windows("train")
+    task = fold.published
+    if not isinstance(task, ConditionTask):
+        return windows.target
+    segments, inverse = np.unique(windows.segment, return_inverse=True)
+    positions = [task.position(fold.archive.segments[segment][1]) for segment in segments]
+    return np.array(positions, dtype=np.int64)[inverse]

@@ -38,8 +38,8 @@ class Recipe:
         eps: Term in the denominator of adam and adamw.
         weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
         batch_size: Number of windows in a batch.
-        max_epochs: Maximum number of epochs. The epoch with the best ``select_on`` counts, the first
-            one if several are equal.
+        max_epochs: Maximum number of epochs. The epoch with the best ``select_on`` counts, the
+            first one if several are equal.
         select_on: What chooses the epoch: ``"val_macro_f1"``, ``"val_accuracy"`` or ``"val_loss"``
             over the windows of the validation subjects, or ``"train_loss"``.
         patience: Number of epochs without improvement after which training ends; None trains all

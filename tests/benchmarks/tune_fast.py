@@ -140,7 +140,7 @@ def train(group: Group, model: str, lr: float, seed: int, places: Places) -> dic
         max_epochs=recipe.max_epochs,
         logger=False,
         callbacks=[best, EarlyStopping(recipe.select_on, mode="max", patience=group.patience)],
-                enable_progress_bar=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )

@@ -135,6 +135,7 @@ def test_attention_lrcn() -> None:
         assert (recipe.window, recipe.stride, recipe.batch_size) == (120.0, 1.0, 256)
         assert (recipe.lr, recipe.lr_decay, recipe.max_epochs) == (1e-4, 0.95, 20)
         assert (recipe.scaling, recipe.balance) == ("none", "none")
+        assert recipe.select_on == "val_accuracy"
     assert {run.task for run in runs("published_attention_lrcn")} == {"affect", "stress"}
 
 
@@ -148,6 +149,7 @@ def test_weighted_distillation() -> None:
         (teacher,) = run.teachers
         assert teacher.protocol.flags == ("select_on_test",)
         assert teacher.recipe.lr == 1e-4
+        assert run.recipe.select_on == teacher.recipe.select_on == "val_accuracy"
         assert (run.protocol.validation, teacher.protocol.validation) == (False, False)
         assert teacher.fold == run.fold
 
@@ -185,10 +187,11 @@ def test_mlstm_fcn() -> None:
         assert (run.protocol.split, run.protocol.test_share) == ("subject_hold_out", 0.3)
         assert (run.protocol.validation, run.protocol.score_windows) == (False, True)
         assert run.signals == ("eda", "resp", "bvp", "temp")
-        assert dict(run.options) == {"keep_baseline": True}
+        assert dict(run.options) == {"keep_baseline": True, "stored_gsr": True}
         assert dict(run.arguments) == {"hard_sigmoid": True}
         recipe = run.recipe
         assert (recipe.window, recipe.stride, recipe.scaling) == (5.0, 3.0, "min_max")
+        assert recipe.select_on == "train_loss"
     best = [run for run in every if "oversample_before_split" in run.protocol.flags]
     listed = [(run.task, run.recipe.batch_size, run.recipe.max_epochs) for run in best]
     assert listed == [("arousal_9", 64, 2000), ("valence_9", 128, 2000)]
@@ -220,6 +223,7 @@ def test_seed_v() -> None:
         recipe = run.recipe
         assert (recipe.lr, recipe.batch_size, recipe.scaling) == (1e-3, 32, "none")
         assert (recipe.plateau_factor, recipe.plateau_patience) == (0.2, 10)
+        assert (recipe.plateau_delta, recipe.select_on) == (1e-5, "val_loss")
         assert run.protocol.validation == ("select_on_test" not in run.protocol.flags)
     by_model = {(run.model, dict(run.arguments)["layers"], run.signals[0]): run for run in every}
     assert len(by_model) == 11
