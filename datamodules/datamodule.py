@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import numpy as np
@@ -28,6 +28,7 @@ from datamodules.fold import (
     Fold,
     Part,
     Windowing,
+    WindowRecipe,
     class_counts,
     conditions,
     deal_members,
@@ -140,6 +141,23 @@ class EmotionDataModule(L.LightningDataModule):
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None
 
+    @classmethod
+    def for_recipe(cls, recipe: WindowRecipe, *arguments: Any, **named: Any) -> Self:
+        """Return a datamodule whose windows and batches are those that a recipe asks for.
+
+        Args:
+            recipe: Recipe of a model, as in ``CNN.fast``.
+            *arguments: Arguments of the class, but for ``windowing`` and ``loading``.
+            **named: The same by name.
+        """
+        loading = Loading(recipe.batch_size)
+        return cls(*arguments, windowing=Windowing.of(recipe), loading=loading, **named)
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds that test everybody once; known before a file is read."""
+        return self.protocol.n_folds(len(self.subjects))
+
     @property
     def _deals_subjects(self) -> bool:
         return self.protocol.splitting.over_subjects and not self.protocol.shuffled
@@ -222,6 +240,19 @@ class EmotionDataModule(L.LightningDataModule):
     def windows(self, part: Part) -> WindowIndex:
         """Return the windows of a part, in order of subject, session and time."""
         return self.fold.windows(part)
+
+    def columns(self, part: Part) -> dict[str, npt.NDArray[Any]]:
+        """Return subject, session, trial, unit, start and label of a part's windows, (N,) each."""
+        windows = self.windows(part)
+        sessions = np.array([recording.session for recording in self.fold.archive.recordings])
+        return {
+            "subject": np.array(self.subjects)[windows.subject],
+            "session": sessions[windows.recording],
+            "trial": windows.trial,
+            "unit": windows.unit,
+            "start": windows.start,
+            "label": windows.target,
+        }
 
     def class_counts(self) -> Tensor:
         """Return the number of training windows of each class, shape (K,)."""

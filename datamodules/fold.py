@@ -7,7 +7,8 @@ windows and scaling follow from that.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
+from typing import Protocol as TypingProtocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,21 @@ Grid = Literal["segments", "units"]
 Positions = npt.NDArray[np.int64]
 
 
+class WindowRecipe(TypingProtocol):
+    """The part of a recipe of training that windows follow from."""
+
+    @property
+    def window(self) -> float: ...
+    @property
+    def stride(self) -> float: ...
+    @property
+    def scaling(self) -> Literal["standard", "min_max", "none"]: ...
+    @property
+    def balance(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Windowing:
     """Windows as a model's recipe wants them.
@@ -47,6 +63,11 @@ class Windowing:
     stride: float = 30.0
     scaling: Literal["standard", "min_max", "none"] = "standard"
     oversample: bool = False
+
+    @classmethod
+    def of(cls, recipe: WindowRecipe) -> Self:
+        """Return windows as a recipe wants them."""
+        return cls(recipe.window, recipe.stride, recipe.scaling, recipe.balance == "oversample")
 
 
 @dataclass(frozen=True, eq=False)

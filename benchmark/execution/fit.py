@@ -16,12 +16,11 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from benchmark.execution.parallel import Group, Shares
-from benchmark.execution.predictions import predictions
-from benchmark.scored import score_units
 from datamodules.datamodule import EmotionDataModule
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.metrics import macro_f1
 from lightning_modules.recipe import Recipe
+from lightning_modules.units import predictions, score_units
 
 
 @dataclass(frozen=True)
@@ -262,8 +261,8 @@ class TestedEpochs(L.Callback):
         """Return probabilities (N, K) of the epoch with the best macro F1, or of all (E, N, K)."""
         if "report_mean_over_epochs" in self.module.protocol.flags:
             return np.stack(self.epochs)
-        windows = self.module.windows("test")
-        scored = [score_units(predictions(self.module, windows, epoch)) for epoch in self.epochs]
+        columns = self.module.columns("test")
+        scored = [score_units(predictions(columns, epoch)) for epoch in self.epochs]
         means = [np.mean([units.score(macro_f1) for units in epoch.values()]) for epoch in scored]
         return self.epochs[int(np.argmax(np.round(means, 9)))]  # the first of equals
 
