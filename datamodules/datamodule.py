@@ -150,8 +150,8 @@ class EmotionDataModule(L.LightningDataModule):
             *arguments: Arguments of the class, but for ``windowing`` and ``loading``.
             **named: The same by name.
         """
-        loading = Loading(recipe.batch_size)
-        return cls(*arguments, windowing=Windowing.of(recipe), loading=loading, **named)
+        named["windowing"], named["loading"] = Windowing.of(recipe), Loading(recipe.batch_size)
+        return cls(*arguments, **named)
 
     @property
     def n_folds(self) -> int:

@@ -107,9 +107,9 @@ def test_units_of_one_trial_are_scored_apart(workshop, tmp_path):
 
 
 def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
-    def digest(windows) -> str:
-        columns = predictions(module.columns("test"), np.full((len(windows), 2), 0.5))
-        return score_units(columns)["S1"].digest
+    def digest(columns) -> str:
+        probabilities = np.full((len(columns["label"]), 2), 0.5)
+        return score_units(predictions(columns, probabilities))["S1"].digest
 
     digests = []
     for window in (60.0, 20.0):
@@ -117,10 +117,10 @@ def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
         module = make_datamodule(run, workshop.places(tmp_path))
         module.prepare_data()
         module.setup()
-        windows = module.windows("test")
-        digests.append(digest(windows))
+        columns = module.columns("test")
+        digests.append(digest(columns))
     assert digests[0] == digests[1]
-    assert digest(dataclasses.replace(windows, target=1 - windows.target)) != digests[0]
+    assert digest({**columns, "label": 1 - columns["label"]}) != digests[0]
 
 
 def test_several_test_subjects_are_scored_apart(workshop, tmp_path):
