@@ -65,8 +65,8 @@ STUDENT = replace(
 FAST = replace(
     TEACHER,
     source="this project's: fewer windows and epochs, smaller batches; learning rate tuned with "
-    "the student on validation subjects of Stress-Predict (tests/benchmarks/tune_fast.py), not with "
-    "the teacher; not stopped early, as the ninth epoch was the first that was no constant "
+    "the student on validation subjects of Stress-Predict (tests/benchmarks/tune_fast.py), not "
+    "with the teacher; not stopped early, as the ninth epoch was the first that was no constant "
     "(tests/benchmarks/longer_fast.csv)",
     stride=40.0,
     lr=3e-4,

@@ -1,7 +1,8 @@
-"""Whether a ``fast`` recipe gives a network too little: validation scores of longer trainings. By hand:
+"""Whether a ``fast`` recipe gives a network too little: scores of longer trainings. By hand:
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/longer_fast.py mlstm_fcn patience=null
-    OMP_NUM_THREADS=1 python tests/benchmarks/longer_fast.py mlstm_fcn patience=null stride=10 max_epochs=5
+    export OMP_NUM_THREADS=1
+    python tests/benchmarks/longer_fast.py mlstm_fcn patience=null
+    python tests/benchmarks/longer_fast.py mlstm_fcn patience=null stride=10 max_epochs=5
 
 The first word is a model, the others are changes to its ``fast`` recipe. It is trained on fold 0 of
 ``subject_k_fold`` of Stress-Predict with seed 0; the tested people are never predicted. A row with

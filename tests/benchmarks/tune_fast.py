@@ -13,8 +13,9 @@ are trained on the first 12 of the 22 training subjects. There are two seeds.
 Grid: three learning rates, two for heavy models, around the recipe's first one; all else is the
 recipe's own, but for the limits on epochs, which are those of the group. Strides, batch sizes and
 limits on epochs of the heavy recipes were set so that a fold takes a minute or two of one core, not
-by scores. Since then the heavy recipes changed: Attention-LRCN has a stride of 20 s, and none of them
-stops early, as the best epoch may come late (longer_fast.py). The rows here are of the groups' limits.
+by scores. Since then the heavy recipes changed: Attention-LRCN has a stride of 20 s, and none of
+them stops early, as the best epoch may come late (longer_fast.py). The rows here are of the groups'
+limits.
 
 Rule: a run's score is the macro F1 over validation windows in its best epoch, as in the benchmark.
 The learning rate with the highest mean over seeds (and models, where they share a recipe) is
