@@ -101,7 +101,13 @@ def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
         return Windowing(recipe.window, recipe.stride, "none"), Loading()
     single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
     return (
-        Windowing(recipe.window, recipe.stride, recipe.scaling, recipe.balance == "oversample"),
+        Windowing(
+            recipe.window,
+            recipe.stride,
+            recipe.scaling,
+            recipe.balance == "oversample",
+            run.window,
+        ),
         Loading(recipe.batch_size, 1 if single else CHUNK),
     )
 

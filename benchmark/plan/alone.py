@@ -1,4 +1,4 @@
-"""Runs of a model that is trained alone: its recipe, its arguments, its signals, its folds."""
+"""Runs of a model that is trained alone: its recipe, arguments, signals, windows and folds."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -66,14 +66,17 @@ def each_fold(suite: Suite, run: Run) -> list[Run]:
     ]
 
 
-def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] = ()) -> Run:
-    """Return a run with the signals that its model takes of a dataset.
+def with_signals(
+    suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] = (), longest: float = 0.0
+) -> Run:
+    """Return a run with the signals that its model takes of a dataset, and their windows.
 
     Args:
         suite: Names the signals that models may choose from.
         run: Run of a model.
         dataset: Dataset of the run.
         only: Signals that this model may choose from; empty: any.
+        longest: Seconds up to which the windows of a network may be longer than a score unit.
 
     Raises:
         IncompatibleRunError: There is none that it takes, or they do not fit; with the reason.
@@ -97,7 +100,7 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
         return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
-    inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol)
+    inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol, longest)
     model.check_inputs(inputs)
     if run.arguments:
         build: Any = model
@@ -106,7 +109,8 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
                 build(inputs, len(dataset.task(run.task).classes), **dict(run.arguments))
         except (TypeError, ValueError) as error:
             raise SuiteError(f"suite {suite.name}: arguments of {run.model}: {error}") from error
-    return replace(run, signals=signals)
+    window = dataset.window_beyond_unit(run.recipe.window, run.protocol, longest)
+    return replace(run, signals=signals, window=window)
 
 
 def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
