@@ -39,8 +39,7 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
     arguments: Arguments = ()
     if changes:
         arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
-    kind = suite.recipe if hasattr(_catalogued(model), suite.recipe) else "published"
-    base: Recipe | ProbeRecipe = getattr(_catalogued(model), kind)
+    kind, base = _own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
     recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
@@ -185,6 +184,19 @@ def _check_refit(run: Run) -> None:
 
 def _catalogued(model: str) -> Any:
     return PROBES[model] if model in PROBES else MODELS[model]
+
+
+def _own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
+    """Return a recipe of a model, and its name: ``published`` where it has none of that name.
+
+    Published is the recipe of its paper for this very dataset, where there is one.
+    """
+    entry = _catalogued(model)
+    kind = name if hasattr(entry, name) else "published"
+    recipe: Recipe | ProbeRecipe = getattr(entry, kind)
+    if kind == "published":
+        recipe = getattr(entry, "published_on", {}).get(dataset, recipe)
+    return kind, recipe
 
 
 def _recipe(

@@ -271,6 +271,32 @@ def test_labels_from_all_ratings_need_ratings():
         check_flaws(conditions, DATASETS["wesad"])
 
 
+# --- recipes that a paper has for each of several datasets
+
+
+@pytest.mark.parametrize(
+    ("dataset", "values"),
+    [
+        ("pmemo", (1e-3, 0.0, 100)),
+        ("deap", (0.1, 1e-3, 300)),
+        ("amigos", (1e-3, 1e-2, 1000)),
+        ("mahnob_hci", (1e-3, 0.0, 100)),
+        ("stress_predict", (1e-3, 0.0, 100)),
+    ],
+)
+def test_published_is_the_recipe_of_the_paper_for_the_dataset(plan, dataset, values):
+    keys = {"datasets": (dataset,), "models": ("rtcan_1d",)}
+    run = plan(EIGHT, **keys).runs[0]
+    recipe = run.recipe
+    assert (recipe.lr, recipe.weight_decay, recipe.max_epochs) == values
+    assert (run.kind, run.changed, run.recipe_label) == ("published", (), "published")
+    changes = {"rtcan_1d": {"lr": 0.1}}
+    changed_run = plan(EIGHT, **keys, recipes=changes).runs[0]
+    assert changed_run.changed == (() if dataset == "deap" else ("lr",))
+    fast = plan(EIGHT, **keys, recipe="fast").runs[0]
+    assert (fast.kind, fast.recipe) == ("fast", MODELS["rtcan_1d"].fast)
+
+
 # --- windows longer than a score unit
 
 
