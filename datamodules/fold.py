@@ -250,11 +250,12 @@ def deal_members(
     Raises:
         IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
     """
+    dealing = replace(dealing, validation=protocol.validation)
     if protocol.splitting.crosses_stimuli:
         dealing = replace(dealing, classes=stimulus_classes(archive, task))
     members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
     members = replace(members, train=tuple(s for s in members.train if s not in without))
-    return members if protocol.validation else without_validation(members, subjects)
+    return members if protocol.validation else replace(members, val=members.train)
 
 
 def without_validation(members: Members, subjects: Sequence[str]) -> Members:

@@ -112,7 +112,9 @@ class Protocol:
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
         """
-        folds = self.splitting.n_folds(n_subjects, self.folds, self.shuffled, self.stimulus_folds)
+        folds = self.splitting.n_folds(
+            n_subjects, self.folds, self.shuffled, self.stimulus_folds, self.validation
+        )
         return folds * self.partitions
 
     def partition(self, fold: int) -> int:
@@ -128,7 +130,14 @@ class Protocol:
             blocks: Number of blocks that the trials of a session make; see ``Dealing``.
         """
         return Dealing(
-            fold, seed, self.folds, self.test_share, blocks, self.stimulus_folds, self.partitions
+            fold,
+            seed,
+            self.folds,
+            self.test_share,
+            blocks,
+            self.stimulus_folds,
+            self.partitions,
+            validation=self.validation,
         )
 
     @property

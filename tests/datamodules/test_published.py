@@ -125,6 +125,15 @@ def test_nobody_chooses_within_a_subject(tmp_path: Path, build: Make) -> None:
     assert len(trials["test"]) == 2
 
 
+def test_two_subjects_are_enough_where_nobody_is_kept_apart(make: Make) -> None:
+    """Leave one subject out of two: one is trained on, the other tested."""
+    module = make(subjects=["S1", "S2"], validation=False)
+    people = [set(module.windows(part).subject.tolist()) for part in ("train", "val", "test")]
+    assert people == [{1}, {1}, {0}]
+    with pytest.raises(IncompatibleRunError, match="at least 3 subjects"):
+        make(subjects=["S1", "S2"])
+
+
 # ---- windows scored by themselves
 
 

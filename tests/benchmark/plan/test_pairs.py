@@ -379,3 +379,14 @@ def test_student_teacher_and_student_alone_have_one_window(plan):
         taught = next(run for run in runs if run.distiller)
         assert [teacher.window for teacher in taught.teachers] == [window]
         assert taught.alone in {run.id for run in runs if not run.distiller}
+
+
+def test_out_of_fold_teachers_answer_for_all_that_is_trained_on(plan_pairs):
+    entry = pair("soft_targets", teacher="lstm", out_of_fold=3)
+    for run in plan_pairs(entry, validation=False).runs:
+        if run.distiller:
+            left_out = [name for teacher in run.teachers for name in teacher.without]
+            tested = SPLITS[run.protocol.split].people(
+                run.subjects, run.protocol.dealing(run.fold, 0)
+            )
+            assert sorted([*left_out, *tested]) == sorted(run.subjects)
