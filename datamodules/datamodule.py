@@ -134,7 +134,9 @@ class EmotionDataModule(L.LightningDataModule):
             raise IncompatibleRunError(
                 f"{self.protocol.split}: expected everybody to be trained on"
             )
-        self.length = dataset.window_length(self.windowing.length, self.protocol)
+        self.length = dataset.window_length(
+            self.windowing.length, self.protocol, self.windowing.longest
+        )
         self.folder = Path(cache_dir) / dataset.name
         self.dealing = self.protocol.dealing(fold, seed, dataset.trial_blocks)
         if self._deals_subjects:  # what cannot be is refused before a file is read
@@ -165,7 +167,9 @@ class EmotionDataModule(L.LightningDataModule):
     @property
     def inputs(self) -> Inputs:
         """Signals in a window; known before a file is read."""
-        return self.dataset.window_inputs(self.signals, self.windowing.length, self.protocol)
+        return self.dataset.window_inputs(
+            self.signals, self.windowing.length, self.protocol, self.windowing.longest
+        )
 
     @property
     def n_classes(self) -> int:

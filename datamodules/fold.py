@@ -50,19 +50,24 @@ class Windowing:
     """Windows as a model's recipe wants them.
 
     Args:
-        length: Length of a window in seconds; a score unit, or the shortest trial, caps it.
+        length: Length of a window in seconds; the shortest trial caps it, or the score unit, or
+            where that is more, ``longest``.
         stride: Seconds from one training window's start to the next.
         scaling: ``"standard"`` for zero mean and unit variance a channel over the training
             segments; ``"min_max"`` for their range to be 0 to 1; ``"none"`` for the samples as
             recorded.
         oversample: Whether training windows of rarer classes are repeated, drawn at random, until
             all classes have as many as the most frequent one.
+        longest: Seconds up to which a window may be longer than a score unit. Such a window is
+            placed around each unit, inside the same segment, and every segment with a unit has to
+            hold one. 0: no window is longer than a unit.
     """
 
     length: float = 60.0
     stride: float = 30.0
     scaling: Literal["standard", "min_max", "none"] = "standard"
     oversample: bool = False
+    longest: float = 0.0
 
     @classmethod
     def of(cls, recipe: WindowRecipe) -> Self:
@@ -82,7 +87,7 @@ class Fold:
         protocol: Rule for thresholds, padding and the like.
         dealing: Number of the fold, and seed.
         windowing: Windows as the recipe wants them.
-        cutting: Windows as they are cut, with the unit that caps them.
+        cutting: Windows as they are cut, with the unit that is scored.
         members: Subjects and trials of each part.
         segments: Positions of each part's segments in ``archive.segments``.
         thresholds_from: Positions of the segments whose ratings give the thresholds.
@@ -129,7 +134,7 @@ class Fold:
 
     @cached_property
     def grids(self) -> Mapping[Grid, WindowIndex]:
-        """Windows of all subjects, cut inside segments and cut inside score units."""
+        """Windows of all subjects: cut inside segments, and those of the score units."""
         segments, units = RESIDENT.grids(self.archive, self.task, self.cutting)
         return {"segments": segments, "units": units}
 
@@ -266,11 +271,12 @@ def deal_members(
     Raises:
         IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
     """
+    dealing = replace(dealing, validation=protocol.validation)
     if protocol.splitting.crosses_stimuli:
         dealing = replace(dealing, classes=stimulus_classes(archive, task))
     members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
     members = replace(members, train=tuple(s for s in members.train if s not in without))
-    return members if protocol.validation else without_validation(members, subjects)
+    return members if protocol.validation else replace(members, val=members.train)
 
 
 def without_validation(members: Members, subjects: Sequence[str]) -> Members:

@@ -93,7 +93,11 @@ class EmotionClassifier(L.LightningModule):
     prefers: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Alternatives for ``choose_signals``, the paper's own input first."""
     published: ClassVar[Recipe]
-    """The recipe of the paper, or of this project where there is no paper."""
+    """The recipe of the paper, or of this project where there is no paper.
+
+    Where a paper has one for each of several datasets, a model names the others in
+    ``published_on``, a mapping from dataset to recipe.
+    """
     fast: ClassVar[Recipe]
     """Fewer epochs and early stopping, for suites that choose it. A model may leave it out."""
     masks: ClassVar[bool] = False

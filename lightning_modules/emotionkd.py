@@ -52,8 +52,6 @@ TEACHER = Recipe(
     patience=20,
 )
 
-STUDENT_AS_PUBLISHED = replace(TEACHER, lr=1e-6)
-
 STUDENT = replace(
     TEACHER,
     source="authors' code: optimiser, window; the learning rate is 100 times theirs, as at 1e-6 no "
@@ -491,7 +489,8 @@ class EmotionKDStudent(EmotionKDModel):
 
     It follows the authors' code, but for the departures of the teacher and for the learning rate:
     theirs is 1e-6, so that over 10 000 steps of Adam no weight moves by more than about 0.01, which
-    is less than most of them start from. The default is 1e-4; ``STUDENT_AS_PUBLISHED`` has theirs.
+    is less than most of them start from. The default is 1e-4; the suite ``published_emotionkd`` has
+    theirs.
 
     Args:
         inputs: One signal; the paper takes one channel of ``"eda"``, 4 s at 128 Hz.

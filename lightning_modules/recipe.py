@@ -19,7 +19,9 @@ class Recipe:
 
     Args:
         source: Origin of the values; prose, which two equal recipes may word differently.
-        window: Length of a window in seconds; a dataset's score unit caps it.
+        window: Length of a window in seconds. One that is longer than a dataset's score unit is
+            placed around it when the unit is scored, as far as the dataset's segments hold one; the
+            shortest of them caps it, or the shortest trial where trials are scored.
         stride: Seconds from the start of one training window to the start of the next.
         scaling: ``"standard"``, ``"min_max"`` or ``"none"``; see EmotionDataModule.
         balance: ``"oversample"`` repeats training windows of rarer classes (done by the

@@ -67,10 +67,10 @@ def model(
         >>> MODELS = {"small": model(Small, prefers=(("bvp",), ("eda",)))}
 
     Args:
-        network: Class or function. It is called with the inputs (by name of a signal: ``n_channels``,
-            ``n_times`` and ``sfreq``), the number of classes and, by name, the arguments that a suite
-            sets. Its module takes one signal as a tensor (B, C, T), or several as a dict of them, and
-            returns logits (B, K).
+        network: Class or function. It is called with the inputs (by name of a signal:
+            ``n_channels``, ``n_times`` and ``sfreq``), the number of classes and, by name, the
+            arguments that a suite sets. Its module takes one signal as a tensor (B, C, T), or
+            several as a dict of them, and returns logits (B, K).
         prefers: Alternatives of signals, the best first; empty: every signal of a dataset.
         recipe: Recipe ``published``.
         fast: Recipe ``fast``; None: there is none.

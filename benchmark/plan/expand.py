@@ -36,6 +36,8 @@ class Prepared:
         data: Digest of the prepared recordings.
         sessions: Largest number of sessions of a subject.
         taking: Subjects and digest by task, for each task of which some have no segment.
+        longest: Whole seconds that every segment with a score unit holds, by task; empty where
+            trials are the unit. No window is longer.
     """
 
     subjects: tuple[str, ...]
@@ -43,6 +45,7 @@ class Prepared:
     data: str
     sessions: int = 1
     taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    longest: Mapping[str, float] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
@@ -90,7 +93,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 strangers = [s for s in recordings.subjects if s not in cell.subjects]
                 unlabelled = dict.fromkeys(strangers, f"no segment is part of {cell.task}")
                 notes[cell.board] = left_out({**recordings.left_out, **unlabelled})
-                runs += _of_cell(arm, cell, dataset, reasons)
+                longest = recordings.longest.get(cell.task, 0.0)
+                runs += _of_cell(arm, cell, dataset, longest, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -104,21 +108,23 @@ def left_out(reasons: Mapping[str, str]) -> list[str]:
     return [f"left out: {', '.join(names)}: {reason}" for reason, names in subjects.items()]
 
 
-def _of_cell(suite: Suite, cell: Run, dataset: Dataset, reasons: dict[str, str]) -> list[Run]:
+def _of_cell(
+    suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
+) -> list[Run]:
     """Return all runs of a cell; the reasons why others do not apply go to ``reasons``."""
     runs: list[Run] = []
     for model in _models(suite):
         try:
             run = of_model(suite, cell, model)
             check_flaws(run, dataset)
-            run = with_signals(suite, run, dataset)
+            run = with_signals(suite, run, dataset, longest=longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
         runs += each_fold(suite, run)
     for pair in suite.distillations:
         try:
-            fitted = fit_pair(suite, cell, pair, dataset)
+            fitted = fit_pair(suite, cell, pair, dataset, longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{name_of(pair)}"] = str(error)
             continue

@@ -14,6 +14,7 @@ from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.windows import EPSILON, shortest_with_unit
 
 
 def prepare(
@@ -45,7 +46,14 @@ def prepare(
     check_people(archive)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
-    return Prepared(tuple(stored), left_out, archive.key, sessions, _taking(module, archive))
+    return Prepared(
+        tuple(stored),
+        left_out,
+        archive.key,
+        sessions,
+        _taking(module, archive),
+        _longest(module, archive),
+    )
 
 
 def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...], str]]:
@@ -65,6 +73,16 @@ def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...
             subjects = tuple(stored.subject for stored in members)
             taking[name] = subjects, Archive(archive.folder, members).key
     return taking
+
+
+def _longest(module: Dataset, archive: Archive) -> dict[str, float]:
+    """Return the whole seconds that every segment with a score unit holds, by task."""
+    if module.unit is None:
+        return {}
+    return {
+        name: float(int(shortest_with_unit(archive, task, module.unit) + EPSILON))
+        for name, task in module.every_task().items()
+    }
 
 
 def reason_without_place(module: Dataset, root: Path, subject: str, error: AffectbenchError) -> str:

@@ -35,6 +35,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "without": (),
         "alone": "",
         "code": "",
+        "window": 0.0,
     },
     Protocol: {
         "split": "leave_one_subject_out",
