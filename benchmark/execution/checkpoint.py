@@ -4,6 +4,7 @@ A network is kept as ``model.ckpt``, a probe that sees signals as ``model.skops`
 with a file is said in one sentence.
 """
 
+import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,19 +75,21 @@ def load_network(checkpoint: Path) -> NetworkPredictor:
     """
     run = _run_of(checkpoint, MODELS)
     with _understood(checkpoint, f"the checkpoint of a {run.model}"):
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        packed = checkpoint.read_bytes()
+        content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
     with _understood(checkpoint, "the scaling and the classes of its run"):
         state = _data_state(content)
         facts = _facts(run, state)
         mean, std = dict(state["mean"]), dict(state["std"])
-    with _understood(checkpoint, f"shapes of {', '.join(run.signals)} and a number of classes"):
+    with _understood(checkpoint, "the shapes of its signals and the number of its classes"):
         values = content["hyper_parameters"]
         inputs = _checked_inputs(values["inputs"], mean, std)
         if values["n_classes"] != len(facts["classes"]):
             raise ValueError(f"{values['n_classes']} classes")
     kind = MODELS[run.model]
     with _understood(checkpoint, f"weights of a {run.model} with these signals and classes"):
-        model = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+        file = io.BytesIO(packed)
+        model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
         _check_weights(model)
     return NetworkPredictor(inputs=inputs, **facts, model=model, mean=mean, std=std)
 
@@ -165,8 +168,7 @@ def _run_of(path: Path, catalogue: Collection[str]) -> Run:
     with _understood(path.with_name(RESULT), "the result of a run"):
         check_committed(path)
         check_committed(described)
-    with _understood(described, "the description of a run"):
-        run = load_run(path.parent)
+    run = _described(path.parent)
     if run.model not in catalogue:
         raise BenchmarkError(
             f"{described}: expected a model that is kept as {path.name}, found "
@@ -175,10 +177,18 @@ def _run_of(path: Path, catalogue: Collection[str]) -> Run:
     return run
 
 
-def _why_none(folder: Path) -> str:
-    """Return the sentence that says why a run has no model."""
+def _described(folder: Path) -> Run:
+    """Return the run that ``run.json`` describes."""
     with _understood(folder / "run.json", "the description of a run"):
         run = load_run(folder)
+        if not isinstance(run.model, str):
+            raise ValueError("a model without a name")
+    return run
+
+
+def _why_none(folder: Path) -> str:
+    """Return the sentence that says why a run has no model."""
+    run = _described(folder)
     if run.model in PROBES and PROBES[run.model].sees not in KEPT:
         kept = ", ".join(name for name, probe in PROBES.items() if probe.sees in KEPT)
         return (
@@ -208,7 +218,7 @@ def _facts(run: Run, state: Mapping[str, Any]) -> dict[str, Any]:
     names = ("classes", "train", "trials", "chosen_on", "chosen_on_trials")
     lists: dict[str, Sequence[str]] = {name: state.get(name, ()) for name in names}
     for name, values in lists.items():
-        if not isinstance(values, Sequence) or not all(isinstance(v, str) for v in values):
+        if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
             raise ValueError(f"{name} that are no names")
     classes = lists["classes"]
     if not 1 < len(set(classes)) == len(classes) <= MOST_CLASSES:
@@ -270,9 +280,9 @@ def _understood(path: Path, expected: str, remedy: str = ANEW) -> Iterator[None]
         yield
     except AffectbenchError:
         raise
-    except OSError as error:
-        raise BenchmarkError(f"{path} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # no library promises particular ones for a broken file
+        if isinstance(error, OSError) and error.filename:
+            raise BenchmarkError(f"{path} cannot be read: {error.strerror}") from error
         said = str(error) if type(error) is ValueError else type(error).__name__
         line = said.partition("\n")[0][: 2 * SHOWN]
         raise BenchmarkError(

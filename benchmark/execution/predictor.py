@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from datamodules.batch import LENGTH, Inputs
+from datamodules.batch import LENGTH, Inputs, kind_of
 from datamodules.ranges import Range
 from datamodules.signals.features import features
 from datamodules.signals.recording import Signal
@@ -106,10 +106,11 @@ class Predictor(ABC):
         seen: dict[str, list[Seen]] = {name: [] for name in self.inputs}
         for chunk in np.array_split(starts, np.arange(BATCH, len(starts), BATCH)):
             batch = {name: self._gathered(name, signals[name], chunk) for name in self.inputs}
-            for name, samples in batch.items():
-                seen[name].append(self._seen(name, samples.numpy()))
-            missing = np.any([parts[-1].missing for parts in seen.values()], axis=0)
             numbers = {name: samples.nan_to_num(0, 0, 0) for name, samples in batch.items()}
+            for name, samples in batch.items():
+                gone = np.asarray(~samples.isfinite().all(dim=2).all(dim=1).numpy())
+                seen[name].append(self._seen(name, numbers[name].numpy(), gone))
+            missing = np.any([parts[-1].missing for parts in seen.values()], axis=0)
             found = self.probabilities(numbers)
             unsure = missing | ~np.isfinite(found).all(axis=1)
             probabilities.append(np.where(unsure[:, None], np.nan, found))
@@ -162,13 +163,13 @@ class Predictor(ABC):
         views = torch.from_numpy(signal.samples).unfold(1, length, 1).transpose(0, 1)
         return views.index_select(0, first)  # (B, C, T)
 
-    def _seen(self, name: str, windows: npt.NDArray[np.float32]) -> Seen:
-        missing = np.asarray(~np.isfinite(windows).all(axis=(1, 2)))
-        if name not in self.ranges:
-            still = (windows.max(axis=2) == windows.min(axis=2)).any(axis=1)
-            return Seen(missing, still, np.zeros(len(windows), bool))
-        usual = self.ranges[name]
-        return Seen(missing, ~missing & usual.is_still(windows), usual.is_outside(windows))
+    def _seen(self, name: str, windows: npt.NDArray[np.float32], missing: Flags) -> Seen:
+        still = (windows.max(axis=2) == windows.min(axis=2)).any(axis=1)
+        outside = np.zeros(len(windows), bool)
+        if usual := self.ranges.get(name):
+            still, outside = usual.is_still(windows), usual.is_outside(windows)
+        holds = kind_of(name) == "beats"  # values are held from beat to beat
+        return Seen(missing, still & ~missing & (not holds), outside & ~missing)
 
 
 @dataclass(frozen=True, eq=False)

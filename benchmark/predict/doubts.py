@@ -56,11 +56,11 @@ def doubts_of(predictor: Predictor, predicted: Predicted) -> Doubts:
         if seen.outside.mean() > outside + MUCH:
             lines.append(
                 f"{name}: outside the range of the training in {_share(seen.outside.mean())} of "
-                f"the windows (of the training's own: {_share(outside)})"
+                f"the windows ({_share(outside)} of the training's own)"
             )
         if seen.still.mean() > still + MUCH:
             note(seen.still, f"{name} still")
-            training = f" (of the training's own: {_share(still)})" if usual else ""
+            training = f" ({_share(still)} of the training's own)" if usual else ""
             lines.append(
                 f"{name}: does not move in {_share(seen.still.mean())} of the windows{training}"
             )

@@ -43,7 +43,7 @@ def plot_probabilities(
     def across(time: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray(LEFT + (time - seconds[0]) / span * (WIDTH - LEFT - RIGHT))
 
-    height = HEIGHT + LINE * len(doubts) + (LINE if doubts else 0)
+    height = HEIGHT + LINE * len(doubts) + (LINE + 6 if doubts else 0)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" font-size="12">',
@@ -92,9 +92,11 @@ def plot_probabilities(
             lines.append(f'<text x="{at:.0f}" y="56" fill="{colour}">{escape(name)}</text>')
             at += LETTER * (len(name) + 3)
     if doubts:
-        lines.append(f'<text x="{LEFT}" y="{HEIGHT + 8}" font-weight="bold">Doubts (shaded)</text>')
+        lines.append(
+            f'<text x="{LEFT}" y="{HEIGHT + 14}" font-weight="bold">Doubts (shaded)</text>'
+        )
     for number, doubt in enumerate(doubts, start=1):
-        lines.append(f'<text x="{LEFT}" y="{HEIGHT + 8 + LINE * number}">{escape(doubt)}</text>')
+        lines.append(f'<text x="{LEFT}" y="{HEIGHT + 14 + LINE * number}">{escape(doubt)}</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
