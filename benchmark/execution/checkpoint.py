@@ -15,13 +15,18 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.predictor import NetworkPredictor, Predictor, ProbePredictor
+from benchmark.execution.predictor import (
+    NetworkPredictor,
+    Predictor,
+    Probabilities,
+    ProbePredictor,
+)
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.fit import FittedProbe
 from benchmark.probes.kept import as_bytes, from_bytes
 from benchmark.run import Run
 from benchmark.store import RESULT, check_committed, load_run
-from datamodules.batch import Inputs, SignalSpec
+from datamodules.batch import LENGTH, Inputs, SignalSpec
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import AffectbenchError, DatasetCorruptedError
 from datamodules.ranges import Range
@@ -83,7 +88,7 @@ def load_network(checkpoint: Path) -> NetworkPredictor:
         mean, std = dict(state["mean"]), dict(state["std"])
     with _understood(checkpoint, "the shapes of its signals and the number of its classes"):
         values = content["hyper_parameters"]
-        inputs = _checked_inputs(values["inputs"], mean, std)
+        inputs = _checked_inputs(run, values["inputs"], facts["ranges"], mean, std)
         if values["n_classes"] != len(facts["classes"]):
             raise ValueError(f"{values['n_classes']} classes")
     kind = MODELS[run.model]
@@ -91,7 +96,9 @@ def load_network(checkpoint: Path) -> NetworkPredictor:
         file = io.BytesIO(packed)
         model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
         _check_weights(model)
-    return NetworkPredictor(inputs=inputs, **facts, model=model, mean=mean, std=std)
+        network = NetworkPredictor(inputs=inputs, **facts, model=model, mean=mean, std=std)
+        _tried(network)
+    return network
 
 
 def load_probe(path: Path) -> ProbePredictor:
@@ -108,14 +115,11 @@ def load_probe(path: Path) -> ProbePredictor:
         classifier, state, notes = from_bytes(path.read_bytes())
         specs = {name: SignalSpec(int(c), int(t), f) for name, (c, t, f) in state["inputs"].items()}
         facts = _facts(run, state)
-        predictor = ProbePredictor(
-            inputs=_checked_inputs(specs, {}, {}), **facts, notes=notes, classifier=classifier
-        )
-        rows = {name: torch.zeros(1, s.n_channels, s.n_times) for name, s in specs.items()}
-        total = predictor.probabilities(rows).sum()
-        if not np.isclose(total, 1) or min(classifier.classes_) < 0:
-            raise ValueError(f"probabilities whose sum is {total}")
-    return predictor
+        inputs = _checked_inputs(run, specs, facts["ranges"], {}, {})
+        probe = ProbePredictor(inputs=inputs, **facts, notes=notes, classifier=classifier)
+        if min(classifier.classes_) < 0 or not np.isclose(_tried(probe).sum(), 1):
+            raise ValueError("probabilities that are none")
+    return probe
 
 
 def save_probe(fitted: FittedProbe, module: EmotionDataModule, path: Path) -> None:
@@ -129,12 +133,17 @@ def save_probe(fitted: FittedProbe, module: EmotionDataModule, path: Path) -> No
     if fitted.probe.sees not in KEPT:
         return
     specs = {name: module.inputs[name] for name in module.signals}
+    state = module.state_dict()
+    ranges = {
+        name: {end: np.asarray(values) for end, values in one.items()}
+        for name, one in state["ranges"].items()
+    }
     facts = {
-        **module.state_dict(),
+        **state,
         "mean": {},  # features are computed of samples as recorded
         "std": {},
         "inputs": {n: [s.n_channels, s.n_times, s.sfreq] for n, s in specs.items()},
-        "ranges": {name: one.as_dict() for name, one in module.ranges().items()},
+        "ranges": ranges,
     }
     path.write_bytes(as_bytes(fitted.classifier, facts))
 
@@ -242,13 +251,26 @@ def _range(values: Mapping[str, Any]) -> Range:
 
 
 def _checked_inputs(
-    inputs: Mapping[str, SignalSpec], mean: Mapping[str, Tensor], std: Mapping[str, Tensor]
+    run: Run,
+    inputs: Mapping[str, SignalSpec],
+    ranges: Mapping[str, Range],
+    mean: Mapping[str, Tensor],
+    std: Mapping[str, Tensor],
 ) -> Inputs:
-    """Return shapes of signals; raises ValueError for impossible ones, or for such a scaling."""
+    """Return shapes of signals.
+
+    Raises:
+        ValueError: Impossible ones, others than the run's, or ranges or a scaling that do not
+            belong to them.
+    """
+    if not inputs or inputs.keys() - {LENGTH} != {*run.signals}:
+        raise ValueError("other signals than those of its run")
     for name, spec in inputs.items():
         possible = spec.n_channels > 0 and spec.n_times > 0 and 0 < spec.sfreq < np.inf
         if not possible or spec.n_channels * spec.n_times > MOST_SAMPLES:
             raise ValueError(f"{name} of impossible shape")
+        if name in ranges and len(ranges[name].low) != spec.n_channels:
+            raise ValueError(f"a range of {name} that is none")
         for scaling in (mean, std):
             if (name in mean or name in std) and (
                 scaling[name].shape != (spec.n_channels, 1) or not _is_finite(scaling[name])
@@ -256,9 +278,16 @@ def _checked_inputs(
                 raise ValueError(f"a scaling of {name} that is none")
         if name in std and not bool((std[name] > 0).all()):
             raise ValueError(f"a scaling of {name} by nothing")
-    if not inputs:
-        raise ValueError("no signals")
     return dict(inputs)
+
+
+def _tried(predictor: Predictor) -> Probabilities:
+    """Return the probabilities of a made-up window; raises ValueError for another shape."""
+    window = {n: torch.ones(1, s.n_channels, s.n_times) for n, s in predictor.inputs.items()}
+    probabilities = predictor.probabilities(window)
+    if probabilities.shape != (1, len(predictor.classes)):
+        raise ValueError(f"probabilities of shape {probabilities.shape}")
+    return probabilities
 
 
 def _check_weights(model: EmotionClassifier) -> None:

@@ -1,5 +1,6 @@
 """The command as a user calls it: in a process of its own, also when that process is killed."""
 
+import json
 import os
 import shutil
 import signal
@@ -149,7 +150,7 @@ def test_board_is_written(undisturbed, folder):
     )
     files = {p.name for p in (folder / "runs").glob(f"{BOARD}/lda/0-0-*/*")} - {"log.txt"}
     assert files == {"run.json", "result.json", "predictions.npz", "model.skops"}
-    (result,) = ((folder / "runs").glob(f"{BOARD}/lda/0-0-*/result.json"))
+    (result,) = (folder / "runs").glob(f"{BOARD}/lda/0-0-*/result.json")
     assert "model.skops" in json.loads(result.read_text())["files"]
 
 

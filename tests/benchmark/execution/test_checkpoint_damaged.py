@@ -126,6 +126,19 @@ NOT_A_CHECKPOINT: dict[str, Callable[[Any], Any]] = {
     "subjects are numbers": with_value([1], STATE, "train"),
     "ranges are text": with_value({"eda": "low"}, STATE, "ranges"),
     "ranges of nothing": with_value({"eda": {}}, STATE, "ranges"),
+    "a range of another shape": lambda content: [
+        with_value(torch.zeros(9), STATE, "ranges", name, end)(content)
+        for name in content[STATE]["ranges"]
+        for end in ("low", "high")
+    ][-1],
+    "a range upside down": lambda content: with_value(
+        content[STATE]["ranges"]["eda"]["high"] + 1, STATE, "ranges", "eda", "low"
+    )(content),
+    "other signals": lambda content: with_value(
+        {f"chest_{name}": spec for name, spec in content["hyper_parameters"]["inputs"].items()},
+        "hyper_parameters",
+        "inputs",
+    )(content),
     "state_dict is a list": with_value([1], "state_dict"),
     "state_dict is empty": with_value({}, "state_dict"),
     "a weight is missing": lambda content: without("state_dict", next(iter(content["state_dict"])))(
