@@ -380,3 +380,22 @@ def test_a_probe_that_sees_no_signals_says_so(store, capsys):
     run = next(result.run for result in store.results() if result.run.model == "majority")
     assert not (store.folder(run) / PROBE).exists()
     assert "found majority, which is not kept" in refusal(store.folder(run), capsys)
+
+
+# --- published weights
+
+
+@pytest.mark.parametrize("damage", ["noise", "pickle", "list"])
+def test_damaged_published_weights(tmp_path, capsys, damage):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    for name in ("lrcn", "att", "fc"):
+        path = folder / f"S2_net_{name}.pt"
+        if damage == "noise":
+            path.write_bytes(b"noise" * 100)
+        else:
+            torch.save(Evil() if damage == "pickle" else [1], path)
+    assert "S2_net_" in refusal(folder, capsys) or "as the authors publish them" in refusal(
+        folder, capsys
+    )
+    assert "ran" not in capsys.readouterr().out
