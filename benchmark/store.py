@@ -1,7 +1,7 @@
 """Store: a folder of results, one folder a run, that survives being killed at any moment.
 
-    <root>/<board>/<model>/<fold>-<seed>-<id>/   run.json  predictions.npz  model.ckpt
-                                                 metrics.csv  log.txt  result.json
+    <root>/<board>/<model>/<fold>-<seed>-<id>/   run.json  predictions.npz  log.txt  result.json
+                                                 model.ckpt or model.skops  metrics.csv
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for

@@ -38,6 +38,7 @@ from datamodules.fold import (
 from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, WindowDataset
 from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
+from datamodules.ranges import Range, measure_range, thinned, thinned_rows
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
 from datamodules.stored import StoredSubject
@@ -46,6 +47,8 @@ from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_sa
 
 DEVICE_SHARE = 0.5
 """Share of a GPU's free memory that the recordings may take; beyond it they are streamed."""
+RANGE_ROWS = 64
+"""Windows whose samples are in memory at once while ranges are measured."""
 
 
 @dataclass(frozen=True)
@@ -271,9 +274,9 @@ class EmotionDataModule(L.LightningDataModule):
 
         Returns:
             ``classes``; ``train`` (subjects) and ``trials`` (keys of those trained on, empty for
-            all); ``chosen_on`` and ``chosen_on_trials`` (the same of what chose the epoch); and
+            all); ``chosen_on`` and ``chosen_on_trials`` (the same of what chose the epoch);
             ``mean`` and ``std`` of the scaling by signal, shape (C, 1) each, empty where samples
-            are taken as recorded.
+            are taken as recorded; and ``ranges``: by signal, the values of a Range, as recorded.
         """
         members, scaling = self.fold.members, self.fold.scaling
         return {
@@ -284,7 +287,19 @@ class EmotionDataModule(L.LightningDataModule):
             "chosen_on_trials": sorted(members.trials["val"]) if members.trials else [],
             "mean": dict(scaling.mean) if scaling else {},
             "std": dict(scaling.std) if scaling else {},
+            "ranges": {name: _as_tensors(one.as_dict()) for name, one in self.ranges().items()},
         }
+
+    def ranges(self) -> dict[str, Range]:
+        """Return the range of each signal over the training windows, as recorded."""
+        windows = self.windows("train")
+        gathered = self._gathering(windows, None, None)
+        parts: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in self.signals}
+        for rows in torch.from_numpy(thinned_rows(len(windows))).split(RANGE_ROWS):
+            for name, samples in gathered[rows].signals.items():
+                if name in parts:  # and not the mask
+                    parts[name].append(thinned(samples.numpy()))
+        return {name: measure_range(np.concatenate(part)) for name, part in parts.items()}
 
     def train_dataloader(self) -> DataLoader[Any]:
         generator = torch.Generator().manual_seed(self.seed)
@@ -400,6 +415,14 @@ class EmotionDataModule(L.LightningDataModule):
                 for subject in self.subjects
             ),
         )
+
+
+def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with tensors in place of arrays, as checkpoints are read without others."""
+    return {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in values.items()
+    }
 
 
 def store_subjects(

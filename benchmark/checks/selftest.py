@@ -27,7 +27,7 @@ from benchmark.engines.engine import Engine, Terms
 from benchmark.engines.event import Finished
 from benchmark.errors import BenchmarkError
 from benchmark.execution.assemble import make_datamodule
-from benchmark.execution.checkpoint import load_predictor
+from benchmark.execution.checkpoint import NETWORK, load_network
 from benchmark.execution.places import Places
 from benchmark.execution.teachers import check_teacher
 from benchmark.plan.expand import expand
@@ -181,7 +181,7 @@ def _refusal(run: Run, places: Places, flags: Sequence[Flag]) -> str:
         module.setup()
         if OF_TEACHERS in run.protocol.flags:
             (teacher,) = run.teachers
-            predictor = load_predictor(Store(places.runs).folder(teacher) / "model.ckpt")
+            predictor = load_network(Store(places.runs).folder(teacher) / NETWORK)
             check_teacher(teacher, predictor, run, module, passes(flags))
         else:
             module.check(flags)

@@ -1,18 +1,19 @@
 """``affectbench predict``: a trained model on new recordings."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from benchmark.cli.command import DONE, Command
 from benchmark.engines.server import importing
-from benchmark.errors import BenchmarkError
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         type=Path,
-        help="model.ckpt of a finished run, or a folder with published Attention-LRCN weights",
+        help="folder of a finished run, or its model.ckpt or model.skops; or a folder with "
+        "published Attention-LRCN weights",
     )
     parser.add_argument(
         "files",
@@ -36,9 +37,9 @@ def predict(arguments: argparse.Namespace) -> int:
         from benchmark.predict.files import predict_files, predict_subjects
         from datamodules.catalogue import DATASETS
 
-    if not arguments.stride > 0:
-        raise BenchmarkError(f"expected a positive --stride, found {arguments.stride}")
     predictor = load_predictor(arguments.checkpoint)
+    for line in predictor.notes:
+        print(line)
     if predictor.subjects:
         print(f"trained on {', '.join(predictor.subjects)}: be sure that they are other people")
     if arguments.dataset:
@@ -49,8 +50,10 @@ def predict(arguments: argparse.Namespace) -> int:
         )
     else:
         written = predict_files(predictor, arguments.files, arguments.out, arguments.stride)
-    for path in written:
+    for path in written.files:
         print(path)
+    for line in written.doubts:
+        print(f"DOUBT: {line}", file=sys.stderr)
     return DONE
 
 

@@ -1,164 +1,216 @@
-"""Checkpoint: the model of a run as it is kept, ready to be used on other recordings."""
+"""Checkpoint: the model of a run as it is kept, read without trust and ready to be used.
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+A network is kept as ``model.ckpt``, a probe that sees signals as ``model.skops``. Whatever is wrong
+with a file is said in one sentence.
+"""
+
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.store import check_committed
-from datamodules.batch import LENGTH, Inputs
-from datamodules.signals.recording import Signal
+from benchmark.execution.predictor import (
+    NetworkPredictor,
+    Predictor,
+    Probabilities,
+    ProbePredictor,
+)
+from benchmark.probes.catalogue import PROBES
+from benchmark.probes.fit import FittedProbe
+from benchmark.probes.kept import as_bytes, from_bytes
+from benchmark.run import Run
+from benchmark.store import RESULT, check_committed, load_run
+from datamodules.batch import LENGTH, Inputs, SignalSpec
+from datamodules.datamodule import EmotionDataModule
+from datamodules.errors import AffectbenchError, DatasetCorruptedError
+from datamodules.ranges import Range
 from lightning_modules.attention_lrcn import PUBLISHED_INPUTS, load_published
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import MODELS
 
+NETWORK, PROBE = "model.ckpt", "model.skops"
+"""Files in which the model of a run is kept."""
+KEPT = ("signals", "motion")
+"""What a probe sees, if it is kept: windows of signals, which any recording has."""
 PUBLISHED_CLASSES = ("baseline", "stress", "amusement")
 """Order of the classes in the authors' weights of Attention-LRCN."""
-BATCH = 64
-"""Number of windows that are on the device at once."""
 DATA_STATE = frozenset({"classes", "train", "trials", "mean", "std"})
 """Keys by which the state of a datamodule is recognised in a checkpoint, see
 ``EmotionDataModule.state_dict``."""
+MOST_CLASSES, MOST_SAMPLES = 1000, 2**26
+"""Largest number of classes, and of samples of a signal in a window, that is believed."""
+SHOWN = 70
+"""Number of characters of a name that a message shows."""
+ANEW = "Delete its folder to have the run computed again."
 
 
-@dataclass(frozen=True, eq=False)
-class Predictor:
-    """A trained model, and the facts of its training that its use depends on.
-
-    Attributes:
-        model: The model, in eval mode.
-        inputs: Shapes of the signals that it takes, by name.
-        classes: Names of the K classes.
-        mean: Mean of the scaling by signal, shape (C, 1); empty if unscaled.
-        std: Standard deviation by signal, shape (C, 1); empty if unscaled.
-        subjects: Subjects that it was trained on.
-        trials: Keys of the trials that it was trained on; empty for all of those subjects.
-        chosen_on: Subjects on whom its epoch was chosen.
-        chosen_on_trials: Keys of the trials on which it was; empty for all of those subjects.
-    """
-
-    model: EmotionClassifier
-    inputs: Inputs
-    classes: Sequence[str]
-    mean: Mapping[str, Tensor]
-    std: Mapping[str, Tensor]
-    subjects: Sequence[str]
-    trials: Sequence[str]
-    chosen_on: Sequence[str] = ()
-    chosen_on_trials: Sequence[str] = ()
-
-    @property
-    def window(self) -> float:
-        """Length of a window, in seconds."""
-        spec = next(iter(self.inputs.values()))
-        return float(spec.n_times / spec.sfreq)
-
-    def predict(
-        self, signals: Mapping[str, Signal], stride: float
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return start in seconds (N,) and probabilities (N, K) of every window of a recording.
-
-        Raises:
-            BenchmarkError: A signal is missing, of another rate or number of channels, or shorter
-                than a window.
-        """
-        if LENGTH in self.inputs:
-            raise BenchmarkError(
-                "the model was trained on whole padded trials: expected one that was trained on "
-                "windows"
-            )
-        for name, spec in self.inputs.items():
-            signal = signals.get(name)
-            actual = f"{len(signal.channels)} @ {signal.sfreq:g} Hz" if signal else "none"
-            if signal is None or (len(signal.channels), signal.sfreq) != (
-                spec.n_channels,
-                spec.sfreq,
-            ):
-                raise BenchmarkError(
-                    f"the model takes {name} with {spec.n_channels} channel(s) @ {spec.sfreq:g} "
-                    f"Hz, found {actual}"
-                )
-        shortest = min(signals[name].duration for name in self.inputs)
-        if shortest < self.window:
-            raise BenchmarkError(
-                f"expected a recording of at least {self.window:g} s, found {shortest:g} s"
-            )
-        starts = np.arange(0, shortest - self.window + 1e-6, stride)
-        parts = []
-        with torch.inference_mode():
-            for chunk in np.array_split(starts, np.arange(BATCH, len(starts), BATCH)):
-                batch = {name: self._gathered(name, signals[name], chunk) for name in self.inputs}
-                parts.append(self.model.probabilities(self.model(batch)).double().numpy())
-        return starts, np.concatenate(parts)
-
-    def _gathered(self, name: str, signal: Signal, starts: npt.NDArray[np.float64]) -> Tensor:
-        length = self.inputs[name].n_times
-        first = torch.from_numpy(np.rint(starts * signal.sfreq).astype(np.int64))
-        first = first.clamp(max=signal.samples.shape[1] - length)
-        views = torch.from_numpy(signal.samples).unfold(1, length, 1).transpose(0, 1)
-        window = views.index_select(0, first)  # (B, C, T)
-        return (window - self.mean[name]) / self.std[name] if name in self.mean else window
-
-
-def load_predictor(checkpoint: Path) -> Predictor:
+def load_predictor(path: Path) -> Predictor:
     """Return the model of a finished run, or of the authors' published Attention-LRCN weights.
 
     Args:
-        checkpoint: ``model.ckpt`` of a run, with ``run.json`` beside it; or a folder with the
-            authors' three files.
+        path: Folder of a run, or its ``model.ckpt`` or ``model.skops`` with ``run.json`` beside it;
+            or a folder with the authors' three files.
 
     Raises:
-        BenchmarkError: Files that are neither of them, or not those that were committed.
+        BenchmarkError: Files that are none of them, or not those that were committed.
     """
-    if checkpoint.is_dir():
-        folds = sorted(path.name.split("_net_")[0] for path in checkpoint.glob("*_net_lrcn.pt"))
-        if len(folds) != 1:
-            raise BenchmarkError(
-                f"{checkpoint}: expected one <fold>_net_lrcn.pt of the published weights, found "
-                f"{len(folds)}"
-            )
-        published = load_published(checkpoint, folds[0])
-        return Predictor(published, PUBLISHED_INPUTS, PUBLISHED_CLASSES, {}, {}, (), ())
-    described = checkpoint.with_name("run.json")
-    if not checkpoint.is_file() or not described.is_file():
+    if path.is_dir():
+        if not (path / "run.json").is_file():
+            return _published(path)
+        path = path / (PROBE if (path / PROBE).is_file() else NETWORK)
+    if not path.is_file() and path.with_name("run.json").is_file():
+        raise BenchmarkError(_why_none(path.parent))
+    return load_probe(path) if path.name == PROBE else load_network(path)
+
+
+def load_network(checkpoint: Path) -> NetworkPredictor:
+    """Return the network of a finished run.
+
+    Args:
+        checkpoint: ``model.ckpt`` of a run, with ``run.json`` beside it.
+
+    Raises:
+        BenchmarkError: Files that are not, or not those that were committed.
+    """
+    run = _run_of(checkpoint, MODELS)
+    with _understood(checkpoint, f"the checkpoint of a {run.model}"):
+        packed = checkpoint.read_bytes()
+        content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True)
+    with _understood(checkpoint, "the scaling and the classes of its run"):
+        state = _data_state(content)
+        facts = _facts(run, state)
+        mean, std = dict(state["mean"]), dict(state["std"])
+    with _understood(checkpoint, "the shapes of its signals and the number of its classes"):
+        values = content["hyper_parameters"]
+        inputs = _checked_inputs(run, values["inputs"], facts["ranges"], mean, std)
+        if values["n_classes"] != len(facts["classes"]):
+            raise ValueError(f"{values['n_classes']} classes")
+    kind = MODELS[run.model]
+    with _understood(checkpoint, f"weights of a {run.model} with these signals and classes"):
+        file = io.BytesIO(packed)
+        model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
+        _check_weights(model)
+        network = NetworkPredictor(inputs=inputs, **facts, model=model, mean=mean, std=std)
+        _tried(network)
+    return network
+
+
+def load_probe(path: Path) -> ProbePredictor:
+    """Return the probe of a finished run.
+
+    Args:
+        path: ``model.skops`` of a run, with ``run.json`` beside it.
+
+    Raises:
+        BenchmarkError: Files that are not, or not those that were committed.
+    """
+    run = _run_of(path, PROBES)
+    with _understood(path, f"a fitted {run.model}"):
+        classifier, state, notes = from_bytes(path.read_bytes())
+        specs = {name: SignalSpec(int(c), int(t), f) for name, (c, t, f) in state["inputs"].items()}
+        facts = _facts(run, state)
+        inputs = _checked_inputs(run, specs, facts["ranges"], {}, {})
+        probe = ProbePredictor(inputs=inputs, **facts, notes=notes, classifier=classifier)
+        if min(classifier.classes_) < 0 or not np.isclose(_tried(probe).sum(), 1):
+            raise ValueError("probabilities that are none")
+    return probe
+
+
+def save_probe(fitted: FittedProbe, module: EmotionDataModule, path: Path) -> None:
+    """Write a fitted probe, with the facts of its training; nothing if it sees no signals.
+
+    Args:
+        fitted: The probe.
+        module: Data that it was fitted on.
+        path: File to write.
+    """
+    if fitted.probe.sees not in KEPT:
+        return
+    specs = {name: module.inputs[name] for name in module.signals}
+    state = module.state_dict()
+    ranges = {
+        name: {end: np.asarray(values) for end, values in one.items()}
+        for name, one in state["ranges"].items()
+    }
+    facts = {
+        **state,
+        "mean": {},  # features are computed of samples as recorded
+        "std": {},
+        "inputs": {n: [s.n_channels, s.n_times, s.sfreq] for n, s in specs.items()},
+        "ranges": ranges,
+    }
+    path.write_bytes(as_bytes(fitted.classifier, facts))
+
+
+def _published(folder: Path) -> NetworkPredictor:
+    folds = sorted(path.name.split("_net_")[0] for path in folder.glob("*_net_lrcn.pt"))
+    if len(folds) != 1:
         raise BenchmarkError(
-            f"{checkpoint}: expected the model.ckpt of a finished run with its run.json beside it, "
+            f"{folder}: expected the folder of a run, or one <fold>_net_lrcn.pt of the published "
+            f"weights, found {len(folds)}"
+        )
+    remedy = "Take the files as the authors publish them."
+    with _understood(folder, "the published weights", remedy):
+        try:
+            model = load_published(folder, folds[0])
+        except DatasetCorruptedError as error:
+            raise (error.__cause__ or error) from error  # without the words of torch
+        _check_weights(model)
+    name = "published Attention-LRCN"
+    return NetworkPredictor(name, PUBLISHED_INPUTS, PUBLISHED_CLASSES, model=model)
+
+
+def _run_of(path: Path, catalogue: Collection[str]) -> Run:
+    """Return the run that a file is kept of; raises BenchmarkError, also for a changed file."""
+    described = path.with_name("run.json")
+    if not path.is_file() or not described.is_file():
+        raise BenchmarkError(
+            f"{path}: expected the {path.name} of a finished run with its run.json beside it, "
             "found no such files"
         )
-    check_committed(checkpoint)
-    run = json.loads(described.read_text())
-    kind = MODELS.get(run["model"])
-    if kind is None:
+    with _understood(path.with_name(RESULT), "the result of a run"):
+        check_committed(path)
+        check_committed(described)
+    run = _described(path.parent)
+    if run.model not in catalogue:
         raise BenchmarkError(
-            f"{described}: expected a model of the catalogue, found {run['model']}"
+            f"{described}: expected a model that is kept as {path.name}, found "
+            f"{run.model[:SHOWN]!r}"
         )
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load promises no particular one for a broken file
-        raise BenchmarkError(f"{checkpoint} cannot be read as a checkpoint: {error}") from error
-    state = _data_state(checkpoint, content)
-    model = kind.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    return Predictor(
-        model,
-        content["hyper_parameters"]["inputs"],
-        state["classes"],
-        state["mean"],
-        state["std"],
-        state["train"],
-        state["trials"],
-        state.get("chosen_on", ()),
-        state.get("chosen_on_trials", ()),
+    return run
+
+
+def _described(folder: Path) -> Run:
+    """Return the run that ``run.json`` describes."""
+    with _understood(folder / "run.json", "the description of a run"):
+        run = load_run(folder)
+        if not isinstance(run.model, str):
+            raise ValueError("a model without a name")
+    return run
+
+
+def _why_none(folder: Path) -> str:
+    """Return the sentence that says why a run has no model."""
+    run = _described(folder)
+    if run.model in PROBES and PROBES[run.model].sees not in KEPT:
+        kept = ", ".join(name for name, probe in PROBES.items() if probe.sees in KEPT)
+        return (
+            f"{folder}: expected the run of a network or of {kept}, found {run.model}, which is "
+            "not kept, as it sees more or less than windows of signals"
+        )
+    return (
+        f"{folder}: expected a kept model, found none: this run failed, or it is of an older "
+        f"version, which kept no probes. {ANEW}"
     )
 
 
-def _data_state(checkpoint: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _data_state(content: Any) -> Mapping[str, Any]:
     """Return the state of the datamodule, which Lightning files under the name of its class."""
     states = [
         value
@@ -166,9 +218,102 @@ def _data_state(checkpoint: Path, content: Mapping[str, Any]) -> Mapping[str, An
         if isinstance(value, Mapping) and value.keys() >= DATA_STATE
     ]
     if len(states) != 1:
-        raise BenchmarkError(
-            f"{checkpoint}: expected the scaling and the classes of its run, as {len(DATA_STATE)} "
-            f"entries of one mapping ({', '.join(sorted(DATA_STATE))}), found {len(states)} such "
-            "mappings"
-        )
+        raise ValueError(f"{len(states)} mappings with {', '.join(sorted(DATA_STATE))}")
     return states[0]
+
+
+def _facts(run: Run, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a training; raises ValueError for what none can have been."""
+    names = ("classes", "train", "trials", "chosen_on", "chosen_on_trials")
+    lists: dict[str, Sequence[str]] = {name: state.get(name, ()) for name in names}
+    for name, values in lists.items():
+        if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+            raise ValueError(f"{name} that are no names")
+    classes = lists["classes"]
+    if not 1 < len(set(classes)) == len(classes) <= MOST_CLASSES:
+        raise ValueError(f"{len(classes)} classes")
+    return {
+        "name": f"{run.name} ({run.dataset} {run.task}, fold {run.fold}, seed {run.seed})",
+        "classes": tuple(classes),
+        "ranges": {name: _range(values) for name, values in state.get("ranges", {}).items()},
+        "subjects": lists["train"],
+        "trials": lists["trials"],
+        "chosen_on": lists["chosen_on"],
+        "chosen_on_trials": lists["chosen_on_trials"],
+    }
+
+
+def _range(values: Mapping[str, Any]) -> Range:
+    low, high = (np.asarray(values[name], np.float32) for name in ("low", "high"))
+    if low.ndim != 1 or low.shape != high.shape or not (low <= high).all():
+        raise ValueError("ranges that are none")
+    return Range(low, high, float(values["outside"]), float(values["still"]))
+
+
+def _checked_inputs(
+    run: Run,
+    inputs: Mapping[str, SignalSpec],
+    ranges: Mapping[str, Range],
+    mean: Mapping[str, Tensor],
+    std: Mapping[str, Tensor],
+) -> Inputs:
+    """Return shapes of signals.
+
+    Raises:
+        ValueError: Impossible ones, others than the run's, or ranges or a scaling that do not
+            belong to them.
+    """
+    if not inputs or inputs.keys() - {LENGTH} != {*run.signals}:
+        raise ValueError("other signals than those of its run")
+    for name, spec in inputs.items():
+        possible = spec.n_channels > 0 and spec.n_times > 0 and 0 < spec.sfreq < np.inf
+        if not possible or spec.n_channels * spec.n_times > MOST_SAMPLES:
+            raise ValueError(f"{name} of impossible shape")
+        if name in ranges and len(ranges[name].low) != spec.n_channels:
+            raise ValueError(f"a range of {name} that is none")
+        for scaling in (mean, std):
+            if (name in mean or name in std) and (
+                scaling[name].shape != (spec.n_channels, 1) or not _is_finite(scaling[name])
+            ):
+                raise ValueError(f"a scaling of {name} that is none")
+        if name in std and not bool((std[name] > 0).all()):
+            raise ValueError(f"a scaling of {name} by nothing")
+    return dict(inputs)
+
+
+def _tried(predictor: Predictor) -> Probabilities:
+    """Return the probabilities of a made-up window; raises ValueError for another shape."""
+    window = {n: torch.ones(1, s.n_channels, s.n_times) for n, s in predictor.inputs.items()}
+    probabilities = predictor.probabilities(window)
+    if probabilities.shape != (1, len(predictor.classes)):
+        raise ValueError(f"probabilities of shape {probabilities.shape}")
+    return probabilities
+
+
+def _check_weights(model: EmotionClassifier) -> None:
+    if not all(_is_finite(tensor) for tensor in model.state_dict().values()):
+        raise ValueError("weights that are no numbers")
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
+
+
+@contextmanager
+def _understood(path: Path, expected: str, remedy: str = ANEW) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read and taken apart into one sentence.
+
+    The words of torch are not shown: they tell how to read a file that may run code.
+    """
+    try:
+        yield
+    except AffectbenchError:
+        raise
+    except Exception as error:  # no library promises particular ones for a broken file
+        if isinstance(error, OSError) and error.filename:
+            raise BenchmarkError(f"{path} cannot be read: {error.strerror}") from error
+        said = str(error) if type(error) is ValueError else type(error).__name__
+        line = said.partition("\n")[0][: 2 * SHOWN]
+        raise BenchmarkError(
+            f"{path}: expected {expected}, found otherwise ({line}). {remedy}"
+        ) from error

@@ -20,6 +20,7 @@ from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
 from benchmark.curves import METRICS
 from benchmark.execution.assemble import make_model, ready, taught
+from benchmark.execution.checkpoint import NETWORK, PROBE, save_probe
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
 from benchmark.execution.epochs import EpochLogger
@@ -40,7 +41,7 @@ from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
 from lightning_modules.units import Columns, predictions
 
-SIDE_FILES = (METRICS, "model.ckpt")
+SIDE_FILES = (METRICS, NETWORK, PROBE)
 """Files that are kept of a run besides its predictions, its log and its result."""
 
 
@@ -133,6 +134,8 @@ def _compute(
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
+        with watch.profile("store"):
+            save_probe(probe, module, scratch / PROBE)
         sizes: dict[str, Any] = {"parameters": probe.size, "notes": probe.notes}
     else:
         model = make_model(run, module)
@@ -155,7 +158,7 @@ def _compute(
             probabilities = early[0].reported()
         done = time.perf_counter()
         with watch.profile("store"):
-            trainer.save_checkpoint(scratch / "model.ckpt", weights_only=True)
+            trainer.save_checkpoint(scratch / NETWORK, weights_only=True)
         with watch.profile("cost of a window"):
             cost = cost_of(run, model, module.inputs, places.device)
         sizes = {

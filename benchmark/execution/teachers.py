@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.checkpoint import Predictor, load_predictor
+from benchmark.execution.checkpoint import NETWORK, load_network
+from benchmark.execution.predictor import NetworkPredictor, Predictor
 from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.batch import LENGTH
@@ -50,7 +51,7 @@ def make_distiller(
                 f"expected a finished teacher, found none: {teacher.label} "
                 f"({store.status(teacher) or 'not run'})"
             )
-        predictor = load_predictor(store.folder(teacher) / "model.ckpt")
+        predictor = load_network(store.folder(teacher) / NETWORK)
         check_teacher(teacher, predictor, run, module)
         shift, scale = rescaling(predictor, module)
         teachers.append(
@@ -125,7 +126,7 @@ def _tested(
 
 
 def rescaling(
-    predictor: Predictor, module: EmotionDataModule
+    predictor: NetworkPredictor, module: EmotionDataModule
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the change from signals scaled for the student to signals scaled for a teacher.
 

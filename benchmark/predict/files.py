@@ -1,16 +1,18 @@
 """Predictions on new recordings: files of a wristband, or subjects of a dataset."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.checkpoint import Predictor
+from benchmark.execution.predictor import Predicted, Predictor
 from benchmark.files import write_text
+from benchmark.predict.doubts import Doubts, doubts_of
 from benchmark.predict.plot import plot_probabilities
 from datamodules.catalogue import DATASETS
 from datamodules.empatica_e4 import EMPATICA_E4
@@ -20,41 +22,57 @@ from datamodules.signals.recording import Recording, Signal
 from datamodules.wesad import WESAD, WESADReader
 
 
-def predict_files(
-    predictor: Predictor, files: Sequence[Path], out: Path, stride: float
-) -> list[Path]:
+class Written(NamedTuple):
+    """Files that were written, and the doubts about what is in them.
+
+    Attributes:
+        files: The table, then the plots.
+        doubts: Lines of doubt, each with the name of its recording.
+    """
+
+    files: tuple[Path, ...]
+    doubts: tuple[str, ...]
+
+
+def predict_files(predictor: Predictor, files: Sequence[Path], out: Path, stride: float) -> Written:
     """Predict every recording and write one table; for E4 folders a plot each beside it.
 
     Args:
         predictor: The model.
         files: Session folders of an Empatica E4, or ``.pkl`` files of WESAD.
         out: Path of the CSV: file, start (seconds), time (UTC, where the recording has it), the
-            class of highest probability, and the probability of each class.
+            class of highest probability, the probability of each class, and doubts.
         stride: Time from one window's start to the next, in seconds.
 
-    Returns:
-        The files written.
-
     Raises:
-        BenchmarkError: A file that is neither, or does not fit the model; nothing is written.
+        BenchmarkError: A file that is neither, or does not fit the model, or a table that cannot be
+            written; nothing is written.
     """
-    tables, plots = [], {}
+    _check_out(out)
+    tables, plots, lines = [], {}, []
     for path in files:
         start, signals = _read(path)
-        seconds, table = _table(predictor, str(path), signals, start, stride)
+        name = path.resolve().name
+        predicted, doubts = _predicted(predictor, signals, stride)
+        table = _table(predictor, str(path), start, predicted, doubts)
         tables.append(table)
+        lines += [f"{path}: {line}" for line in doubts.lines]
         if start is not None:
-            plot = out.with_name(f"{out.stem}-{path.resolve().name}.svg")
+            plot = out.with_name(f"{out.stem}-{name}.svg")
+            number = 1
+            while plot in plots:  # sessions of several people may have folders of the same name
+                number += 1
+                plot = out.with_name(f"{out.stem}-{name}-{number}.svg")
             plots[plot] = plot_probabilities(
-                path.resolve().name,
-                seconds + predictor.window / 2,
-                table[[f"p_{name}" for name in predictor.classes]].to_numpy(),
+                name,
+                predictor.name,
+                predicted.starts + predictor.window / 2,
+                predicted.probabilities,
                 predictor.classes,
+                [bool(words) for words in doubts.of_windows],
+                doubts.lines,
             )
-    write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
-    for plot, text in plots.items():
-        write_text(plot, text)
-    return [out, *plots]
+    return Written(_write(out, tables, plots), tuple(lines))
 
 
 def predict_subjects(
@@ -64,7 +82,7 @@ def predict_subjects(
     subjects: Sequence[str],
     out: Path,
     stride: float,
-) -> list[Path]:
+) -> Written:
     """Predict every recording of some subjects of a dataset, read and prepared as for training.
 
     Args:
@@ -76,17 +94,16 @@ def predict_subjects(
             and first trial.
         stride: Time from one window's start to the next, in seconds.
 
-    Returns:
-        The file written.
-
     Raises:
         AffectbenchError: No such dataset or subject, or files that are not the publisher's.
-        BenchmarkError: Recordings that do not fit the model; nothing is written.
+        BenchmarkError: Recordings that do not fit the model, or a table that cannot be written;
+            nothing is written.
     """
+    _check_out(out)
     module = DATASETS[dataset]
     options = {option: True for name, option in module.optional.items() if name in predictor.inputs}
     reader = module.make_reader(root if module.has_files else None, **options)
-    tables = []
+    tables, lines = [], []
     for subject in module.check_subjects(reader, subjects):
         for recording in reader.read(subject):
             if isinstance(recording, Recording):
@@ -94,26 +111,55 @@ def predict_subjects(
                 if recording.segments:
                     name += f" trial {recording.segments[0].trial}"
                 signals = preprocess(recording.signals, module.preprocessing)
-                tables.append(_table(predictor, name, signals, None, stride)[1])
-    write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
-    return [out]
+                predicted, doubts = _predicted(predictor, signals, stride)
+                tables.append(_table(predictor, name, None, predicted, doubts))
+                lines += [f"{name}: {line}" for line in doubts.lines]
+    if not tables:
+        raise BenchmarkError(f"{dataset}: expected recordings of {', '.join(subjects)}, found none")
+    return Written(_write(out, tables, {}), tuple(lines))
+
+
+def _predicted(
+    predictor: Predictor, signals: Mapping[str, Signal], stride: float
+) -> tuple[Predicted, Doubts]:
+    predicted = predictor.predict(signals, stride)
+    return predicted, doubts_of(predictor, predicted)
 
 
 def _table(
-    predictor: Predictor,
-    name: str,
-    signals: Mapping[str, Signal],
-    start: float | None,
-    stride: float,
-) -> tuple[npt.NDArray[np.float64], pd.DataFrame]:
-    """Return the starts of windows in seconds, and a table with one row for each."""
-    seconds, probabilities = predictor.predict(signals, stride)
-    table = pd.DataFrame({"file": name, "start": seconds})
-    table["time"] = [_utc(start + second) if start is not None else "" for second in seconds]
-    table["predicted"] = np.array(predictor.classes)[probabilities.argmax(axis=1)]
+    predictor: Predictor, name: str, start: float | None, predicted: Predicted, doubts: Doubts
+) -> pd.DataFrame:
+    """Return a table with one row for each window."""
+    starts, probabilities = predicted.starts, predicted.probabilities
+    table = pd.DataFrame({"file": name, "start": starts})
+    table["time"] = [_utc(start + second) if start is not None else "" for second in starts]
+    best = np.array(predictor.classes, object)[probabilities.argmax(axis=1)]
+    table["predicted"] = np.where(np.isnan(probabilities).any(axis=1), "", best)
     for position, label in enumerate(predictor.classes):
         table[f"p_{label}"] = probabilities[:, position]
-    return seconds, table
+    table["doubts"] = doubts.of_windows
+    return table
+
+
+def _check_out(out: Path) -> None:
+    """Raise BenchmarkError, before any work, for a table that cannot be written."""
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if out.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        found = "a folder" if out.is_dir() else f"{folder}, which cannot be written to"
+        raise BenchmarkError(f"--out {out}: expected a file to write, found {found}")
+
+
+def _write(
+    out: Path, tables: Sequence[pd.DataFrame], plots: Mapping[Path, str]
+) -> tuple[Path, ...]:
+    """Write the table and the plots, and return their paths."""
+    try:
+        write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
+        for plot, text in plots.items():
+            write_text(plot, text)
+    except OSError as error:
+        raise BenchmarkError(f"{error.filename or out} cannot be written: {error}") from error
+    return (out, *plots)
 
 
 def _read(path: Path) -> tuple[float | None, Mapping[str, Signal]]:

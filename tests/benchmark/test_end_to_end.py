@@ -1,5 +1,6 @@
 """The command as a user calls it: in a process of its own, also when that process is killed."""
 
+import json
 import os
 import shutil
 import signal
@@ -147,6 +148,10 @@ def test_board_is_written(undisturbed, folder):
     assert files == {"run.json", "result.json", "predictions.npz", "model.ckpt", "metrics.csv"} | (
         files & {"log.txt"}
     )
+    files = {p.name for p in (folder / "runs").glob(f"{BOARD}/lda/0-0-*/*")} - {"log.txt"}
+    assert files == {"run.json", "result.json", "predictions.npz", "model.skops"}
+    (result,) = (folder / "runs").glob(f"{BOARD}/lda/0-0-*/result.json")
+    assert "model.skops" in json.loads(result.read_text())["files"]
 
 
 def test_planted_effect_is_found(undisturbed):

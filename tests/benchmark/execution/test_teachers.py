@@ -242,7 +242,7 @@ def test_teachers_signals_are_not_read_after_training(suite_done, workshop):
         return dataclasses.replace(signals[name], samples=samples)
 
     def predicted(**changed: Signal) -> np.ndarray:
-        starts, found = predictor.predict({**signals, **changed}, stride=20.0)
+        starts, found, _ = predictor.predict({**signals, **changed}, stride=20.0)
         return found[np.isin(starts, expected["start"])]
 
     others = {name: noise(name) for name in signals if name != "eda"}

@@ -1,0 +1,224 @@
+"""Predictor: the model of a run as it is kept, ready to be used on other recordings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmark.errors import BenchmarkError
+from datamodules.batch import LENGTH, Inputs, kind_of
+from datamodules.ranges import Range
+from datamodules.signals.features import features
+from datamodules.signals.recording import Signal
+from lightning_modules.base import EmotionClassifier
+
+BATCH = 64
+"""Number of windows that are on the device at once."""
+Flags = npt.NDArray[np.bool_]
+Probabilities = npt.NDArray[np.float64]
+
+
+class Seen(NamedTuple):
+    """Windows of one signal in which something is to be doubted, shape (N,) each.
+
+    Attributes:
+        missing: Windows with samples that are no numbers.
+        still: Windows in which a channel does not move.
+        outside: Windows outside what the model was trained on; none where that is not on record.
+    """
+
+    missing: Flags
+    still: Flags
+    outside: Flags
+
+
+class Predicted(NamedTuple):
+    """Predictions of one recording.
+
+    Attributes:
+        starts: Starts of the windows in seconds, shape (N,).
+        probabilities: Shape (N, K); NaN for a window without a prediction.
+        seen: By signal, what is to be doubted.
+    """
+
+    starts: npt.NDArray[np.float64]
+    probabilities: Probabilities
+    seen: Mapping[str, Seen]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor(ABC):
+    """A trained model, and the facts of its training that its use depends on.
+
+    Attributes:
+        name: Name of the model, and of the run that it is of.
+        inputs: Shapes of the signals that it takes, by name.
+        classes: Names of the K classes.
+        ranges: Range of each signal over its training windows; empty where it is not on record.
+        subjects: Subjects that it was trained on.
+        trials: Keys of the trials that it was trained on; empty for all of those subjects.
+        chosen_on: Subjects on whom its epoch was chosen.
+        chosen_on_trials: Keys of the trials on which it was; empty for all of those subjects.
+        notes: Lines that a user of it must know.
+    """
+
+    name: str
+    inputs: Inputs
+    classes: Sequence[str]
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    subjects: Sequence[str] = ()
+    trials: Sequence[str] = ()
+    chosen_on: Sequence[str] = ()
+    chosen_on_trials: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def window(self) -> float:
+        """Length of a window, in seconds."""
+        spec = next(iter(self.inputs.values()))
+        return float(spec.n_times / spec.sfreq)
+
+    @abstractmethod
+    def probabilities(self, windows: Mapping[str, Tensor]) -> Probabilities:
+        """Return probabilities (N, K) of windows as recorded, by signal of shape (N, C, T)."""
+
+    def predict(self, signals: Mapping[str, Signal], stride: float) -> Predicted:
+        """Predict every window of a recording.
+
+        Args:
+            signals: Its signals, after their steps.
+            stride: Time from one window's start to the next, in seconds.
+
+        Raises:
+            BenchmarkError: A signal is missing, of another rate or number of channels, or shorter
+                than a window; a stride between whose windows no signal has a sample; or no window
+                has a prediction.
+        """
+        self._check(signals, stride)
+        shortest = min(signals[name].duration for name in self.inputs)
+        starts = np.arange(0, shortest - self.window + 1e-6, stride)
+        probabilities = []
+        seen: dict[str, list[Seen]] = {name: [] for name in self.inputs}
+        for chunk in np.array_split(starts, np.arange(BATCH, len(starts), BATCH)):
+            batch = {name: self._gathered(name, signals[name], chunk) for name in self.inputs}
+            numbers = {name: samples.nan_to_num(0, 0, 0) for name, samples in batch.items()}
+            for name, samples in batch.items():
+                gone = np.asarray(~samples.isfinite().all(dim=2).all(dim=1).numpy())
+                seen[name].append(self._seen(name, numbers[name].numpy(), gone))
+            missing = np.any([parts[-1].missing for parts in seen.values()], axis=0)
+            found = self.probabilities(numbers)
+            unsure = missing | ~np.isfinite(found).all(axis=1)
+            probabilities.append(np.where(unsure[:, None], np.nan, found))
+        together = np.concatenate(probabilities)
+        if np.isnan(together).all():
+            raise BenchmarkError(
+                f"expected probabilities of {len(starts)} windows, found none that is a number: "
+                "the recording has no numbers there, or values far beyond any that the model can "
+                "take"
+            )
+        joined = {
+            name: Seen(*map(np.concatenate, zip(*parts, strict=True)))
+            for name, parts in seen.items()
+        }
+        return Predicted(starts, together, joined)
+
+    def _check(self, signals: Mapping[str, Signal], stride: float) -> None:
+        if LENGTH in self.inputs:
+            raise BenchmarkError(
+                "the model was trained on whole padded trials: expected one that was trained on "
+                "windows"
+            )
+        for name, spec in self.inputs.items():
+            signal = signals.get(name)
+            actual = f"{len(signal.channels)} @ {signal.sfreq:g} Hz" if signal else "none"
+            if signal is None or (len(signal.channels), signal.sfreq) != (
+                spec.n_channels,
+                spec.sfreq,
+            ):
+                raise BenchmarkError(
+                    f"the model takes {name} with {spec.n_channels} channel(s) @ {spec.sfreq:g} "
+                    f"Hz, found {actual}"
+                )
+        shortest = min(signals[name].duration for name in self.inputs)
+        if shortest < self.window:
+            raise BenchmarkError(
+                f"expected a recording of at least {self.window:g} s, found {shortest:g} s"
+            )
+        step = 1 / max(spec.sfreq for spec in self.inputs.values())
+        if not step <= stride < np.inf:
+            raise BenchmarkError(
+                f"expected a stride of at least {step:.3g} s, the time between two samples, found "
+                f"{stride:g} s"
+            )
+
+    def _gathered(self, name: str, signal: Signal, starts: npt.NDArray[np.float64]) -> Tensor:
+        length = self.inputs[name].n_times
+        first = torch.from_numpy(np.rint(starts * signal.sfreq).astype(np.int64))
+        first = first.clamp(max=signal.samples.shape[1] - length)
+        views = torch.from_numpy(signal.samples).unfold(1, length, 1).transpose(0, 1)
+        return views.index_select(0, first)  # (B, C, T)
+
+    def _seen(self, name: str, windows: npt.NDArray[np.float32], missing: Flags) -> Seen:
+        still = (windows.max(axis=2) == windows.min(axis=2)).any(axis=1)
+        outside = np.zeros(len(windows), bool)
+        if usual := self.ranges.get(name):
+            still, outside = usual.is_still(windows), usual.is_outside(windows)
+        holds = kind_of(name) == "beats"  # values are held from beat to beat
+        return Seen(missing, still & ~missing & (not holds), outside & ~missing)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPredictor(Predictor):
+    """A network of a run, or the authors' published Attention-LRCN.
+
+    Attributes:
+        model: The network, in eval mode.
+        mean: Mean of the scaling by signal, shape (C, 1); empty if unscaled.
+        std: Standard deviation by signal, shape (C, 1); empty if unscaled.
+    """
+
+    model: EmotionClassifier = field(kw_only=True)
+    mean: Mapping[str, Tensor] = field(default_factory=dict)
+    std: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def probabilities(self, windows: Mapping[str, Tensor]) -> Probabilities:
+        scaled = {
+            name: (samples - self.mean[name]) / self.std[name] if name in self.mean else samples
+            for name, samples in windows.items()
+        }
+        with torch.inference_mode():
+            found: Probabilities = self.model.probabilities(self.model(scaled)).double().numpy()
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ProbePredictor(Predictor):
+    """A fitted probe of a run, on the features that it was fitted on.
+
+    Attributes:
+        classifier: Fitted classifier of scikit-learn.
+    """
+
+    classifier: Any = field(kw_only=True)
+
+    def probabilities(self, windows: Mapping[str, Tensor]) -> Probabilities:
+        columns = np.concatenate(
+            [
+                features(name, windows[name].numpy(), spec.sfreq)[0]
+                for name, spec in self.inputs.items()
+            ],
+            axis=1,
+        )
+        with np.errstate(over="ignore"):  # forests compare in float32
+            usable = np.isfinite(columns.astype(np.float32)).all(axis=1)
+        found = np.full((len(columns), len(self.classes)), np.nan)
+        found[usable] = 0.0  # of a class that training lacked
+        if usable.any():
+            rows = np.flatnonzero(usable)[:, None]
+            found[rows, self.classifier.classes_] = self.classifier.predict_proba(columns[usable])
+        return found
