@@ -31,7 +31,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
 from datamodules.formats.tables import read_columns
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
-from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment
+from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.tasks import ConditionTask
 
 SUBJECTS = tuple(f"S{number:02d}" for number in range(2, 36))
@@ -66,15 +66,14 @@ class StressPredictReader:
                 "there, beside Raw_data. Unpack the whole repository."
             )
         return (
-            *empatica.session_files(self.root / "Raw_data" / subject),
+            *empatica.session_files(self.root / "Raw_data" / subject, empatica.SIGNALS),
             self.root / LABEL_FILE,
         )
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """Yield repairs, then one recording, whose segments are the runs of equal labels."""
-        session = empatica.read_session(self.root / "Raw_data" / subject)
-        for reason in session.repairs:
-            yield Fault("1", WHOLE_SESSION, reason, omitted=False)
+        """Yield faults, then one recording, whose segments are the runs of equal labels."""
+        session = empatica.read_session(self.root / "Raw_data" / subject, empatica.SIGNALS)
+        yield from session.faults("1")
         yield Recording(subject, "1", session.signals, self._segments(subject, session))
 
     def _segments(self, subject: str, session: empatica.E4Session) -> tuple[Segment, ...]:

@@ -234,7 +234,8 @@ def test_labels_before_and_after_the_recording_are_cut(root: Path) -> None:
 
 def test_files_name_everything_that_is_read(written: Path) -> None:
     names = [path.name for path in StressPredictReader(written).files("S02")]
-    assert names == ["BVP.csv", "EDA.csv", "TEMP.csv", "ACC.csv", Path(LABEL_FILE).name]
+    signals = ["BVP.csv", "EDA.csv", "TEMP.csv", "ACC.csv", "HR.csv"]
+    assert names == [*signals, Path(LABEL_FILE).name]
 
 
 def test_repaired_files_are_on_record(written: Path, tmp_path: Path) -> None:
