@@ -14,6 +14,7 @@ from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.stored import StoredSubject
 
 
 def prepare(
@@ -45,7 +46,29 @@ def prepare(
     check_people(archive)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
-    return Prepared(tuple(stored), left_out, archive.key, sessions, _taking(module, archive))
+    return Prepared(
+        tuple(stored),
+        left_out,
+        archive.key,
+        sessions,
+        _taking(module, archive),
+        lacking(module, stored, options),
+    )
+
+
+def lacking(
+    module: Dataset, stored: Mapping[str, StoredSubject], options: Mapping[str, object]
+) -> dict[str, tuple[str, ...]]:
+    """Return the subjects who lack a signal in one of their recordings, by measured signal."""
+    who = {
+        name: tuple(
+            subject
+            for subject, recorded in stored.items()
+            if any(name not in recording.signals for recording in recorded.recordings)
+        )
+        for name in module.recorded(module.available(options))
+    }
+    return {name: subjects for name, subjects in who.items() if subjects}
 
 
 def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...], str]]:
