@@ -14,7 +14,6 @@ import pytest
 
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.preprocessing import EDA_PARTS
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.synthesis import wearable_stress as synthesis
 from datamodules.wearable_stress import (
@@ -547,7 +546,9 @@ def test_the_published_recordings(real: Path) -> None:
         recordings, faults = read(real, subject)
         kinds.update(fault.reason for fault in faults)
         for recording in recordings:
-            assert set(recording.signals) == set(WEARABLE_STRESS.signals) - set(EDA_PARTS)
+            assert set(recording.signals) == set(
+                WEARABLE_STRESS.recorded([*WEARABLE_STRESS.signals])
+            )
             for name, signal in recording.signals.items():
                 assert (len(signal.samples), signal.sfreq) == WEARABLE_STRESS.signals[name]
             assert recording.signals["temp"].samples.max() < 45
