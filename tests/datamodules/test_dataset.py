@@ -177,6 +177,23 @@ def test_signals_are_those_that_the_options_give() -> None:
             choose(["ecg", "smell"])
 
 
+def test_a_dataset_without_a_signal_lacks_what_is_derived_from_it() -> None:
+    without = UNITS.without(["ecg"])
+    assert list(without.signals) == ["noise", "face"]
+    assert dict(without.preprocessing) == {}
+    assert without.available({"loud": True}) == ("noise", "face")
+    assert UNITS.without(["noise"]).available({"loud": True}) == ("ecg", "face", "slow")
+    assert UNITS.without([]).signals == UNITS.signals
+    with pytest.raises(IncompatibleRunError, match="has no signal 'ecg'"):
+        without.choose_signals(["ecg"], {})
+
+
+def test_a_dataset_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FolderReader, "subjects", ())
+    with pytest.raises(DatasetNotFoundError, match=r"Made-Up has no subject: expected S1/S1\.csv"):
+        UNITS.check_subjects(FolderReader(tmp_path), None)
+
+
 def test_signals_that_are_derived_from_others_are_not_recorded() -> None:
     assert UNITS.recorded(list(UNITS.signals)) == ("ecg", "noise", "face")
     assert UNITS.recorded(["slow"]) == ()
