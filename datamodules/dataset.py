@@ -162,10 +162,8 @@ class Dataset:
         """Return the named subjects in the dataset's order, or all.
 
         Raises:
-            DatasetNotFoundError: A subject that it has not, or nobody at all.
+            DatasetNotFoundError: A subject that it has not.
         """
-        if not reader.subjects:
-            raise DatasetNotFoundError(f"{self.title} has no subject: expected {self.layout}")
         for name in names or ():
             if name not in reader.subjects:
                 raise DatasetNotFoundError(

@@ -229,8 +229,6 @@ def _summary(
         if total:
             shares = ", ".join(f"{k} {n / total:.0%}" for k, n in counts.items())
             lines.append(f"{task}: {total} score units; {shares}")
-        if total and sum(n > 0 for n in counts.values()) == 1:
-            lines.append(f"{task}: one class only, which nothing can be learned of")
     if module.trial_seconds:
         lines.append(
             f"windows are cut to {module.trial_seconds[0]:g} s at most, the shortest trial"

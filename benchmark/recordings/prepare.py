@@ -52,7 +52,7 @@ def prepare(
         archive.key,
         sessions,
         _taking(module, archive),
-        lacking(module, stored, options),
+        lacking=lacking(module, stored, options),
     )
 
 

@@ -243,11 +243,13 @@ def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.fl
 
 def _end_of_heart_rate(files: Files) -> dict[str, float]:
     """Return UTC seconds of the end of HR.csv; none if it is missing or tells nothing."""
+    if HEART_RATE_FILE not in files.names():
+        return {}
     try:
         start, rate, *rows = files.read(HEART_RATE_FILE).decode(ENCODING).split("\n")
         n_rows = sum(1 for row in rows if row.strip())
         return {HEART_RATE: utc_seconds(start) + n_rows / float(rate)}
-    except (OSError, KeyError, ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError):
         return {}
 
 

@@ -122,6 +122,10 @@ def read_labels(path: Path, stands_for: Mapping[str, str]) -> tuple[Label, ...]:
     _check_owners(path, labels)
     labels = [label._replace(condition=stands_for[label.condition]) for label in labels]
     used = tuple(label for label in labels if label.condition != UNUSED)
+    if not used:
+        raise DatasetCorruptedError(
+            f"{path}: expected rows that are used, found conditions that are all {UNUSED}"
+        )
     _check_times(path, used)
     return used
 

@@ -19,8 +19,7 @@ BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    RuntimeError,  # a password
-    NotImplementedError,  # a method of compression
+    RuntimeError,  # a password, or a method of compression that is not known
     ValueError,
 )
 """Errors of ``zipfile`` on archives that are damaged or not plain."""

@@ -358,7 +358,7 @@ CONTAINERS = {
         "empatica_e4",
         "labels.csv",
         {
-            "truncated": (in_a_line, rf"{LABELS}, line \d+: .* found empty cells"),
+            "truncated": (in_a_line, rf"{LABELS}, line \d+: .* empty cells"),
             "wrong shape": (last_row_moved, f"{LABELS}, line 4: expected a time .*'P01'"),
             "wrong key or label": (swap(b"condition", b"label"), f"{LABELS}: expected the columns"),
             "NaN everywhere": (

@@ -188,12 +188,6 @@ def test_a_dataset_without_a_signal_lacks_what_is_derived_from_it() -> None:
         without.choose_signals(["ecg"], {})
 
 
-def test_a_dataset_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FolderReader, "subjects", ())
-    with pytest.raises(DatasetNotFoundError, match=r"Made-Up has no subject: expected S1/S1\.csv"):
-        UNITS.check_subjects(FolderReader(tmp_path), None)
-
-
 def test_signals_that_are_derived_from_others_are_not_recorded() -> None:
     assert UNITS.recorded(list(UNITS.signals)) == ("ecg", "noise", "face")
     assert UNITS.recorded(["slow"]) == ()

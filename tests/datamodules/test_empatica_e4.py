@@ -323,7 +323,8 @@ def test_conditions_may_be_left_out(root: Path) -> None:
         (s.start, s.annotations) for s in kept
     ]
     everything = "baseline=unused,stress=unused,break=unused"
-    assert EmpaticaE4Reader(root, everything).subjects == ()
+    with pytest.raises(DatasetCorruptedError, match="found conditions that are all unused"):
+        _ = EmpaticaE4Reader(root, everything).subjects
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,6 @@ def test_summary(found):
         "5 of 7 subjects can be used, with 21 of 25 trials",
         "mood: 21 score units; calm 67%, wild 33%",
         "valence: 21 score units; low 100%, high 0%",
-        "valence: one class only, which nothing can be learned of",
         "splits: leave_one_subject_out, subject_k_fold, subject_hold_out; the first is the default",
     )
 
