@@ -44,6 +44,8 @@ class Run:
         without: Subjects that are not trained on.
         alone: Id of the run of the same student without a teacher.
         code: Digest of the code that defines the model, and the distiller; see benchmark.code.
+        window: Length of a window in seconds where it is longer than a score unit, as far as the
+            recordings allow what the recipe asks for; 0: a unit caps it.
     """
 
     dataset: str
@@ -66,6 +68,7 @@ class Run:
     without: tuple[str, ...] = ()
     alone: str = ""
     code: str = ""
+    window: float = 0.0
 
     @cached_property
     def id(self) -> str:

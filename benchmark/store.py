@@ -51,10 +51,10 @@ from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.upgrade import SCHEMA, check_schema, upgrade_run
 from datamodules.errors import IncompatibleRunError
+from lightning_modules.units import Columns
 
 RESULT = "result.json"
 PREDICTIONS = "predictions.npz"
-Columns = Mapping[str, npt.NDArray[Any]]
 """Predictions: subject, session, trial, unit, start, label and probabilities of each window."""
 MANY = 8
 """Number of names that a message lists."""

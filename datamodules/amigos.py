@@ -106,11 +106,14 @@ class AMIGOSReader:
         long_videos: Read the four long videos too, which all but three subjects saw, alone or in
             groups.
         subtract_baseline: Take each channel's mean over the 5 s before the video away.
+        stored_gsr: Read ``eda`` as the file's numbers, which are a resistance, as a published study
+            does; else as its reciprocal in microsiemens.
     """
 
     root: Path
     long_videos: bool = False
     subtract_baseline: bool = False
+    stored_gsr: bool = False
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -182,6 +185,7 @@ class AMIGOSReader:
                 None if samples is None else samples.T,
                 None if row is None else dict(zip(ANSWERS, map(float, row[0]), strict=True)),
                 self.subtract_baseline,
+                stored_gsr=self.stored_gsr,
             )
 
 

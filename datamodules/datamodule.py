@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
@@ -26,7 +28,9 @@ from datamodules.fold import (
     Fold,
     Part,
     Windowing,
+    WindowRecipe,
     class_counts,
+    conditions,
     deal_members,
     join_validation,
     make_fold,
@@ -130,12 +134,31 @@ class EmotionDataModule(L.LightningDataModule):
             raise IncompatibleRunError(
                 f"{self.protocol.split}: expected everybody to be trained on"
             )
-        self.length = dataset.window_length(self.windowing.length, self.protocol)
+        self.length = dataset.window_length(
+            self.windowing.length, self.protocol, self.windowing.longest
+        )
         self.folder = Path(cache_dir) / dataset.name
         self.dealing = self.protocol.dealing(fold, seed, dataset.trial_blocks)
         if self._deals_subjects:  # what cannot be is refused before a file is read
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None
+
+    @classmethod
+    def for_recipe(cls, recipe: WindowRecipe, *arguments: Any, **named: Any) -> Self:
+        """Return a datamodule whose windows and batches are those that a recipe asks for.
+
+        Args:
+            recipe: Recipe of a model, as in ``CNN.fast``.
+            *arguments: Arguments of the class, but for ``windowing`` and ``loading``.
+            **named: The same by name.
+        """
+        named["windowing"], named["loading"] = Windowing.of(recipe), Loading(recipe.batch_size)
+        return cls(*arguments, **named)
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds that test everybody once; known before a file is read."""
+        return self.protocol.n_folds(len(self.subjects))
 
     @property
     def _deals_subjects(self) -> bool:
@@ -144,7 +167,9 @@ class EmotionDataModule(L.LightningDataModule):
     @property
     def inputs(self) -> Inputs:
         """Signals in a window; known before a file is read."""
-        return self.dataset.window_inputs(self.signals, self.windowing.length, self.protocol)
+        return self.dataset.window_inputs(
+            self.signals, self.windowing.length, self.protocol, self.windowing.longest
+        )
 
     @property
     def n_classes(self) -> int:
@@ -220,9 +245,26 @@ class EmotionDataModule(L.LightningDataModule):
         """Return the windows of a part, in order of subject, session and time."""
         return self.fold.windows(part)
 
+    def columns(self, part: Part) -> dict[str, npt.NDArray[Any]]:
+        """Return subject, session, trial, unit, start and label of a part's windows, (N,) each."""
+        windows = self.windows(part)
+        sessions = np.array([recording.session for recording in self.fold.archive.recordings])
+        return {
+            "subject": np.array(self.subjects)[windows.subject],
+            "session": sessions[windows.recording],
+            "trial": windows.trial,
+            "unit": windows.unit,
+            "start": windows.start,
+            "label": windows.target,
+        }
+
     def class_counts(self) -> Tensor:
         """Return the number of training windows of each class, shape (K,)."""
         return class_counts(self.fold)
+
+    def conditions(self) -> npt.NDArray[np.int64]:
+        """Return the place of each training window's condition in the task's list, shape (N,)."""
+        return conditions(self.fold)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps, so that its model can be used on new recordings.

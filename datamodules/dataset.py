@@ -246,23 +246,47 @@ class Dataset:
                 f"{self.title} is not scored by the trial, so that no trial is padded"
             )
 
-    def window_length(self, window: float, protocol: Protocol | None = None) -> float:
+    def window_length(
+        self, window: float, protocol: Protocol | None = None, longest: float = 0.0
+    ) -> float:
         """Return the actual length of windows in seconds for a requested length.
 
-        The score unit, or the shortest trial, caps it; padded trials are as long as the longest.
+        The shortest trial caps it, or the score unit; padded trials are as long as the longest.
+
+        Args:
+            window: Requested length in seconds.
+            protocol: Protocol of the run; None: the default.
+            longest: Seconds up to which a window may be longer than a score unit.
         """
         protocol = protocol or Protocol()
-        if self.trial_seconds is None:
-            capped = self.unit is not None and not protocol.score_windows
-            return min(window, self.unit) if capped and self.unit is not None else window
-        shortest, longest = self.trial_seconds
-        return longest if protocol.padding else min(window, shortest)
+        if self.unit is not None:
+            return window if protocol.score_windows else min(window, max(self.unit, longest))
+        assert self.trial_seconds is not None  # it has one or the other
+        shortest_trial, longest_trial = self.trial_seconds
+        return longest_trial if protocol.padding else min(window, shortest_trial)
+
+    def window_beyond_unit(self, window: float, protocol: Protocol, longest: float) -> float:
+        """Return the length of windows in seconds if that is more than a score unit; else 0.
+
+        Args:
+            window: Requested length in seconds.
+            protocol: Protocol of the run.
+            longest: Seconds up to which a window may be longer than a score unit.
+        """
+        if self.unit is None or protocol.score_windows:
+            return 0.0
+        length = self.window_length(window, protocol, longest)
+        return length if length > self.unit else 0.0
 
     def window_inputs(
-        self, signals: Sequence[str], window: float, protocol: Protocol | None = None
+        self,
+        signals: Sequence[str],
+        window: float,
+        protocol: Protocol | None = None,
+        longest: float = 0.0,
     ) -> dict[str, SignalSpec]:
-        """Return the shape of the signals in a window of a requested length in seconds."""
-        length = self.window_length(window, protocol)
+        """Return the shape of the signals in a window; arguments as of ``window_length``."""
+        length = self.window_length(window, protocol, longest)
         inputs = {}
         for name in signals:
             channels, sfreq = self.signals[name]

@@ -104,6 +104,9 @@ class DEAPReader:
         n_videos: Number of rows of each file; 40 except in small made-up files.
         keep_baseline: Cut windows from the 3 s before the video too, with the video's label, as a
             published study does.
+        stored_gsr: Read ``eda`` as the file's numbers, which are a resistance, as published studies
+            do; else as its reciprocal in microsiemens, for which offsets are made up where readings
+            are negative.
 
     Raises:
         IncompatibleRunError: A container or a number of videos that cannot be.
@@ -114,6 +117,7 @@ class DEAPReader:
     subtract_baseline: bool = False
     n_videos: int = N_VIDEOS
     keep_baseline: bool = False
+    stored_gsr: bool = False
 
     def __post_init__(self) -> None:
         if self.container not in FILES or not 1 <= self.n_videos <= N_VIDEOS:
@@ -171,6 +175,7 @@ class DEAPReader:
                 annotations,
                 self.subtract_baseline,
                 self.keep_baseline,
+                self.stored_gsr,
             )
 
     def _path(self, subject: str) -> Path:

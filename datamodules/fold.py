@@ -7,7 +7,8 @@ windows and scaling follow from that.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
+from typing import Protocol as TypingProtocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling, fit_range, fit_scaling
 from datamodules.splits import Dealing, Members, Trials
-from datamodules.tasks import RatingTask, Task
+from datamodules.tasks import ConditionTask, RatingTask, Task
 from datamodules.thresholds import fit_thresholds
 from datamodules.windows import Cutting, WindowIndex
 
@@ -29,24 +30,49 @@ Grid = Literal["segments", "units"]
 Positions = npt.NDArray[np.int64]
 
 
+class WindowRecipe(TypingProtocol):
+    """The part of a recipe of training that windows follow from."""
+
+    @property
+    def window(self) -> float: ...
+    @property
+    def stride(self) -> float: ...
+    @property
+    def scaling(self) -> Literal["standard", "min_max", "none"]: ...
+    @property
+    def balance(self) -> str: ...
+    @property
+    def batch_size(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Windowing:
     """Windows as a model's recipe wants them.
 
     Args:
-        length: Length of a window in seconds; a score unit, or the shortest trial, caps it.
+        length: Length of a window in seconds; the shortest trial caps it, or the score unit, or
+            where that is more, ``longest``.
         stride: Seconds from one training window's start to the next.
         scaling: ``"standard"`` for zero mean and unit variance a channel over the training
             segments; ``"min_max"`` for their range to be 0 to 1; ``"none"`` for the samples as
             recorded.
         oversample: Whether training windows of rarer classes are repeated, drawn at random, until
             all classes have as many as the most frequent one.
+        longest: Seconds up to which a window may be longer than a score unit. Such a window is
+            placed around each unit, inside the same segment, and every segment with a unit has to
+            hold one. 0: no window is longer than a unit.
     """
 
     length: float = 60.0
     stride: float = 30.0
     scaling: Literal["standard", "min_max", "none"] = "standard"
     oversample: bool = False
+    longest: float = 0.0
+
+    @classmethod
+    def of(cls, recipe: WindowRecipe) -> Self:
+        """Return windows as a recipe wants them."""
+        return cls(recipe.window, recipe.stride, recipe.scaling, recipe.balance == "oversample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +87,7 @@ class Fold:
         protocol: Rule for thresholds, padding and the like.
         dealing: Number of the fold, and seed.
         windowing: Windows as the recipe wants them.
-        cutting: Windows as they are cut, with the unit that caps them.
+        cutting: Windows as they are cut, with the unit that is scored.
         members: Subjects and trials of each part.
         segments: Positions of each part's segments in ``archive.segments``.
         thresholds_from: Positions of the segments whose ratings give the thresholds.
@@ -108,7 +134,7 @@ class Fold:
 
     @cached_property
     def grids(self) -> Mapping[Grid, WindowIndex]:
-        """Windows of all subjects, cut inside segments and cut inside score units."""
+        """Windows of all subjects: cut inside segments, and those of the score units."""
         segments, units = RESIDENT.grids(self.archive, self.task, self.cutting)
         return {"segments": segments, "units": units}
 
@@ -245,11 +271,12 @@ def deal_members(
     Raises:
         IncompatibleRunError: Fewer subjects, trials or sessions than the split needs.
     """
+    dealing = replace(dealing, validation=protocol.validation)
     if protocol.splitting.crosses_stimuli:
         dealing = replace(dealing, classes=stimulus_classes(archive, task))
     members = protocol.splitting.members(trials_of(archive, subjects, task), dealing)
     members = replace(members, train=tuple(s for s in members.train if s not in without))
-    return members if protocol.validation else without_validation(members, subjects)
+    return members if protocol.validation else replace(members, val=members.train)
 
 
 def without_validation(members: Members, subjects: Sequence[str]) -> Members:
@@ -360,3 +387,17 @@ def class_counts(fold: Fold) -> torch.Tensor:
     """Return the number of training windows of each class, shape (K,)."""
     target = fold.windows("train").target
     return torch.from_numpy(np.bincount(target, minlength=len(fold.task.classes)))
+
+
+def conditions(fold: Fold) -> Positions:
+    """Return the position of each training window's condition in the list of the task, shape (N,).
+
+    Two conditions may be one class. Where a task has no conditions, it is the class.
+    """
+    windows = fold.windows("train")
+    task = fold.published
+    if not isinstance(task, ConditionTask):
+        return windows.target
+    segments, inverse = np.unique(windows.segment, return_inverse=True)
+    positions = [task.position(fold.archive.segments[segment][1]) for segment in segments]
+    return np.array(positions, dtype=np.int64)[inverse]

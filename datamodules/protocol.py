@@ -33,7 +33,7 @@ class Protocol:
             tested is trained on, and the epoch is chosen there, or under ``select_on_test`` on the
             test part.
         score_windows: Whether each window is scored by itself, wherever in a trial it begins, and
-            not the mean over a score unit; units do not cap the length of windows then.
+            not a score unit by its windows; units do not cap the length of windows then.
         flags: Flaws of a published protocol; none: the honest protocol, the only ranked one.
         version: Version of the protocol.
         stimulus_folds: Number of groups of stimuli for ``subject_stimulus_k_fold``.
@@ -112,7 +112,9 @@ class Protocol:
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
         """
-        folds = self.splitting.n_folds(n_subjects, self.folds, self.shuffled, self.stimulus_folds)
+        folds = self.splitting.n_folds(
+            n_subjects, self.folds, self.shuffled, self.stimulus_folds, self.validation
+        )
         return folds * self.partitions
 
     def partition(self, fold: int) -> int:
@@ -128,7 +130,14 @@ class Protocol:
             blocks: Number of blocks that the trials of a session make; see ``Dealing``.
         """
         return Dealing(
-            fold, seed, self.folds, self.test_share, blocks, self.stimulus_folds, self.partitions
+            fold,
+            seed,
+            self.folds,
+            self.test_share,
+            blocks,
+            self.stimulus_folds,
+            self.partitions,
+            validation=self.validation,
         )
 
     @property

@@ -7,7 +7,7 @@ stimuli at once, for people who share films, songs or videos. A split is one cla
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -91,6 +91,8 @@ class Dealing:
         partitions: Number of times that subjects are dealt into folds anew; the folds of the first
             partition come first.
         classes: Class of each stimulus, within which stimuli are dealt; empty where people differ.
+        validation: Whether a part is kept apart to choose the epoch. Otherwise all that is not
+            tested is trained on and chooses it.
     """
 
     fold: int
@@ -101,6 +103,34 @@ class Dealing:
     stimulus_folds: int = 4
     partitions: int = 1
     classes: Mapping[str, int] = field(default_factory=dict)
+    validation: bool = True
+
+    def members(
+        self,
+        train: Sequence[str],
+        val: Collection[str],
+        test: Sequence[str],
+        trials: Mapping[str, frozenset[str]] | None = None,
+    ) -> Members:
+        """Return members; without a part that is kept apart, what is trained on validates too.
+
+        Args:
+            train: Subjects.
+            val: Subjects; not read without such a part.
+            test: Subjects.
+            trials: Keys of the trials of each part; None: all.
+
+        Raises:
+            ValueError: Nobody to train on or to test, or somebody in two parts.
+        """
+        if self.validation:
+            return Members(tuple(train), tuple(val), tuple(test), trials)
+        if train != test:  # else the split is within a subject
+            _check_disjoint("subject", {"train": train, "test": test})
+        if trials is not None:
+            _check_disjoint("trial", {name: trials[name] for name in ("train", "test")})
+            trials = {**trials, "val": trials["train"]}
+        return Members(tuple(train), tuple(train), tuple(test), trials, disjoint=False)
 
 
 class Split(ABC):
@@ -139,7 +169,12 @@ class Split(ABC):
 
     @abstractmethod
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
         """Return the number of folds that test every trial once (one for a hold-out).
 
@@ -149,6 +184,7 @@ class Split(ABC):
             shuffled: Whether windows or trials are dealt out regardless of subject, for which any
                 number of subjects will do.
             stimulus_folds: Number of groups of stimuli.
+            validation: Whether a part is kept apart to choose the epoch.
 
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
@@ -169,7 +205,12 @@ class Split(ABC):
             IncompatibleRunError: Fewer subjects, trials or sessions than the split needs, or a fold
                 that it does not have.
         """
-        count = self.n_folds(len(trials), dealing.folds, stimulus_folds=dealing.stimulus_folds)
+        count = self.n_folds(
+            len(trials),
+            dealing.folds,
+            stimulus_folds=dealing.stimulus_folds,
+            validation=dealing.validation,
+        )
         count *= dealing.partitions
         if not 0 <= dealing.fold < count:
             raise IncompatibleRunError(
@@ -199,12 +240,14 @@ class Split(ABC):
                 f"{self.name}: expected at least 2 {counts or self.counts}, found {folds}"
             )
 
-    def _check_subjects(self, n_subjects: int, least: int, shuffled: bool) -> None:
+    def _check_subjects(
+        self, n_subjects: int, least: int, shuffled: bool, validation: bool
+    ) -> None:
         if n_subjects < least and not shuffled:
             raise IncompatibleRunError(
-                f"{self.name}: expected at least {least} subjects (each fold needs some to train "
-                f"on, to choose the epoch and to test on), found {n_subjects}. Add subjects, or "
-                f"take {'fewer folds' if self.counts else 'another split'}."
+                f"{self.name}: expected at least {least} subjects ({_needs(validation)}), found "
+                f"{n_subjects}. Add subjects, or take "
+                f"{'fewer folds' if self.counts else 'another split'}."
             )
 
     def _check_count(self, count: int, least: int, kind: str) -> None:
@@ -233,11 +276,11 @@ class _SubjectSplit(Split):
     def _members(self, trials: Trials, dealing: Dealing) -> Members:
         subjects = list(trials)
         rest, test = self._test(subjects, dealing)
-        val = _validation(rest, np.random.default_rng([dealing.seed, dealing.fold]))
-        return Members(
-            train=tuple(s for s in subjects if s in rest and s not in val),
-            val=tuple(s for s in subjects if s in val),
-            test=tuple(s for s in subjects if s in test),
+        val = _validation(rest, np.random.default_rng([dealing.seed, dealing.fold]), dealing)
+        return dealing.members(
+            [s for s in subjects if s in rest and s not in val],
+            [s for s in subjects if s in val],
+            [s for s in subjects if s in test],
         )
 
 
@@ -248,9 +291,15 @@ class LeaveOneSubjectOut(_SubjectSplit):
     about = "each subject is tested by a model that has never seen them"
 
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
-        self._check_subjects(n_subjects, max(3, n_subjects), shuffled)
+        least = max(3 if validation else 2, n_subjects)
+        self._check_subjects(n_subjects, least, shuffled, validation)
         return n_subjects
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
@@ -266,10 +315,15 @@ class SubjectKFold(_SubjectSplit):
     repeats = True
 
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
         self._check_folds(folds)
-        self._check_subjects(n_subjects, _least(folds), shuffled)
+        self._check_subjects(n_subjects, _least(folds, validation), shuffled, validation)
         return folds
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
@@ -286,9 +340,14 @@ class SubjectHoldOut(_SubjectSplit):
     holds_out = True
 
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
-        self._check_subjects(n_subjects, 3, shuffled)
+        self._check_subjects(n_subjects, 3 if validation else 2, shuffled, validation)
         return 1
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
@@ -313,11 +372,16 @@ class SubjectStimulusKFold(Split):
     counts = "folds"
 
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
         self._check_folds(folds)
         self._check_folds(stimulus_folds, "stimulus_folds")
-        self._check_subjects(n_subjects, _least(folds), shuffled)
+        self._check_subjects(n_subjects, _least(folds, validation), shuffled, validation)
         return folds * stimulus_folds
 
     def slug(self, folds: int, stimulus_folds: int = 4) -> str:
@@ -332,24 +396,26 @@ class SubjectStimulusKFold(Split):
         return k_fold(subjects, group, dealing.folds, shuffle=True)
 
     def _members(self, trials: Trials, dealing: Dealing) -> Members:
-        kinds, least = kinds_of(trials, dealing.classes), _least(dealing.stimulus_folds)
+        kinds = kinds_of(trials, dealing.classes)
+        least = _least(dealing.stimulus_folds, dealing.validation)
         if len(kinds) < least:
             raise IncompatibleRunError(
-                f"{self.name}: expected at least {least} stimuli (each fold needs some to train "
-                f"on, to choose the epoch and to test on), found {len(kinds)}. Add stimuli, or "
-                "take fewer stimulus_folds."
+                f"{self.name}: expected at least {least} stimuli ({_needs(dealing.validation)}), "
+                f"found {len(kinds)}. Add stimuli, or take fewer stimulus_folds."
             )
         people, test = self._test(list(trials), dealing)
         groups = stimulus_groups(kinds, dealing.stimulus_folds)
         shown = frozenset(groups[dealing.fold % dealing.stimulus_folds])
         others = {name: kind for name, kind in kinds.items() if name not in shown}
         rng = np.random.default_rng([dealing.seed, dealing.fold])
-        val = _validation(people, rng)
-        chosen_on = frozenset(held_out(others, VALIDATION_SHARE, rng))
-        return Members(
-            tuple(s for s in people if s not in val),
-            tuple(s for s in people if s in val),
-            tuple(test),
+        val = _validation(people, rng, dealing)
+        chosen_on: frozenset[str] = frozenset()
+        if dealing.validation:
+            chosen_on = frozenset(held_out(others, VALIDATION_SHARE, rng))
+        return dealing.members(
+            [s for s in people if s not in val],
+            [s for s in people if s in val],
+            test,
             {"train": frozenset(others) - chosen_on, "val": chosen_on, "test": shown},
         )
 
@@ -362,7 +428,12 @@ class _WithinSubject(Split):
     tested = "test trials"
 
     def n_folds(
-        self, n_subjects: int, folds: int = 5, shuffled: bool = False, stimulus_folds: int = 4
+        self,
+        n_subjects: int,
+        folds: int = 5,
+        shuffled: bool = False,
+        stimulus_folds: int = 4,
+        validation: bool = True,
     ) -> int:
         self._check_folds(folds)
         return n_subjects * folds
@@ -380,16 +451,17 @@ class _WithinSubject(Split):
         (subject,) = self.people(list(trials), dealing)
         tested, blocks = self._tested(trials, subject, dealing.fold % dealing.folds, dealing)
         rest = list(dict.fromkeys(key for _, key in trials[subject] if key not in tested))
-        self._check_count(len(rest), 2, f"trials of {subject} outside of fold {dealing.fold}")
+        least = 2 if dealing.validation else 1
+        self._check_count(len(rest), least, f"trials of {subject} outside of fold {dealing.fold}")
         rng = np.random.default_rng([dealing.seed, dealing.fold])
-        val = _validation(rest, rng)
-        if blocks:
+        val = _validation(rest, rng, dealing)
+        if blocks and dealing.validation:
             left = [kept for block in blocks if (kept := block & {*rest})]
             val = left[rng.integers(len(left))]
-        return Members(
-            (subject,),
-            (subject,),
-            (subject,),
+        return dealing.members(
+            [subject],
+            [subject],
+            [subject],
             {"train": frozenset(rest) - val, "val": frozenset(val), "test": frozenset(tested)},
         )
 
@@ -419,7 +491,8 @@ class TrialKFold(_WithinSubject):
     ) -> tuple[set[str], list[set[str]]]:
         if dealing.blocks is None:
             keys = list(dict.fromkeys(key for _, key in trials[subject]))
-            self._check_count(len(keys), _least(dealing.folds), f"trials of {subject}")
+            least = _least(dealing.folds, dealing.validation)
+            self._check_count(len(keys), least, f"trials of {subject}")
             return set(k_fold(keys, fold, dealing.folds, shuffle=True)[1]), []
         blocks = self._blocks(trials, subject, dealing.blocks)
         if dealing.folds != dealing.blocks:
@@ -524,14 +597,24 @@ def hold_out(names: Sequence[str], share: float) -> tuple[list[str], list[str]]:
     return [names[row] for row in order[count:]], [names[row] for row in order[:count]]
 
 
-def _least(folds: int) -> int:
-    """Return the minimum number of groups such that every fold leaves two outside the test part.
+def _least(folds: int, validation: bool) -> int:
+    """Return the minimum number of groups such that every fold leaves enough outside the test part.
 
-    One of them is trained on, one chooses the epoch.
+    One to train on and one to choose the epoch; without validation one alone.
     """
+    if not validation:
+        return max(2, folds)
     return max(4 if folds == 2 else 3, folds)
 
 
-def _validation(rest: Sequence[str], rng: np.random.Generator) -> set[str]:
+def _needs(validation: bool) -> str:
+    chosen = ", to choose the epoch" if validation else ""
+    return f"each fold needs some to train on{chosen} and to test on"
+
+
+def _validation(rest: Sequence[str], rng: np.random.Generator, dealing: Dealing) -> set[str]:
+    """Return those who are kept apart to choose the epoch; nobody if nobody is to be."""
+    if not dealing.validation:
+        return set()
     n_val = max(1, round(VALIDATION_SHARE * len(rest)))
     return {rest[row] for row in rng.permutation(len(rest))[:n_val]}

@@ -62,7 +62,14 @@ class ConditionTask:
 
     def label(self, subject: str, segment: Segment) -> int | None:
         """Return the class index of the segment's condition; None if it is not part of the task."""
-        return self.conditions.get(str(segment.annotations.get(self.annotation)))
+        return self.conditions.get(self._condition(segment))
+
+    def position(self, segment: Segment) -> int:
+        """Return the position of the condition of a segment that takes part in ``conditions``."""
+        return list(self.conditions).index(self._condition(segment))
+
+    def _condition(self, segment: Segment) -> str:
+        return str(segment.annotations.get(self.annotation))
 
 
 @dataclass(frozen=True)

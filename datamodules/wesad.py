@@ -331,7 +331,7 @@ WESAD = Dataset(
         "stress": ConditionTask(
             "stress",
             ("no_stress", "stress"),
-            {"baseline": 0, "amusement": 0, "stress": 1},
+            {"baseline": 0, "stress": 1, "amusement": 0},
             source="Schmidt et al. 2018: stress against baseline and amusement",
         ),
         "affect": ConditionTask(

@@ -60,7 +60,8 @@ class Cutting:
     """Lengths and rules by which windows are cut from segments.
 
     Args:
-        length: Length of a window in seconds.
+        length: Length of a window in seconds. Where it is more than a unit, a unit is scored by one
+            window around it.
         stride: Seconds from one window's start to the next.
         unit: Length of a score unit in seconds; None: the whole segment.
         padded: Whether every segment is one window, filled up to ``length``.
@@ -73,11 +74,23 @@ class Cutting:
     padded: bool = False
     each: bool = False
 
+    @property
+    def around(self) -> bool:
+        """True if windows are longer than a unit and are placed around it."""
+        return (
+            self.unit is not None
+            and not (self.padded or self.each)
+            and self.length > self.unit + EPSILON
+        )
+
 
 def window_grids(archive: Archive, task: Task, cutting: Cutting) -> tuple[WindowIndex, WindowIndex]:
-    """Return the windows of all subjects, cut inside segments and cut inside score units.
+    """Return the windows of all subjects: cut inside segments, and those of the score units.
 
     Training takes the first, validation and test the second; padded trials are the same in both.
+
+    Raises:
+        IncompatibleRunError: A segment that does not hold the window of a score unit.
     """
     if cutting.padded:
         trials = index_trials(archive, task, cutting.length)
@@ -85,6 +98,8 @@ def window_grids(archive: Archive, task: Task, cutting: Cutting) -> tuple[Window
     segments = index_windows(
         archive, task, cutting.length, cutting.stride, cutting.unit, in_units=False
     )
+    if cutting.around and cutting.unit is not None:
+        return segments, index_around_units(archive, task, cutting.length, cutting.unit)
     units = index_windows(
         archive,
         task,
@@ -127,7 +142,7 @@ def index_windows(
         else:
             parts = [
                 (k, segment.start + k * unit, segment.start + (k + 1) * unit)
-                for k in range(int((segment.duration + EPSILON) // unit))
+                for k in range(count_units(segment, unit))
             ]
         spans += [(position, target, *part) for part in parts]
     table = np.array(spans, dtype=np.float64).reshape(-1, 5)
@@ -145,6 +160,63 @@ def index_windows(
         start=start[owner] + within * stride,
         seconds=np.full(len(owner), length),
         length=length,
+    )
+
+
+def index_around_units(archive: Archive, task: Task, length: float, unit: float) -> WindowIndex:
+    """Return one window for each score unit, longer than the unit and inside its segment.
+
+    The unit is in the middle of its window, unless the window would leave the segment there: then
+    it begins or ends with the segment.
+
+    Args:
+        archive: The recordings.
+        task: Says which segments take part, and their class.
+        length: Length of a window in seconds.
+        unit: Length of a score unit in seconds.
+
+    Raises:
+        IncompatibleRunError: A segment that holds a unit and is shorter than a window.
+    """
+    rows: list[tuple[int, int, int, float]] = []
+    for position, (row, segment), target in _labelled(archive, task):
+        n_units = count_units(segment, unit)
+        if n_units and segment.duration + EPSILON < length:
+            raise IncompatibleRunError(
+                f"expected segments of at least {length:g} s around score units of {unit:g} s, "
+                f"found one of {segment.duration:g} s: {archive.recordings[row].subject}, trial "
+                f"{segment.trial}. Take a window of at most {segment.duration:g} s."
+            )
+        last = max(segment.start, segment.stop - length)
+        for number in range(n_units):
+            start = segment.start + (number + 0.5) * unit - length / 2
+            rows.append((position, target, number, min(max(start, segment.start), last)))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    columns = table[:, :3].astype(np.int64)
+    return _window_index(
+        archive,
+        segment=columns[:, 0],
+        target=columns[:, 1],
+        unit=columns[:, 2],
+        start=table[:, 3],
+        seconds=np.full(len(table), length),
+        length=length,
+    )
+
+
+def count_units(segment: Segment, unit: float) -> int:
+    """Return the number of whole score units, of so many seconds, that a segment holds."""
+    return int((segment.duration + EPSILON) // unit)
+
+
+def shortest_with_unit(archive: Archive, task: Task, unit: float) -> float:
+    """Return the seconds of the shortest segment of a task that holds a score unit; 0: none does.
+
+    No longer window can be placed around every unit.
+    """
+    return min(
+        (s.duration for _, (_, s), _ in _labelled(archive, task) if count_units(s, unit)),
+        default=0.0,
     )
 
 

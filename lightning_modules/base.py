@@ -1,9 +1,11 @@
 """EmotionClassifier: one training, validation and test procedure for every network."""
 
+import logging
 from collections.abc import Collection, Mapping
-from typing import ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -14,7 +16,11 @@ from torchmetrics.functional.classification import multiclass_f1_score
 
 from datamodules.batch import LENGTH, Batch, Chunk, Front, Inputs
 from datamodules.errors import IncompatibleRunError
+from lightning_modules.metrics import SCORES
 from lightning_modules.recipe import Recipe
+from lightning_modules.units import predictions, score_units
+
+LOG = logging.getLogger(__name__)
 
 
 class Output(NamedTuple):
@@ -87,7 +93,11 @@ class EmotionClassifier(L.LightningModule):
     prefers: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Alternatives for ``choose_signals``, the paper's own input first."""
     published: ClassVar[Recipe]
-    """The recipe of the paper, or of this project where there is no paper."""
+    """The recipe of the paper, or of this project where there is no paper.
+
+    Where a paper has one for each of several datasets, a model names the others in
+    ``published_on``, a mapping from dataset to recipe.
+    """
     fast: ClassVar[Recipe]
     """Fewer epochs and early stopping, for suites that choose it. A model may leave it out."""
     masks: ClassVar[bool] = False
@@ -102,6 +112,7 @@ class EmotionClassifier(L.LightningModule):
         self.n_classes = n_classes
         self.register_buffer("class_weights", None, persistent=False)
         self._epoch: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"train": [], "val": []}
+        self._tested: list[Tensor] = []
 
     @classmethod
     def choose_signals(cls, available: Collection[str]) -> tuple[str, ...]:
@@ -151,13 +162,22 @@ class EmotionClassifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Weigh classes by the datamodule's training windows, where the recipe says so.
 
+        A datamodule whose windows are not those of the recipe is put on record as a warning.
+
         Raises:
             IncompatibleRunError: There is no datamodule that counts the windows of each class.
         """
         self.class_weights = None
+        module = getattr(self.trainer, "datamodule", None)
+        if differing := _differing(self.recipe, module):
+            LOG.warning(
+                "%s: the recipe is not that of the datamodule: %s. Take "
+                "DataModule.for_recipe(recipe, ...), or change one of them.",
+                type(self).__name__,
+                ", ".join(differing),
+            )
         if self.recipe.balance != "class_weights":
             return
-        module = getattr(self.trainer, "datamodule", None)
         counts = getattr(module, "class_counts", None)
         if counts is None:
             raise IncompatibleRunError(
@@ -214,6 +234,36 @@ class EmotionClassifier(L.LightningModule):
         """Return probabilities, shape (B, K)."""
         return self.probabilities(self(batch.signals))
 
+    def on_test_start(self) -> None:
+        self._tested.clear()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._tested.append(self.predict_step(batch, batch_idx))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores of the boards: their means over subjects, and those of each subject.
+
+        A score is over the score units of a subject, whose probabilities are the mean of their
+        windows'. ``test_macro_f1`` is the mean over the subjects of the fold, and
+        ``test_macro_f1/S2`` that of S2.
+
+        Raises:
+            IncompatibleRunError: Testing uses loaders, or a datamodule that lists no windows.
+        """
+        module = getattr(self.trainer, "datamodule", None)
+        columns = getattr(module, "columns", None)
+        if columns is None:
+            raise IncompatibleRunError(
+                f"{type(self).__name__}: expected a datamodule that says whose windows are tested, "
+                f"found {type(module).__name__ if module else 'loaders'}. Test with datamodule="
+            )
+        probabilities = torch.cat(self._tested).double().cpu().numpy()
+        units = score_units(predictions(columns("test"), probabilities))
+        for name, score in SCORES.items():
+            of_subjects = {subject: group.score(score) for subject, group in units.items()}
+            self.log(f"test_{name}", float(np.mean(list(of_subjects.values()))))
+            self.log_dict({f"test_{name}/{s}": value for s, value in of_subjects.items()})
+
     def probabilities(self, output: Output) -> Tensor:
         """Return the probabilities that an output stands for, shape (B, K)."""
         return output.logits.softmax(dim=1)
@@ -242,7 +292,7 @@ class EmotionClassifier(L.LightningModule):
             optimizer,
             factor=recipe.plateau_factor,
             patience=recipe.plateau_patience - 1,
-            threshold=1e-4,
+            threshold=recipe.plateau_delta,
             threshold_mode="abs",
             min_lr=recipe.lr_min,
         )
@@ -275,6 +325,21 @@ class EmotionClassifier(L.LightningModule):
             "macro_f1": multiclass_f1_score(predicted, target, self.n_classes, average="macro"),
         }
         self.log_dict({f"{part}_{name}": value for name, value in values.items()}, sync_dist=True)
+
+
+def _differing(recipe: Recipe, module: Any) -> list[str]:
+    """Return what a datamodule loads otherwise than a recipe says, with both values."""
+    windowing, loading = (getattr(module, name, None) for name in ("windowing", "loading"))
+    if windowing is None or loading is None:
+        return []
+    pairs = {
+        "window": (recipe.window, windowing.length),
+        "stride": (recipe.stride, windowing.stride),
+        "scaling": (recipe.scaling, windowing.scaling),
+        "oversampling": (recipe.balance == "oversample", windowing.oversample),
+        "batch size": (recipe.batch_size, loading.batch_size),
+    }
+    return [f"{name} {one} and {two}" for name, (one, two) in pairs.items() if one != two]
 
 
 # The second name is that in checkpoints written when this file defined the recipe.

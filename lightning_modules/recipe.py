@@ -9,7 +9,7 @@ RECIPES = ("published", "fast")
 """Names of the recipes that a model may have."""
 
 POSITIVE = ("window", "stride", "lr", "plateau_factor", "lr_decay", "eps")
-NOT_NEGATIVE = ("weight_decay", "momentum", "lr_min")
+NOT_NEGATIVE = ("weight_decay", "momentum", "lr_min", "plateau_delta")
 COUNTS = ("batch_size", "max_epochs", "plateau_patience")
 
 
@@ -19,7 +19,9 @@ class Recipe:
 
     Args:
         source: Origin of the values; prose, which two equal recipes may word differently.
-        window: Length of a window in seconds; a dataset's score unit caps it.
+        window: Length of a window in seconds. One that is longer than a dataset's score unit is
+            placed around it when the unit is scored, as far as the dataset's segments hold one; the
+            shortest of them caps it, or the shortest trial where trials are scored.
         stride: Seconds from the start of one training window to the start of the next.
         scaling: ``"standard"``, ``"min_max"`` or ``"none"``; see EmotionDataModule.
         balance: ``"oversample"`` repeats training windows of rarer classes (done by the
@@ -32,13 +34,16 @@ class Recipe:
             minimum of ``plateau_on``; 1 switches the rule off.
         plateau_patience: Number of epochs without a new minimum.
         plateau_on: ``"train_loss"`` or ``"val_loss"``.
+        plateau_delta: Fall of ``plateau_on`` from which on it is a new minimum.
         lr_min: Lowest learning rate that the plateau rule sets.
         momentum: Momentum of sgd.
         eps: Term in the denominator of adam and adamw.
         weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw).
         batch_size: Number of windows in a batch.
-        max_epochs: Maximum number of epochs. The epoch with the best macro F1 on the validation
-            subjects counts, the first one if several are equal.
+        max_epochs: Maximum number of epochs. The epoch with the best ``select_on`` counts, the
+            first one if several are equal.
+        select_on: What chooses the epoch: ``"val_macro_f1"``, ``"val_accuracy"`` or ``"val_loss"``
+            over the windows of the validation subjects, or ``"train_loss"``.
         patience: Number of epochs without improvement after which training ends; None trains all
             epochs.
         precision: ``"32-true"``; or ``"bf16-mixed"``: matrix products and convolutions in bfloat16,
@@ -74,6 +79,8 @@ class Recipe:
     patience: int | None = None
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     refit: bool = False
+    plateau_delta: float = 1e-4
+    select_on: Literal["val_macro_f1", "val_accuracy", "val_loss", "train_loss"] = "val_macro_f1"
     tuned_on: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from math import isqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -337,12 +337,12 @@ INITIAL: dict[Initialization, Callable[[nn.Module], None]] = {"he": _he, "xavier
 
 
 class RTCAN1D(EmotionClassifier):
-    """RTCAN-1D, trained as published for PMEmo: SGD with momentum 0.9, learning rate 1e-3.
+    """RTCAN-1D, trained as published: SGD with momentum 0.9.
 
     Three channels of skin conductance (original, tonic, phasic) and, where there is one, the
-    vector of the song heard. Defaults are the network of the PMEmo code; the networks of its DEAP
-    and AMIGOS code have ``block_attention=False, initialization="xavier"`` and ``PUBLISHED_DEAP``
-    or ``PUBLISHED_AMIGOS`` as recipe.
+    vector of the song heard. On PMEmo, DEAP and AMIGOS the recipe is that of the released code for
+    the dataset, on any other it is PMEmo's. Defaults are the network of the PMEmo code; the
+    networks of its DEAP and AMIGOS code have ``block_attention=False, initialization="xavier"``.
 
     Departures from the released code, and why:
 
@@ -364,8 +364,8 @@ class RTCAN1D(EmotionClassifier):
     * Signals and the song's vector are standardised with moments of the training subjects. The
       code does neither, so that a few of the 6373 values outweigh all else; a recipe with
       ``scaling="none"`` does as the code.
-    * A window is 50 s, 2500 samples at PMEmo's rate. How the code's files were cut or stretched to
-      2500 is not on record.
+    * A window is 50 s, 2500 samples at PMEmo's rate, but for DEAP and AMIGOS, whose files had more
+      samples (``resampling``). How the code's files were cut or stretched is not on record.
     * Subjects are kept apart, and the epoch is chosen on validation subjects by macro F1. The code
       has each subject and each song on both sides, and reports the mean of the test accuracy over
       epochs or keeps epochs that exceed 70 % on test.
@@ -415,6 +415,10 @@ class RTCAN1D(EmotionClassifier):
         ("eeg_de",),
     )
     published = PUBLISHED
+    published_on: ClassVar[Mapping[str, Recipe]] = {
+        "deap": PUBLISHED_DEAP,
+        "amigos": PUBLISHED_AMIGOS,
+    }
     fast = FAST
 
     def __init__(

@@ -182,7 +182,9 @@ def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Pat
 
 def _plain_name(name: str) -> str:
     """Return the name of a board without the part that marks an older version of it."""
-    return re.sub(r"(__protocol_\d+)?(__data_[0-9a-f]+|__code_of_.+_\w+)?$", "", name)
+    return re.sub(
+        r"(__protocol_\d+)?(__data_[0-9a-f]+|__(?:code|windows)_of_.+_[\w.]+)?$", "", name
+    )
 
 
 def _begins(path: Path, text: str) -> bool:

@@ -12,10 +12,11 @@ from benchmark.boards.columns import Context, flawed_columns, table
 from benchmark.boards.distillation import across_folds
 from benchmark.boards.statistics import CONFIDENCE
 from benchmark.run import Run
-from benchmark.scored import UNIT, Scored, score_units, together
-from benchmark.store import PREDICTIONS, Columns, Store, parsed
+from benchmark.scored import Scored, together
+from benchmark.store import PREDICTIONS, Store, parsed
 from datamodules.flags import ABOUT, known_flags
 from lightning_modules.metrics import SCORES
+from lightning_modules.units import UNIT, Columns, score_units
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from benchmark.scored import Scored
 from benchmark.store import Store
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import ABOUT, FLAGS, known_flags
+from datamodules.protocol import Padding
 
+ZERO: Padding = "zero"
 COLUMNS = (
     "board",
     "model",
@@ -23,6 +25,7 @@ COLUMNS = (
     "recipe",
     "flaw",
     "besides",
+    "padding",
     "n_subjects",
     "n_seeds",
     "without",
@@ -52,9 +55,11 @@ def audit_table(results: Sequence[Scored], store: Store) -> pd.DataFrame:
     """Return one line a model and flaw that was run both without and with it, all else equal.
 
     A run under several flags is compared with one that has none of them, and with each that has
-    one less. Compared are subjects of whom both have tested the same score units with the same
-    seeds, over all folds together; seeds are averaged within a subject first. P-values are
-    corrected (Holm) over all lines of a board.
+    one less. Where bare trials are padded with means or edges, they are compared with those padded
+    with zeros too, so that one table says what each padding adds and how they differ. Compared are
+    subjects of whom both have tested the same score units with the same seeds, over all folds
+    together; seeds are averaged within a subject first. P-values are corrected (Holm) over all
+    lines of a board.
 
     Args:
         results: Results of a store, honest and flawed.
@@ -70,9 +75,8 @@ def audit_table(results: Sequence[Scored], store: Store) -> pd.DataFrame:
 
     lines = []
     for run in rows:
-        for flaw in _flaws(run):
-            plain = without(run, flaw)
-            if plain is not None and plain in rows:
+        for flaw, plain in _compared(run):
+            if plain in rows:
                 line = _line(run, plain, flaw, scored(plain), scored(run))
                 both = [*rows[plain], *rows[run]]
                 line["trained_without"], line["trained_with"] = map(
@@ -85,9 +89,9 @@ def audit_table(results: Sequence[Scored], store: Store) -> pd.DataFrame:
         table.loc[of_board.index, "p_holm"] = holm(of_board["p"].tolist())
     position = {flag: number for number, flag in enumerate(FLAGS)}
     table["order"] = [
-        tuple(position[flag] for flag in known_flags(flaw.split("+"))) for flaw in table["flaw"]
+        tuple(position.get(flag, len(FLAGS)) for flag in flaw.split("+")) for flaw in table["flaw"]
     ]
-    by = ["board", "model", "signals", "recipe", "order", "besides"]
+    by = ["board", "model", "signals", "recipe", "order", "besides", "padding"]
     return table.sort_values(by, ignore_index=True)[list(COLUMNS)]
 
 
@@ -119,6 +123,22 @@ def without(run: Run, flaw: Collection[str]) -> Run | None:
     return replace(run, protocol=protocol, teachers=teachers)
 
 
+def _compared(run: Run) -> Iterator[tuple[str, Run]]:
+    """Yield each flaw of a run, by name, and the run without it."""
+    for flaw in _flaws(run):
+        plain = without(run, flaw)
+        if plain is not None:
+            yield "+".join(flaw), plain
+    protocol = run.protocol
+    if _bare(run) not in ("", ZERO):
+        yield f"{protocol.padding} for zero", replace(run, protocol=replace(protocol, padding=ZERO))
+
+
+def _bare(run: Run) -> str:
+    """Return the value that trials are padded with and no mask tells; empty if there is none."""
+    return (run.protocol.padding or "") if not run.protocol.mask else ""
+
+
 def _flaws(run: Run) -> Iterator[tuple[str, ...]]:
     """Yield the flags that may be taken away: all, and one of several."""
     if run.protocol.flags:
@@ -130,7 +150,7 @@ def _flaws(run: Run) -> Iterator[tuple[str, ...]]:
 def _line(
     run: Run,
     plain: Run,
-    flaw: Sequence[str],
+    flaw: str,
     before: Mapping[tuple[int, str], Tested],
     after: Mapping[tuple[int, str], Tested],
 ) -> dict[str, Any]:
@@ -148,12 +168,13 @@ def _line(
     ]
     keys = [(seed, subject) for seed in sorted(seeds) for subject in paired]
     line: dict[str, Any] = {
-        "board": replace(plain, protocol=plain.protocol.with_flags(())).board,
+        "board": _board(plain),
         "model": run.name,
         "signals": signals_label(run),
         "recipe": recipe_label(run),
-        "flaw": "+".join(flaw),
+        "flaw": flaw,
         "besides": "+".join(plain.protocol.flags),
+        "padding": _bare(run),
         "n_subjects": len(paired),
         "n_seeds": len(seeds),
         "p": np.nan,
@@ -184,9 +205,15 @@ def _line(
         "accuracy_high": by_accuracy.high,
         "same_windows": all(before[key].windows == after[key].windows for key in keys),
         "relabelled": float(np.mean(moved)),
-        "reading": f"{' and '.join(flaw)} adds {by_f1.difference:+.3f} macro F1 here"
+        "reading": f"{flaw.replace('+', ' and ')} adds {by_f1.difference:+.3f} macro F1 here"
         + ("" if np.isnan(by_f1.low) else f" ({by_f1.low:+.3f} to {by_f1.high:+.3f})"),
     }
+
+
+def _board(run: Run) -> str:
+    """Return the name of the board that a run would be on without flags and bare padding."""
+    padding = run.protocol.padding if run.protocol.mask else None
+    return replace(run, protocol=replace(run.protocol, flags=(), padding=padding)).board
 
 
 def _trained(results: Sequence[Scored]) -> str:

@@ -1,4 +1,4 @@
-"""What is behind a row: whether its signals look ahead, and whom the values of its recipe know."""
+"""What is behind a row: its windows, whether its signals look ahead, whom its recipe knows."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,14 @@ INPUT_LINE = (
     "window's end (zero-phase filters, resampling, cvxEDA, scaling over the recording) and is not "
     f"known in live use; {CAUSAL}: none did; what its publisher did to a file does not count"
 )
+
+
+def window_of(run: Run) -> str:
+    """Return the seconds of a window; empty for a dataset that is not in the catalogue."""
+    dataset = DATASETS.get(run.dataset)
+    if dataset is None:
+        return ""
+    return f"{run.window or dataset.window_length(run.recipe.window, run.protocol):g}"
 
 
 def input_of(run: Run) -> str:
@@ -47,6 +55,12 @@ def provenance_head(rows: Sequence[Row]) -> list[str]:
     """Return lines of the head of a board on what is behind its rows."""
     inputs = {input_of(row.run) for row in rows}
     lines = [INPUT_LINE] if OFFLINE in inputs else []
+    longer = sorted({f"{row.run.name} ({window_of(row.run)} s)" for row in rows if row.run.window})
+    if longer:
+        lines.append(
+            f"windows longer than a score unit: {', '.join(longer)}; a unit is scored by the one "
+            "window around it, inside the same segment"
+        )
     tuned = sorted(
         {f"{row.run.name} ({row.run.kind})" for row in rows if row.run.dataset in tuned_on(row.run)}
     )

@@ -30,13 +30,13 @@ from benchmark.run import Run
 from benchmark.scored import (
     Scored,
     described,
-    score_units,
     scored_result,
     together,
     with_scores,
 )
 from benchmark.store import PREDICTIONS, DamagedError, Store, parsed
 from lightning_modules.metrics import SCORES, confusion
+from lightning_modules.units import score_units
 
 CACHE = "scores.json"
 DAMAGED = f"{PREDICTIONS} is not the file that was committed, or is gone"

@@ -16,7 +16,8 @@ from benchmark.scored import Scored
 Basis = tuple[int, str]
 """Version of the protocol, and digest of the recordings."""
 Code = tuple[str, ...]
-"""Digests of the code of a model and of its teachers."""
+"""Digests of the code of a model and of its teachers, and seconds of a window that is longer than a
+score unit, which earlier code cut down to it."""
 SHOWN = 6
 """Letters of a digest in the name of a file."""
 
@@ -127,26 +128,29 @@ def _by_code(
         )
         kept += versions.pop(now, [])
         for code, outdated in versions.items():
-            name = f"{board}__code_of_{row.name}_{_shown(code, now)[:SHOWN]}"
+            kind = "windows" if code[:-1] == now[:-1] else "code"
+            name = f"{board}__{kind}_of_{row.name}_{_shown(code, now)[:SHOWN]}"
             older[name] += outdated
             reasons[name] = (
-                f"the code of {row.name} has changed: {_shown(code, now)}, "
-                f"today {_shown(now, code)}"
+                f"the {kind} of {row.name} {'have' if kind == 'windows' else 'has'} changed: "
+                f"{_shown(code, now)}, today {_shown(now, code)}"
             )
     return kept, [Older(n, board, reasons[n], tuple(rs)) for n, rs in older.items()]
 
 
 def _code(run: Run) -> Code:
-    return run.code, *(teacher.code for teacher in run.teachers)
+    window = f"{run.window:g}s" if run.window else "unit"
+    return run.code, *(teacher.code for teacher in run.teachers), window
 
 
 def _without_code(run: Run) -> Run:
-    """Return the run that stands for all versions of the code of a row."""
+    """Return the run that stands for all versions of the code and of the windows of a row."""
     row = across_folds(run)
-    return replace(row, code="", teachers=tuple(replace(t, code="") for t in row.teachers))
+    teachers = tuple(replace(t, code="", window=0.0) for t in row.teachers)
+    return replace(row, code="", window=0.0, teachers=teachers)
 
 
 def _shown(code: Code, other: Code) -> str:
-    """Return the first digest that differs from another version's."""
+    """Return the first digest, or the window, that differs from another version's."""
     differs = (a for a, b in zip(code, other, strict=True) if a != b)
     return next(differs) or "unrecorded"

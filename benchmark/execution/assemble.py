@@ -1,6 +1,7 @@
 """The datamodule and the model of a run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -101,7 +102,7 @@ def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
         return Windowing(recipe.window, recipe.stride, "none"), Loading()
     single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
     return (
-        Windowing(recipe.window, recipe.stride, recipe.scaling, recipe.balance == "oversample"),
+        replace(Windowing.of(recipe), longest=run.window),
         Loading(recipe.batch_size, 1 if single else CHUNK),
     )
 

@@ -25,7 +25,6 @@ from benchmark.execution.cost import cost_of
 from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
-from benchmark.execution.predictions import predictions
 from benchmark.execution.profile import PROFILE, REST, Stopwatch
 from benchmark.files import full_disk, is_full, write_text
 from benchmark.probes.catalogue import PROBES
@@ -33,12 +32,13 @@ from benchmark.probes.fit import fit_probe
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import Scored, with_scores
-from benchmark.store import Columns, Store
+from benchmark.store import Store
 from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
+from lightning_modules.units import Columns, predictions
 
 SIDE_FILES = (METRICS, "model.ckpt")
 """Files that are kept of a run besides its predictions, its log and its result."""
@@ -182,7 +182,7 @@ def _compute(
         },
         "peak_memory": peak_memory(places.device),
         "raw": digest(raw),
-    }, predictions(module, module.windows("test"), probabilities)
+    }, predictions(module.columns("test"), probabilities)
 
 
 def _fit(

@@ -1,5 +1,6 @@
 """Fitting a network: a Trainer without ballast, which keeps the best epoch, or repeats a course."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,20 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import Profiler
 
 from benchmark.execution.parallel import Group, Shares
-from benchmark.execution.predictions import predictions
-from benchmark.scored import score_units
 from datamodules.datamodule import EmotionDataModule
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.metrics import macro_f1
 from lightning_modules.recipe import Recipe
-
-SELECTION = "val_macro_f1"
-"""Score that chooses the epoch."""
+from lightning_modules.units import predictions, score_units
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,14 @@ def fit(
     Returns:
         A trainer of one device to test with, and the course of the training.
     """
-    best, rates = BestEpoch(), LearningRates()
+    recipe = model.recipe
+    best, rates = BestEpoch(recipe.select_on), LearningRates()
     callbacks: list[L.Callback] = [best, rates, *more]
-    if model.recipe.patience is not None:
-        callbacks.append(EarlyStopping(SELECTION, mode="max", patience=model.recipe.patience))
+    if recipe.patience is not None:
+        mode = "min" if best.is_loss else "max"
+        callbacks.append(EarlyStopping(recipe.select_on, mode=mode, patience=recipe.patience))
     if group:
         callbacks.append(Shares(group.size))
-    recipe = model.recipe
     trainer = lean_trainer(device, recipe, logger, callbacks, folder, profiler, group)
     trainer.fit(model, datamodule=module)
     course = Course(trainer.current_epoch, best.epoch, tuple(rates.of_epochs))
@@ -151,7 +149,7 @@ def lean_trainer(
         precision=recipe.precision,
         logger=logger or False,
         callbacks=callbacks,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -162,21 +160,31 @@ def lean_trainer(
     )
 
 
-class BestEpoch(L.Callback):
-    """Keeps the weights of the epoch with the best score on the validation subjects, in memory.
+class BestEpoch(Checkpoint):
+    """Keeps the weights of the best epoch, in memory, and puts them back when fitting ends.
 
-    The first of equal epochs counts. The weights are put back when fitting ends.
+    The first of equal epochs counts. It is asked when all scores of an epoch are known, as
+    Lightning asks what saves checkpoints.
+
+    Args:
+        score: Score that chooses, as in Recipe's ``select_on``.
     """
 
-    def __init__(self) -> None:
-        self.best = -1.0
+    def __init__(self, score: str) -> None:
+        self.score = score
+        self.best = math.inf if self.is_loss else -math.inf
         self.epoch = 0
         self.state: dict[str, torch.Tensor] = {}
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    @property
+    def is_loss(self) -> bool:
+        """True if lower is better."""
+        return self.score.endswith("loss")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         check_loss(float(trainer.callback_metrics["val_loss"]), trainer.current_epoch)
-        score = float(trainer.callback_metrics[SELECTION])
-        if score > self.best:
+        score = float(trainer.callback_metrics[self.score])
+        if score < self.best if self.is_loss else score > self.best:
             self.best, self.epoch = score, trainer.current_epoch + 1
             self.state = {k: v.detach().clone() for k, v in pl_module.state_dict().items()}
 
@@ -253,8 +261,8 @@ class TestedEpochs(L.Callback):
         """Return probabilities (N, K) of the epoch with the best macro F1, or of all (E, N, K)."""
         if "report_mean_over_epochs" in self.module.protocol.flags:
             return np.stack(self.epochs)
-        windows = self.module.windows("test")
-        scored = [score_units(predictions(self.module, windows, epoch)) for epoch in self.epochs]
+        columns = self.module.columns("test")
+        scored = [score_units(predictions(columns, epoch)) for epoch in self.epochs]
         means = [np.mean([units.score(macro_f1) for units in epoch.values()]) for epoch in scored]
         return self.epochs[int(np.argmax(np.round(means, 9)))]  # the first of equals
 

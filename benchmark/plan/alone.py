@@ -1,4 +1,4 @@
-"""Runs of a model that is trained alone: its recipe, its arguments, its signals, its folds."""
+"""Runs of a model that is trained alone: its recipe, arguments, signals, windows and folds."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -39,8 +39,7 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
     arguments: Arguments = ()
     if changes:
         arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
-    kind = suite.recipe if hasattr(_catalogued(model), suite.recipe) else "published"
-    base: Recipe | ProbeRecipe = getattr(_catalogued(model), kind)
+    kind, base = _own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
     recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
@@ -66,14 +65,17 @@ def each_fold(suite: Suite, run: Run) -> list[Run]:
     ]
 
 
-def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] = ()) -> Run:
-    """Return a run with the signals that its model takes of a dataset.
+def with_signals(
+    suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] = (), longest: float = 0.0
+) -> Run:
+    """Return a run with the signals that its model takes of a dataset, and their windows.
 
     Args:
         suite: Names the signals that models may choose from.
         run: Run of a model.
         dataset: Dataset of the run.
         only: Signals that this model may choose from; empty: any.
+        longest: Seconds up to which the windows of a network may be longer than a score unit.
 
     Raises:
         IncompatibleRunError: There is none that it takes, or they do not fit; with the reason.
@@ -97,7 +99,7 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
         return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
-    inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol)
+    inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol, longest)
     model.check_inputs(inputs)
     if run.arguments:
         build: Any = model
@@ -106,7 +108,8 @@ def with_signals(suite: Suite, run: Run, dataset: Dataset, only: Sequence[str] =
                 build(inputs, len(dataset.task(run.task).classes), **dict(run.arguments))
         except (TypeError, ValueError) as error:
             raise SuiteError(f"suite {suite.name}: arguments of {run.model}: {error}") from error
-    return replace(run, signals=signals)
+    window = dataset.window_beyond_unit(run.recipe.window, run.protocol, longest)
+    return replace(run, signals=signals, window=window)
 
 
 def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
@@ -181,6 +184,19 @@ def _check_refit(run: Run) -> None:
 
 def _catalogued(model: str) -> Any:
     return PROBES[model] if model in PROBES else MODELS[model]
+
+
+def _own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
+    """Return a recipe of a model, and its name: ``published`` where it has none of that name.
+
+    Published is the recipe of its paper for this very dataset, where there is one.
+    """
+    entry = _catalogued(model)
+    kind = name if hasattr(entry, name) else "published"
+    recipe: Recipe | ProbeRecipe = getattr(entry, kind)
+    if kind == "published":
+        recipe = getattr(entry, "published_on", {}).get(dataset, recipe)
+    return kind, recipe
 
 
 def _recipe(

@@ -36,6 +36,8 @@ class Prepared:
         data: Digest of the prepared recordings.
         sessions: Largest number of sessions of a subject.
         taking: Subjects and digest by task, for each task of which some have no segment.
+        longest: Whole seconds that every segment with a score unit holds, by task; empty where
+            trials are the unit. No window is longer.
         lacking: Subjects who lack a signal in some recording, by measured signal.
     """
 
@@ -44,6 +46,7 @@ class Prepared:
     data: str
     sessions: int = 1
     taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
+    longest: Mapping[str, float] = field(default_factory=dict)
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
@@ -101,7 +104,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     *left_out({**recordings.left_out, **unlabelled}),
                     *lines_of_absent(absent),
                 ]
-                runs += _of_cell(arm, cell, dataset.without(absent), reasons)
+                longest = recordings.longest.get(cell.task, 0.0)
+                runs += _of_cell(arm, cell, dataset.without(absent), longest, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -123,21 +127,23 @@ def lines_of_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _of_cell(suite: Suite, cell: Run, dataset: Dataset, reasons: dict[str, str]) -> list[Run]:
+def _of_cell(
+    suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
+) -> list[Run]:
     """Return all runs of a cell; the reasons why others do not apply go to ``reasons``."""
     runs: list[Run] = []
     for model in _models(suite):
         try:
             run = of_model(suite, cell, model)
             check_flaws(run, dataset)
-            run = with_signals(suite, run, dataset)
+            run = with_signals(suite, run, dataset, longest=longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
         runs += each_fold(suite, run)
     for pair in suite.distillations:
         try:
-            fitted = fit_pair(suite, cell, pair, dataset)
+            fitted = fit_pair(suite, cell, pair, dataset, longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{name_of(pair)}"] = str(error)
             continue

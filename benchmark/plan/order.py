@@ -50,7 +50,7 @@ def windows(run: Run) -> Kind:
     recordings = (run.dataset, run.options, run.data, run.subjects, run.task)
     dealing = (protocol.rule, protocol.split, protocol.folds, protocol.padding, protocol.mask)
     windowing = tuple(getattr(run.recipe, name, None) for name in WINDOWING)
-    return (*recordings, *dealing, run.signals, *windowing)
+    return (*recordings, *dealing, run.signals, *windowing, run.window)
 
 
 def ordered(runs: Sequence[Run], costs: Costs) -> list[Run]:

@@ -68,7 +68,9 @@ class Fitted:
     arguments: Arguments
 
 
-def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> Fitted:
+def fit_pair(
+    suite: Suite, cell: Run, pair: Distillation, dataset: Dataset, longest: float = 0.0
+) -> Fitted:
     """Return student and teacher with their signals and recipes.
 
     Args:
@@ -76,6 +78,7 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
         cell: Board without a model.
         pair: Student and teacher.
         dataset: Dataset of the cell.
+        longest: Seconds up to which windows may be longer than a score unit.
 
     Raises:
         IncompatibleRunError: They do not fit the dataset, or each other; with the reason.
@@ -90,14 +93,14 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
     alone = protocol.with_flags([flag for flag in protocol.flags if flag != OF_TEACHERS])
     student = of_model(suite, replace(cell, protocol=alone), pair.student, pair.recipe)
     student = _as_taught(student, kind)
-    student = with_signals(suite, student, dataset, pair.student_signals)
+    student = with_signals(suite, student, dataset, pair.student_signals, longest)
     teacher = None
     if kind.teacher_is_student:
         teacher = replace(student, protocol=protocol.of_teachers())
     elif pair.teacher:
         taught_by = replace(cell, protocol=protocol.of_teachers())
         teacher = _on_windows_of(of_model(suite, taught_by, pair.teacher), student)
-        teacher = with_signals(suite, teacher, dataset, pair.teacher_signals)
+        teacher = with_signals(suite, teacher, dataset, pair.teacher_signals, longest)
     if student.recipe.refit or (teacher and teacher.recipe.refit):
         raise IncompatibleRunError(
             "refit: expected student and teacher to be trained once, on the training subjects "
@@ -108,7 +111,9 @@ def fit_pair(suite: Suite, cell: Run, pair: Distillation, dataset: Dataset) -> F
             f"out-of-fold teachers need a split over subjects: {protocol.split}"
         )
     both = [student, *([teacher] if teacher else [])]
-    shapes = [dataset.window_inputs(run.signals, run.recipe.window, run.protocol) for run in both]
+    shapes = [
+        dataset.window_inputs(run.signals, run.recipe.window, run.protocol, longest) for run in both
+    ]
     kind.check_pair(
         MODELS[student.model],
         MODELS[teacher.model] if teacher else None,

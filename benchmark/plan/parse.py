@@ -22,7 +22,7 @@ COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
 PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
-WHOLE = ("subjects", "options", "flaws", "parts")
+WHOLE = ("subjects", "options", "parts")
 """Keys that a part of a suite cannot have: recordings are read once for all of it."""
 
 

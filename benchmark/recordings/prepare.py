@@ -15,6 +15,7 @@ from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
 from datamodules.stored import StoredSubject
+from datamodules.windows import EPSILON, shortest_with_unit
 
 
 def prepare(
@@ -52,6 +53,7 @@ def prepare(
         archive.key,
         sessions,
         _taking(module, archive),
+        longest=_longest(module, archive),
         lacking=lacking(module, stored, options),
     )
 
@@ -88,6 +90,16 @@ def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...
             subjects = tuple(stored.subject for stored in members)
             taking[name] = subjects, Archive(archive.folder, members).key
     return taking
+
+
+def _longest(module: Dataset, archive: Archive) -> dict[str, float]:
+    """Return the whole seconds that every segment with a score unit holds, by task."""
+    if module.unit is None:
+        return {}
+    return {
+        name: float(int(shortest_with_unit(archive, task, module.unit) + EPSILON))
+        for name, task in module.every_task().items()
+    }
 
 
 def reason_without_place(module: Dataset, root: Path, subject: str, error: AffectbenchError) -> str:

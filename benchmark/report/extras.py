@@ -14,7 +14,7 @@ EXTRAS = {
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
-        ("model", "flaw", "besides", "adds", "low", "high", "p_holm", "without", "with"),
+        ("model", "flaw", "besides", "padding", "adds", "low", "high", "p_holm", "without", "with"),
     ),
     PUBLISHED: (
         "Published",

@@ -47,6 +47,7 @@ COLUMNS = {
     "cpu_latency_ms": Column("ms, CPU", "time of one window alone on one CPU thread"),
     "n_failed": Column("failed", "failed runs"),
     "delta_majority": Column("over majority", "macro F1 less that of majority", more=True),
+    "window": Column("window s", "seconds of signal that one prediction sees", False, True),
     "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
     "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
     "n_subjects": Column("subjects", more=True),

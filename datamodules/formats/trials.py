@@ -24,7 +24,8 @@ class Channels:
     Args:
         first: Position of its first channel, from 0.
         names: Names of its channels, which follow one another.
-        unit: Unit as published; ``"Ohm"``, of one channel, is converted to microsiemens.
+        unit: Unit as published; ``"Ohm"``, of one channel, is converted to microsiemens unless a
+            reader is told to leave it.
     """
 
     first: int
@@ -66,6 +67,7 @@ class TrialTable:
         annotations: Mapping[str, str | float] | None,
         subtract_baseline: bool,
         keep_baseline: bool = False,
+        stored_gsr: bool = False,
     ) -> Iterator[Recording | Fault]:
         """Yield the recording of a trial and faults that were repaired, or the fault it has.
 
@@ -78,6 +80,7 @@ class TrialTable:
                 missing.
             subtract_baseline: Subtract each channel's mean over the baseline.
             keep_baseline: Begin the trial's segment with the baseline, not after it.
+            stored_gsr: Leave a resistance as the file has it.
         """
         reasons: list[str] = []
         given = {  # NaN is unequal to itself
@@ -95,7 +98,7 @@ class TrialTable:
             return
         signals = {}
         for name in self.signals:
-            signals[name], repair = self._signal(name, samples)
+            signals[name], repair = self._signal(name, samples, stored_gsr)
             if repair:
                 yield Fault(SESSION, trial, f"{name}: {repair}", omitted=False)
         if subtract_baseline:
@@ -105,11 +108,13 @@ class TrialTable:
         segment = Segment(start, samples.shape[1] / self.sfreq, trial, given, stimulus)
         yield Recording(subject, SESSION, signals, (segment,))
 
-    def _signal(self, name: str, samples: npt.NDArray[Any]) -> tuple[Signal, str | None]:
+    def _signal(
+        self, name: str, samples: npt.NDArray[Any], stored_gsr: bool
+    ) -> tuple[Signal, str | None]:
         """Return a signal, and how it was repaired; None if it was not."""
         channels, repair = self.signals[name], None
         values, unit = samples[channels.rows], channels.unit
-        if unit == OHM:
+        if unit == OHM and not stored_gsr:
             (resistance,) = values.astype(np.float64)
             microsiemens, repair = conductance(resistance)
             values, unit = microsiemens[None], "uS"

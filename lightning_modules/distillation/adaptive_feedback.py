@@ -19,7 +19,7 @@ from datamodules.errors import IncompatibleRunError
 from lightning_modules.base import EmotionClassifier, Output
 from lightning_modules.choices import check_choice
 from lightning_modules.distillation.base import Distiller, Teacher
-from lightning_modules.distillation.held_out import HeldOut, hold_out
+from lightning_modules.distillation.held_out import HeldOut, count_trials, hold_out
 from lightning_modules.distillation.losses import feature_loss, similarity_loss, teaching_loss
 from lightning_modules.emotionkd import WIDTH, EmotionKDStudent, EmotionKDTeacher, token_grid
 
@@ -72,7 +72,9 @@ class AdaptiveFeedback(Distiller):
     Decisions of this project, each an option or forced by a gap in what is published:
 
     * Feedback is taken from a share of the training trials, at least one of each class with two
-      or more; teaching does not use them. Validation and test subjects have no part in it.
+      or more; teaching does not use them. Validation and test subjects have no part in it. A
+      teacher that was trained on the whole training part, as those of the benchmark are, has seen
+      these trials; ``notes`` say so.
     * The published feature loss compares 7 808 numbers with 3 904; see ``feature_align``. A dense
       layer inside the teacher, as others have put there, is left out: it has 30 million weights.
     * The teacher runs in eval mode, in feedback steps too: no dropout, and running statistics as
@@ -215,7 +217,13 @@ class AdaptiveFeedback(Distiller):
         if self.feedback == "none":
             super().prepare_teaching()
             return
-        mask = hold_out(self.data.windows("train"), self.held_out)
+        windows = self.data.windows("train")
+        mask = hold_out(windows, self.held_out)
+        self.notes = (
+            f"feedback is taken from {count_trials(windows, mask)} of {count_trials(windows)} "
+            "training trials, which no teaching step uses; a teacher that was trained on the whole "
+            "training part has seen them",
+        )
         self._held_out = HeldOut(mask.to(self.device), mask.nonzero().flatten(), self.gather)
 
     def training_step(self, batch: Batch | Chunk, batch_idx: int) -> Tensor:

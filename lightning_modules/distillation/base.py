@@ -83,6 +83,10 @@ class TrainingData(Protocol):
         """The training windows."""
         ...
 
+    def conditions(self) -> npt.NDArray[np.int64]:
+        """Place of each training window's condition in the task's list, or its class; (N,)."""
+        ...
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Loader of their batches; its dataset, indexed with rows, gives a batch."""
         ...

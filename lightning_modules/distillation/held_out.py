@@ -34,6 +34,17 @@ class HeldOut:
         return batch._replace(signals=signals, target=batch.target.to(device))
 
 
+def count_trials(windows: Windows, mask: Tensor | None = None) -> int:
+    """Return the number of trials of training windows.
+
+    Args:
+        windows: The training windows.
+        mask: Mask of those that count, bool of shape (N,), on the CPU; None: all.
+    """
+    keys = np.stack([windows.recording, windows.trial])
+    return len(np.unique(keys if mask is None else keys[:, mask.numpy()], axis=1).T)
+
+
 def hold_out(windows: Windows, share: float) -> Tensor:
     """Return which training windows belong to trials that are held out, bool of shape (N,).
 

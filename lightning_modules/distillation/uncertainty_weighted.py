@@ -29,7 +29,8 @@ class UncertaintyWeighted(Distiller):
 
     * Neighbours are windows of one segment, which is one class of one person. The authors' code
       goes through its entire table, so that every change of class or person counts as doubt;
-      ``order="table"`` does the same, with the table in their order: person, class, time.
+      ``order="table"`` does the same, with the table in their order: person, condition, time. The
+      two classes of WESAD are three conditions too: baseline, stress, amusement.
     * Windows that are drawn again to balance classes have the weight of the first of them.
     * A class of probability zero counts nothing; in the authors' code the loss is then no number.
     * The teacher is chosen on validation subjects, not on the test subject. An out-of-fold teacher
@@ -95,7 +96,8 @@ class UncertaintyWeighted(Distiller):
         times = np.stack([windows.segment, windows.start])
         _, first, inverse = np.unique(times, axis=1, return_index=True, return_inverse=True)
         if self.order == "table":
-            columns = (windows.start, windows.recording, windows.target, windows.subject)
+            condition = self.data.conditions()
+            columns = (windows.start, windows.recording, condition, windows.subject)
             sequence = np.lexsort([column[first] for column in columns])
         else:
             sequence = np.arange(len(first))

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark import campaign
@@ -10,6 +11,7 @@ from benchmark.campaign import Folders, Options, Reporter, changed_code, run_sui
 from benchmark.plan.expand import expand
 from benchmark.plan.suite import SuiteError
 from benchmark.run import Run
+from benchmark.scored import scored
 from benchmark.store import Store
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.protocol import Protocol
@@ -196,3 +198,28 @@ def test_changed_code_is_said_and_done_again(suite, folders, in_process, monkeyp
     assert [line for line in notes.said if line.startswith("code of")] == [said]
     assert [event.run.model for event in notes.events] == ["lda"] * 4
     assert len(list(Store(Path(folders.runs)).results())) == 12
+
+
+def test_long_and_short_windows_stand_on_one_board(workshop, folders, in_process):
+    """A unit of a minute by windows of 20 s, 60 s and 90 s: the same units, and the row says so."""
+    recipes = {
+        "cnn": {"window": 90.0, "stride": 30.0, "max_epochs": 1},
+        "dnn": {"window": 20.0, "stride": 20.0, "max_epochs": 1},
+    }
+    options = {"synthetic": {"n_subjects": 4, "phase": 120.0}}
+    suite = workshop.suite(
+        ["cnn", "dnn", "lda"], options=options, recipes=recipes, splits=("subject_k_fold",)
+    ).with_protocol(folds=3)
+    outcome = run_suite(suite, folders, in_process())
+    assert outcome.complete
+    (board,) = outcome.boards
+    table = board.table.set_index("model")
+    assert table["window"].to_dict() == {"cnn": "90", "dnn": "20", "lda": "60"}
+    assert any("longer than a score unit: cnn (90 s);" in line for line in board.head)
+    runs = {run.model: run for run in outcome.runs if not run.fold}
+    results = {model: scored(Store(Path(folders.runs)), run) for model, run in runs.items()}
+    assert results["cnn"].n_units == results["dnn"].n_units == results["lda"].n_units
+    assert results["cnn"].units == results["dnn"].units
+    assert set(results["cnn"].n_units.values()) == {8 * 2}
+    predictions = np.load(Store(Path(folders.runs)).folder(runs["cnn"]) / "predictions.npz")
+    assert len(predictions["unit"]) == 8 * 2 * len(results["cnn"].n_units)

@@ -47,6 +47,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "without": ("S3",),
         "alone": "0123456789ab",
         "code": "0123456789ab",
+        "window": 120.0,
     },
     Protocol: {
         "split": "session_out",
@@ -82,6 +83,8 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "patience": 5,
         "precision": "bf16-mixed",
         "refit": True,
+        "plateau_delta": 1e-5,
+        "select_on": "val_accuracy",
     },
     ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }
@@ -113,7 +116,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 20 + 1 + 12 + 19 + 1 + 3
+    assert len(runs) == 1 + 21 + 1 + 12 + 21 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 

@@ -35,6 +35,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "without": (),
         "alone": "",
         "code": "",
+        "window": 0.0,
     },
     Protocol: {
         "split": "leave_one_subject_out",
@@ -71,6 +72,8 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "patience": None,
         "precision": "32-true",
         "refit": False,
+        "plateau_delta": 1e-4,
+        "select_on": "val_macro_f1",
         "tuned_on": (),
     },
     ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},

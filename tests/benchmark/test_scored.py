@@ -7,10 +7,11 @@ import pytest
 
 from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.scored import score_units, scored, with_scores
+from benchmark.scored import scored, with_scores
 from benchmark.store import DamagedError, Store
 from datamodules.protocol import Protocol
 from lightning_modules.metrics import SCORES, macro_f1
+from lightning_modules.units import score_units
 
 RUN = Run(
     "wesad",

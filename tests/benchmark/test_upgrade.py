@@ -95,7 +95,9 @@ def test_a_run_is_what_it_was(old):
             "protocol",
             "recipe",
             "code",
+            "window",
         }
+        assert run.window == 0.0  # windows were cut down to a unit
         assert json.loads(json.dumps({name: getattr(run, name) for name in values})) == values
 
 

@@ -13,7 +13,9 @@ are trained on the first 12 of the 22 training subjects. There are two seeds.
 Grid: three learning rates, two for heavy models, around the recipe's first one; all else is the
 recipe's own, but for the limits on epochs, which are those of the group. Strides, batch sizes and
 limits on epochs of the heavy recipes were set so that a fold takes a minute or two of one core, not
-by scores; they allow 10 epochs, as some runs were best in their last one.
+by scores. Since then the heavy recipes changed: Attention-LRCN has a stride of 20 s, and none of
+them stops early, as the best epoch may come late (longer_fast.py). The rows here are of the groups'
+limits.
 
 Rule: a run's score is the macro F1 over validation windows in its best epoch, as in the benchmark.
 The learning rate with the highest mean over seeds (and models, where they share a recipe) is
@@ -42,7 +44,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from benchmark.execution.assemble import make_datamodule, make_model
-from benchmark.execution.fit import SELECTION, BestEpoch
+from benchmark.execution.fit import BestEpoch
 from benchmark.execution.places import Places
 from benchmark.run import Run
 from datamodules.protocol import Protocol
@@ -134,13 +136,12 @@ def train(group: Group, model: str, lr: float, seed: int, places: Places) -> dic
     module.prepare_data()
     module.setup()
     L.seed_everything(seed, workers=True, verbose=False)
-    best = BestEpoch()
+    best = BestEpoch(recipe.select_on)
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=recipe.max_epochs,
         logger=False,
-        callbacks=[best, EarlyStopping(SELECTION, mode="max", patience=group.patience)],
-        enable_checkpointing=False,
+        callbacks=[best, EarlyStopping(recipe.select_on, mode="max", patience=group.patience)],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -197,6 +197,16 @@ def test_subjects_in_natural_order() -> None:
     assert [*SHORT_VIDEOS, *LONG_VIDEOS] == CELLS
 
 
+def test_stored_gsr_is_the_numbers_of_the_file(tmp_path: Path) -> None:
+    converted, _ = read(tmp_path, content())
+    stored, _ = read(tmp_path, content(), stored_gsr=True)
+    assert stored[0].signals["eda"].unit == "Ohm"
+    np.testing.assert_array_equal(
+        stored[0].signals["eda"].samples[0], np.full(55 * 128 + 64, 5e5, np.float32)
+    )
+    assert converted[0].signals["eda"].unit == "uS"
+
+
 def test_time_comes_first_and_columns_are_where_the_readme_says(tmp_path: Path) -> None:
     recordings, faults = read(tmp_path, content())
     assert trials(recordings) == [1, 2]

@@ -257,6 +257,35 @@ def test_length_of_windows(
     assert list(inputs) == ["ecg", "slow", "face", *([LENGTH] if protocol is PADDED else [])]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "protocol", "requested", "longest", "length"),
+    [
+        (UNITS, None, 60.0, 45.0, 45.0),
+        (UNITS, None, 60.0, 90.0, 60.0),
+        (UNITS, None, 60.0, 30.0, 30.0),
+        (UNITS, None, 60.0, 20.0, 30.0),
+        (UNITS, None, 10.0, 45.0, 10.0),
+        (UNITS, EACH, 60.0, 45.0, 60.0),
+        (TRIALS, None, 60.0, 45.0, 8.0),
+        (TRIALS, PADDED, 60.0, 45.0, 14.0),
+    ],
+)
+def test_a_window_may_be_longer_than_a_unit(
+    dataset: Dataset,
+    protocol: Protocol | None,
+    requested: float,
+    longest: float,
+    length: float,
+) -> None:
+    assert dataset.window_length(requested, protocol, longest) == length
+    assert dataset.window_length(length, protocol, longest) == length
+    inputs = dataset.window_inputs(["ecg"], requested, protocol, longest)
+    assert inputs["ecg"].n_times == round(256 * length)
+    beyond = dataset.window_beyond_unit(requested, protocol or Protocol(), longest)
+    around = dataset is UNITS and protocol is None and length > 30.0
+    assert beyond == (length if around else 0.0)
+
+
 def test_a_mask_is_one_number_a_window() -> None:
     assert TRIALS.window_inputs([], 3.0, PADDED) == {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
     assert TRIALS.window_inputs([], 3.0, replace(PADDED, mask=False)) == {}

@@ -315,6 +315,16 @@ def test_resistances_that_are_not_of_skin_are_kept_and_put_on_record(tmp_path: P
     np.testing.assert_allclose(repaired[3995:4002], [2, 2, 2.5, 3, 3.5, 4, 4], rtol=1e-6)
 
 
+def test_stored_gsr_is_the_numbers_of_the_file(tmp_path: Path) -> None:
+    value = content()
+    value["data"][0, 36] = wave = 3000 * np.sin(np.arange(8064) / 500)
+    recordings, faults = read(tmp_path, value, stored_gsr=True)
+    assert faults == []
+    eda = recordings[0].signals["eda"]
+    assert eda.unit == "Ohm"
+    np.testing.assert_array_equal(eda.samples[0], wave.astype(np.float32))
+
+
 def test_trials_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     value = content()
     value["data"][0, 36] = np.nan

@@ -20,7 +20,7 @@ from datamodules.guard import (
 from datamodules.signals.recording import Recording
 from datamodules.splits import SPLITS, Dealing, Members
 from datamodules.tasks import ConditionTask
-from datamodules.windows import WindowIndex, index_trials, index_windows
+from datamodules.windows import WindowIndex, index_around_units, index_trials, index_windows
 
 TASK = ConditionTask("stress", ("rest", "stress"), {"rest": 0, "stress": 1}, source="test")
 SUBJECTS = ("S1", "S2", "S10", "S11")
@@ -54,6 +54,43 @@ def parts(index: WindowIndex) -> dict[str, WindowIndex]:
         part: index.take(np.flatnonzero(np.isin(index.subject, members)))
         for part, members in (("train", [0, 1]), ("val", [2]), ("test", [3]))
     }
+
+
+def test_long_windows_are_looked_at_by_all_that_they_read(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    """The score units of one trial begin where the other trial ends; the windows around them not.
+
+    Both trials are of one recording, which is what a split within subjects deals out.
+    """
+    spans = [(0.0, 30.0, "rest"), (20.0, 60.0, "stress")]
+    recordings = archive_of({name: (make_recording(name, spans),) for name in SUBJECTS})
+    windows = index_windows(recordings, TASK, 10.0, 10.0, None, in_units=False)
+    units = index_around_units(recordings, TASK, 30.0, 10.0)
+    train = windows.take(np.flatnonzero((windows.subject == 0) & (windows.trial == 1)))
+    test = units.take(np.flatnonzero((units.subject == 0) & (units.trial == 2) & (units.unit > 0)))
+    assert (test.unit * 10.0 + 20.0 >= (train.start + 10.0).max()).all()
+    assert test.start.tolist() == [20.0, 30.0, 30.0]
+    trials = {"train": frozenset({"1"}), "val": frozenset({"9"}), "test": frozenset({"2"})}
+    keys = recordings.trial_keys
+    names = {
+        part: frozenset(keys[w.segment].tolist()) for part, w in (("train", train), ("test", test))
+    }
+    members = Members(("S1",), ("S1",), ("S1",), {**trials, **names})
+    with pytest.raises(
+        LeakError, match=r"1 window\(s\) of S1.* overlap across both train and test"
+    ):
+        check_no_leak(recordings, members, {"train": train, "test": test})
+    check_no_leak(recordings, members, {"train": train, "test": test.take(np.array([1, 2]))})
+
+
+def test_a_long_window_that_leaves_its_trial(archive: Archive) -> None:
+    units = index_around_units(archive, TASK, 25.0, 10.0)
+    test = units.take(np.flatnonzero(units.subject == 3))
+    check_no_leak(archive, MEMBERS, {"test": test})
+    test.start[0] -= 1.0
+    with pytest.raises(LeakError, match="at 4 s, are not all of that trial"):
+        check_no_leak(archive, MEMBERS, {"test": test})
 
 
 def join(one: WindowIndex, other: WindowIndex) -> WindowIndex:

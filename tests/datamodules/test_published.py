@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from datamodules.datamodule import EmotionDataModule
 from datamodules.deap import DEAP, DEAPReader
-from datamodules.errors import LeakError
+from datamodules.errors import IncompatibleRunError, LeakError
 from datamodules.protocol import Protocol
 from datamodules.splits import SPLITS, Dealing, random_parts
 from datamodules.synthesis import deap
@@ -24,8 +25,9 @@ def make(tmp_path_factory: pytest.TempPathFactory, build: Make) -> Make:
     cache = tmp_path_factory.mktemp("cache")
 
     def made(**changes: Any) -> EmotionDataModule:
-        arguments = {"window": 20.0, "stride": 10.0, "cache_dir": cache, **changes}
-        module = build(SYNTHETIC, options={"n_subjects": 4, "phase": 60.0}, **arguments)
+        arguments = {"window": 20.0, "stride": 10.0, "cache_dir": cache}
+        arguments |= {"options": {"n_subjects": 4, "phase": 60.0}, **changes}
+        module = build(SYNTHETIC, **arguments)
         module.prepare_data()
         module.setup()
         return module
@@ -123,6 +125,15 @@ def test_nobody_chooses_within_a_subject(tmp_path: Path, build: Make) -> None:
     assert len(trials["test"]) == 2
 
 
+def test_two_subjects_are_enough_where_nobody_is_kept_apart(make: Make) -> None:
+    """Leave one subject out of two: one is trained on, the other tested."""
+    module = make(subjects=["S1", "S2"], validation=False)
+    people = [set(module.windows(part).subject.tolist()) for part in ("train", "val", "test")]
+    assert people == [{1}, {1}, {0}]
+    with pytest.raises(IncompatibleRunError, match="at least 3 subjects"):
+        make(subjects=["S1", "S2"])
+
+
 # ---- windows scored by themselves
 
 
@@ -141,6 +152,77 @@ def test_units_do_not_cap_windows_that_are_scored_by_themselves() -> None:
     assert SYNTHETIC.window_length(120.0) == 60.0
     assert SYNTHETIC.window_length(120.0, each) == 120.0
     assert DEAP.window_length(120.0, each) == 60.0
+
+
+# ---- windows longer than a unit
+
+
+@pytest.fixture
+def make_long(make: Make) -> Make:
+    """The same with phases of three minutes, windows of two and units of one."""
+
+    def made(**changes: Any) -> EmotionDataModule:
+        options = {"n_subjects": 4, "phase": 180.0}
+        return make(
+            options=options, **{"window": 120.0, "stride": 30.0, "longest": 120.0} | changes
+        )
+
+    return made
+
+
+@pytest.mark.parametrize("split", ["leave_one_subject_out", "subject_k_fold"])
+def test_long_windows_are_of_the_units_of_short_ones(make_long: Make, split: str) -> None:
+    long = make_long(split=split, folds=3)
+    short = make_long(split=split, folds=3, window=20.0, longest=0.0)
+    capped = make_long(split=split, folds=3, longest=0.0)
+    assert (long.length, short.length, capped.length) == (120.0, 20.0, 60.0)
+    assert long.inputs["bvp"].n_times == 120 * 64
+    for part in ("val", "test"):
+        windows = long.windows(part)
+        keys, theirs = (
+            [tuple(row) for row in np.column_stack([w.recording, w.trial, w.unit, w.target])]
+            for w in (windows, short.windows(part))
+        )
+        assert sorted(set(keys)) == sorted(keys) == sorted(set(theirs))
+        in_segment = windows.start - [
+            long.fold.archive.segments[s][1].start for s in windows.segment
+        ]
+        # Of three units the middle one is in the middle; the others are at the ends.
+        np.testing.assert_allclose(in_segment, np.array([0.0, 30.0, 60.0])[windows.unit])
+    per_segment = np.unique(long.windows("train").segment, return_counts=True)[1]
+    assert set(per_segment.tolist()) == {3}  # from 0, 30 and 60 s of 180
+    assert set(long.windows("train").unit.tolist()) == {-1}
+
+
+def test_long_windows_are_read_where_they_lie(make_long: Make) -> None:
+    long = make_long(signals=["bvp"], scaling="none")
+    windows, dataset = long.windows("test"), long.gathered("test")
+    batch = dataset[torch.arange(len(windows))]
+    for row in (0, 1, 2, len(windows) - 1):
+        stored = long.fold.archive.recordings[windows.recording[row]]
+        first = round(windows.start[row] * 64)
+        samples = next(iter(long.fold.archive.subjects[windows.subject[row]].recordings))
+        assert samples is stored
+        offset = long.fold.archive.offsets("bvp")[windows.recording[row]]
+        expected = long.fold.archive.samples("bvp")[:, offset + first : offset + first + 7680]
+        np.testing.assert_array_equal(batch.signals["bvp"][row].numpy(), expected)
+    # Windows that overlap are views of one array.
+    view, array = dataset.views["bvp"], dataset.arrays["bvp"]
+    assert view.untyped_storage().data_ptr() == array.untyped_storage().data_ptr()
+
+
+def test_phases_too_short_for_a_long_window_are_refused(make: Make) -> None:
+    with pytest.raises(IncompatibleRunError, match=r"at least 120 s around .* found one of 60 s"):
+        make(window=120.0, longest=120.0)
+
+
+def test_long_windows_that_are_dealt_out_at_random_are_in_one_part_each(make_long: Make) -> None:
+    module = make_long(split="subject_k_fold", folds=3, flags=["random_windows"])
+    parts = [places(module, part) for part in ("train", "val", "test")]
+    assert all(parts)
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
 
 
 # ---- ranges

@@ -151,6 +151,83 @@ def test_too_few_subjects(split: str, n_subjects: int, folds: int, message: str)
         assert split in str(caught.value)
 
 
+# ---- nobody is kept apart to choose the epoch
+
+
+@pytest.mark.parametrize(
+    ("split", "n_subjects", "folds"),
+    [
+        ("leave_one_subject_out", 2, 5),
+        ("subject_hold_out", 2, 5),
+        ("subject_k_fold", 2, 2),
+        ("subject_k_fold", 3, 3),
+    ],
+)
+def test_one_to_train_on_is_enough_without_validation(
+    split: str, n_subjects: int, folds: int
+) -> None:
+    subjects = ["S2", "S10", "S1"][:n_subjects]
+    trials: Trials = {subject: [] for subject in subjects}
+    one = SPLITS[split]
+    count = one.n_folds(n_subjects, folds, validation=False)
+    for fold in range(count):
+        members = one.members(trials, Dealing(fold, 0, folds, validation=False))
+        assert len(members.train) == n_subjects - 1
+        assert members.val == members.train
+        assert not set(members.train) & set(members.test)
+    for ask in (
+        lambda: one.n_folds(1, folds, validation=False),
+        lambda: one.members({"S2": []}, Dealing(0, 0, folds, validation=False)),
+    ):
+        with pytest.raises(IncompatibleRunError, match="some to train on and to test on") as caught:
+            ask()
+        assert f"at least {max(2, folds) if one.counts else 2} subjects" in str(caught.value)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("blocks", [None, 3])
+def test_without_validation_the_rest_is_trained_on(split: str, blocks: int | None) -> None:
+    """Tested are the same; all else is trained on, be it kept apart otherwise or not."""
+    trials = {
+        f"S{number}": [(str(1 + key // 6), f"clip {key}") for key in range(12)]
+        for number in (3, 1, 10, 2, 5)
+    }
+    for fold in range(1 if split == "subject_hold_out" else 2):
+        usual, joined = (
+            SPLITS[split].members(
+                trials,
+                Dealing(fold, 1, 2 if split == "session_out" else 3, blocks=blocks, **more),
+            )
+            for more in ({}, {"validation": False})
+        )
+        assert joined.test == usual.test
+        together = {*usual.train, *usual.val}
+        assert joined.train == joined.val == tuple(s for s in trials if s in together)
+        if usual.trials is None:
+            assert joined.trials is None
+            continue
+        rest = usual.trials["train"] | usual.trials["val"]
+        assert joined.trials == {"train": rest, "val": rest, "test": usual.trials["test"]}
+        assert not joined.disjoint
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_a_trial_to_train_on_is_enough_without_validation(share: float) -> None:
+    trials = {"S1": [("1", "a"), ("1", "b")]}
+    dealing = Dealing(0, 0, 2, test_share=share, validation=False)
+    members = SPLITS["trial_k_fold"].members(trials, dealing)
+    assert members.trials is not None
+    assert [len(members.trials[part]) for part in ("train", "val", "test")] == [1, 1, 1]
+    with pytest.raises(IncompatibleRunError, match="at least 4 trials of S1, found 2"):
+        SPLITS["trial_k_fold"].members(trials, Dealing(0, 0, 2))
+
+
+def test_everybody_may_be_tested_and_nobody_left_to_train_on() -> None:
+    dealing = Dealing(0, 0, test_share=0.8, validation=False)
+    with pytest.raises(ValueError, match="at least one train subject"):
+        SPLITS["subject_hold_out"].members({"S1": [], "S2": []}, dealing)
+
+
 @pytest.mark.parametrize("split", SUBJECT_SPLITS)
 def test_three_subjects_are_enough(split: str) -> None:
     for fold in range(n_folds(split, 3, 3)):

@@ -2,12 +2,14 @@ import io
 import pickle
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
@@ -491,11 +493,11 @@ def test_a_condition_that_the_schedule_has_more_often_is_not_rated(tmp_path: Pat
     ]
 
 
-def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path, build: Any) -> None:
-    """Samples that say their label, for 15 minutes: a whole stride at 64 Hz would be 5 s off."""
+def write_labelled(root: Path, codes: Sequence[int]) -> None:
+    """Write 15 minutes of three people; samples say their label, of blocks with these codes."""
     content = small(900)
     label = np.zeros(700 * 900, np.int32)
-    for code, first in ((1, 60), (2, 350), (3, 650)):
+    for code, first in zip(codes, (60, 350, 650), strict=True):
         label[700 * first + 123 : 700 * (first + 200) + 456] = code
     content["label"] = label
     for key, rate in {"BVP": 64, "EDA": 4}.items():
@@ -507,9 +509,36 @@ def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path, build: Any
     }
     content["signal"]["chest"]["ECG"] = label[:, None].astype(np.float16)
     for subject in ("S2", "S3", "S4"):
-        (tmp_path / subject).mkdir()
+        (root / subject).mkdir()
         raw = pickle.dumps({**content, "subject": subject}, protocol=3)
-        (tmp_path / subject / f"{subject}.pkl").write_bytes(raw)
+        (root / subject / f"{subject}.pkl").write_bytes(raw)
+
+
+def test_conditions_are_told_apart_inside_a_class(tmp_path: Path, build: Any) -> None:
+    """Baseline and amusement are one class of stress; amusement comes first here."""
+    write_labelled(tmp_path, (3, 1, 2))
+    for task in ("stress", "affect"):
+        module = build(
+            WESAD,
+            tmp_path,
+            task,
+            signals=["bvp"],
+            subjects=["S2", "S3", "S4"],
+            scaling="none",
+            cache_dir=tmp_path / "cache",
+        )
+        module.prepare_data()
+        module.setup()
+        rows = torch.arange(len(module.windows("train")))
+        samples = module.train_dataloader().dataset[rows].signals["bvp"]
+        code = samples[:, 0, 100].long()  # baseline 1, stress 2, amusement 3
+        assert set(code.tolist()) == {1, 2, 3}
+        assert module.conditions().tolist() == (code - 1).tolist()
+
+
+def test_windows_of_every_rate_lie_in_their_condition(tmp_path: Path, build: Any) -> None:
+    """A whole stride at 64 Hz would be 5 s off."""
+    write_labelled(tmp_path, (1, 2, 3))
     module = build(
         WESAD,
         tmp_path,

@@ -15,10 +15,12 @@ from datamodules.windows import (
     Cutting,
     WindowIndex,
     first_samples,
+    index_around_units,
     index_trials,
     index_windows,
     n_samples,
     recorded_samples,
+    shortest_with_unit,
     window_grids,
 )
 
@@ -176,6 +178,107 @@ def test_padded_trials_are_the_same_in_both_grids(trials: Archive) -> None:
     segments, units = window_grids(trials, TASK, Cutting(LONGEST, 5.0, padded=True))
     assert segments is units
     assert as_rows(segments) == as_rows(index_trials(trials, TASK, LONGEST))
+
+
+# ---- windows longer than a score unit
+
+
+def plain_index_around(spans: Spans, length: float, unit: float) -> list[tuple]:
+    """One window a unit, slid along the segment in steps of an eighth until its middle fits best.
+
+    Columns as of ``plain_index``.
+    """
+    rows = []
+    for recording, target, subject, trial, number, first, last in units_of(spans, unit):
+        starts = np.arange(first, last - length + 1 / 16, 1 / 16)
+        middle = first + (number + 0.5) * unit
+        start = starts[np.abs(starts + length / 2 - middle).argmin()]
+        rows.append((recording, start, target, subject, trial, number))
+    return rows
+
+
+def units_of(spans: Spans, unit: float) -> list[tuple]:
+    """Units one by one: recording, target, subject, trial, number, ends of the segment."""
+    rows = plain_index(spans, unit, unit, unit, in_units=True)
+    sessions = [segments for of_subject in spans.values() for segments in of_subject]
+    return [
+        (recording, target, subject, trial, number, *sessions[recording][trial - 1][:2])
+        for recording, _, target, subject, trial, number in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("length", "unit"), [(12.0, 10.0), (19.875, 10.0), (18.0, 17.125), (15.5, 5.25)]
+)
+def test_a_long_window_lies_around_its_unit(
+    archive: Archive, spans: Spans, length: float, unit: float
+) -> None:
+    index = index_around_units(archive, TASK, length, unit)
+    assert as_rows(index) == plain_index_around(spans, length, unit)
+    assert index.length == length
+    assert (index.seconds == length).all()
+    short = index_windows(archive, TASK, 2.0, 1.0, unit, in_units=True)
+    assert unit_keys(index) == unit_keys(short)
+    assert len(unit_keys(index)) == len(index) > 5
+
+
+def unit_keys(index: WindowIndex) -> set[tuple]:
+    columns = (index.recording, index.segment, index.unit, index.target)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.0, 9.0), st.floats(0.3, 60.0)), min_size=1, max_size=5),
+    st.floats(0.2, 20.0),
+    st.floats(1.01, 4.0),
+)
+def test_a_long_window_holds_its_unit_and_never_leaves_the_segment(
+    archive_from: Callable[..., Archive],
+    gaps: list[tuple[float, float]],
+    unit: float,
+    factor: float,
+) -> None:
+    spans, now = [], 0.0
+    for gap, seconds in gaps:
+        spans.append((now + gap, now + gap + seconds, "rest"))
+        now = spans[-1][1]
+    archive = archive_from(spans)
+    length = unit * factor
+    shortest = shortest_with_unit(archive, TASK, unit)
+    holding = [last - first for first, last, _ in spans if last - first + 1e-6 >= unit]
+    assert shortest == pytest.approx(min(holding, default=0.0))
+    if 0 < shortest < length - 1e-5:
+        with pytest.raises(IncompatibleRunError, match="expected segments of at least"):
+            index_around_units(archive, TASK, length, unit)
+        return
+    for _, start, _, _, trial, number in as_rows(index_around_units(archive, TASK, length, unit)):
+        first, last, _ = spans[trial - 1]
+        assert first - 2e-6 <= start
+        assert start + length <= last + 2e-6
+        assert start <= first + number * unit + 1e-9
+        assert start + length >= first + (number + 1) * unit - 2e-6
+
+
+def test_a_segment_too_short_for_a_long_window_is_named(archive: Archive) -> None:
+    expected = (
+        r"at least 19.9 s around score units of 10 s, found one of 19.875 s: S1, trial 1. "
+        r"Take a window of at most 19.875 s"
+    )
+    with pytest.raises(IncompatibleRunError, match=expected):
+        index_around_units(archive, TASK, 19.9, 10.0)
+    assert shortest_with_unit(archive, TASK, 10.0) == 19.875
+    assert shortest_with_unit(archive, TASK, 100.0) == 0.0
+
+
+def test_units_are_scored_by_one_long_window_each(archive: Archive, spans: Spans) -> None:
+    segments, units = window_grids(archive, TASK, Cutting(15.0, 2.5, 10.0))
+    assert as_rows(segments) == plain_index(spans, 15.0, 2.5, None, in_units=False)
+    assert as_rows(units) == plain_index_around(spans, 15.0, 10.0)
+    unit_long, in_unit = (window_grids(archive, TASK, Cutting(10.0, s, 10.0))[1] for s in (1.0, 9))
+    assert as_rows(unit_long) == as_rows(in_unit)  # as long as a unit: one place, whatever stride
+    for same in (Cutting(15.0, 2.5, 10.0, each=True), Cutting(15.0, 2.5)):
+        assert not same.around
 
 
 # ---- samples

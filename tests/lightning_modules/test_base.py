@@ -1,12 +1,15 @@
 """choose_signals, and what EmotionClassifier logs and does to the learning rate."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -350,3 +353,78 @@ def test_steps_in_chunks_change_no_bit(tmp_path: Path, optimizer: str) -> None:
         assert 0 < fewer < steps
         assert all(torch.equal(weights[name], same[name]) for name in weights)
         assert logged == as_logged
+
+
+# --- testing, as in trainer.test
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    return EmotionDataModule.for_recipe(
+        replace(CNN.fast, window=30.0, stride=30.0, max_epochs=1),
+        SYNTHETIC,
+        selection=Selection("stress", ["eda"], options={"n_subjects": 6}),
+        protocol=Protocol("subject_k_fold", folds=2),
+        cache_dir=tmp_path_factory.mktemp("cache"),
+    )
+
+
+def quiet(epochs: int = 1) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def test_a_test_gives_the_scores_of_the_boards(synthetic):
+    torch.manual_seed(1)
+    model = CNN(synthetic.inputs, synthetic.n_classes, recipe=CNN.fast)
+    (logged,) = quiet().test(model, datamodule=synthetic, verbose=False)
+    summed: dict[tuple[str, int, int], np.ndarray] = {}
+    labels: dict[tuple[str, int, int], int] = {}
+    windows, row = synthetic.windows("test"), 0
+    for batch in synthetic.test_dataloader():
+        for p in model.eval()(batch.signals).logits.softmax(dim=1).detach().numpy():
+            key = (synthetic.subjects[windows.subject[row]], windows.trial[row], windows.unit[row])
+            summed[key] = summed.get(key, 0) + p
+            labels[key] = int(windows.target[row])
+            row += 1
+    assert len(summed) == row / 2  # windows of 30 s in units of 60 s
+    of_subjects = {}
+    for subject in {subject for subject, _, _ in summed}:
+        keys = [key for key in summed if key[0] == subject]
+        truth, told = [labels[k] for k in keys], [int(summed[k].argmax()) for k in keys]
+        of_subjects[subject] = f1_score(truth, told, average="macro")
+        assert logged[f"test_macro_f1/{subject}"] == pytest.approx(of_subjects[subject])
+    assert len(of_subjects) == 3
+    assert logged["test_macro_f1"] == pytest.approx(np.mean(list(of_subjects.values())))
+    again = quiet().test(model, datamodule=synthetic, verbose=False)[0]
+    assert again == logged
+
+
+def test_a_test_wants_to_know_whose_windows_they_are(synthetic):
+    model = CNN(synthetic.inputs, synthetic.n_classes, recipe=CNN.fast)
+    with pytest.raises(IncompatibleRunError, match=r"found loaders\. Test with datamodule="):
+        quiet().test(model, synthetic.test_dataloader(), verbose=False)
+
+
+def warned(caplog) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "lightning_modules.base"]
+
+
+def test_a_datamodule_for_another_recipe_is_named(synthetic, caplog):
+    recipe = replace(CNN.fast, window=30.0, stride=30.0, max_epochs=1)
+    quiet().fit(CNN(synthetic.inputs, synthetic.n_classes, recipe=recipe), datamodule=synthetic)
+    assert not warned(caplog)
+    other = replace(recipe, window=20.0, balance="oversample")
+    quiet().fit(CNN(synthetic.inputs, synthetic.n_classes, recipe=other), datamodule=synthetic)
+    (record,) = warned(caplog)
+    assert "window 20.0 and 30.0, oversampling True and False" in record.getMessage()
+
+
+def test_folds_are_counted_before_a_file_is_read(synthetic):
+    assert synthetic.n_folds == 2

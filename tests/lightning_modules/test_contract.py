@@ -79,6 +79,10 @@ def test_recipes_say_where_they_are_from(model):
     recipes = [MODELS[model].published]
     if hasattr(MODELS[model], "fast"):
         recipes.append(MODELS[model].fast)
+    by_dataset = getattr(MODELS[model], "published_on", {})
+    assert set(by_dataset) <= set(DATASETS)
+    assert MODELS[model].published not in by_dataset.values()
+    recipes += by_dataset.values()
     for recipe in recipes:
         assert isinstance(recipe, Recipe)
         assert recipe.source

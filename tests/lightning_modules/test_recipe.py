@@ -16,7 +16,14 @@ CHOICES = {f.name: get_args(f.type) for f in fields(Recipe) if get_origin(f.type
 
 
 def test_choices_are_found():
-    assert set(CHOICES) == {"scaling", "balance", "optimizer", "plateau_on", "precision"}
+    assert set(CHOICES) == {
+        "scaling",
+        "balance",
+        "optimizer",
+        "plateau_on",
+        "precision",
+        "select_on",
+    }
 
 
 @pytest.mark.parametrize("name", CHOICES)

@@ -510,6 +510,7 @@ def test_signals_it_prefers() -> None:
 
 def test_recipes() -> None:
     assert RTCAN1D.published is PUBLISHED
+    assert RTCAN1D.published_on == {"deap": PUBLISHED_DEAP, "amigos": PUBLISHED_AMIGOS}
     assert RTCAN1D.fast is FAST
     rows = [
         (r.optimizer, r.momentum, r.lr, r.weight_decay, r.max_epochs, r.batch_size, r.patience)

@@ -10,8 +10,9 @@ from sklearn.metrics import precision_recall_fscore_support
 from benchmark.boards.board import write_leaderboards
 from benchmark.boards.classes import COLUMNS, classes_table, precision_recall_f1
 from benchmark.boards.scores import scored_results
-from benchmark.scored import Scored, score_units
+from benchmark.scored import Scored
 from lightning_modules.metrics import SCORES, confusion
+from lightning_modules.units import score_units
 from tests.benchmark.made_up import cohorts_of, make_run
 
 NAMES = ("calm", "stress", "fun")

@@ -51,11 +51,58 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(runs)
 
 
-def plain_scores(store: Store, model: str, flags: tuple[str, ...]) -> dict[str, dict[str, float]]:
+@pytest.fixture(scope="module")
+def padded(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Trials that are not padded, and padded with zeros and with means; nothing tells which."""
+    cache, runs = (tmp_path_factory.mktemp(name) for name in ("cache", "runs"))
+    flag = "pad_reveals_length"
+    suite = Suite(
+        "small",
+        ("noise",),
+        splits=("subject_k_fold",),
+        protocol=Protocol(folds=2),
+        models=("lda",),
+        options={"noise": {"n_subjects": 6}},
+        parts=({"flaws": ((flag,),)}, {"flags": (flag,), "padding": "mean"}),
+    )
+    plan = expand(suite, {"noise": prepare("noise", Path("none"), cache, {"n_subjects": 6}, ())})
+    assert len(plan.runs) == 3 * 2
+    for run in plan.runs:
+        result = execute(run, Places(Path("none"), cache, runs))
+        assert result.status == "done", result.traceback
+    return Store(runs)
+
+
+def test_one_table_says_what_each_padding_adds_and_how_they_differ(padded: Store) -> None:
+    table = audit_table(scored_results(padded), padded)
+    assert len(set(table["board"])) == 1
+    lines = {(line["flaw"], line["padding"]): line for line in table.to_dict("records")}
+    flag = ("pad_reveals_length",)
+    assert set(lines) == {(*flag, "zero"), (*flag, "mean"), ("mean for zero", "mean")}
+    scores = {
+        padding: plain_scores(padded, "lda", flag if padding else (), padding)
+        for padding in (None, "zero", "mean")
+    }
+    mean = {
+        padding: np.mean([of["macro_f1"] for of in subjects.values()])
+        for padding, subjects in scores.items()
+    }
+    for (flaw, padding), line in lines.items():
+        before = "zero" if flaw == "mean for zero" else None
+        assert line["without"] == pytest.approx(mean[before], abs=1e-6)
+        assert line["with"] == pytest.approx(mean[padding], abs=1e-6)
+        assert line["besides"] == ("+".join(flag) if before else "")
+    assert lines["mean for zero", "mean"]["reading"].startswith("mean for zero adds ")
+
+
+def plain_scores(
+    store: Store, model: str, flags: tuple[str, ...], padding: str | None = None
+) -> dict[str, dict[str, float]]:
     """Mean over seeds of macro F1 and accuracy of each subject, unit by unit."""
     rows: list[dict[str, Any]] = []
     for result in store.results():
-        if (result.run.model, result.run.protocol.flags) != (model, flags):
+        protocol = result.run.protocol
+        if (result.run.model, protocol.flags, protocol.padding) != (model, flags, padding):
             continue
         found = store.predictions(result.run)
         for i, subject in enumerate(found["subject"].tolist()):

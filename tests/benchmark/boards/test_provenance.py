@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from benchmark.boards.columns import Context, board_columns, flawed_columns
-from benchmark.boards.provenance import INPUT_LINE, input_of, provenance_head, tuned_on
+from benchmark.boards.provenance import (
+    INPUT_LINE,
+    input_of,
+    provenance_head,
+    tuned_on,
+    window_of,
+)
 from benchmark.run import Run
 from benchmark.scored import Scored
 from datamodules.catalogue import DATASETS
@@ -49,6 +55,41 @@ def rows_of(*runs: Run):
 )
 def test_input_is_that_of_the_steps_of_the_signals(run, expected):
     assert input_of(run) == expected
+
+
+# --- windows
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"recipe": Recipe("a", window=120.0), "window": 120.0}, "120"),
+        ({"recipe": Recipe("a", window=120.0), "window": 89.5}, "89.5"),
+        ({"recipe": Recipe("a", window=120.0)}, "60"),
+        ({"recipe": Recipe("a", window=4.0)}, "4"),
+        ({"recipe": Recipe("a", window=120.0), "score_windows": True}, "120"),
+        ({"dataset": "deap", "recipe": Recipe("a", window=120.0)}, "60"),
+        ({"dataset": "gone"}, ""),
+    ],
+    ids=str,
+)
+def test_a_row_says_how_long_its_windows_are(fields, expected):
+    assert window_of(run_of(**fields)) == expected
+    (row,) = rows_of(run_of(**fields))
+    for columns in (board_columns(), flawed_columns()):
+        (column,) = (column for column in columns if column.name == "window")
+        assert column.value(row, Context()) == expected
+
+
+def test_the_head_names_windows_that_are_longer_than_a_unit():
+    long = run_of("attention_lrcn", recipe=Recipe("a", window=120.0), window=89.0)
+    short = run_of("dnn", recipe=Recipe("a", window=120.0))
+    lines = provenance_head(rows_of(long, short))
+    said = [line for line in lines if line.startswith("windows longer than a score unit")]
+    assert len(said) == 1
+    assert "attention_lrcn (89 s)" in said[0]
+    assert "dnn" not in said[0]
+    assert provenance_head(rows_of(short)) == [line for line in lines if line not in said]
 
 
 # --- people who had a say in a recipe

@@ -147,6 +147,20 @@ def test_a_row_is_of_the_code_of_the_latest_call(tmp_path):
     assert "rows on" not in overall.read_text()
 
 
+def test_windows_that_were_cut_down_to_a_unit_are_older_than_those_around_it(tmp_path):
+    found = [
+        *results("cnn", 0.9, ended=9.0),
+        *results("cnn", 0.6, ended=1.0, window=120.0),
+        *results("lda", 0.7, ended=1.0),
+    ]
+    boards = written(tmp_path, found, [*plan("cnn", window=120.0), *plan("lda")])
+    assert macro_f1(boards / f"{BOARD}.csv") == {"cnn": 0.6, "lda": 0.7}
+    older = boards / "older" / f"{BOARD}__windows_of_cnn_unit.csv"
+    assert macro_f1(older) == {"cnn": 0.9}
+    assert "the windows of cnn have changed: unit, today 120s" in older.read_text()
+    assert "rows on" not in (boards / "overall.csv").read_text()
+
+
 def test_new_code_that_is_half_done_is_shown_and_the_old_is_not(tmp_path):
     found = [*results("cnn", 0.9), *results("cnn", 0.6, code="c" * 16)[:1], *results("lda", 0.7)]
     store = stored(tmp_path, found)

@@ -21,10 +21,9 @@ from benchmark.execution import execute as train
 from benchmark.execution.assemble import make_datamodule, make_model
 from benchmark.execution.cost import Efficiency, measure
 from benchmark.execution.execute import execute
-from benchmark.execution.predictions import predictions
 from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.scored import score_units, scored, with_scores
+from benchmark.scored import scored, with_scores
 from benchmark.store import Store
 from datamodules.errors import DatasetCorruptedError
 from datamodules.protocol import Protocol
@@ -37,6 +36,7 @@ from lightning_modules.catalogue import MODELS
 from lightning_modules.cnn import CNN
 from lightning_modules.feature_rows.rows import FeatureRows
 from lightning_modules.recipe import Recipe
+from lightning_modules.units import predictions, score_units
 
 
 def one_run(workshop: Any, model: str = "cnn", **recipe: Any) -> Run:
@@ -101,15 +101,15 @@ def test_units_of_one_trial_are_scored_apart(workshop, tmp_path):
     windows = module.windows("test")
     assert len(windows) == 8 * 2
     probabilities = np.tile([[0.9, 0.1], [0.4, 0.6]], (8, 1))  # first and second unit of a trial
-    (own,) = score_units(predictions(module, windows, probabilities)).values()
+    (own,) = score_units(predictions(module.columns("test"), probabilities)).values()
     assert len(own.target) == 16
     assert own.confusion == [[4, 4], [4, 4]]
 
 
 def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
-    def digest(windows) -> str:
-        columns = predictions(module, windows, np.full((len(windows), 2), 0.5))
-        return score_units(columns)["S1"].digest
+    def digest(columns) -> str:
+        probabilities = np.full((len(columns["label"]), 2), 0.5)
+        return score_units(predictions(columns, probabilities))["S1"].digest
 
     digests = []
     for window in (60.0, 20.0):
@@ -117,10 +117,10 @@ def test_units_are_the_same_whatever_the_window(workshop, tmp_path):
         module = make_datamodule(run, workshop.places(tmp_path))
         module.prepare_data()
         module.setup()
-        windows = module.windows("test")
-        digests.append(digest(windows))
+        columns = module.columns("test")
+        digests.append(digest(columns))
     assert digests[0] == digests[1]
-    assert digest(dataclasses.replace(windows, target=1 - windows.target)) != digests[0]
+    assert digest({**columns, "label": 1 - columns["label"]}) != digests[0]
 
 
 def test_several_test_subjects_are_scored_apart(workshop, tmp_path):
@@ -181,7 +181,7 @@ def test_checkpoint_loads_without_trust_and_predicts_the_same(trained, workshop)
         np.testing.assert_array_equal(file["label"], module.windows("test").target)
         np.testing.assert_array_equal(file["start"], module.windows("test").start)
         np.testing.assert_array_equal(file["trial"], np.arange(1, 9))
-    columns = predictions(module, module.windows("test"), again)
+    columns = predictions(module.columns("test"), again)
     assert with_scores(trained[2], columns).scores == trained[2].scores
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -18,17 +19,24 @@ from datamodules.errors import LeakError
 
 
 @pytest.mark.parametrize(
-    ("scores", "best"),
-    [((0.3, 0.7, 0.5), 2), ((0.3, 0.7, 0.7, 0.6), 2), ((0.5, 0.4), 1), ((0.0, 0.0), 1)],
+    ("score", "values", "best"),
+    [
+        ("val_macro_f1", (0.3, 0.7, 0.5), 2),
+        ("val_macro_f1", (0.3, 0.7, 0.7, 0.6), 2),
+        ("val_accuracy", (0.5, 0.4), 1),
+        ("val_macro_f1", (0.0, 0.0), 1),
+        ("val_loss", (0.9, 0.2, 0.2, 0.8), 2),
+        ("train_loss", (3.0, 2.0, 1.0), 3),
+    ],
 )
-def test_best_epoch_puts_the_first_best_weights_back(scores, best):
-    model, trainer, keeper = nn.Linear(1, 1), SimpleNamespace(), BestEpoch()
-    for epoch, score in enumerate(scores):
+def test_best_epoch_puts_the_first_best_weights_back(score, values, best):
+    model, trainer, keeper = nn.Linear(1, 1), SimpleNamespace(), BestEpoch(score)
+    for epoch, value in enumerate(values):
         with torch.no_grad():
             model.weight.fill_(epoch + 1)
         trainer.current_epoch = epoch
-        trainer.callback_metrics = {"val_loss": torch.tensor(1.0), "val_macro_f1": score}
-        keeper.on_validation_end(trainer, model)
+        trainer.callback_metrics = {"val_loss": torch.tensor(1.0), score: value}
+        keeper.on_train_epoch_end(trainer, model)
     keeper.on_fit_end(trainer, model)
     assert keeper.epoch == best
     assert model.weight.item() == best
@@ -40,7 +48,34 @@ def test_best_epoch_refuses_a_loss_that_is_no_number(loss):
         current_epoch=4, callback_metrics={"val_loss": loss, "val_macro_f1": 0.5}
     )
     with pytest.raises(FloatingPointError, match="epoch 5"):
-        BestEpoch().on_validation_end(trainer, nn.Linear(1, 1))
+        BestEpoch("val_macro_f1").on_train_epoch_end(trainer, nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("score", ["val_macro_f1", "val_accuracy", "val_loss", "train_loss"])
+def test_an_epoch_is_chosen_by_the_score_that_the_recipe_names(score, workshop, tmp_path):
+    recipe = {"max_epochs": 5, "stride": 30.0, "window": 30.0, "patience": None, "lr": 0.03}
+    run = workshop.plan(["cnn"], recipes={"cnn": {**recipe, "select_on": score}})[0]
+    module = ready(run, workshop.places(tmp_path))
+    model = make_model(run, module)
+    epochs = Logged()
+    _, course = fit.fit(model, module, "cpu", tmp_path, more=[epochs])
+    pick = np.argmin if score.endswith("loss") else np.argmax
+    assert len(epochs.scores) == 5
+    assert course.best == 1 + int(pick([scores[score] for scores in epochs.scores]))
+
+
+class Logged(L.Callback):
+    """Keeps what was logged of each epoch."""
+
+    def __init__(self):
+        self.scores = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch:
+            self.on_fit_end(trainer, pl_module)
+
+    def on_fit_end(self, trainer, pl_module):
+        self.scores.append({k: float(v) for k, v in trainer.callback_metrics.items()})
 
 
 # --- epochs that are tested while a model is fitted

@@ -1,6 +1,7 @@
 """Models that are trained alone: what a suite changes of them, and what they take of a dataset."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from lightning_modules.cnn import CNN
 from lightning_modules.distillation.soft_targets import SoftTargets
 from lightning_modules.recipe import Recipe
 
+FOUR = Prepared(("S1", "S2", "S3", "S4"), {}, "d" * 16)
+LONG = dataclasses.replace(FOUR, longest={"stress": 89.0})
 EIGHT = Prepared(tuple(f"s{number}" for number in range(8)), {}, "e" * 16, sessions=3)
 
 # --- recipes
@@ -266,3 +269,75 @@ def test_labels_from_all_ratings_need_ratings():
     conditions = dataclasses.replace(NETWORK, dataset="wesad", task="stress", protocol=protocol)
     with pytest.raises(IncompatibleRunError, match="conditions have no threshold"):
         check_flaws(conditions, DATASETS["wesad"])
+
+
+# --- recipes that a paper has for each of several datasets
+
+
+@pytest.mark.parametrize(
+    ("dataset", "values"),
+    [
+        ("pmemo", (1e-3, 0.0, 100)),
+        ("deap", (0.1, 1e-3, 300)),
+        ("amigos", (1e-3, 1e-2, 1000)),
+        ("mahnob_hci", (1e-3, 0.0, 100)),
+        ("stress_predict", (1e-3, 0.0, 100)),
+    ],
+)
+def test_published_is_the_recipe_of_the_paper_for_the_dataset(plan, dataset, values):
+    keys = {"datasets": (dataset,), "models": ("rtcan_1d",)}
+    run = plan(EIGHT, **keys).runs[0]
+    recipe = run.recipe
+    assert (recipe.lr, recipe.weight_decay, recipe.max_epochs) == values
+    assert (run.kind, run.changed, run.recipe_label) == ("published", (), "published")
+    changes = {"rtcan_1d": {"lr": 0.1}}
+    changed_run = plan(EIGHT, **keys, recipes=changes).runs[0]
+    assert changed_run.changed == (() if dataset == "deap" else ("lr",))
+    fast = plan(EIGHT, **keys, recipe="fast").runs[0]
+    assert (fast.kind, fast.recipe) == ("fast", MODELS["rtcan_1d"].fast)
+
+
+# --- windows longer than a score unit
+
+
+def windows_of(plan, recordings, **keys):
+    """Window and id of the first run of each model."""
+    runs = plan(recordings, **keys).runs
+    return {run.model: (run.window, run.id) for run in reversed(runs)}
+
+
+def test_a_network_gets_its_window_as_far_as_segments_hold_it(plan):
+    keys = {"datasets": ("stress_predict",), "models": ("attention_lrcn", "dnn", "lda", "majority")}
+    capped = windows_of(plan, dataclasses.replace(LONG, longest={}), **keys)
+    assert {name: window for name, (window, _) in capped.items()} == dict.fromkeys(
+        keys["models"], 0
+    )
+    long = windows_of(plan, LONG, **keys)
+    assert long["attention_lrcn"][0] == 89.0
+    assert long["attention_lrcn"][1] != capped["attention_lrcn"][1]
+    for name in ("dnn", "lda", "majority"):  # whose windows are no longer than the unit of 60 s
+        assert long[name] == capped[name]
+    whole = windows_of(plan, dataclasses.replace(LONG, longest={"stress": 300.0}), **keys)
+    assert whole["attention_lrcn"][0] == MODELS["attention_lrcn"].published.window == 120.0
+    assert len({found["attention_lrcn"][1] for found in (capped, long, whole)}) == 3
+    short = windows_of(plan, dataclasses.replace(LONG, longest={"stress": 60.0}), **keys)
+    assert short == capped
+
+
+def test_a_probe_is_never_given_more_than_a_unit(plan):
+    keys = {"datasets": ("eegmat",), "models": ("lda",), "tasks": ("workload",)}
+    recordings = dataclasses.replace(LONG, longest={"workload": 60.0})
+    assert windows_of(plan, recordings, **keys) == windows_of(plan, FOUR, **keys)
+    assert PROBES["lda"].published.window == 60.0 > DATASETS["eegmat"].unit
+
+
+def test_a_window_that_is_scored_by_itself_is_as_long_as_its_recipe_says(plan):
+    keys = {"datasets": ("wesad",), "models": ("attention_lrcn",), "flags": ("select_on_test",)}
+    keys |= {"score_windows": True}
+    assert windows_of(plan, LONG, **keys) == windows_of(plan, FOUR, **keys)
+
+
+def test_the_window_of_a_run_is_part_of_its_record():
+    run = Run("d", "t", Protocol(), 0, 0, "m", (), (), "", window=89.0)
+    again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
+    assert (again, again.id) == (run, run.id)

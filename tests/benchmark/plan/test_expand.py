@@ -53,6 +53,17 @@ def test_fewer_subjects_than_a_split_needs(plan, split, folds, n_subjects, least
     assert plan(enough, splits=(split,), folds=folds).runs
 
 
+@pytest.mark.parametrize("validation", [True, False])
+def test_two_people_are_enough_without_validation(plan, validation):
+    two = Prepared(("S1", "S2"), {}, "d" * 16)
+    keys = {"splits": ("leave_one_subject_out",), "validation": validation}
+    if validation:
+        with pytest.raises(IncompatibleRunError, match="at least 3 subjects"):
+            plan(two, **keys)
+        return
+    assert [run.fold for run in plan(two, **keys).runs] == [0, 1]
+
+
 def test_task_that_no_dataset_has(plan):
     with pytest.raises(SuiteError, match="none of synthetic has a task affect"):
         plan(tasks=("affect",))

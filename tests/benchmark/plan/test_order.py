@@ -71,6 +71,7 @@ def test_cost_is_the_median_of_finished_runs_of_the_kind():
         ({"protocol": Protocol(rule="median")}, False),
         ({"protocol": Protocol(padding="zero")}, False),
         ({"signals": ("bvp",)}, False),
+        ({"window": 120.0}, False),
         ({"task": "other"}, False),
         ({"data": "e" * 16}, False),
         ({"options": (("effect", 0.0),)}, False),

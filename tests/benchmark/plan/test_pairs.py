@@ -362,3 +362,31 @@ def test_bad_arguments_of_a_distiller(plan_pairs, distiller, arguments, expected
 def test_every_model_can_be_tried_with_arguments_of_a_distiller(plan_pairs, name):
     entry = pair("soft_targets", name, name, arguments={"soft": 0.5}, out_of_fold=2)
     assert plan_pairs(entry).not_applicable == {}
+
+
+# --- windows longer than a score unit
+
+
+def test_student_teacher_and_student_alone_have_one_window(plan):
+    recordings = dataclasses.replace(EIGHT, longest={"stress": 100.0})
+    entry = pair("uncertainty_weighted", "attention_lrcn", "attention_lrcn")
+    other = pair("soft_targets", "attention_lrcn", "dnn")
+    short = pair("soft_targets", "dnn", "attention_lrcn")
+    for one, window in ((entry, 100.0), (other, 100.0), (short, 0.0)):
+        suite = {"datasets": ("wesad",), "models": (), "distillations": (one,), "signals": ("bvp",)}
+        runs = plan(recordings, **suite).runs
+        assert {run.window for run in runs} == {window}
+        taught = next(run for run in runs if run.distiller)
+        assert [teacher.window for teacher in taught.teachers] == [window]
+        assert taught.alone in {run.id for run in runs if not run.distiller}
+
+
+def test_out_of_fold_teachers_answer_for_all_that_is_trained_on(plan_pairs):
+    entry = pair("soft_targets", teacher="lstm", out_of_fold=3)
+    for run in plan_pairs(entry, validation=False).runs:
+        if run.distiller:
+            left_out = [name for teacher in run.teachers for name in teacher.without]
+            tested = SPLITS[run.protocol.split].people(
+                run.subjects, run.protocol.dealing(run.fold, 0)
+            )
+            assert sorted([*left_out, *tested]) == sorted(run.subjects)

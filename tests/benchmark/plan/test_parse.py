@@ -98,7 +98,7 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"parts": "cnn"}, ["parts to be a list of mappings"]),
         ({"parts": [{"options": {"synthetic": {}}}]}, ["key of a part 'options' is not known"]),
         ({"parts": [{"subjects": ["S1"]}]}, ["key of a part 'subjects'"]),
-        ({"parts": [{"flaws": ["random_trials"]}]}, ["key of a part 'flaws'"]),
+        ({"parts": [{"subjects": ["S1"]}]}, ["key of a part 'subjects'"]),
         ({"parts": [{"parts": []}]}, ["key of a part 'parts'"]),
         ({"parts": [{"models": ["cmn"]}]}, ["did you mean cnn"]),
         ({"parts": [{"folds": 1}]}, ["folds", "at least 2"]),

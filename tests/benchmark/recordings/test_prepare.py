@@ -84,6 +84,30 @@ def test_who_lacks_a_signal_is_named(tmp_path):
     assert prepare("empatica_e4", root, cache, {}, ("P01", "P02")).lacking == {"bvp": ("P01",)}
 
 
+def test_segments_with_a_unit_say_how_long_a_window_may_be(monkeypatch, tmp_path):
+    assert prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ()).longest == {
+        "stress": 60.0
+    }
+    read = SyntheticReader.read
+
+    def cut(self, subject):
+        """Cut phases of S2 down to lengths of which the first is less than a unit of 60 s."""
+        for recording in read(self, subject):
+            seconds = dict(enumerate((59.5, 89.75, 110.0))) if subject == "S2" else {}
+            segments = [
+                replace(s, stop=s.start + seconds.get(number, s.duration))
+                for number, s in enumerate(recording.segments)
+            ]
+            yield replace(recording, segments=tuple(segments))
+
+    monkeypatch.setattr(SyntheticReader, "read", cut)
+    options = {"n_subjects": 3, "phase": 150.0}
+    prepared = prepare("synthetic", tmp_path, tmp_path / "other", options, ())
+    assert prepared.longest == {"stress": 89.0}
+    others = prepare("synthetic", tmp_path, tmp_path / "other", options, ("S1", "S3"))
+    assert others.longest == {"stress": 150.0}
+
+
 def test_sessions_are_counted_for_the_split_by_session(tmp_path):
     empatica_e4.write(tmp_path / "e4", 3, minutes=1.1)
     root, cache = tmp_path / "e4", tmp_path / "cache"

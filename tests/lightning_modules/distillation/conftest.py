@@ -92,6 +92,9 @@ class MadeUp(L.LightningDataModule):
     def windows(self, part):
         return self.kept[part][1]
 
+    def conditions(self):
+        return self.kept["train"][1].target
+
     def train_dataloader(self):
         generator = torch.Generator().manual_seed(self.seed)
         return self.loader("train", generator)

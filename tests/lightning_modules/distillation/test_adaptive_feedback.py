@@ -163,6 +163,16 @@ def test_teaching_goes_without_the_trials_that_feedback_is_taken_from(distilling
     assert sorted(label % 2 for label in apart) == [0, 1]  # one trial of each class
     assert len(taught) == 14 * 4
     assert len(asked) == 2 * 4
+    (note,) = model.notes
+    assert note.startswith("feedback is taken from 2 of 16 training trials, which no teaching step")
+    assert note.endswith("a teacher that was trained on the whole training part has seen them")
+
+
+def test_without_feedback_there_is_nothing_to_say_of_it(distilling):
+    student, teacher = distilling.pair()
+    model = AdaptiveFeedback(student, ("eda",), (teacher,), feedback="none")
+    distilling.fit(model, distilling.made_up(n_segments=16), 1)
+    assert model.notes == ()
 
 
 def test_one_trial_of_each_class_is_too_few(distilling):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.distillation.held_out import HeldOut, hold_out
+from lightning_modules.distillation.held_out import HeldOut, count_trials, hold_out
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,9 @@ def test_some_trials_of_each_class_are_held_out_and_never_all(distilling, trials
     held = [set(segment[rows][chosen & (target[rows] == label)]) for label in (0, 1)]
     assert [len(some) for some in held] == expected
     assert set(segment[rows][~chosen]).isdisjoint(held[0] | held[1])
+    windows = module.windows("train")
+    assert count_trials(windows) == sum(trials)
+    assert count_trials(windows, torch.from_numpy(chosen)) == sum(expected)
 
 
 def test_no_class_with_two_trials_is_too_few(distilling):

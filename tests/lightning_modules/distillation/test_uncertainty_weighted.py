@@ -50,15 +50,21 @@ def test_windows_drawn_again_have_the_weight_of_the_first(distilling):
     assert torch.equal(repeated.weights[64:], repeated.weights[again])
 
 
-def test_the_published_table_is_in_order_of_person_class_and_time(distilling):
+@pytest.mark.parametrize("divided", [False, True])
+def test_the_published_table_is_in_order_of_person_condition_and_time(distilling, divided):
     module = distilling.made_up(n_windows=256)
-    model = fitted(distilling, module, rows=40, order="table")
     windows = module.windows("train")
+    condition = windows.target.copy()
+    if divided:  # every other segment of class 0 is a condition of its own, which comes last
+        condition[(windows.target == 0) & (windows.segment % 4 < 2)] = 2
+        assert set(condition) == {0, 1, 2}
+        module.conditions = lambda: condition
+    model = fitted(distilling, module, rows=40, order="table")
     table = sorted(
         range(256),
         key=lambda row: (
             windows.subject[row],
-            windows.target[row],
+            condition[row],
             windows.segment[row],
             windows.start[row],
         ),
