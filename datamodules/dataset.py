@@ -1,10 +1,10 @@
 """Dataset: everything that can be said of a dataset before one of its files is opened."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from datamodules.cache import Reader
 from datamodules.download import Download
@@ -171,6 +171,24 @@ class Dataset:
                     f"{', '.join(reader.subjects)}"
                 )
         return tuple(s for s in reader.subjects if names is None or s in names)
+
+    def without(self, absent: Collection[str]) -> Self:
+        """Return the dataset without some signals and what is derived from them."""
+        gone = {
+            name
+            for name in self.signals
+            if name in absent
+            or (
+                isinstance(entry := self.preprocessing.get(name), Derived)
+                and entry.source in absent
+            )
+        }
+        return replace(
+            self,
+            signals={n: shape for n, shape in self.signals.items() if n not in gone},
+            preprocessing={n: entry for n, entry in self.preprocessing.items() if n not in gone},
+            optional={n: option for n, option in self.optional.items() if n not in gone},
+        )
 
     def available(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the signals that a reader with these options gives, derived ones included."""

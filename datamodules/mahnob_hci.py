@@ -191,7 +191,7 @@ class MAHNOBHCIReader:
 
     Trials are numbered from 1 in the order of ``sessionId``, which is that of presentation and of
     the numbers in the names of the files. Sessions without a stimulus, and those of the database's
-    other experiment, are no trials.
+    other experiment, are no trials. A .bdf file that cannot be read costs its trial.
 
     Args:
         root: Folder with ``Sessions`` in it.
@@ -305,7 +305,11 @@ class MAHNOBHCIReader:
         annotations, stimulus = _annotations(session), _stimulus(session)
         if bdf is None:
             raise _UnusableError("no .bdf file")
-        recorded = _read_bdf(bdf)
+        try:
+            recorded = _read_bdf(bdf)
+        except DatasetCorruptedError as error:
+            place = f"{bdf.parent.name}/{bdf.name}"
+            raise _UnusableError(str(error).replace(str(bdf), place)) from error
         repairs = []
         marks = _marks(recorded.status)
         if len(marks) >= 2:

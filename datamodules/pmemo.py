@@ -20,7 +20,8 @@ Audio, lyrics and comments are other people's. Not to be passed on with this pro
   numbers with equal features are taken for one song as well. The stimulus is the song: the lowest
   number that it has.
 * Known faults: the numbers of the songs have gaps (794 between 1 and 1000); 27 songs have skin
-  conductance but no annotation; traces may end in empty cells.
+  conductance but no annotation; traces may end in empty cells. A table whose last line has no end
+  may be cut off there: that line is left out, which costs a song or a sample, and is on record.
 
 ::
 
@@ -94,6 +95,7 @@ SONG = "musicId"
 RATINGS = ("Valence(mean)", "Arousal(mean)")
 """Columns of both kinds of annotations; the files have them in the other order."""
 FRAME = "frameTime"
+CUT_LINE = "the last line has no end, as it may be cut off; it is left out"
 
 Samples = npt.NDArray[np.float32]
 Ratings = npt.NDArray[np.float64]
@@ -183,14 +185,20 @@ class PMEmoReader:
             DatasetCorruptedError: A file holds something else than the publisher's.
         """
         *_, annotations, features = self.files(subject)
-        music = self._tables.get(_features, features)
-        ratings = self._tables.get(_dynamic if self.dynamic else _static, annotations)
+        music, without_music = self._tables.get(_features, features)
+        parse = _dynamic if self.dynamic else _static
+        ratings, without_rating = self._tables.get(parse, annotations)
         cut = _stretches if self.dynamic else _whole
         for song, path in self._songs[subject].items():
-            trace = self._tables.get(_traces, path)[subject]
+            traces, is_cut = self._tables.get(_traces, path)
+            trace = traces[subject]
             filled = np.flatnonzero(~np.isnan(trace))
             eda = trace[: filled[-1] + 1] if len(filled) else trace[:0]
             reason = _unusable(eda, song in ratings, music.get(song))
+            if song == without_music:
+                reason = f"music: {CUT_LINE}"
+            if song == without_rating and song not in ratings:
+                reason = f"annotations: {CUT_LINE}"
             if reason:
                 yield Fault("1", song * (SEGMENTS_A_SONG if self.dynamic else 1), reason)
                 continue
@@ -203,8 +211,14 @@ class PMEmoReader:
                 }
                 named = (replace(segment, stimulus=str(stimulus)) for segment in segments)
                 yield Recording(subject, "1", signals, tuple(named))
-            if segments and len(eda) < len(trace):
-                yield Fault("1", segments[0].trial, "eda: ends in empty cells", omitted=False)
+            repairs = {
+                "eda: ends in empty cells": len(eda) < len(trace),
+                f"eda: {CUT_LINE}": is_cut,
+                f"annotations: {CUT_LINE}": song == without_rating,
+            }
+            for repair, was_done in repairs.items():
+                if segments and was_done:
+                    yield Fault("1", segments[0].trial, repair, omitted=False)
             yield from faults
 
     @cached_property
@@ -279,9 +293,12 @@ def _segment(trial: int, start: float, stop: float, ratings: Ratings) -> Segment
     return Segment(start, stop, trial, {"valence": valence, "arousal": arousal})
 
 
-def _traces(path: Path) -> Mapping[str, Samples]:
-    """Return the skin conductance of a song's listeners in microsiemens, NaN where empty, (T,)."""
-    names, cells = _table(path, np.float32)
+def _traces(path: Path) -> tuple[Mapping[str, Samples], bool]:
+    """Return the skin conductance of a song's listeners in microsiemens, NaN where empty, (T,).
+
+    The second value says whether a last line was left out, see ``_table``.
+    """
+    names, cells, last = _table(path, np.float32)
     listeners = _listeners(path, names)
     times = cells[:, 0]
     if not np.all(np.abs(times - np.arange(len(times)) / EDA_RATE) < TIME_SLACK):
@@ -291,12 +308,16 @@ def _traces(path: Path) -> Mapping[str, Samples]:
         )
     columns = np.ascontiguousarray(cells.T)
     columns.flags.writeable = False
-    return dict(zip(listeners, columns[1:], strict=True))
+    return dict(zip(listeners, columns[1:], strict=True)), last is not None
 
 
-def _features(path: Path) -> Mapping[int, Music]:
-    """Return features and song of each number; raises DatasetCorruptedError for other columns."""
-    names, cells = _table(path, np.float32)
+def _features(path: Path) -> tuple[Mapping[int, Music], float | None]:
+    """Return features and song of each number, and the number that was left out, see ``_table``.
+
+    Raises:
+        DatasetCorruptedError: Other columns.
+    """
+    names, cells, last = _table(path, np.float32)
     if names[0] != SONG or len(names) != 1 + N_FEATURES:
         raise DatasetCorruptedError(
             f"{path}: expected {SONG} and {N_FEATURES} features, found {names[0]} and "
@@ -307,7 +328,7 @@ def _features(path: Path) -> Mapping[int, Music]:
     rows.flags.writeable = False
     features = dict(zip(songs, rows, strict=True))
     same_as = _same_songs(features)
-    return {number: Music(row, same_as[number]) for number, row in features.items()}
+    return {number: Music(row, same_as[number]) for number, row in features.items()}, last
 
 
 def _same_songs(features: Mapping[int, Samples]) -> Mapping[int, int]:
@@ -321,15 +342,15 @@ def _same_songs(features: Mapping[int, Samples]) -> Mapping[int, int]:
     return same_as
 
 
-def _static(path: Path) -> Mapping[int, Ratings]:
-    """Return mean valence and arousal of each song, shape (2,)."""
-    songs, _, ratings = _annotations(path)
-    return dict(zip(_song_ids(path, songs, one_row=True), ratings, strict=True))
+def _static(path: Path) -> tuple[Mapping[int, Ratings], float | None]:
+    """Return mean valence and arousal of each song, (2,), and the song whose line was left out."""
+    songs, _, ratings, last = _annotations(path)
+    return dict(zip(_song_ids(path, songs, one_row=True), ratings, strict=True)), last
 
 
-def _dynamic(path: Path) -> Mapping[int, Ratings]:
-    """Return the frames of each song, shape (F, 2), NaN for a missing one."""
-    ids, times, ratings = _annotations(path, FRAME)
+def _dynamic(path: Path) -> tuple[Mapping[int, Ratings], float | None]:
+    """Return the frames of each song, (F, 2), NaN for a missing one, and that of a lost line."""
+    ids, times, ratings, last = _annotations(path, FRAME)
     songs = np.array(_song_ids(path, ids))
     latest = SEGMENTS_A_SONG * SEGMENT_SECONDS
     if not np.all((times >= 0) & (times < latest)):
@@ -345,12 +366,15 @@ def _dynamic(path: Path) -> Mapping[int, Ratings]:
         positions = numbers[songs == song]
         frames[song] = np.full((positions.max() + 1, len(RATINGS)), np.nan)
         frames[song][positions] = ratings[songs == song]
-    return frames
+    return frames, last
 
 
-def _annotations(path: Path, second: str = SONG) -> tuple[Ratings, Ratings, Ratings]:
-    """Return songs, a second column and ratings of rated rows; shapes (n,), (n,), (n, 2)."""
-    names, cells = _table(path, np.float64)
+def _annotations(path: Path, second: str = SONG) -> tuple[Ratings, Ratings, Ratings, float | None]:
+    """Return songs, a second column and ratings of rated rows; shapes (n,), (n,), (n, 2).
+
+    The last value is the song whose line was left out, see ``_table``.
+    """
+    names, cells, last = _table(path, np.float64)
     columns = [SONG, second, *RATINGS]
     if not set(columns) <= set(names):
         raise DatasetCorruptedError(f"{path}: expected columns {columns}, found {names[:6]}")
@@ -360,7 +384,7 @@ def _annotations(path: Path, second: str = SONG) -> tuple[Ratings, Ratings, Rati
     if not len(ratings) or ratings.min() < 0 or ratings.max() > 1:
         span = f"{ratings.min():g} to {ratings.max():g}" if len(ratings) else "empty cells only"
         raise DatasetCorruptedError(f"{path}: expected ratings from 0 to 1, found {span}")
-    return rows[:, 0], rows[:, 1], ratings
+    return rows[:, 0], rows[:, 1], ratings, last
 
 
 def _song_ids(path: Path, values: Samples | Ratings, one_row: bool = False) -> list[int]:
@@ -390,9 +414,14 @@ def _listeners(path: Path, names: Sequence[str]) -> list[str]:
     return ids
 
 
-def _table(path: Path, dtype: type[Float]) -> tuple[list[str], npt.NDArray[Float]]:
-    """Return names of columns, and cells: NaN if empty, infinite if beyond the type."""
-    content = path.read_bytes().rstrip()
+def _table(path: Path, dtype: type[Float]) -> tuple[list[str], npt.NDArray[Float], float | None]:
+    """Return names of columns, and cells: NaN if empty, infinite if beyond the type.
+
+    A last line without an end may be cut off inside its last number. It is left out, and its first
+    cell is the third value; None if every line has an end.
+    """
+    raw = path.read_bytes()
+    content = raw.rstrip()
     lines = content.splitlines()
     if len(lines) < 2:
         raise DatasetCorruptedError(f"{path}: expected column names and rows, found none")
@@ -408,9 +437,12 @@ def _table(path: Path, dtype: type[Float]) -> tuple[list[str], npt.NDArray[Float
             cells = read_numbers(io.BytesIO(content), dtype, n_skipped=1, n_columns=len(names))
     except ValueError as error:
         raise DatasetCorruptedError(f"{path}: expected numbers, found {error}") from error
+    last = None
+    if not raw.endswith((b"\n", b"\r")):
+        last, cells = float(cells[-1, 0]), cells[:-1]
     if not np.isfinite(cells[:, 1:]).any():
         raise DatasetCorruptedError(f"{path}: expected numbers, found empty cells only")
-    return names, cells
+    return names, cells, last
 
 
 PMEMO = Dataset(

@@ -41,6 +41,11 @@ LABEL_COLUMNS = ("Participant", "Time(sec)", "Label")
 CONDITIONS = {0: "no_stress", 1: "stress"}
 LABEL_SECONDS = 1
 """A label row stands for the second that begins at its time."""
+LABEL_DELAY = 9
+"""Seconds of a recording before its first label."""
+MOST_UNLABELLED = 30.0
+"""Most seconds without labels at either end of a recording. The published ones begin at 9 s and go
+on for up to 4 s after the signals; a table with fewer was cut off."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +71,26 @@ class StressPredictReader:
                 "there, beside Raw_data. Unpack the whole repository."
             )
         return (
-            *empatica.session_files(self.root / "Raw_data" / subject),
+            *empatica.session_files(self.root / "Raw_data" / subject, empatica.SIGNALS),
             self.root / LABEL_FILE,
         )
 
     def read(self, subject: str) -> Iterator[Recording | Fault]:
-        """Yield repairs, then one recording, whose segments are the runs of equal labels."""
-        session = empatica.read_session(self.root / "Raw_data" / subject)
-        for reason in session.repairs:
-            yield Fault("1", WHOLE_SESSION, reason, omitted=False)
-        yield Recording(subject, "1", session.signals, self._segments(subject, session))
+        """Yield faults, then one recording, whose segments are the runs of equal labels."""
+        session = empatica.read_session(self.root / "Raw_data" / subject, empatica.SIGNALS)
+        yield from session.faults("1")
+        times, labels = self._labels_of(subject, session)
+        missing = int(times[-1] - times[0]) + LABEL_SECONDS - len(times)
+        if missing:
+            reason = f"{LABEL_FILE.name}: {missing} rows are missing in between"
+            yield Fault("1", WHOLE_SESSION, reason, omitted=False, doubtful=True)
+        segments = tuple(_segments(session, times, labels))
+        yield Recording(subject, "1", session.signals, segments)
 
-    def _segments(self, subject: str, session: empatica.E4Session) -> tuple[Segment, ...]:
+    def _labels_of(
+        self, subject: str, session: empatica.E4Session
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return time in UTC seconds and label of each row of a volunteer, shapes (n,)."""
         participants, times, labels = (self._labels[name] for name in LABEL_COLUMNS)
         rows = participants == int(subject[1:])
         if not rows.any():
@@ -93,21 +106,19 @@ class StressPredictReader:
                 f"and labels among {sorted(CONDITIONS)}, found labels {sorted(unknown)} or a time "
                 "that falls back"
             )
-        breaks = np.flatnonzero((np.diff(labels) != 0) | (np.diff(times) != LABEL_SECONDS)) + 1
-        firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(labels)] - 1
-        segments: list[Segment] = []
-        for first, last in zip(firsts, lasts, strict=True):
-            start = max(0.0, times[first] - session.start)
-            stop = min(session.duration, times[last] + LABEL_SECONDS - session.start)
-            if stop > start:
-                condition = CONDITIONS[int(labels[first])]
-                segments.append(Segment(start, stop, len(segments) + 1, {"condition": condition}))
-        if not segments:
+        begin, end = times[0] - session.start, times[-1] + LABEL_SECONDS - session.start
+        if not (begin < session.duration and end > 0):
             raise DatasetCorruptedError(
                 f"{subject}: expected label times within the recording, which starts at UTC "
                 f"{session.start:.0f}, found {times[0]} to {times[-1]}"
             )
-        return tuple(segments)
+        if begin > MOST_UNLABELLED or session.duration - end > MOST_UNLABELLED:
+            raise DatasetCorruptedError(
+                f"{self.root / LABEL_FILE}, participant {int(subject[1:])}: expected labels from "
+                f"second {LABEL_DELAY} of the recording to its end at {session.duration:.0f} s, "
+                f"found {begin:.0f} to {end:.0f} s. The table was cut off; fetch it anew."
+            )
+        return times, labels
 
     @cached_property
     def _labels(self) -> dict[str, npt.NDArray[np.int64]]:
@@ -119,6 +130,21 @@ class StressPredictReader:
                 f"{path}: expected whole numbers in columns {LABEL_COLUMNS}, found otherwise "
                 f"({error})"
             ) from error
+
+
+def _segments(
+    session: empatica.E4Session, times: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]
+) -> Iterator[Segment]:
+    """Yield the runs of equal labels within the recording."""
+    breaks = np.flatnonzero((np.diff(labels) != 0) | (np.diff(times) != LABEL_SECONDS)) + 1
+    firsts, lasts = np.r_[0, breaks], np.r_[breaks, len(labels)] - 1
+    trial = 0
+    for first, last in zip(firsts, lasts, strict=True):
+        start = max(0.0, times[first] - session.start)
+        stop = min(session.duration, times[last] + LABEL_SECONDS - session.start)
+        if stop > start:
+            trial += 1
+            yield Segment(start, stop, trial, {"condition": CONDITIONS[int(labels[first])]})
 
 
 COMMIT = "f49d2eae603f90c3f0140fbbbae7c0480d651023"

@@ -192,7 +192,7 @@ class WearableStressReader:
         paths = [self._home / LEVEL_FILES[_version(subject)]]
         for session in _sessions_of(subject):
             for folder in self._folders(session, subject):
-                paths += [*empatica.session_files(folder), folder / PRESSES_FILE]
+                paths += [*empatica.session_files(folder, empatica.SIGNALS), folder / PRESSES_FILE]
         missing = [path.relative_to(self._home) for path in paths if not path.is_file()]
         if missing:
             raise DatasetNotFoundError(
@@ -231,12 +231,14 @@ class WearableStressReader:
     def _session(self, session: str, subject: str) -> Iterator[Recording | Fault]:
         """Yield the recordings of a session, one a file, and its faults."""
         key = session, subject
-        parts = [empatica.read_session(folder) for folder in self._folders(*key)]
-        notes = [repair for part in parts for repair in part.repairs]
-        notes += [NOTES[key]] if key in NOTES else []
+        folders = self._folders(*key)
+        parts = [empatica.read_session(folder, empatica.SIGNALS) for folder in folders]
+        notes = [NOTES[key]] if key in NOTES else []
         if key in REPEATED and (length := _length_of_repeated(parts[0])) is not None:
             parts = [_cut(parts[0], length)]
             notes.append("the files repeat themselves from the middle on; this is cut off")
+        for part in parts:
+            yield from part.faults(session)
         for reason in notes:
             yield Fault(session, WHOLE_SESSION, reason, omitted=False)
         presses = self._presses(key, parts)
@@ -354,12 +356,12 @@ def _length_of_repeated(whole: empatica.E4Session) -> float | None:
 
 
 def _cut(whole: empatica.E4Session, seconds: float) -> empatica.E4Session:
-    """Return the first seconds of a session."""
+    """Return the first seconds of a session; doubts were about the files to their end."""
     signals = {
         name: replace(signal, samples=signal.samples[:, : round(seconds * signal.sfreq)])
         for name, signal in whole.signals.items()
     }
-    return replace(whole, signals=signals)
+    return replace(whole, signals=signals, doubts=())
 
 
 def _cooled(signal: Signal) -> tuple[Signal, npt.NDArray[np.bool_]]:

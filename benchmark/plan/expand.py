@@ -1,6 +1,6 @@
 """Plan: the runs that a suite comes to on the recordings that are there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
@@ -38,6 +38,7 @@ class Prepared:
         taking: Subjects and digest by task, for each task of which some have no segment.
         longest: Whole seconds that every segment with a score unit holds, by task; empty where
             trials are the unit. No window is longer.
+        lacking: Subjects who lack a signal in some recording, by measured signal.
     """
 
     subjects: tuple[str, ...]
@@ -46,10 +47,16 @@ class Prepared:
     sessions: int = 1
     taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     longest: Mapping[str, float] = field(default_factory=dict)
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
         return self.taking.get(task, (self.subjects, self.data))
+
+    def absent(self, subjects: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return who of some subjects lacks a signal, by signal; no model sees these signals."""
+        lacking = {n: tuple(s for s in who if s in subjects) for n, who in self.lacking.items()}
+        return {name: who for name, who in lacking.items() if who}
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,13 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
             for cell in _cells(arm, dataset, recordings, reasons):
                 strangers = [s for s in recordings.subjects if s not in cell.subjects]
                 unlabelled = dict.fromkeys(strangers, f"no segment is part of {cell.task}")
-                notes[cell.board] = left_out({**recordings.left_out, **unlabelled})
+                absent = recordings.absent(cell.subjects)
+                notes[cell.board] = [
+                    *left_out({**recordings.left_out, **unlabelled}),
+                    *lines_of_absent(absent),
+                ]
                 longest = recordings.longest.get(cell.task, 0.0)
-                runs += _of_cell(arm, cell, dataset, longest, reasons)
+                runs += _of_cell(arm, cell, dataset.without(absent), longest, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -106,6 +117,14 @@ def left_out(reasons: Mapping[str, str]) -> list[str]:
     for subject, reason in reasons.items():
         subjects.setdefault(reason, []).append(subject)
     return [f"left out: {', '.join(names)}: {reason}" for reason, names in subjects.items()]
+
+
+def lines_of_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line for each signal that some subjects lack, so that no model sees it."""
+    return [
+        f"no model sees {name}, which {', '.join(who)} lack{'s' if len(who) == 1 else ''}"
+        for name, who in absent.items()
+    ]
 
 
 def _of_cell(

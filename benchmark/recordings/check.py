@@ -6,26 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from benchmark.recordings.prepare import reason_without_place
+from benchmark.plan.expand import lines_of_absent
+from benchmark.recordings.plausible import doubts_of
+from benchmark.recordings.prepare import lacking, reason_without_place
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import Double, find_doubles
 from datamodules.repeats import find_repeats
-from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import WHOLE_SESSION, Recording
 from datamodules.stored import StoredSubject, as_recording
 from datamodules.windows import EPSILON
-
-FLAT_EDA = 0.01
-"""Microsiemens; a recording whose skin conductance varies by less was not worn."""
-PLAUSIBLE_TEMPERATURE = (15.0, 45.0)
-"""Degrees Celsius at the skin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +70,7 @@ def check(
     stored, failed = store_subjects(module, reader, names, cache)
     together = tuple(stored.values())
     doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))
+    measured = module.recorded(module.available(options or {}))
     rows, ranges, classes = [], _Ranges(), {name: Counter[str]() for name in module.tasks}
     for name in names:
         if name not in stored:
@@ -87,7 +83,11 @@ def check(
         counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
         for task, of_task in counts.items():
             classes[task].update(of_task)
-        doubts = [*_doubts(recordings), *_shared(name, doubles)]
+        doubts = [
+            *doubts_of(recordings, measured),
+            *_of_files(stored[name]),
+            *_shared(name, doubles),
+        ]
         row = _described(module, stored[name], recordings, counts)
         rows.append({"subject": name, **row, "doubts": "; ".join(doubts) or "none"})
     return Check(
@@ -96,7 +96,10 @@ def check(
         left_out={s: reason_without_place(module, root, s, e) for s, e in failed.items()},
         faults=tuple(_fault_lines(stored)),
         doubles=doubles,
-        summary=tuple(_summary(module, stored, failed, classes)),
+        summary=(
+            *_summary(module, stored, failed, classes),
+            *lines_of_absent(lacking(module, stored, options or {})),
+        ),
     )
 
 
@@ -149,7 +152,7 @@ def _described(
         "sessions": str(len({recording.session for recording in recordings})),
         "minutes": f"{sum(recording.duration for recording in recordings) / 60:.1f}",
         "trials": f"{used} of {used + omitted}",
-        "repaired": str(len(of_trials) - omitted),
+        "repaired": str(sum(not fault.omitted and not fault.doubtful for fault in of_trials)),
     }
     unit = "trials" if module.unit is None else f"{module.unit:g} s"
     for task, by_class in counts.items():
@@ -170,25 +173,10 @@ def _class_counts(module: Dataset, name: str, recordings: Sequence[Recording]) -
     return counts
 
 
-def _doubts(recordings: Sequence[Recording]) -> list[str]:
-    """Return what looks wrong, with the number of recordings if there are several."""
-    reasons: Counter[str] = Counter()
-    extremes: dict[str, list[float]] = {}
-    for recording in recordings:
-        for name, signal in recording.signals.items():
-            reasons.update(_signal_doubts(name, signal.unit, signal.samples))
-            if signal.unit == "degC":
-                limits = [float(signal.samples.min()), float(signal.samples.max())]
-                extremes[name] = [*extremes.get(name, []), *limits]
-    doubts = [
-        doubt if len(recordings) == 1 else f"{doubt} in {count} of {len(recordings)} recordings"
-        for doubt, count in reasons.items()
-    ]
-    for name, values in extremes.items():
-        low, high = min(values), max(values)
-        if low < PLAUSIBLE_TEMPERATURE[0] or high > PLAUSIBLE_TEMPERATURE[1]:
-            doubts.append(f"{name} from {low:.1f} to {high:.1f}")
-    return doubts
+def _of_files(stored: StoredSubject) -> list[str]:
+    """Return how many doubts the reader had about the files, whose words are those of a fault."""
+    count = sum(fault.doubtful for fault in stored.faults)
+    return [f"{count} doubt(s) about the files, see below"] if count else []
 
 
 def _shared(subject: str, doubles: Sequence[Double]) -> list[str]:
@@ -204,29 +192,22 @@ def _shared(subject: str, doubles: Sequence[Double]) -> list[str]:
     return others
 
 
-def _signal_doubts(name: str, unit: str, samples: npt.NDArray[np.float32]) -> list[str]:
-    spread = np.ptp(samples, axis=1)
-    if kind_of(name) == "eda" and unit == "uS":
-        if spread.min() < FLAT_EDA:
-            return [f"{name} is flat"]
-        return [f"{name} below zero"] if samples.min() < 0 else []
-    if samples.shape[1] > 1 and kind_of(name) not in ("tonic", "phasic", "beats"):
-        still = int((spread == 0).sum())
-        return [f"{name}: {still} channel(s) never change"] if still else []
-    return []
-
-
 def _fault_lines(stored: Mapping[str, StoredSubject]) -> list[str]:
-    kinds: dict[tuple[bool, bool, str], Counter[str]] = {}
+    kinds: dict[tuple[bool, bool, bool, str], Counter[str]] = {}
     for subject, stored_subject in stored.items():
         for fault in stored_subject.faults:
-            kind = fault.trial == WHOLE_SESSION, not fault.omitted, fault.reason
+            of_session = fault.trial == WHOLE_SESSION
+            kind = of_session, not fault.omitted, fault.doubtful, fault.reason
             kinds.setdefault(kind, Counter())[subject] += 1
     lines = []
-    for (of_session, kept, reason), subjects in sorted(kinds.items(), key=lambda kind: kind[0]):
+    for (of_session, kept, doubtful, reason), subjects in sorted(
+        kinds.items(), key=lambda kind: kind[0]
+    ):
         named = ", ".join(f"{subject} {count}" for subject, count in subjects.items())
         outcome = "repaired" if kept else "left out"
         outcome = "session(s) on record" if of_session else f"trial(s) {outcome}"
+        if doubtful:
+            outcome = f"{'session' if of_session else 'trial'}(s) doubtful"
         lines.append(f"{subjects.total()} {outcome}: {reason} ({named})")
     return lines
 

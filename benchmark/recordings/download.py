@@ -25,9 +25,10 @@ from benchmark.recordings.fetch import (
     fetch,
     sha256_of,
 )
-from benchmark.recordings.unpack import check_digest, leads_out, unpack
+from benchmark.recordings.unpack import check_digest, unpack
 from datamodules.catalogue import DATASETS
 from datamodules.download import ListedFiles, PackedFiles
+from datamodules.formats.packed import leads_out
 
 LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
 """A line of a list of files, as sha256sum writes it, or with one blank."""

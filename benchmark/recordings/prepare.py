@@ -14,6 +14,7 @@ from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.stored import StoredSubject
 from datamodules.windows import EPSILON, shortest_with_unit
 
 
@@ -52,8 +53,24 @@ def prepare(
         archive.key,
         sessions,
         _taking(module, archive),
-        _longest(module, archive),
+        longest=_longest(module, archive),
+        lacking=lacking(module, stored, options),
     )
+
+
+def lacking(
+    module: Dataset, stored: Mapping[str, StoredSubject], options: Mapping[str, object]
+) -> dict[str, tuple[str, ...]]:
+    """Return the subjects who lack a signal in one of their recordings, by measured signal."""
+    who = {
+        name: tuple(
+            subject
+            for subject, recorded in stored.items()
+            if any(name not in recording.signals for recording in recorded.recordings)
+        )
+        for name in module.recorded(module.available(options))
+    }
+    return {name: subjects for name, subjects in who.items() if subjects}
 
 
 def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...], str]]:

@@ -8,12 +8,13 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from rich.console import Console
 
 from benchmark.recordings.fetch import UnexpectedBytesError, sha256_of, showing
 from datamodules.download import PackedFiles
+from datamodules.formats.packed import leads_out
 
 UNSOUND = tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError
 """Exceptions that a damaged archive raises; the last one, if it has a password."""
@@ -66,12 +67,6 @@ def _unpack_zip(archive: Path, folder: Path, limit: int, console: Console) -> No
                 _check_member(member)
                 packed.extract(member, folder)
                 advance(member.file_size)
-
-
-def leads_out(name: str) -> bool:
-    """Return whether a path of an archive or of a list may lead out of its folder."""
-    parts = name.split("/")
-    return name[:1] == "/" or ".." in parts or bool(PureWindowsPath(name).drive) or "\\" in name
 
 
 def _check_member(member: zipfile.ZipInfo) -> None:

@@ -1,13 +1,19 @@
-"""A session folder exported by an Empatica E4: BVP.csv, EDA.csv, TEMP.csv, ACC.csv, tags.csv.
+"""A session exported by an Empatica E4: BVP.csv, EDA.csv, TEMP.csv, ACC.csv, HR.csv, tags.csv.
+
+They lie in a folder, or at the top of the zip archive that the device's web portal gives. A sensor
+may have been off, so that its file is missing.
 
 Signal files have no column names: the first line is the start in UTC seconds, the second the rate
 in Hz, one value a channel, then one row a sample. Some publishers write times as date and time of
 day; programs that save a table again may leave a byte order mark or a blank line. The files of a
 session start together, to the second, and end some seconds apart. The first samples after switching
-on are artefacts: a skin conductance of zero, temperatures far above 100 degrees.
+on are artefacts: a skin conductance of zero, temperatures far above 100 degrees. Of HR.csv only the
+times are read, see ``datamodules.formats.clocks``.
 """
 
+import io
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.formats.clocks import HEART_RATE, doubt_of_rows, doubts_of_clocks
+from datamodules.formats.packed import Files
 from datamodules.formats.tables import read_numbers
-from datamodules.signals.recording import Signal
+from datamodules.signals.recording import WHOLE_SESSION, Fault, Signal
 
 SIGNALS = {"bvp": (1, 64.0), "eda": (1, 4.0), "temp": (1, 4.0), "acc": (3, 32.0)}
 """Channels and rate in Hz of the signals of an E4."""
 FILES = {name: f"{name.upper()}.csv" for name in SIGNALS}
+HEART_RATE_FILE = "HR.csv"
 UNITS = {"bvp": "a.u.", "eda": "uS", "temp": "degC", "acc": "g"}
 CHANNELS = {"bvp": ("bvp",), "eda": ("eda",), "temp": ("temp",), "acc": ("x", "y", "z")}
 
@@ -38,6 +47,7 @@ MOST_BLANK = 0.01
 """Largest share of a file's samples that may be blank lines, which are interpolated."""
 DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 """Date and time of day to the second, so that none that was cut off is taken for another."""
+TAGS = re.compile(r"tags.*\.csv")
 ENCODING = "utf-8-sig"
 """UTF-8, with or without a byte order mark."""
 
@@ -48,65 +58,109 @@ class E4Session:
 
     Attributes:
         start: UTC seconds of time zero of all signals.
-        signals: bvp, eda (microsiemens), temp (degrees Celsius), acc (g), cut to their common time.
+        signals: Those of bvp, eda (microsiemens), temp (degrees Celsius) and acc (g) that were
+            recorded, cut to their common time.
         tags: Presses of the button, in seconds from ``start``.
         repairs: Faults of the files that were repaired.
+        doubts: What looks wrong in the files and is as it was.
     """
 
     start: float
     signals: dict[str, Signal]
     tags: tuple[float, ...]
     repairs: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def duration(self) -> float:
         """Seconds that all signals cover."""
         return min(signal.duration for signal in self.signals.values())
 
-
-def session_files(folder: Path) -> tuple[Path, ...]:
-    """Return the signal files of a session; raises DatasetNotFoundError naming missing ones."""
-    missing = [name for name in FILES.values() if not (folder / name).is_file()]
-    if missing:
-        raise DatasetNotFoundError(
-            f"no {', '.join(missing)} in {str(folder)!r}: expected an Empatica E4 session with "
-            f"{', '.join(FILES.values())}. Export the session again, or leave the subject out."
-        )
-    return tuple(folder / name for name in FILES.values())
+    def faults(self, session: str) -> Iterator[Fault]:
+        """Yield repairs and doubts as a reader does."""
+        for reason in self.repairs:
+            yield Fault(session, WHOLE_SESSION, reason, omitted=False)
+        for reason in self.doubts:
+            yield Fault(session, WHOLE_SESSION, reason, omitted=False, doubtful=True)
 
 
-def read_session(folder: Path) -> E4Session:
-    """Read a session folder.
+def session_files(place: Path, needed: Collection[str] = ()) -> tuple[Path, ...]:
+    """Return the files of a session that are read: those in a folder, or the archive itself.
+
+    Args:
+        place: A folder, or a zip archive.
+        needed: Names of signals that must be there; of the others, at least one.
+
+    Raises:
+        DatasetNotFoundError: Missing files, which it names.
+        DatasetCorruptedError: An archive that is damaged or hostile.
+    """
+    files = Files(place)
+    names = files.names()
+    present = _present(files, names, needed)
+    if files.is_packed:
+        return (place,)
+    clock = [files.path(HEART_RATE_FILE)] if HEART_RATE_FILE in names else []
+    return (*(files.path(FILES[name]) for name in present), *clock)
+
+
+def read_session(place: Path, needed: Collection[str] = ()) -> E4Session:
+    """Read a session folder, or an archive of one.
+
+    Files are put side by side by their own start times, to half a sample of each.
+
+    Args:
+        place: A folder, or a zip archive.
+        needed: Names of signals that must be there; of the others, at least one.
 
     Raises:
         DatasetNotFoundError: A file is missing.
         DatasetCorruptedError: A file is empty, cut off, or not in the format of an E4.
     """
-    session_files(folder)
+    files = Files(place)
     starts, samples = {}, {}
     repairs: list[str] = []
-    for name in SIGNALS:
-        starts[name], samples[name], repaired = _read_file(folder / FILES[name], name)
+    doubts: list[str] = []
+    for name in _present(files, files.names(), needed):
+        starts[name], samples[name], repaired = _read_file(files, name)
         repairs += [f"{name}: {repair}" for repair in repaired]
+        doubt = doubt_of_rows(samples[name], SIGNALS[name][1])
+        doubts += [f"{name}: {doubt}"] if doubt else []
     start = max(starts.values())
-    stops = {name: starts[name] + samples[name].shape[1] / SIGNALS[name][1] for name in SIGNALS}
+    stops = {name: starts[name] + samples[name].shape[1] / SIGNALS[name][1] for name in samples}
     stop = min(stops.values())
     for verb, times in (("start", starts), ("end", stops)):
         first, last = min(times, key=lambda n: times[n]), max(times, key=lambda n: times[n])
         if times[last] - times[first] > SPREAD_SECONDS:
             raise DatasetCorruptedError(
-                f"{folder}: expected files that {verb} within {SPREAD_SECONDS:g} s of each other, "
+                f"{place}: expected files that {verb} within {SPREAD_SECONDS:g} s of each other, "
                 f"found {FILES[first]} {times[last] - times[first]:g} s before {FILES[last]}. One "
                 "of them was cut off or is of another session; export the session again."
             )
+    rates = {name: SIGNALS[name][1] for name in samples}
+    doubts += doubts_of_clocks(starts, stops | _end_of_heart_rate(files), rates)
     signals = {}
-    for name, (_, sfreq) in SIGNALS.items():
+    for name, sfreq in rates.items():
         first_sample = round((start - starts[name]) * sfreq)
         last_sample = first_sample + int((stop - start) * sfreq)
         kept = np.ascontiguousarray(samples[name][:, first_sample:last_sample])
         signals[name] = Signal(kept, sfreq, CHANNELS[name], UNITS[name])
-    tags = tuple(tag - start for tag in _read_tags(folder))
-    return E4Session(start, signals, tags, tuple(repairs))
+    tags = tuple(tag - start for tag in _read_tags(files))
+    return E4Session(start, signals, tags, tuple(repairs), tuple(doubts))
+
+
+def _present(files: Files, names: Collection[str], needed: Collection[str]) -> list[str]:
+    """Return the signals that have a file, in the order of ``SIGNALS``."""
+    present = [name for name in SIGNALS if FILES[name] in names]
+    missing = [FILES[name] for name in SIGNALS if name in needed and name not in present]
+    if missing or not present:
+        expected = "all" if missing else "some"
+        raise DatasetNotFoundError(
+            f"no {', '.join(missing or FILES.values())} in {str(files.place)!r}: expected an "
+            f"Empatica E4 session with {expected} of {', '.join(FILES.values())}. Export the "
+            "session again, or leave the subject out."
+        )
+    return present
 
 
 def utc_seconds(text: str) -> float:
@@ -121,17 +175,18 @@ def utc_seconds(text: str) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32], list[str]]:
+def _read_file(files: Files, name: str) -> tuple[float, npt.NDArray[np.float32], list[str]]:
     """Return start in UTC seconds, samples (C, T) in the unit of ``UNITS``, and what was repaired.
 
     Artefacts of switching on are taken away from the samples.
     """
     n_channels, sfreq = SIGNALS[name]
+    path, content = files.path(FILES[name]), files.read(FILES[name])
     try:
-        with path.open(encoding=ENCODING) as file:
-            start = [utc_seconds(value) for value in file.readline().split(",")]
-            rate = [float(value) for value in file.readline().split(",")]
-            samples = read_numbers(file, np.float32, blank_rows=True).T.copy()
+        file = io.TextIOWrapper(io.BytesIO(content), encoding=ENCODING)
+        start = [utc_seconds(value) for value in file.readline().split(",")]
+        rate = [float(value) for value in file.readline().split(",")]
+        samples = read_numbers(file, np.float32, blank_rows=True).T.copy()
     except ValueError as error:
         raise DatasetCorruptedError(
             f"{path}: expected a start in UTC seconds, a rate, then {n_channels} number(s) a line; "
@@ -150,7 +205,7 @@ def _read_file(path: Path, name: str) -> tuple[float, npt.NDArray[np.float32], l
             f"{path}: expected {n_channels} number(s) on every line, found {where}. The file was "
             "cut off; export the session again."
         )
-    if not _ends_with_a_line(path) and samples.shape[1] > 1:
+    if not content.endswith(b"\n") and samples.shape[1] > 1:
         samples = samples[:, :-1]
         repairs.append("the last line has no end, as it may be cut off; it is left out")
     return start[0], _converted(samples, name), repairs
@@ -173,12 +228,6 @@ def _without_blanks(
     return samples, [f"{int(blank.sum())} blank line(s) in place of samples, interpolated"]
 
 
-def _ends_with_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
-
-
 def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
     """Return samples in the unit of ``UNITS``, with the first good one in place of artefacts."""
     if name == "acc":
@@ -192,14 +241,32 @@ def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.fl
     return samples
 
 
-def _read_tags(folder: Path) -> list[float]:
-    """Return UTC seconds; no file and an empty file are both common and mean no tags."""
-    for path in sorted(folder.glob("tags*.csv")):
+def _end_of_heart_rate(files: Files) -> dict[str, float]:
+    """Return UTC seconds of the end of HR.csv; none if it is missing or tells nothing."""
+    if HEART_RATE_FILE not in files.names():
+        return {}
+    try:
+        start, rate, *rows = files.read(HEART_RATE_FILE).decode(ENCODING).split("\n")
+        n_rows = sum(1 for row in rows if row.strip())
+        return {HEART_RATE: utc_seconds(start) + n_rows / float(rate)}
+    except (ValueError, ZeroDivisionError):
+        return {}
+
+
+def _read_tags(files: Files) -> list[float]:
+    """Return UTC seconds; no file and an empty file are both common and mean no tags.
+
+    A last line without an end may be cut off, and is none.
+    """
+    for name in files.names():
+        if not TAGS.fullmatch(name):
+            continue
         try:
-            lines = path.read_text(encoding=ENCODING).splitlines()
+            text = files.read(name).decode(ENCODING)
+            lines = text.splitlines()[: None if text.endswith("\n") else -1]
             return [utc_seconds(line) for line in lines if line.strip()]
         except ValueError as error:
             raise DatasetCorruptedError(
-                f"{path}: expected one UTC time a line, found otherwise ({error})"
+                f"{files.path(name)}: expected one UTC time a line, found otherwise ({error})"
             ) from error
     return []

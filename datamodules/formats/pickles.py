@@ -178,6 +178,8 @@ class _Array:
 def _bytes(data: object) -> bytes:
     if isinstance(data, str):
         return data.encode("latin1")
+    if isinstance(data, bytearray):
+        return bytes(data)
     if not isinstance(data, bytes):
         raise _RefusedError(f"array contents that are a {type(data).__name__}, no bytes")
     return data
@@ -193,6 +195,27 @@ def _make_array(kind: object, *_: object) -> _Array:
     if kind is not _NDARRAY:
         raise _RefusedError("an array of a class of its own")
     return _Array()
+
+
+def _make_buffered(
+    data: object, kind: object, shape: Any, order: object, axes: Any = None
+) -> _Array:
+    """Return the array that protocol 5 makes of a buffer.
+
+    Args:
+        data: Contents of the array.
+        kind: Type of its samples.
+        shape: Its shape; of the array before ``axes`` are exchanged.
+        order: ``"C"`` or ``"F"``; ``"K"``: as ``axes`` say.
+        axes: Order of the axes of an array that lies neither way in memory.
+    """
+    if not isinstance(kind, _Type) or order not in ("C", "F", "K"):
+        raise _RefusedError(f"an array buffer of order {order!r}")
+    made = _Array()
+    made.__setstate__((shape, kind, order == "F", data))
+    if axes is not None:
+        made.array = made.array.transpose(axes)
+    return made
 
 
 def _make_scalar(kind: object, data: object) -> object:
@@ -221,6 +244,8 @@ NAMES = {
     ("numpy", "dtype"): _Sealed(_make_type),
     ("numpy.core.multiarray", "_reconstruct"): _Sealed(_make_array),
     ("numpy._core.multiarray", "_reconstruct"): _Sealed(_make_array),
+    ("numpy.core.numeric", "_frombuffer"): _Sealed(_make_buffered),
+    ("numpy._core.numeric", "_frombuffer"): _Sealed(_make_buffered),
     ("numpy.core.multiarray", "scalar"): _Sealed(_make_scalar),
     ("numpy._core.multiarray", "scalar"): _Sealed(_make_scalar),
     ("_codecs", "encode"): _Sealed(_encode),

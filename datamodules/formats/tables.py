@@ -16,6 +16,11 @@ else:
 Float = TypeVar("Float", np.float32, np.float64)
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of columns in the first line of a file; raises ValueError if it is empty."""
+    return tuple(map(str, pd.read_csv(path, nrows=0).columns))
+
+
 def read_columns(
     path: Path, types: Mapping[str, type[str] | type[np.number[Any]]]
 ) -> dict[str, npt.NDArray[Any]]:

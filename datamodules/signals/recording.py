@@ -128,12 +128,14 @@ class Fault:
         reason: Description of the fault, with the name of the signal if it concerns one; equal
             words for equal faults.
         omitted: Whether the trial is left out; else the reason says how it was repaired.
+        doubtful: Whether it was neither left out nor repaired: it looks wrong and stays as it was.
     """
 
     session: str
     trial: int
     reason: str
     omitted: bool = True
+    doubtful: bool = False
 
 
 WHOLE_SESSION = 0

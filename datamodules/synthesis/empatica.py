@@ -1,7 +1,8 @@
 """A made-up session folder of an Empatica E4, in the format of its export.
 
     BVP.csv EDA.csv TEMP.csv ACC.csv   start in UTC seconds, rate in Hz, one row a sample
-    HR.csv                             the same, from ten seconds later, one row a second
+    HR.csv                             the same, from ten seconds later, one row a second, until
+                                       the pulse ends
     IBI.csv                            start, then time of a beat and seconds since the one before
     tags.csv                           UTC seconds of presses of the button; may be empty
     info.txt                           what the files are
@@ -72,8 +73,11 @@ def write_session(
         tags_name: Some publishers rename the file.
         hot_start: Whether the first temperatures are above 100 degrees; not every device does that.
     """
+    pulse_seconds = 0.0
     for name, signal in made.signals.items():
         samples = _cut_short(rng, signal)
+        if name == "bvp":
+            pulse_seconds = samples.shape[1] / signal.sfreq
         if name == "acc":
             head = [", ".join([f"{start}.000000"] * 3), ", ".join([f"{signal.sfreq:.6f}"] * 3)]
             rows = [f"{x},{y},{z}" for x, y, z in _counts(samples).tolist()]
@@ -82,8 +86,7 @@ def write_session(
             values = _switched_on(name, samples[0].astype(np.float64), hot_start)
             rows = [f"{value:.{DECIMALS[name]}f}" for value in values.tolist()]
         _write_lines(folder / f"{name.upper()}.csv", [*head, *rows])
-    seconds = min(signal.duration for signal in made.signals.values())
-    rates = [f"{rate:.2f}" for rate in heart_rates(made.beats, int(seconds))]
+    rates = [f"{rate:.2f}" for rate in heart_rates(made.beats, int(pulse_seconds))]
     head = [f"{start + HEART_RATE_DELAY}.000000", "1.000000"]
     _write_lines(folder / "HR.csv", [*head, *rates])
     intervals = [f"{time:.6f},{interval:.6f}" for time, interval in _intervals(made.beats, rng)]
@@ -112,8 +115,11 @@ def write_dated_session(
         repeats: Number of times that the samples of each signal are written.
     """
     head = date_of(start)
+    pulse_seconds = 0.0
     for name, signal in made.signals.items():
         samples = _cut_short(rng, signal)
+        if name == "bvp":
+            pulse_seconds = samples.shape[1] * repeats / signal.sfreq
         if name == "acc":
             values = _counts(samples).astype(np.float64)
         else:
@@ -123,8 +129,8 @@ def write_dated_session(
         width = values.shape[1]
         lines = [",".join([head] * width), ",".join([repr(signal.sfreq)] * width), *rows]
         _write_lines(folder / f"{name.upper()}.csv", lines, end="\r\n")
-    seconds = min(signal.duration for signal in made.signals.values())
-    rates = [repr(round(rate, 2)) for rate in heart_rates(made.beats, int(seconds))]
+    seconds = int(pulse_seconds / repeats)
+    rates = [repr(round(rate, 2)) for rate in heart_rates(made.beats, seconds)] * repeats
     lines = [date_of(start + HEART_RATE_DELAY), "1.0", *rates]
     _write_lines(folder / "HR.csv", lines, end="\r\n")
     intervals = [f"{time!r},{interval:.6f}" for time, interval in _intervals(made.beats, rng)]

@@ -358,10 +358,13 @@ CONTAINERS = {
         "empatica_e4",
         "labels.csv",
         {
-            "truncated": (in_a_line, f"{LABELS}: .* found empty cells"),
-            "wrong shape": (last_row_moved, f"{LABELS}: expected the columns .*'P01'"),
+            "truncated": (in_a_line, rf"{LABELS}, line \d+: .* empty cells"),
+            "wrong shape": (last_row_moved, f"{LABELS}, line 4: expected a time .*'P01'"),
             "wrong key or label": (swap(b"condition", b"label"), f"{LABELS}: expected the columns"),
-            "NaN everywhere": (of_rows(without_values), f"{LABELS}: .* found empty cells"),
+            "NaN everywhere": (
+                of_rows(without_values),
+                rf"{LABELS}, line \d+: .* found empty cells",
+            ),
             "zero length": (nothing, f"{LABELS}: expected the columns"),
         },
     ),

@@ -177,6 +177,17 @@ def test_signals_are_those_that_the_options_give() -> None:
             choose(["ecg", "smell"])
 
 
+def test_a_dataset_without_a_signal_lacks_what_is_derived_from_it() -> None:
+    without = UNITS.without(["ecg"])
+    assert list(without.signals) == ["noise", "face"]
+    assert dict(without.preprocessing) == {}
+    assert without.available({"loud": True}) == ("noise", "face")
+    assert UNITS.without(["noise"]).available({"loud": True}) == ("ecg", "face", "slow")
+    assert UNITS.without([]).signals == UNITS.signals
+    with pytest.raises(IncompatibleRunError, match="has no signal 'ecg'"):
+        without.choose_signals(["ecg"], {})
+
+
 def test_signals_that_are_derived_from_others_are_not_recorded() -> None:
     assert UNITS.recorded(list(UNITS.signals)) == ("ecg", "noise", "face")
     assert UNITS.recorded(["slow"]) == ()

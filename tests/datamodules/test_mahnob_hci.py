@@ -1,4 +1,5 @@
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -672,29 +673,41 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_bdf_is_named(name: str, tmp_path: Path) -> None:
+def test_a_damaged_bdf_costs_its_trial(name: str, tmp_path: Path) -> None:
     damage, message = DAMAGES[name]
     path = add(tmp_path, 2, digital()) / "Part_1_S_Trial2_emotion.bdf"
+    add(tmp_path, 4, digital())
     damage(path)
     for _ in range(2):
-        with pytest.raises(DatasetCorruptedError, match=message) as caught:
-            read(tmp_path)
-        assert path.name in str(caught.value)
+        recordings, faults = read(tmp_path)
+        assert [recording.segments[0].trial for recording in recordings] == [2]
+        (fault,) = faults
+        assert (fault.trial, fault.omitted) == (1, True)
+        assert re.match(rf"2/{path.name}: .*{message}", fault.reason)
+
+
+def test_a_participant_of_damaged_files_is_left_out_with_their_reasons(tmp_path: Path) -> None:
+    path = add(tmp_path, 2, digital()) / "Part_1_S_Trial2_emotion.bdf"
+    path.write_bytes(b"")
+    reason = f"all 1 trials are left out: 2/{path.name}: expected a whole .bdf file"
+    with pytest.raises(DatasetCorruptedError, match=reason):
+        store_subject(tmp_path / "cache", MAHNOBHCIReader(tmp_path), {}, "1")
 
 
 @pytest.mark.parametrize("label", ["Fp1", "EXG2", "GSR1", "Resp", "Status"])
 def test_a_channel_too_few(label: str, tmp_path: Path) -> None:
     kept = [row for row, name in enumerate(LABELS) if name != label]
     add(tmp_path, 2, digital()[kept], channels=tuple(CHANNELS[row] for row in kept))
-    with pytest.raises(DatasetCorruptedError, match=f"Trial2.* expected a channel {label}, found"):
-        read(tmp_path)
+    recordings, (fault,) = read(tmp_path)
+    assert not recordings
+    assert re.match(f".*Trial2.* expected a channel {label}, found", fault.reason)
 
 
 def test_a_channel_by_another_name(tmp_path: Path) -> None:
     channels = tuple(replace(c, label="A1") if c.label == "Fp1" else c for c in CHANNELS)
     add(tmp_path, 2, digital(), channels=channels)
-    with pytest.raises(DatasetCorruptedError, match="expected a channel Fp1, found A1, AF3"):
-        read(tmp_path)
+    _, (fault,) = read(tmp_path)
+    assert "expected a channel Fp1, found A1, AF3" in fault.reason
 
 
 def test_channels_in_another_order(tmp_path: Path) -> None:

@@ -398,7 +398,7 @@ def in_quarters(content: bytes) -> bytes:
     """Times as if at 200 Hz."""
     header, *rows = content.splitlines()
     split = [row.partition(b",") for row in rows]
-    return b"\n".join([header, *(b"%g,%s" % (float(t) / 4, rest) for t, _, rest in split)])
+    return b"\n".join([header, *(b"%g,%s" % (float(t) / 4, rest) for t, _, rest in split), b""])
 
 
 EDA = "EDA/2_EDA.csv"
@@ -457,6 +457,56 @@ def test_damaged_files(
     (root / name).write_bytes(change((root / name).read_bytes()))
     with pytest.raises(DatasetCorruptedError, match=message):
         read(root, dynamic=name == DYNAMIC)
+
+
+def cut(path: Path, count: int) -> bytes:
+    """The file without its last bytes; returns its last line."""
+    content = path.read_bytes().rstrip()
+    path.write_bytes(content[: len(content) - count])
+    return path.read_bytes().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("count", "last"), [(0, b"10,0.6,0.9125"), (3, b"10,0.6,0.9"), (5, b"10,0.6,0")]
+)
+def test_a_rating_that_may_be_cut_off_is_none(root: Path, count: int, last: bytes) -> None:
+    write_static(root, {1000: (0.25, 0.75), 2: (0.5, 0.9), 10: (0.9125, 0.6)})
+    assert cut(root / STATIC, count) == last
+    recordings, faults = read(root)
+    assert set(recordings) == {"2", "1000"}
+    reason = "annotations: the last line has no end, as it may be cut off; it is left out"
+    assert faults == [Fault("1", 10, reason)]
+
+
+def test_features_that_may_be_cut_off_are_none(root: Path) -> None:
+    last = cut(root / FEATURES, 1)
+    assert last.startswith(b"2,")
+    recordings, faults = read(root)
+    assert set(recordings) == {"10", "1000"}
+    reason = "music: the last line has no end, as it may be cut off; it is left out"
+    assert faults == [Fault("1", 2, reason)]
+
+
+def test_a_sample_that_may_be_cut_off_is_none(root: Path) -> None:
+    before, _ = read(root)
+    cut(root / EDA, 2)
+    after, faults = read(root)
+    reason = "eda: the last line has no end, as it may be cut off; it is left out"
+    assert faults == [Fault("1", 2, reason, omitted=False)]
+    np.testing.assert_array_equal(
+        after["2"].signals["eda"].samples, before["2"].signals["eda"].samples[:, :-1]
+    )
+    assert after["2"].segments[0].stop == before["2"].segments[0].stop - 0.02
+
+
+def test_a_frame_that_may_be_cut_off_is_none(root: Path) -> None:
+    before, _ = read(root, dynamic=True)
+    cut(root / DYNAMIC, 1)
+    after, faults = read(root, dynamic=True)
+    assert after["1000"].segments == before["1000"].segments
+    reason = "annotations: the last line has no end, as it may be cut off; it is left out"
+    trial = before["1000"].segments[0].trial
+    assert faults == [Fault("1", trial, reason, omitted=False)]
 
 
 def test_line_ends_and_blanks_at_the_end_do_not_matter(root: Path) -> None:

@@ -211,7 +211,10 @@ def test_segments_are_the_labels_of_a_plain_loop(written: Path, subject: str) ->
 def test_a_gap_in_the_labels_ends_a_segment(root: Path) -> None:
     lines = (root / LABEL_FILE).read_bytes().split(b"\r\n")
     (root / LABEL_FILE).write_bytes(b"\r\n".join([*lines[:11], *lines[13:]]))
-    recording = read(root)
+    fault, recording = StressPredictReader(root).read("S02")
+    assert isinstance(recording, Recording)
+    reason = "Improved_All_Combined_hr_rsp_binary.csv: 2 rows are missing in between"
+    assert fault == Fault("1", 0, reason, omitted=False, doubtful=True)
     check_labels(root, recording)
     assert len(recording.segments) == 8
     assert [(s.start, s.stop) for s in recording.segments[:1]] == [(9.0, 19.0)]
@@ -234,7 +237,8 @@ def test_labels_before_and_after_the_recording_are_cut(root: Path) -> None:
 
 def test_files_name_everything_that_is_read(written: Path) -> None:
     names = [path.name for path in StressPredictReader(written).files("S02")]
-    assert names == ["BVP.csv", "EDA.csv", "TEMP.csv", "ACC.csv", Path(LABEL_FILE).name]
+    signals = ["BVP.csv", "EDA.csv", "TEMP.csv", "ACC.csv", "HR.csv"]
+    assert names == [*signals, Path(LABEL_FILE).name]
 
 
 def test_repaired_files_are_on_record(written: Path, tmp_path: Path) -> None:
@@ -271,6 +275,22 @@ def test_spoilt_labels(root: Path, old: bytes, new: bytes, message: str) -> None
     (root / LABEL_FILE).write_bytes((root / LABEL_FILE).read_bytes().replace(old, new))
     with pytest.raises(DatasetCorruptedError, match=message):
         read(root)
+
+
+@pytest.mark.parametrize("kept", ["first", "last"])
+def test_a_label_table_that_was_cut_off(root: Path, kept: str) -> None:
+    head, *rows = (root / LABEL_FILE).read_bytes().splitlines(keepends=True)
+    own = [row for row in rows if row.startswith(b"3,")]
+    others = [row for row in rows if not row.startswith(b"3,")]
+    for lost in (20, 45):
+        part = own[:-lost] if kept == "first" else own[lost:]
+        (root / LABEL_FILE).write_bytes(b"".join([head, *others, *part]))
+        if lost == 20:
+            assert read(root, "S03").segments
+            continue
+        with pytest.raises(DatasetCorruptedError, match=r"participant 3: .* was cut off; fetch"):
+            read(root, "S03")
+    assert read(root).segments
 
 
 def test_an_empty_label_table(root: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
-from datamodules.signals.preprocessing import EDA_PARTS
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.synthesis import wearable_stress as synthesis
 from datamodules.wearable_stress import (
@@ -439,10 +438,10 @@ def test_the_folder_above_will_do(written: Path, tmp_path: Path) -> None:
 def test_files_name_everything_that_is_read(written: Path) -> None:
     paths = WearableStressReader(written).files("f14")
     names = [path.relative_to(written).as_posix() for path in paths]
-    kinds = [f"{name}.csv" for name in ("BVP", "EDA", "TEMP", "ACC", "tags")]
+    kinds = [f"{name}.csv" for name in ("BVP", "EDA", "TEMP", "ACC", "HR", "tags")]
     folders = [f"{DATA}/STRESS/f14_a", f"{DATA}/STRESS/f14_b"]
     assert names == ["Stress_Level_v2.csv", *(f"{f}/{kind}" for f in folders for kind in kinds)]
-    assert len(WearableStressReader(written).files("S01")) == 1 + 3 * 5
+    assert len(WearableStressReader(written).files("S01")) == 1 + 3 * 6
 
 
 def test_missing_files_and_people(copy_of: Callable[[str], Path]) -> None:
@@ -487,7 +486,7 @@ def half_a_press(root: Path) -> None:
     ("spoil", "message"),
     [
         (without_presses(1), r"S04/tags\.csv: expected 13 presses of the button, found 12"),
-        (half_a_press, r"S04/tags\.csv: expected one UTC time a line"),
+        (half_a_press, r"S04/tags\.csv: expected 13 presses of the button, found 12"),
         (in_table("Stroop", "Strop"), r"Stress_Level_v1\.csv: expected one row of S04 with the "),
         (in_table("S04", "S99"), r"Stress_Level_v1\.csv: expected one row of S04"),
         (in_table("S04,", "S04,x"), r"Stress_Level_v1\.csv: expected one row of S04"),
@@ -547,7 +546,9 @@ def test_the_published_recordings(real: Path) -> None:
         recordings, faults = read(real, subject)
         kinds.update(fault.reason for fault in faults)
         for recording in recordings:
-            assert set(recording.signals) == set(WEARABLE_STRESS.signals) - set(EDA_PARTS)
+            assert set(recording.signals) == set(
+                WEARABLE_STRESS.recorded([*WEARABLE_STRESS.signals])
+            )
             for name, signal in recording.signals.items():
                 assert (len(signal.samples), signal.sfreq) == WEARABLE_STRESS.signals[name]
             assert recording.signals["temp"].samples.max() < 45

@@ -349,13 +349,56 @@ def test_check_of_good_recordings(place, data, capsys):
     assert told.err == ""
 
 
+def without_signals(folder: Path) -> None:
+    for name in ("ACC", "BVP", "EDA", "TEMP"):
+        (folder / f"{name}.csv").unlink()
+
+
 def test_check_of_a_bad_subject(place, data, capsys):
-    (data / "empatica_e4" / "P02" / "EDA.csv").unlink()
+    without_signals(data / "empatica_e4" / "P02")
     assert main(["data", "check", "empatica_e4", "--root", str(data / "empatica_e4")]) == 1
     told = capsys.readouterr()
     assert "3 of 4 subjects can be used" in told.out
     assert "left out: P02" in told.err
     assert "EDA.csv" in told.err
+
+
+def test_who_lacks_a_signal_keeps_it_from_the_models(place, data, capsys):
+    root = data / "empatica_e4"
+    (root / "P02" / "BVP.csv").unlink()
+    (root / "P03" / "ACC.csv").unlink()
+    assert main(["data", "check", "empatica_e4", "--root", str(root)]) == 0
+    told = capsys.readouterr()
+    assert re.search(r"P02 .* no bvp\n", told.out)
+    assert re.search(r"P03 .* no acc\n", told.out)
+    assert "no model sees bvp, which P02 lacks" in told.out
+    words = ["run", "full", "--task", "stress", "--seeds", "0", "--model"]
+    assert main([*words, "lda", "motion", "attention_lrcn", "--dry-run"]) == 0
+    assert main([*words, "lda", "motion"]) == 0
+    (board,) = (place / "leaderboards").glob("empatica*.csv")
+    text = board.read_text()
+    assert "no model sees bvp, which P02 lacks" in text
+    assert "no model sees acc, which P03 lacks" in text
+    table = pd.read_csv(board, comment="#").set_index("model")
+    assert table.loc["lda", "signals"] == "eda+temp"
+    assert table.loc["lda", "n_subjects"] == 4
+    assert "there is only eda, temp" in text
+
+
+@pytest.mark.parametrize("words", [["data", "check", "empatica_e4"], ["run", "full"]])
+def test_labels_without_rows_are_one_sentence(place, data, capsys, words):
+    (data / "empatica_e4" / "labels.csv").write_text("subject,start,stop,condition\n")
+    where = ["--root", "data/empatica_e4"] if words[0] == "data" else ["--model", "lda"]
+    assert_refused(place, capsys, [*words, *where], ["labels.csv: expected a row", "found no row"])
+
+
+def test_conditions_by_other_names(place, data, capsys):
+    labels = data / "empatica_e4" / "labels.csv"
+    labels.write_text(labels.read_text().replace("baseline", "rest"))
+    check = ["data", "check", "empatica_e4", "--root", str(labels.parent)]
+    assert_refused(place, capsys, check, ["found rest", "option conditions", "rest=baseline"])
+    assert main([*check, "--option", "conditions=rest=baseline,amusement=unused"]) == 0
+    assert "affect: 8 score units; baseline 50%, stress 50%" in capsys.readouterr().out
 
 
 def test_a_person_under_two_names(place, data, capsys):
@@ -436,13 +479,13 @@ BROKEN_E4: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
         RUN,
         ["labels.csv", "conditions among"],
     ),
-    "no EDA of anyone": (
-        lambda root: [path.unlink() for path in root.glob("*/EDA.csv")],
+    "no signal of anyone": (
+        lambda root: [path.unlink() for path in root.glob("*/[ABET]*.csv")],
         RUN,
         ["none of the 4 subjects", "EDA.csv", "Export the session again"],
     ),
     "too few subjects left": (
-        lambda root: [(root / name / "EDA.csv").unlink() for name in SUBJECTS[:2]],
+        lambda root: [without_signals(root / name) for name in SUBJECTS[:2]],
         [*RUN, "--strict"],
         [],
     ),
@@ -487,7 +530,7 @@ def test_bad_input_is_refused(place, data, capsys, case):
 
 def test_too_few_subjects_left(place, data, capsys):
     for name in SUBJECTS[:2]:
-        (data / "empatica_e4" / name / "EDA.csv").unlink()
+        without_signals(data / "empatica_e4" / name)
     before = listing(place)
     assert main(RUN) == 2
     told = capsys.readouterr().err.strip().splitlines()

@@ -210,6 +210,30 @@ def test_left_out_subjects_are_noted_and_who_is_there_makes_the_id(plan):
     assert plan(fewer).runs[0].id != plan().runs[0].id
 
 
+def test_a_signal_that_somebody_lacks_is_seen_by_no_model(plan_on):
+    models = ("lda", "motion", "attention_lrcn", "majority")
+    lacking = {"acc": ("s1",), "bvp": ("s2", "s7"), "ecg": ("stranger",)}
+    recordings = dataclasses.replace(EIGHT, lacking=lacking)
+    everything = plan_on("wesad", models=models)
+    some = plan_on("wesad", recordings, models=models)
+    (board,) = some.notes
+    assert some.notes[board] == [
+        "no model sees acc, which s1 lacks",
+        "no model sees bvp, which s2, s7 lack",
+    ]
+    seen = {run.model: run.signals for run in some.runs}
+    of_all = {run.model: run.signals for run in everything.runs}
+    assert of_all["attention_lrcn"] == ("bvp",)
+    assert seen["attention_lrcn"] == ("ecg",)
+    assert set(of_all["lda"]) - set(seen["lda"]) == {"bvp", "bvp_beats"}
+    assert seen["motion"] == tuple(name for name in of_all["motion"] if name != "acc")
+    assert seen["majority"] == of_all["majority"]
+    none = dataclasses.replace(EIGHT, lacking={"acc": ("s1",), "chest_acc": ("s1",)})
+    reasons = plan_on("wesad", none, models=("motion",)).not_applicable
+    assert list(reasons) == [f"{board}/motion"]
+    assert "there is only" in reasons[f"{board}/motion"]
+
+
 def test_a_task_is_planned_on_those_who_have_segments_of_it(plan_on):
     some = {"stress": (EIGHT.subjects[1:], "f" * 16)}
     recordings = dataclasses.replace(EIGHT, taking=some, left_out={"s9": "empty"})

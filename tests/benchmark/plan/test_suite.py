@@ -286,6 +286,11 @@ def test_options_are_those_that_differ_however_they_are_written():
     assert [name for name, _ in named] == ["effect", "seed"]
 
 
+def test_an_option_may_be_a_text():
+    conditions = {"conditions": "rest=baseline,TSST=stress"}
+    assert reader_options(DATASETS["empatica_e4"], conditions) == tuple(conditions.items())
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_reader_has_options_that_can_be_left_out(name):
     assert reader_options(DATASETS[name], {}) == ()

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from benchmark.execution.assemble import make_datamodule
-from benchmark.recordings.check import FLAT_EDA, Check, check
+from benchmark.recordings.check import Check, check
+from benchmark.recordings.plausible import FLAT_EDA
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
@@ -75,6 +76,7 @@ def people() -> dict[str, list[Recording | Fault] | Exception]:
             Fault("1", 8, "eda has gaps"),
             Fault("1", 9, "no ratings"),
             Fault("1", 3, "eda has gaps, filled", omitted=False),
+            Fault("1", 0, "a clock is off", omitted=False, doubtful=True),
         ],
         "also_faulty": [recording("also_faulty"), Fault("1", 4, "no ratings")],
         "gone": DatasetCorruptedError("/there/gone.dat: expected numbers, found a letter"),
@@ -197,14 +199,41 @@ def test_units_are_those_of_the_benchmark(workshop):
 def test_doubts(rows):
     assert rows["doubts"].to_dict() == {
         "good": "none",
-        "flat": "eda is flat; temp from 14.0 to 33.0; half from 7.0 to 16.5",
-        "below": "eda below zero in 2 of 3 recordings; "
-        "eeg: 2 channel(s) never change in 1 of 3 recordings; temp from 30.0 to 46.0",
-        "faulty": "none",
+        "flat": "eda is flat, within 0.009 uS; temp from 14 to 33 degC, expected 15 to 45 (5% of "
+        "the samples are beyond)",
+        "below": "eda from -0.5 to 3 uS, expected 0 to 100 (10% of the samples are beyond) in 2 of "
+        "3 recordings (1, 2); eda below 0.02 uS for 15% of the time, as without contact in 2 of 3 "
+        "recordings (1, 2); temp from 30 to 46 degC, expected 15 to 45 (6% of the samples are "
+        "beyond) in 1 of 3 recordings (2); eeg: 2 channel(s) never change in 1 of 3 recordings (2)",
+        "faulty": "1 doubt(s) about the files, see below",
         "also_faulty": "none",
         "gone": "cannot be used, see below",
         "lost": "cannot be used, see below",
     }
+
+
+def test_who_lacks_a_signal(monkeypatch, tmp_path):
+    def without(recording: Recording, name: str) -> Recording:
+        kept = {other: s for other, s in recording.signals.items() if other != name}
+        return replace(recording, signals=kept)
+
+    readings = {
+        "all": [recording("all")],
+        "cold": [without(recording("cold"), "temp")],
+        "once": [recording("once"), without(recording("once", "2"), "eeg")],
+    }
+    monkeypatch.setattr(f"{__name__}.people", lambda: readings)
+    monkeypatch.setitem(DATASETS, "made", MADE)
+    found = check("made", Path("/there"), tmp_path, ())
+    assert found.subjects.set_index("subject")["doubts"].to_dict() == {
+        "all": "none",
+        "cold": "no temp",
+        "once": "no eeg in 1 of 2 recordings (2)",
+    }
+    assert found.summary[-2:] == (
+        "no model sees temp, which cold lacks",
+        "no model sees eeg, which once lacks",
+    )
 
 
 def test_signal_that_is_shared(monkeypatch, tmp_path):
@@ -254,6 +283,7 @@ def test_faults_are_counted_by_kind_those_left_out_first(found):
         "3 trial(s) left out: no ratings (faulty 2, also_faulty 1)",
         "1 trial(s) repaired: eda has gaps, filled (faulty 1)",
         "1 session(s) on record: ended early (good 1)",
+        "1 session(s) doubtful: a clock is off (faulty 1)",
     )
 
 

@@ -70,6 +70,20 @@ def test_who_has_no_segment_of_a_task_takes_no_part_in_it(monkeypatch, tmp_path)
     assert data != prepared.data
 
 
+def test_who_lacks_a_signal_is_named(tmp_path):
+    empatica_e4.write(tmp_path / "e4", 3, minutes=1.1)
+    root, cache = tmp_path / "e4", tmp_path / "cache"
+    assert prepare("empatica_e4", root, cache, {}, ()).lacking == {}
+    (root / "P01" / "BVP.csv").unlink()
+    (root / "P03" / "BVP.csv").unlink()
+    (root / "P03" / "TEMP.csv").unlink()
+    lacking = {"bvp": ("P01", "P03"), "temp": ("P03",)}
+    prepared = prepare("empatica_e4", root, cache, {}, ())
+    assert (prepared.subjects, prepared.left_out) == (("P01", "P02", "P03"), {})
+    assert prepared.lacking == lacking
+    assert prepare("empatica_e4", root, cache, {}, ("P01", "P02")).lacking == {"bvp": ("P01",)}
+
+
 def test_segments_with_a_unit_say_how_long_a_window_may_be(monkeypatch, tmp_path):
     assert prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ()).longest == {
         "stress": 60.0

@@ -1,5 +1,7 @@
 import re
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -159,6 +161,8 @@ def test_tags_may_be_empty_renamed_or_missing(folder: Path) -> None:
     assert empatica.read_session(folder).tags == ()
     (folder / "tags_S02.csv").write_bytes(b"1644227584.50\r\n")
     assert empatica.read_session(folder).tags == (10.5,)
+    (folder / "tags_S02.csv").write_bytes(b"1644227584.50\r\n16442275")
+    assert empatica.read_session(folder).tags == (10.5,)
     (folder / "tags_S02.csv").write_bytes(b"pressed\r\n")
     with pytest.raises(DatasetCorruptedError, match=r"tags_S02\.csv: expected one UTC time a line"):
         empatica.read_session(folder)
@@ -213,6 +217,122 @@ def test_signals_are_close_to_what_was_made(folder: Path, made: Session) -> None
         np.testing.assert_allclose(
             samples[:, first:], expected[:, first:], atol=tolerance, rtol=1e-6
         )
+
+
+# ---- sensors that were off, clocks, and the portal's archive
+
+
+@pytest.mark.parametrize("absent", [("BVP",), ("ACC",), ("BVP", "ACC"), ("EDA", "TEMP")])
+def test_a_signal_may_be_absent(folder: Path, absent: tuple[str, ...]) -> None:
+    before = empatica.read_session(folder)
+    for name in absent:
+        (folder / f"{name}.csv").unlink()
+    after = empatica.read_session(folder)
+    assert {*before.signals} - {*after.signals} == {name.lower() for name in absent}
+    assert (after.start, after.repairs, after.doubts) == (before.start, (), ())
+    for name, signal in after.signals.items():
+        shorter = before.signals[name].samples
+        np.testing.assert_array_equal(signal.samples[:, : shorter.shape[1]], shorter)
+    names = [path.stem for path in empatica.session_files(folder)]
+    assert names == [n for n in ("BVP", "EDA", "TEMP", "ACC", "HR") if n not in absent]
+
+
+def test_a_clock_that_starts_apart_is_kept_and_doubted(folder: Path) -> None:
+    before = empatica.read_session(folder)
+    new = lines(folder / "EDA.csv")
+    new[0] = f"{START - 10}.000000"
+    rewrite(folder / "EDA.csv", [*new, *new[-40:]])
+    after = empatica.read_session(folder)
+    assert after.start == before.start
+    written = [np.float32(line) for line in lines(folder / "EDA.csv")[2:]]
+    eda = after.signals["eda"].samples[0]
+    assert eda.tolist() == written[40 : 40 + len(eda)]
+    doubts = [doubt for doubt in after.doubts if "starts" in doubt]
+    assert doubts == [
+        "eda: starts 10 s before the last file; the files are aligned by their own times, so that "
+        "this clock should be looked at"
+    ]
+
+
+def test_a_clock_within_a_sample_is_no_doubt(folder: Path) -> None:
+    new = lines(folder / "EDA.csv")
+    new[0] = f"{START - 0.25}"
+    rewrite(folder / "EDA.csv", new)
+    session = empatica.read_session(folder)
+    assert (session.start, session.doubts) == (START, ())
+
+
+@pytest.mark.parametrize("how", ["doubled", "each doubled", "missing"])
+@pytest.mark.parametrize("name", ["BVP", "ACC"])
+def test_a_hundred_rows_too_many_or_too_few_are_a_doubt(folder: Path, name: str, how: str) -> None:
+    path = folder / f"{name}.csv"
+    head, rows = lines(path)[:2], lines(path)[2:]
+    # files that end with the pulse, so that nothing is due to their ends
+    for other, rate in (("BVP", 64), ("ACC", 32)):
+        whole = lines(folder / f"{other}.csv")
+        rewrite(folder / f"{other}.csv", whole[: 2 + 57 * rate])
+    rewrite(folder / "HR.csv", lines(folder / "HR.csv")[: 2 + 47])
+    assert empatica.read_session(folder).doubts == ()
+    rows = rows[: 57 * (64 if name == "BVP" else 32)]
+    changed = {
+        "doubled": [*rows[:700], *rows[600:]],
+        "each doubled": [
+            *rows[:600],
+            *(r for row in rows[600:700] for r in (row, row)),
+            *rows[700:],
+        ],
+        "missing": [*rows[:600], *rows[700:]],
+    }
+    rewrite(path, [*head, *changed[how]])
+    doubts = empatica.read_session(folder).doubts
+    seconds = 100 / (64 if name == "BVP" else 32)
+    if how == "missing":
+        assert any(re.search(rf"ends {seconds:.1f} s (after|before) ", doubt) for doubt in doubts)
+        return
+    (of_rows,) = (doubt for doubt in doubts if doubt.startswith(f"{name.lower()}: "))
+    count = re.search(r"(\d+) rows from line (\d+) on are doubled, .* by (\S+) s", of_rows)
+    assert count
+    assert 99 <= int(count[1]) <= 101
+    assert abs(int(count[2]) - 603) <= 1
+    assert float(count[3]) == pytest.approx(seconds, abs=0.06)
+
+
+def test_heart_rates_that_make_no_sense_are_no_clock(folder: Path) -> None:
+    for content in (b"", b"soon\n1.0\n70\n", b"\xff\xfe", b"1644227584.0\n0.0\n70\n"):
+        (folder / "HR.csv").write_bytes(content)
+        assert empatica.read_session(folder).doubts == ()
+
+
+def packed(folder: Path, target: Path, inside: str = "") -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.glob("*.*")):
+            archive.write(path, f"{inside}{path.name}")
+    return target
+
+
+def test_the_portals_archive_is_read_in_place(folder: Path, tmp_path_factory: Any) -> None:
+    place = tmp_path_factory.mktemp("portal")
+    path = packed(folder, place / "1644227574_A00204.zip")
+    before, after = empatica.read_session(folder), empatica.read_session(path)
+    assert (after.start, after.tags) == (before.start, before.tags)
+    assert list(after.signals) == list(before.signals)
+    for name, signal in before.signals.items():
+        np.testing.assert_array_equal(signal.samples, after.signals[name].samples)
+    assert empatica.session_files(path) == (path,)
+    assert list(place.iterdir()) == [path]
+
+
+def test_an_archive_of_a_folder_has_no_session_at_its_top(folder: Path, tmp_path: Path) -> None:
+    path = packed(folder, tmp_path / "deep.zip", inside="session/")
+    with pytest.raises(DatasetNotFoundError, match=r"no BVP\.csv, .* in '.*deep\.zip'"):
+        empatica.read_session(path)
+
+
+def test_a_damaged_file_of_an_archive_is_named(folder: Path, tmp_path: Path) -> None:
+    rewrite(folder / "EDA.csv", lines(folder / "EDA.csv")[:2])
+    path = packed(folder, tmp_path / "session.zip")
+    with pytest.raises(DatasetCorruptedError, match=r"session\.zip/EDA\.csv: expected a start"):
+        empatica.read_session(path)
 
 
 # ---- files as other programs save them
@@ -307,10 +427,15 @@ def test_missing_files_are_named(folder: Path) -> None:
     (folder / "EDA.csv").unlink()
     for ask in (empatica.session_files, empatica.read_session):
         with pytest.raises(DatasetNotFoundError, match=r"no EDA\.csv in .* Export the session"):
-            ask(folder)
+            ask(folder, empatica.SIGNALS)
     (folder / "ACC.csv").unlink()
     with pytest.raises(DatasetNotFoundError, match=r"no EDA\.csv, ACC\.csv in"):
-        empatica.session_files(folder)
+        empatica.session_files(folder, empatica.SIGNALS)
+    for name in ("BVP", "TEMP"):
+        (folder / f"{name}.csv").unlink()
+    for place in (folder, folder / "nowhere"):
+        with pytest.raises(DatasetNotFoundError, match=r"no BVP\.csv, .* with some of BVP\.csv"):
+            empatica.read_session(place)
 
 
 def spoil(folder: Path, name: str, how: str) -> None:

@@ -54,10 +54,12 @@ ARRAYS = {
     "bytes": np.array([b"ab", b"c"]),
     "zero_dimensional": np.array(3.5),
     "complex": np.array([1 + 2j]),
+    "strided": np.arange(6.0)[::2],
+    "exchanged_axes": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2),
 }
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_every_plain_type_and_protocol(name: str, protocol: int, tmp_path: Path) -> None:
     path = tmp_path / "some.pkl"
@@ -65,6 +67,24 @@ def test_every_plain_type_and_protocol(name: str, protocol: int, tmp_path: Path)
     found = load_arrays(path)[name]
     assert type(found) is np.ndarray
     np.testing.assert_array_equal(found, ARRAYS[name], strict=True)
+
+
+def test_buffers_of_either_numpy_lie_in_the_file(tmp_path: Path) -> None:
+    raw = pickle.dumps(ARRAYS["columns"], protocol=5)
+    new, old = b"\x8c\x13numpy._core.numeric", b"\x8c\x12numpy.core.numeric"
+    assert raw.count(new) == 1
+    raw = b"\x80\x05" + raw[11:]  # without the frame, whose length would change
+    for name in (new, old):
+        found = loads_arrays(raw.replace(new, name), "here")
+        np.testing.assert_array_equal(found, ARRAYS["columns"], strict=True)
+        assert not found.flags.writeable
+    empty = loads_arrays(pickle.dumps(np.zeros((0, 3)), protocol=5), "here")
+    np.testing.assert_array_equal(empty, np.zeros((0, 3)), strict=True)
+    elsewhere = pickle.dumps(ARRAYS["columns"], protocol=5, buffer_callback=lambda _: None)
+    with pytest.raises(DatasetCorruptedError, match="expected a whole pickle"):
+        loads_arrays(elsewhere, "here")
+    with pytest.raises(DatasetCorruptedError, match="array buffer of order 'X'"):
+        loads_arrays(raw.replace(b"\x8c\x01F", b"\x8c\x01X"), "here")
 
 
 def test_places_and_sharing_are_kept() -> None:
