@@ -19,6 +19,12 @@ class DatasetCorruptedError(AffectbenchError):
     """A file of a dataset is not what its publisher ships."""
 
 
+class MachineError(AffectbenchError):
+    """A full or broken disk, or a right that is missing: it ends the call, and is nobody's data."""
+
+    status = 1
+
+
 class IncompatibleRunError(AffectbenchError):
     """A model, a dataset and a protocol that cannot go together."""
 

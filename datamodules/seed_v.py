@@ -49,8 +49,10 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.arrays import describe
+from datamodules.formats.folders import listed
 from datamodules.formats.neuroscan import NeuroscanFile
 from datamodules.formats.pickles import loads_arrays
+from datamodules.machine import refuse_machine
 from datamodules.signals.kinds import EEG_BANDS
 from datamodules.signals.preprocessing import Derived, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
@@ -233,9 +235,9 @@ class SEEDVReader:
 
     def _recorded(self, subject: str, session: str) -> Path:
         folder = self.root / RAW_FOLDER
-        paths = sorted(folder.glob(f"{subject}_{session}_*.cnt"))
+        paths = listed(folder, f"{subject}_{session}_*.cnt")
         if not paths:
-            n_files = len(list(folder.glob("*_[123]_*.cnt")))
+            n_files = len(listed(folder, "*_[123]_*.cnt"))
             raise DatasetNotFoundError(
                 f"no {RAW_FOLDER}/{subject}_{session}_<date>.cnt in {str(self.root)!r}: expected "
                 f"it beside the other raw recordings, of which {n_files} of "
@@ -292,6 +294,7 @@ def _read_member(path: Path, name: str) -> dict[int, Any]:
                 )
             member = archive[name]
     except BROKEN as error:
+        refuse_machine(error, path)
         raise DatasetCorruptedError(
             f"{path}: expected an archive of numpy, found one that cannot be read "
             f"({type(error).__name__}: {error}). Fetch the file anew from its publisher."

@@ -144,7 +144,8 @@ def run_all(
         Runs that were not started.
 
     Raises:
-        DiskFullError: No room for a result; the runs in flight are given up.
+        MachineError: No room for a result, or a file that the machine cannot read or write; the
+            runs in flight are given up.
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)

@@ -72,7 +72,7 @@ def check(
     module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
     names = module.check_subjects(reader, subjects or None)
-    stored, failed = store_subjects(module, reader, names, cache)
+    stored, failed = store_subjects(module, reader, names, cache, module.signals)
     together = tuple(stored.values())
     doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))
     rows, ranges, classes = [], _Ranges(), {name: Counter[str]() for name in module.tasks}

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.formats.folders import listed
 from datamodules.formats.tables import read_numbers
 from datamodules.signals.recording import Signal
 
@@ -194,7 +195,7 @@ def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.fl
 
 def _read_tags(folder: Path) -> list[float]:
     """Return UTC seconds; no file and an empty file are both common and mean no tags."""
-    for path in sorted(folder.glob("tags*.csv")):
+    for path in listed(folder, "tags*.csv"):
         try:
             lines = path.read_text(encoding=ENCODING).splitlines()
             return [utc_seconds(line) for line in lines if line.strip()]
