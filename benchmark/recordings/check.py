@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmark.recordings.prepare import reason_without_place
+from benchmark.plan.expand import one_class
+from benchmark.recordings.prepare import class_counts, reason_without_place
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import store_subjects
@@ -20,7 +21,6 @@ from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import WHOLE_SESSION, Recording
 from datamodules.stored import StoredSubject, as_recording
-from datamodules.windows import EPSILON
 
 FLAT_EDA = 0.01
 """Microsiemens; a recording whose skin conductance varies by less was not worn."""
@@ -40,6 +40,7 @@ class Check:
         doubles: One line for each pair of subjects who share signal, and for each subject whose
             signal is stored twice.
         summary: Lines that say what the benchmark will use and leave out.
+        refused: Lines on tasks of which all score units have one class, which ``run`` refuses.
     """
 
     signals: pd.DataFrame
@@ -48,6 +49,7 @@ class Check:
     faults: tuple[str, ...]
     doubles: tuple[Double, ...]
     summary: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 def check(
@@ -84,7 +86,7 @@ def check(
             as_recording(stored[name], number) for number in range(len(stored[name].recordings))
         ]
         ranges.add(recordings)
-        counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
+        counts = {task: class_counts(module, task, recordings) for task in module.tasks}
         for task, of_task in counts.items():
             classes[task].update(of_task)
         doubts = [*_doubts(recordings), *_shared(name, doubles)]
@@ -97,6 +99,11 @@ def check(
         faults=tuple(_fault_lines(stored)),
         doubles=doubles,
         summary=tuple(_summary(module, stored, failed, classes)),
+        refused=tuple(
+            one_class(task, next(iter(+counts)))
+            for task, counts in classes.items()
+            if len(+counts) == 1
+        ),
     )
 
 
@@ -155,19 +162,6 @@ def _described(
     for task, by_class in counts.items():
         described[f"{task} ({unit})"] = " ".join(f"{k}:{n}" for k, n in by_class.items())
     return described
-
-
-def _class_counts(module: Dataset, name: str, recordings: Sequence[Recording]) -> dict[str, int]:
-    """Return the number of score units of each class of a task."""
-    task = module.tasks[name]
-    counts = dict.fromkeys(task.classes, 0)
-    for recording in recordings:
-        for segment in recording.segments:
-            label = task.label(recording.subject, segment)
-            if label is not None:
-                units = 1 if module.unit is None else (segment.duration + EPSILON) // module.unit
-                counts[task.classes[label]] += int(units)
-    return counts
 
 
 def _doubts(recordings: Sequence[Recording]) -> list[str]:

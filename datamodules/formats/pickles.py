@@ -9,9 +9,9 @@ The result consists of dicts, lists, tuples, numbers, strings and arrays. Byte s
 are read as latin1, which keeps every byte.
 
 A few hundred bytes can also make a value without end: a tuple that holds the same tuple twice,
-which holds another twice, and so on. Python counts it through when it is the key of a dict and when it is
-printed. So the steps of a pickle and the members of a tuple are bounded, and messages show only the
-beginning of a value.
+which holds another twice, and so on. Python counts it through when it is the key of a dict and
+when it is printed. So the steps of a pickle and the members of a tuple are bounded, and messages
+show only the beginning of a value.
 """
 
 import math
