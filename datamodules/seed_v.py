@@ -48,7 +48,7 @@ import numpy.typing as npt
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.formats.arrays import describe, listed
+from datamodules.formats.arrays import describe, keys_of, listed
 from datamodules.formats.folders import listed as files_in
 from datamodules.formats.neuroscan import NeuroscanFile
 from datamodules.formats.pickles import loads_arrays
@@ -306,7 +306,7 @@ def _read_member(path: Path, name: str) -> dict[int, Any]:
     content = loads_arrays(member.item(), f"{path}: {name}")
     trials = range(len(SESSIONS) * N_TRIALS)
     if not isinstance(content, dict) or set(content) != set(trials):
-        keys = listed(content) if isinstance(content, dict) else describe(content)
+        keys = keys_of(content)
         raise DatasetCorruptedError(
             f"{path}: {name}: expected a dict of the trials 0 to {trials[-1]}, found {keys}"
         )

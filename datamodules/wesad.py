@@ -45,7 +45,7 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.formats.arrays import describe, listed, shown
+from datamodules.formats.arrays import describe, keys_of, listed, shown
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
 from datamodules.signals.preprocessing import BVP_BEATS, ECG_BEATS, EDA_PARTS, derived_shapes
@@ -203,7 +203,7 @@ def _member(path: Path, content: object, *keys: str) -> Any:
     """Return the value under some keys and remove it, so that it is freed once converted."""
     for depth, key in enumerate(keys, start=1):
         if not isinstance(content, dict) or key not in content:
-            members = listed(content) if isinstance(content, dict) else describe(content)
+            members = keys_of(content)
             raise DatasetCorruptedError(
                 f"{path}: expected a key {'/'.join(keys[:depth])!r}, found {members}"
             )

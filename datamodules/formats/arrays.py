@@ -55,7 +55,14 @@ def shown(value: object) -> str:
 def listed(values: Iterable[object]) -> str:
     """Return the first of some values, such as the keys of a dict, as a message shows them."""
     first = [shown(value) for value in islice(values, MANY + 1)]
-    return ", ".join(first[:MANY] + ["..."] * (len(first) > MANY)) or "none"
+    return f"[{', '.join(first[:MANY] + ['...'] * (len(first) > MANY))}]"
+
+
+def keys_of(content: object) -> str:
+    """Return the keys of a dict in order, or what another value is, for messages."""
+    if not isinstance(content, dict):
+        return describe(content)
+    return listed(sorted(content, key=shown))
 
 
 def is_numbers(values: object, shape: Sequence[int | None]) -> bool:

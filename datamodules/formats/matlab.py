@@ -11,7 +11,6 @@ import numpy.typing as npt
 import scipy
 
 from datamodules.errors import DatasetCorruptedError
-from datamodules.formats.arrays import listed
 from datamodules.machine import refuse_machine
 
 BROKEN = (
@@ -62,6 +61,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]
         if name not in content:
             variables = sorted(key for key in content if not key.startswith("__"))
             raise DatasetCorruptedError(
-                f"{path}: expected a variable {name!r}, found {listed(variables)}"
+                f"{path}: expected a variable {name!r}, found "
+                f"{', '.join(variables) or 'none of those wanted'}"
             )
     return {name: content[name] for name in names}
