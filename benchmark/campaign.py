@@ -28,6 +28,7 @@ from benchmark.store import Call, Store
 from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
 from datamodules.catalogue import DATASETS
+from datamodules.errors import IncompatibleRunError
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,9 @@ def run_suite(
         prepared = prepare_suite(suite, places, reporter, options.strict)
         preparing = time.perf_counter() - before
         plan = expand(suite, prepared)
+        if not plan.runs:
+            reasons = dict.fromkeys(plan.not_applicable.values())
+            raise IncompatibleRunError(f"nothing can be run: {'; '.join(reasons)}")
         asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
         statuses = {run.id: store.status(run) for run in asked}
         again = ("failed",) if options.retry_failed else ()

@@ -14,16 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
-from benchmark.errors import BenchmarkError
+from datamodules.errors import MachineError
 
 READABLE = 0o644
 """Mode of finished files; temporary ones can be read by their owner alone."""
 
 
-class DiskFullError(BenchmarkError):
+class DiskFullError(MachineError):
     """No room for what must be written."""
-
-    status = 1
 
 
 def is_full(error: BaseException) -> TypeGuard[OSError]:

@@ -44,6 +44,7 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.arrays import describe, is_numbers
+from datamodules.formats.folders import listed
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.trials import SESSION, Channels, TrialTable
 from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, derived_shapes
@@ -131,9 +132,9 @@ class AMIGOSReader:
                 f"AMIGOS has no subject {subject!r}: expected one of {', '.join(SUBJECTS)}"
             )
         name = _file_name(subject)
-        paths = sorted(path for path in self.root.rglob(name) if path.is_file())
+        paths = [path for path in listed(self.root, name, deep=True) if path.is_file()]
         if not paths:
-            names = {path.name for path in self.root.rglob(_file_name("P*"))}
+            names = {path.name for path in listed(self.root, _file_name("P*"), deep=True)}
             count = sum(_file_name(other) in names for other in SUBJECTS)
             raise DatasetNotFoundError(
                 f"no {name} anywhere in {str(self.root)!r}: expected it and those of the other "

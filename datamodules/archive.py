@@ -1,6 +1,8 @@
 """Archive: all recordings of a dataset, end to end, each signal as one memory-mapped array."""
 
+import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +13,15 @@ import numpy.typing as npt
 
 from datamodules.digests import digest
 from datamodules.errors import DatasetCorruptedError
+from datamodules.machine import caching
 from datamodules.repeats import Repeat, find_repeats
+from datamodules.samples import DamagedError, Samples, checksums, join_samples, map_samples
 from datamodules.signals.recording import Segment
 from datamodules.stored import StoredRecording, StoredSubject, samples_file
 
+LOGGER = logging.getLogger(__name__)
+READABLE = 0o644
+"""Mode of a finished array: a cache may be shared; temporary files are the owner's alone."""
 SPARSE = 1.0
 """Rate in Hz below which the channels of a sample lie side by side in the array of a signal, as a
 window holds few samples and is gathered sooner so. Otherwise time runs first."""
@@ -31,7 +38,7 @@ class Archive:
 
     folder: Path
     subjects: tuple[StoredSubject, ...]
-    _mapped: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    _mapped: dict[str, Samples] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -78,44 +85,76 @@ class Archive:
         lengths = [recording.signals[signal].n_times for recording in self.recordings]
         return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
-    def join(self, signal: str) -> None:
-        """Write the array of a signal, unless it exists."""
-        target = self._array(signal)
-        if target.is_file():
-            return
-        offsets = self.offsets(signal)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        first = self.recordings[0].signals[signal]
-        n_channels = len(first.channels)
-        n_times = sum(recording.signals[signal].n_times for recording in self.recordings)
-        temporary = target.with_name(f".{target.name}-{os.getpid()}")
-        try:
-            joined = np.lib.format.open_memmap(
-                temporary,
-                mode="w+",
-                dtype=np.float32,
-                shape=(n_channels, n_times),
-                fortran_order=first.sfreq < SPARSE,
-            )
-            for offset, path in zip(offsets, self._paths(signal), strict=True):
-                samples = np.load(path)
-                joined[:, offset : offset + samples.shape[1]] = samples
-            joined.flush()
-            del joined
-            temporary.rename(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    def holds(self, signal: str) -> bool:
+        """Return whether the array of a signal is there, as it was joined of its subjects.
 
-    def samples(self, signal: str) -> npt.NDArray[np.float32]:
+        Raises:
+            DatasetCorruptedError: A recording without the signal.
+            MachineError: It cannot be read.
+        """
+        bounds = (*self.offsets(signal).tolist(), self._shape(signal)[1])
+        target = self._array(signal)
+        with caching(target.parent):
+            if not target.exists():
+                return False
+            try:
+                sums = checksums(target, self._shape(signal), self._by_time(signal), bounds)
+            except DamagedError:
+                return False
+        written = [sums[signal] for subject in self.subjects for sums in subject.checksums]
+        return list(sums) == written
+
+    def join(self, signal: str) -> bool:
+        """Write the array of a signal, unless it is there.
+
+        Returns:
+            Whether another one was there, which was damaged and has been replaced.
+
+        Raises:
+            DatasetCorruptedError: A recording without the signal.
+            MachineError: It cannot be read or written.
+        """
+        if self.holds(signal):
+            return False
+        target = self._array(signal)
+        with caching(target.parent):
+            damaged = target.exists()
+            if damaged:
+                LOGGER.warning("%s: not what was written there, so it is written anew", target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+            os.close(descriptor)
+            temporary = Path(name)
+            try:
+                temporary.chmod(READABLE)
+                join_samples(
+                    temporary, self._shape(signal), self._by_time(signal), self._pieces(signal)
+                )
+                temporary.rename(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+        return damaged
+
+    def samples(self, signal: str) -> Samples:
         """Return the samples of all recordings, memory-mapped float32 of shape (C, T of all)."""
         if signal not in self._mapped:
-            self._mapped[signal] = np.load(self._array(signal), mmap_mode="c")
+            self._mapped[signal] = map_samples(
+                self._array(signal), self._shape(signal), self._by_time(signal), "c"
+            )
         return self._mapped[signal]
+
+    def _shape(self, signal: str) -> tuple[int, int]:
+        signals = [recording.signals[signal] for recording in self.recordings]
+        return len(signals[0].channels), sum(stored.n_times for stored in signals)
+
+    def _by_time(self, signal: str) -> bool:
+        return self.recordings[0].signals[signal].sfreq < SPARSE
 
     def _array(self, signal: str) -> Path:
         return self.folder / f"all-{self.key}" / f"{signal}.npy"
 
-    def _paths(self, signal: str) -> Iterator[Path]:
+    def _pieces(self, signal: str) -> Iterator[Samples]:
         for subject in self.subjects:
-            for number in range(len(subject.recordings)):
-                yield samples_file(subject.folder, number, signal)
+            for number, recording in enumerate(subject.recordings):
+                path = samples_file(subject.folder, number, signal)
+                yield map_samples(path, recording.signals[signal].shape)

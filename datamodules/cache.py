@@ -1,34 +1,38 @@
 """Prepared recordings on disk: read once from the raw files, then memory-mapped by every run.
 
-    <cache>/<dataset>/<subject>-<key>/   meta.json  <recording>.<signal>.npy   one subject
-    <cache>/<dataset>/all-<key>/         <signal>.npy                          the same, end to end
+    <cache>/<dataset>/<subject>-<key>/   one subject: meta.json, blocks.npy, and samples in
+                                         <recording>.<signal>.npy
+    <cache>/<dataset>/all-<key>/         all subjects, end to end: <signal>.npy
 
 A subject's key is a digest of everything that made it: the raw files (name, size, time of change),
 the reader and its options, the preprocessing steps, and the source code of all of these. Everything
-is written under a temporary name and renamed, so a folder that exists is complete. The cache may be
-deleted at any time.
+is written under a temporary name and renamed, so a folder that exists is complete. What lies there
+is compared with its checksums by each process that opens it; what has changed since is written
+anew. The cache may be deleted at any time.
 """
 
-import hashlib
-import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from datamodules.blocks import blocks_of
 from datamodules.digests import digest, file_digest
-from datamodules.errors import AffectbenchError, DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError
+from datamodules.machine import caching, reading, refuse_machine
+from datamodules.samples import DamagedError
 from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
-from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.recording import Fault, Recording, Signal
 from datamodules.source import code_digest
-from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
+from datamodules.stored import StoredSubject, open_subject
+from datamodules.writer import SubjectWriter
+
+LOGGER = logging.getLogger(__name__)
 
 NOT_READING = frozenset(
     f"datamodules.{name}"
@@ -67,7 +71,11 @@ class Reader(Protocol):
 
 
 def store_subject(
-    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
+    folder: Path,
+    reader: Reader,
+    preprocessing: Preprocessing,
+    subject: str,
+    checked: Collection[str] = (),
 ) -> StoredSubject:
     """Return a subject from the cache, after reading it from the raw files if need be.
 
@@ -76,36 +84,60 @@ def store_subject(
         reader: Reader of the raw files.
         preprocessing: Steps by signal.
         subject: One of ``reader.subjects``.
+        checked: Signals whose samples will be read, and are compared with their checksums.
 
     Raises:
         DatasetNotFoundError: The subject's files are missing.
         DatasetCorruptedError: They are not what the publisher ships.
+        MachineError: They cannot be read, or the cache cannot be written.
     """
-    target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
-    if not target.is_dir():
-        with written_folder(target) as temporary:
-            _write_subject(temporary, reader, preprocessing, subject)
-    return open_subject(target)
+    with reading(subject):
+        target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
+
+    def as_written() -> bool:
+        with suppress(DamagedError):
+            open_subject(target, checked)
+            return True
+        return False
+
+    with caching(folder):
+        damaged = target.is_dir() and not as_written()
+        if damaged:
+            LOGGER.warning("%s: not what was written there, so it is read anew", target)
+        if damaged or not target.is_dir():
+            with written_folder(target, as_written) as temporary:
+                _write_subject(temporary, reader, preprocessing, subject)
+        return open_subject(target)
 
 
 @contextmanager
-def written_folder(folder: Path) -> Iterator[Path]:
+def written_folder(folder: Path, as_written: Callable[[], bool] = lambda: True) -> Iterator[Path]:
     """Yield a temporary folder beside ``folder`` that takes its name if the block ends well.
 
     If another process was quicker, its folder stays and this one is dropped.
+
+    Args:
+        folder: The new folder.
+        as_written: Function that returns whether a folder of that name is what was written there;
+            one that is not makes room.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    aside = temporary.with_name(f"{temporary.name}-aside")
     try:
         yield temporary
         temporary.chmod(READABLE)
+        if folder.is_dir() and not as_written():
+            with suppress(FileNotFoundError):  # another process does the same
+                folder.rename(aside)
         try:
             temporary.rename(folder)
         except OSError:
             if not folder.is_dir():
                 raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in (temporary, aside):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
@@ -158,111 +190,54 @@ def _write_subject(
     Raises:
         DatasetNotFoundError: The subject's files are missing.
         DatasetCorruptedError: They are not what the publisher ships.
+        MachineError: They cannot be read.
+        OSError: The folder cannot be written.
     """
-    writer = _Writer(folder)
-    faults: list[dict[str, Any]] = []
-    try:
-        for item in reader.read(subject):
-            if isinstance(item, Fault):
-                faults.append(asdict(item))
-            else:
-                writer.write(item, preprocess(item.signals, preprocessing))
-    except AffectbenchError:
-        raise
-    except (ValueError, KeyError, EOFError, OSError) as error:
-        raise DatasetCorruptedError(f"{subject}: {error}") from error
-    files = {_name(reader, path): path for path in reader.files(subject)}
+    writer = SubjectWriter(folder)
+    faults: list[Fault] = []
+    for item, signals in read_subject(reader, preprocessing, subject):
+        if isinstance(item, Fault):
+            faults.append(item)
+        else:
+            writer.write(item, signals)
+    with reading(subject):
+        paths = {_name(reader, path): path for path in reader.files(subject)}
+        files: dict[str, dict[str, str | int]] = {
+            name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+            for name, path in paths.items()
+        }
     if not writer.recordings:
-        reasons = "; ".join(sorted({fault["reason"] for fault in faults}))
+        reasons = "; ".join(sorted({fault.reason for fault in faults}))
         where = f" in {' and '.join(files)}" if 0 < len(files) <= NAMED_FILES else ""
         raise DatasetCorruptedError(
             f"{subject}: expected at least one recording{where}, found none"
             + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
         )
-    np.save(blocks_file(folder), np.concatenate(writer.blocks))
-    meta = {
-        "subject": subject,
-        "recordings": writer.recordings,
-        "channels": writer.channels,
-        "hashed": writer.hashed,
-        "faults": faults,
-        "content": writer.content(),
-        "files": {
-            name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-            for name, path in files.items()
-        },
-    }
-    meta_file(folder).write_text(json.dumps(meta))
+    writer.finish(subject, faults, files)
 
 
-def _described(segment: Segment) -> dict[str, Any]:
-    """Return the values of a segment; of people who share no stimuli, digests stay as they were."""
-    return {name: value for name, value in asdict(segment).items() if name != "stimulus" or value}
+def read_subject(
+    reader: Reader, preprocessing: Preprocessing, subject: str
+) -> Iterator[tuple[Recording | Fault, Mapping[str, Signal]]]:
+    """Yield faults, and recordings with their signals after all steps.
 
-
-@dataclass
-class _Writer:
-    """Writes the recordings of a subject one after another.
-
-    Attributes:
-        folder: Folder of the samples.
-        recordings: Descriptions of the recordings as JSON holds them.
-        channels: Channel names of each signal. Its recordings share them, as there may be
-            thousands: each recording holds a position in this list.
-        blocks: Hashes of the raw blocks of each recording, by which copies are found.
-        hashed: Name and rate of the signals that they are of.
+    Nothing that is wrong with the cache comes to pass here: what does is about the raw files.
     """
+    try:
+        with reading(subject):
+            for item in reader.read(subject):
+                if isinstance(item, Fault):
+                    yield item, {}
+                else:
+                    signals = preprocess(item.signals, preprocessing)
+                    _check_finite(signals)
+                    yield item, signals
+    except (ValueError, KeyError, EOFError) as error:
+        refuse_machine(error, subject)
+        raise DatasetCorruptedError(f"{subject}: {error}") from error
 
-    folder: Path
-    recordings: list[dict[str, Any]] = field(default_factory=list)
-    channels: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    blocks: list[npt.NDArray[np.void]] = field(default_factory=list)
-    hashed: list[tuple[str, float]] = field(default_factory=list)
-    _samples: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
-    def write(self, recording: Recording, signals: dict[str, Signal]) -> None:
-        """Write a recording whose signals have been through their steps.
-
-        Raises:
-            ValueError: Samples that are not finite.
-        """
-        self.blocks.append(blocks_of(recording.signals, len(self.recordings), self.hashed))
-        described = {name: self._write_signal(name, signal) for name, signal in signals.items()}
-        # A step that changes the rate may shorten its signal by a part of a sample.
-        shortest = min(signal.duration for signal in signals.values())
-        self.recordings.append(
-            {
-                "subject": recording.subject,
-                "session": recording.session,
-                "signals": described,
-                "segments": [
-                    _described(replace(segment, stop=min(segment.stop, shortest)))
-                    for segment in recording.segments
-                    if segment.start < shortest
-                ],
-                "offset": recording.offset,
-            }
-        )
-
-    def content(self) -> str:
-        """Return the digest of all samples and descriptions."""
-        described = json.dumps([self.recordings, self.channels], sort_keys=True).encode()
-        content = self._samples.copy()
-        content.update(described)
-        return content.hexdigest()[:16]
-
-    def _write_signal(self, name: str, signal: Signal) -> dict[str, Any]:
+def _check_finite(signals: Mapping[str, Signal]) -> None:
+    for name, signal in signals.items():
         if not np.isfinite(signal.samples).all():
             raise ValueError(f"{name}: expected finite samples, found NaN or infinity")
-        samples = np.ascontiguousarray(signal.samples)
-        np.save(samples_file(self.folder, len(self.recordings), name), samples)
-        self._samples.update(samples.data)
-        variants = self.channels.setdefault(name, [])
-        if signal.channels not in variants:
-            variants.append(signal.channels)
-        return {
-            "n_times": samples.shape[1],
-            "sfreq": signal.sfreq,
-            "channels": variants.index(signal.channels),
-            "unit": signal.unit,
-        }

@@ -21,7 +21,7 @@ from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Reader, store_subject
 from datamodules.computed import ComputedDataset, measured_once
 from datamodules.dataset import Dataset
-from datamodules.errors import AffectbenchError, IncompatibleRunError
+from datamodules.errors import AffectbenchError, IncompatibleRunError, MachineError
 from datamodules.flags import Flag
 from datamodules.flaws import everybody, passes, with_flaws
 from datamodules.fold import (
@@ -187,10 +187,12 @@ class EmotionDataModule(L.LightningDataModule):
         return self._fold
 
     def prepare_data(self) -> None:
-        """Fill the cache."""
-        archive = self._stored
-        for signal in self.signals:
-            archive.join(signal)
+        """Fill the cache, and replace what is not as it was written."""
+        missing = [signal for signal in self.signals if not self._stored.holds(signal)]
+        if missing:
+            archive = self._open(missing)
+            if any([archive.join(signal) for signal in missing]):
+                RESIDENT.clear()  # it may hold what was damaged
 
     def setup(self, stage: str | None = None) -> None:
         """Deal, label and cut windows; fit the scaling on train; check it all for leaks."""
@@ -408,12 +410,14 @@ class EmotionDataModule(L.LightningDataModule):
     @cached_property
     def _stored(self) -> Archive:
         """Recordings in the cache; Lightning asks for them before every loop."""
+        return self._open(())
+
+    def _open(self, checked: Sequence[str]) -> Archive:
+        """Return the recordings in the cache, the samples of some signals compared."""
+        reader, steps = self.reader, self.dataset.preprocessing
         return Archive(
             self.folder,
-            tuple(
-                store_subject(self.folder, self.reader, self.dataset.preprocessing, subject)
-                for subject in self.subjects
-            ),
+            tuple(store_subject(self.folder, reader, steps, s, checked) for s in self.subjects),
         )
 
 
@@ -426,19 +430,35 @@ def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def store_subjects(
-    dataset: Dataset, reader: Reader, subjects: Sequence[str], cache_dir: Path
+    dataset: Dataset,
+    reader: Reader,
+    subjects: Sequence[str],
+    cache_dir: Path,
+    checked: Collection[str] = (),
 ) -> tuple[dict[str, StoredSubject], dict[str, AffectbenchError]]:
-    """Fill the cache subject by subject, going on past those that cannot be read.
+    """Fill the cache subject by subject, going on past those that are not as published.
+
+    Args:
+        dataset: Dataset.
+        reader: Its reader.
+        subjects: Subjects to read.
+        cache_dir: Folder of prepared recordings.
+        checked: Signals whose samples will be read, and are compared with their checksums.
 
     Returns:
         The stored subjects, and the error of each of the others.
+
+    Raises:
+        MachineError: The machine cannot read or write, which is no fault of a subject.
     """
     stored, failed = {}, {}
     for subject in subjects:
         try:
             stored[subject] = store_subject(
-                cache_dir / dataset.name, reader, dataset.preprocessing, subject
+                cache_dir / dataset.name, reader, dataset.preprocessing, subject, checked
             )
+        except MachineError:
+            raise
         except AffectbenchError as error:
             failed[subject] = error
     return stored, failed

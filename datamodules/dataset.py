@@ -10,6 +10,7 @@ from datamodules.cache import Reader
 from datamodules.download import Download
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
 from datamodules.inputs import LENGTH, SignalSpec
+from datamodules.machine import reading
 from datamodules.protocol import Protocol
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived, Preprocessing
@@ -110,9 +111,12 @@ class Dataset:
 
         Raises:
             DatasetNotFoundError: No such folder.
+            MachineError: The folder cannot be looked into.
             IncompatibleRunError: An option that the reader has not.
         """
-        if self.has_files and (root is None or not Path(root).is_dir()):
+        with reading(self.title):
+            missing = self.has_files and (root is None or not Path(root).is_dir())
+        if missing:
             raise DatasetNotFoundError(
                 f"no {self.title} at {str(root)!r}: expected a folder with {self.layout}. "
                 f"{self.access}"
@@ -162,15 +166,21 @@ class Dataset:
         """Return the named subjects in the dataset's order, or all.
 
         Raises:
-            DatasetNotFoundError: A subject that it has not.
+            DatasetNotFoundError: A subject that it has not, or no subject at all.
+            MachineError: The files that say who there is cannot be read.
         """
+        with reading(self.title):
+            subjects = reader.subjects
+        if not subjects:
+            raise DatasetNotFoundError(
+                f"{self.title}: expected {self.layout}, found nobody's recordings there"
+            )
         for name in names or ():
-            if name not in reader.subjects:
+            if name not in subjects:
                 raise DatasetNotFoundError(
-                    f"{self.title} has no subject {name!r}: expected some of "
-                    f"{', '.join(reader.subjects)}"
+                    f"{self.title} has no subject {name!r}: expected some of {', '.join(subjects)}"
                 )
-        return tuple(s for s in reader.subjects if names is None or s in names)
+        return tuple(s for s in subjects if names is None or s in names)
 
     def without(self, absent: Collection[str]) -> Self:
         """Return the dataset without some signals and what is derived from them."""

@@ -40,7 +40,7 @@ import numpy.typing as npt
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.formats.arrays import describe, is_numbers
+from datamodules.formats.arrays import describe, is_numbers, keys_of
 from datamodules.formats.matlab import load_matlab
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.trials import Channels, TrialTable
@@ -193,7 +193,7 @@ class DEAPReader:
 def _array(path: Path, content: object, key: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return an array of a subject's file."""
     if not isinstance(content, dict) or key not in content:
-        keys = sorted(map(str, content)) if isinstance(content, dict) else describe(content)
+        keys = keys_of(content)
         raise DatasetCorruptedError(f"{path}: expected a key {key!r}, found {keys}")
     values = content[key]
     if not is_numbers(values, shape):

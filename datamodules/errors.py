@@ -1,5 +1,8 @@
 """The errors that a user can mend: each says what was expected, what was found, what to do."""
 
+LONGEST = 3000
+"""Largest number of characters of a message about a file."""
+
 
 class AffectbenchError(Exception):
     """Root of all errors that a user can mend; the command line prints them without a traceback.
@@ -16,7 +19,21 @@ class DatasetNotFoundError(AffectbenchError):
 
 
 class DatasetCorruptedError(AffectbenchError):
-    """A file of a dataset is not what its publisher ships."""
+    """A file of a dataset is not what its publisher ships.
+
+    Args:
+        message: The message; of one that quotes too much of the file, the beginning.
+    """
+
+    def __init__(self, message: str) -> None:
+        cut = f"{message[:LONGEST]} ... ({len(message) - LONGEST} characters more)"
+        super().__init__(message if len(message) <= LONGEST else cut)
+
+
+class MachineError(AffectbenchError):
+    """A full or broken disk, or a right that is missing: it ends the call, and is nobody's data."""
+
+    status = 1
 
 
 class IncompatibleRunError(AffectbenchError):

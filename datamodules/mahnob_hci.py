@@ -50,6 +50,7 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats.edf import read_channels
+from datamodules.formats.folders import listed
 from datamodules.signals.preprocessing import ECG_BEATS, EDA_PARTS, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.resistance import conductance
@@ -376,7 +377,7 @@ class MAHNOBHCIReader:
 
 def _bdf_files(folder: Path) -> list[Path]:
     """Return the .bdf files of a folder, without the files that macOS leaves beside others."""
-    return [path for path in sorted(folder.glob("*.bdf")) if not path.name.startswith(".")]
+    return [path for path in listed(folder, "*.bdf") if not path.name.startswith(".")]
 
 
 @lru_cache(maxsize=4096)

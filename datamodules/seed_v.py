@@ -48,9 +48,11 @@ import numpy.typing as npt
 
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
-from datamodules.formats.arrays import describe
+from datamodules.formats.arrays import describe, keys_of, listed
+from datamodules.formats.folders import listed as files_in
 from datamodules.formats.neuroscan import NeuroscanFile
 from datamodules.formats.pickles import loads_arrays
+from datamodules.machine import refuse_machine
 from datamodules.signals.kinds import EEG_BANDS
 from datamodules.signals.preprocessing import Derived, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
@@ -233,9 +235,9 @@ class SEEDVReader:
 
     def _recorded(self, subject: str, session: str) -> Path:
         folder = self.root / RAW_FOLDER
-        paths = sorted(folder.glob(f"{subject}_{session}_*.cnt"))
+        paths = files_in(folder, f"{subject}_{session}_*.cnt")
         if not paths:
-            n_files = len(list(folder.glob("*_[123]_*.cnt")))
+            n_files = len(files_in(folder, "*_[123]_*.cnt"))
             raise DatasetNotFoundError(
                 f"no {RAW_FOLDER}/{subject}_{session}_<date>.cnt in {str(self.root)!r}: expected "
                 f"it beside the other raw recordings, of which {n_files} of "
@@ -288,10 +290,11 @@ def _read_member(path: Path, name: str) -> dict[int, Any]:
                 raise ValueError("no archive but a single array")
             if name not in archive.files:
                 raise DatasetCorruptedError(
-                    f"{path}: expected members data and label, found {archive.files}"
+                    f"{path}: expected members data and label, found {listed(archive.files)}"
                 )
             member = archive[name]
     except BROKEN as error:
+        refuse_machine(error, path)
         raise DatasetCorruptedError(
             f"{path}: expected an archive of numpy, found one that cannot be read "
             f"({type(error).__name__}: {error}). Fetch the file anew from its publisher."
@@ -303,7 +306,7 @@ def _read_member(path: Path, name: str) -> dict[int, Any]:
     content = loads_arrays(member.item(), f"{path}: {name}")
     trials = range(len(SESSIONS) * N_TRIALS)
     if not isinstance(content, dict) or set(content) != set(trials):
-        keys = sorted(map(str, content)) if isinstance(content, dict) else describe(content)
+        keys = keys_of(content)
         raise DatasetCorruptedError(
             f"{path}: {name}: expected a dict of the trials 0 to {trials[-1]}, found {keys}"
         )

@@ -1,15 +1,26 @@
-"""Recordings as they lie in the cache: everything about them but their samples."""
+"""Recordings as they lie in the cache: everything about them but their samples.
+
+A subject's description holds its own digest and the checksums of its arrays, so that no changed
+file is taken for what was written.
+"""
 
 import json
-from collections.abc import Mapping
+import zlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.digests import digest
+from datamodules.samples import DamagedError, checksums, map_samples
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
+
+SEAL = "seal"
+"""Key of the digest of a description among what it describes."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,11 @@ class StoredSignal:
     sfreq: float
     channels: tuple[str, ...]
     unit: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of its samples, (C, T)."""
+        return len(self.channels), self.n_times
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,8 @@ class StoredSubject:
         content: Digest of samples and segments, equal wherever they are equal.
         files: Size in bytes and sha256 of each raw file, by its path in the dataset.
         hashed: Name and raw rate of the signals whose blocks are hashed, see ``open_blocks``.
+        blocks: Checksum of the file of blocks.
+        checksums: Checksum of the samples of each recording, by signal, in order of ``recordings``.
     """
 
     subject: str
@@ -58,6 +76,8 @@ class StoredSubject:
     content: str
     files: Mapping[str, Mapping[str, str | int]]
     hashed: tuple[tuple[str, float], ...]
+    blocks: int
+    checksums: tuple[Mapping[str, int], ...]
 
 
 def samples_file(folder: Path, number: int, signal: str) -> Path:
@@ -81,11 +101,49 @@ def open_blocks(folder: Path) -> npt.NDArray[np.void]:
     return blocks
 
 
-def open_subject(folder: Path) -> StoredSubject:
-    """Return the subject in a folder; no samples are read."""
-    meta: dict[str, Any] = json.loads(meta_file(folder).read_text())
+def as_meta(described: Mapping[str, Any]) -> str:
+    """Return a description as it is written, with its digest."""
+    return json.dumps({**described, SEAL: digest(described)})
+
+
+def open_subject(folder: Path, checked: Collection[str] = ()) -> StoredSubject:
+    """Return the subject in a folder, each file of which is read once a process.
+
+    Args:
+        folder: Folder of the samples.
+        checked: Signals whose samples are compared with their checksums; no others are read.
+
+    Raises:
+        DamagedError: A file that is not as it was written.
+    """
+    try:
+        stats = [path.stat() for path in (meta_file(folder), blocks_file(folder))]
+    except FileNotFoundError as error:
+        raise DamagedError(f"{error.filename}: {error.strerror}") from error
+    subject = _open(folder, *((stat.st_size, stat.st_mtime_ns) for stat in stats))
+    for number, recording in enumerate(subject.recordings):
+        for name, signal in recording.signals.items():
+            if name in checked:
+                path = samples_file(folder, number, name)
+                (checksum,) = checksums(path, signal.shape, False, (0, signal.n_times))
+                if checksum != subject.checksums[number][name]:
+                    raise DamagedError(f"{path}: other samples than were written")
+    return subject
+
+
+@lru_cache(maxsize=4096)
+def _open(folder: Path, meta: tuple[int, int], blocks: tuple[int, int]) -> StoredSubject:
+    """Return the subject in a folder; its description and its blocks are checked.
+
+    Args:
+        folder: Folder of the samples.
+        meta: Size of the description, and when it was changed.
+        blocks: The same of the blocks.
+    """
+    described = _read_meta(meta_file(folder))
     channels = {
-        name: [tuple(names) for names in variants] for name, variants in meta["channels"].items()
+        name: [tuple(names) for names in variants]
+        for name, variants in described["channels"].items()
     }
     recordings = tuple(
         StoredRecording(
@@ -103,18 +161,40 @@ def open_subject(folder: Path) -> StoredSubject:
             segments=tuple(Segment(**segment) for segment in stored["segments"]),
             offset=stored["offset"],
         )
-        for stored in meta["recordings"]
+        for stored in described["recordings"]
     )
-    faults = tuple(Fault(**fault) for fault in meta["faults"])
+    faults = tuple(Fault(**fault) for fault in described["faults"])
+    if file_checksum(blocks_file(folder)) != described["blocks"]:
+        raise DamagedError(f"{blocks_file(folder)}: others than were written")
     return StoredSubject(
-        meta["subject"],
+        described["subject"],
         folder,
         recordings,
         faults,
-        meta["content"],
-        meta["files"],
-        tuple((name, rate) for name, rate in meta["hashed"]),
+        described["content"],
+        described["files"],
+        tuple((name, rate) for name, rate in described["hashed"]),
+        described["blocks"],
+        tuple(described["checksums"]),
     )
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads(path.read_bytes())
+        if isinstance(meta, dict) and meta.pop(SEAL, None) == digest(meta):
+            return meta
+    except (ValueError, RecursionError, FileNotFoundError, IsADirectoryError) as error:
+        raise DamagedError(f"{path}: {error}") from error
+    raise DamagedError(f"{path}: other values than were written")
+
+
+def file_checksum(path: Path) -> int:
+    """Return the checksum of a file; raises DamagedError if there is none."""
+    try:
+        return zlib.crc32(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DamagedError(f"{path}: {error.strerror}") from error
 
 
 def as_recording(subject: StoredSubject, number: int) -> Recording:
@@ -125,7 +205,7 @@ def as_recording(subject: StoredSubject, number: int) -> Recording:
         stored.session,
         {
             name: Signal(
-                np.load(samples_file(subject.folder, number, name), mmap_mode="r"),
+                map_samples(samples_file(subject.folder, number, name), signal.shape),
                 signal.sfreq,
                 signal.channels,
                 signal.unit,

@@ -55,6 +55,7 @@ from datamodules.dataset import Dataset
 from datamodules.download import ListedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats import empatica
+from datamodules.formats.folders import listed
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
 from datamodules.signals.recording import WHOLE_SESSION, Fault, Recording, Segment, Signal
 from datamodules.tasks import ConditionTask, RatingTask
@@ -219,7 +220,7 @@ class WearableStressReader:
     def _home(self) -> Path:
         """Folder that holds ``Wearable_Dataset``."""
         if not (self.root / DATA).is_dir() and self.root.is_dir():
-            below = [path.parent for path in sorted(self.root.glob(f"*/{DATA}"))]
+            below = [path for path in listed(self.root, "*") if (path / DATA).is_dir()]
             if len(below) == 1:
                 return below[0]
         return self.root

@@ -45,7 +45,7 @@ import numpy.typing as npt
 from datamodules.dataset import Dataset
 from datamodules.download import PackedFiles
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.formats.arrays import describe
+from datamodules.formats.arrays import describe, keys_of, listed, shown
 from datamodules.formats.pickles import load_arrays
 from datamodules.formats.wesad_quest import Interval, read_intervals
 from datamodules.signals.preprocessing import BVP_BEATS, ECG_BEATS, EDA_PARTS, derived_shapes
@@ -174,7 +174,7 @@ class WESADReader:
         subject_in_file = _member(path, content, "subject")
         if subject_in_file != subject:
             raise DatasetCorruptedError(
-                f"{path}: expected the data of {subject}, found subject {subject_in_file!r}"
+                f"{path}: expected the data of {subject}, found subject {shown(subject_in_file)}"
             )
         labels = _labels(path, _member(path, content, "label"))
         signals = {
@@ -203,7 +203,7 @@ def _member(path: Path, content: object, *keys: str) -> Any:
     """Return the value under some keys and remove it, so that it is freed once converted."""
     for depth, key in enumerate(keys, start=1):
         if not isinstance(content, dict) or key not in content:
-            members = sorted(map(str, content)) if isinstance(content, dict) else type(content)
+            members = keys_of(content)
             raise DatasetCorruptedError(
                 f"{path}: expected a key {'/'.join(keys[:depth])!r}, found {members}"
             )
@@ -254,7 +254,7 @@ def _labels(path: Path, values: object) -> Labels:
     if unknown:
         raise DatasetCorruptedError(
             f"{path}: label: expected codes {TRANSIENT} to {max(CONDITIONS)}, "
-            f"found {sorted(unknown)}"
+            f"found {listed(sorted(unknown))}"
         )
     return values
 

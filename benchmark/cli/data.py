@@ -62,9 +62,9 @@ def check(arguments: argparse.Namespace) -> int:
     print(findings.subjects.to_string(index=False) + "\n")
     for line in (*findings.faults, *findings.summary):
         print(line)
-    for line in (*left_out(findings.left_out), *map(str, findings.doubles)):
+    for line in (*left_out(findings.left_out), *map(str, findings.doubles), *findings.refused):
         print(line, file=sys.stderr)
-    refused = any(double.other != double.subject for double in findings.doubles)
+    refused = findings.refused or any(two.other != two.subject for two in findings.doubles)
     return FAILED if findings.left_out or refused else DONE
 
 

@@ -45,6 +45,13 @@ class Memory:
         return self.total - self.used
 
 
+def cores() -> int:
+    """Return the number of cores that this process may use; of the machine where it cannot say."""
+    if hasattr(os, "sched_getaffinity"):  # macOS has none
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def memory(names: Sequence[str]) -> dict[str, Memory]:
     """Return the memory of GPUs by name; empty if there is no nvidia-smi.
 
@@ -119,7 +126,7 @@ def workers(devices: Sequence[str], jobs: int | None, per_run: int = 1) -> list[
     if per_run < 1:
         raise DeviceError(f"expected at least one device a run, found {per_run}")
     if not devices:
-        count = jobs or max(1, len(os.sched_getaffinity(0)) // per_run)
+        count = jobs or max(1, cores() // per_run)
         return [",".join(["cpu"] * per_run)] * count
     if len(devices) % per_run:
         raise DeviceError(
@@ -202,5 +209,5 @@ def phases(
         kinds = {kind(run) for run in rest}
         peak = max((v for k, v in peaks(store.results()).items() if k in kinds), default=0)
         least = min(gpu.free for gpu in free.values())
-        fit = jobs_that_fit(least, peak, len(os.sched_getaffinity(0)), len(devices))
+        fit = jobs_that_fit(least, peak, cores(), len(devices))
         yield rest, workers(devices, fit, per_run)

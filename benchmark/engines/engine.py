@@ -75,7 +75,8 @@ class Engine(Protocol):
             Runs that were not started.
 
         Raises:
-            DiskFullError: No room for a result; the runs in flight are given up.
+            MachineError: No room for a result, or a file that the machine cannot read or write; the
+                runs in flight are given up.
         """
         ...
 

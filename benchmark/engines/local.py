@@ -1,10 +1,10 @@
 """Many runs on the devices of one machine: worker processes that take runs one after another.
 
 Workers are forked from a server process that has torch, lightning and this project imported, so a
-worker starts in hundredths of a second. Each is bound to one device and one torch thread and lives
-for many runs; while it does a short one it is handed the next, so that it never waits. A worker
-that dies, hangs or runs out of memory costs one attempt of one run; a worker whose runner dies
-ends. A full disk ends the call.
+worker starts in hundredths of a second; on macOS each imports them itself. Each is bound to one
+device and one torch thread and lives for many runs; while it does a short one it is handed the
+next, so that it never waits. A worker that dies, hangs or runs out of memory costs one attempt of
+one run; a worker whose runner dies ends. A full or broken disk ends the call.
 
 Of the workers' time 0.7 % was not inside runs in a suite of 500 small runs (``cnn``, one epoch on
 synthetic data, 0.4 s each), 4.2 % where runs took 0.1 s (``lda`` and ``majority``), on two cores
@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,13 +32,15 @@ from benchmark.engines.engine import Engine, EngineError, Terms
 from benchmark.engines.event import LOST, OUT_OF_MEMORY, Finished
 from benchmark.engines.placement import AUTO, Placement
 from benchmark.engines.queue import Queue
-from benchmark.engines.server import start_server
+from benchmark.engines.server import Context, start_server
 from benchmark.engines.worker import GRACE, work
 from benchmark.execution.parallel import Group, spreads
 from benchmark.execution.places import Places
 from benchmark.run import Run
 from benchmark.store import Store
 
+Process = ForkServerProcess | SpawnProcess
+"""A worker's process."""
 STARTS = 50
 """Maximum number of attempts to start a worker; retried every 0.1 s."""
 SHORT = 1.0
@@ -48,14 +50,14 @@ SHORT = 1.0
 @dataclass
 class _Worker:
     device: str
-    members: list[tuple[ForkServerProcess, Connection]]
+    members: list[tuple[Process, Connection]]
     number: int = 0
     meeting: Path | None = None
     runs: deque[Run] = field(default_factory=deque)
     started: float = 0.0
 
     @property
-    def process(self) -> ForkServerProcess:
+    def process(self) -> Process:
         return self.members[0][0]
 
     @property
@@ -144,7 +146,8 @@ def run_all(
         Runs that were not started.
 
     Raises:
-        DiskFullError: No room for a result; the runs in flight are given up.
+        MachineError: No room for a result, or a file that the machine cannot read or write; the
+            runs in flight are given up.
     """
     context = start_server()
     alive, lifeline = context.Pipe(duplex=False)
@@ -246,7 +249,7 @@ def _cause_of_death(exitcode: int | None) -> str:
 
 
 def _start(
-    context: ForkServerContext,
+    context: Context,
     device: str,
     places: Places,
     alive: Connection,
@@ -267,7 +270,7 @@ def _start(
     return _Worker(device, members, number, meeting)
 
 
-def _start_process(process: ForkServerProcess) -> None:
+def _start_process(process: Process) -> None:
     for left in reversed(range(STARTS)):
         try:
             process.start()
@@ -303,7 +306,7 @@ def _send(worker: _Worker, run: Run, last: bool) -> None:
             process.join()  # it died while idle; the loop finds it dead and starts another
 
 
-def _received_from(process: ForkServerProcess, connection: Connection) -> Finished | None:
+def _received_from(process: Process, connection: Connection) -> Finished | None:
     """Return the event that a worker sends; None if it died before the message was complete."""
     try:
         answer: Finished = connection.recv()

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from benchmark.engines.engine import Terms
-from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, summarise
+from benchmark.engines.event import DISK_FULL, LOST, MACHINE, OUT_OF_MEMORY, Finished, summarise
 from benchmark.execution.circumstances import commit
 from benchmark.execution.places import Places
 from benchmark.files import DiskFullError
@@ -13,6 +13,7 @@ from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import scored
 from benchmark.store import DamagedError, Store
+from datamodules.errors import MachineError
 
 ATTEMPTS = 2
 """Number of times that a run is tried whose worker died, hung or ran out of memory."""
@@ -67,10 +68,12 @@ class Queue:
         """Record how an attempt ended; a run that was lost waits again, or is given up.
 
         Raises:
-            DiskFullError: There was no room for its result.
+            MachineError: No room for its result, or a file that the machine cannot read or write.
         """
         if event.status == DISK_FULL:
             raise DiskFullError(event.error)
+        if event.status == MACHINE:
+            raise MachineError(event.error)
         if event.status not in (LOST, OUT_OF_MEMORY):
             self._report(event)
         elif self._attempts[event.run.id] == ATTEMPTS:

@@ -29,14 +29,15 @@ import torch
 
 from benchmark.engines.devices import chosen, workers
 from benchmark.engines.engine import Engine, EngineError, Terms
-from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, summarise
+from benchmark.engines.event import LOST, OUT_OF_MEMORY, Finished, stopped, summarise
 from benchmark.engines.placement import AUTO, CPU, Placement
 from benchmark.engines.queue import Queue
 from benchmark.engines.server import THREAD_VARIABLES, THREADS
 from benchmark.execution.execute import execute, out_of_memory
 from benchmark.execution.places import Places
-from benchmark.files import DiskFullError, write_text
+from benchmark.files import write_text
 from benchmark.run import Run
+from datamodules.errors import MachineError
 
 PATIENCE = 5.0
 """Seconds after which the cluster is asked again for its room for runs."""
@@ -163,7 +164,8 @@ class RayEngine(Engine):
 
         Raises:
             RayEngineError: A machine does not share the folder of results.
-            DiskFullError: No room for a result; the runs in flight are given up.
+            MachineError: No room for a result, or a file that the machine cannot read or write; the
+                runs in flight are given up.
         """
         ray = self._ray
         work = ray.remote(max_calls=0, max_retries=0)(_work)
@@ -252,8 +254,8 @@ def _work(run: Run, places: Places, last: bool, timeout: float | None, mark: Pat
     started = time.perf_counter()
     try:
         event = summarise(execute(run, places, last))
-    except DiskFullError as error:
-        event = Finished(run, DISK_FULL, str(error), None, 0.0)
+    except MachineError as error:
+        event = stopped(run, error)
     except Exception as error:
         if not out_of_memory(error):
             raise

@@ -13,12 +13,12 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished, summarise
+from benchmark.engines.event import LOST, OUT_OF_MEMORY, Finished, stopped, summarise
 from benchmark.engines.server import THREADS
 from benchmark.execution.execute import execute, follow, out_of_memory
 from benchmark.execution.places import Places
-from benchmark.files import DiskFullError
 from benchmark.run import Run
+from datamodules.errors import MachineError
 
 GRACE = 10.0
 """Seconds that a worker has to clean up after itself when it must end."""
@@ -60,8 +60,8 @@ def work(
                 follow(run, places)
                 continue
             event = summarise(execute(run, places, last))
-        except DiskFullError as error:
-            event = Finished(run, DISK_FULL, str(error), None, 0.0)
+        except MachineError as error:
+            event = stopped(run, error)
         except Exception as error:
             if out_of_memory(error):
                 event = Finished(run, OUT_OF_MEMORY, str(error), None, 0.0)

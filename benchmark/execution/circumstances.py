@@ -3,6 +3,7 @@
 import platform
 import resource
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -47,4 +48,5 @@ def peak_memory(device: str) -> int:
     """Return the peak of the memory of the GPU or, on the CPU, of the process, in bytes."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # Linux counts kilobytes, macOS bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

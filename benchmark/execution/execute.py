@@ -36,6 +36,7 @@ from benchmark.scored import Scored, with_scores
 from benchmark.store import Store
 from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
+from datamodules.errors import MachineError
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
@@ -55,7 +56,7 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
             try again.
 
     Raises:
-        DiskFullError: A file could not be written, which is no fault of the run.
+        MachineError: A file could not be read or written, which is no fault of the run.
     """
     store = Store(places.runs)
     watch = Stopwatch(places.device == "cuda") if places.profile else PassThroughProfiler()
@@ -77,6 +78,8 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
                 measured, columns = _compute(run, places, scratch, watch)
                 result = Result(status="done", ended=time.time(), **common, **measured)
             except Exception as error:  # whatever it is becomes the run's result
+                if isinstance(error, MachineError):
+                    raise
                 if is_full(error):
                     raise full_disk(scratch, places.cache, places.runs) from error
                 if out_of_memory(error) and not last:

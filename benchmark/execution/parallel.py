@@ -12,6 +12,7 @@ part, and on the CPU batch normalisation takes the statistics of a part.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.batch import Batch
 
-LOOPBACK = "lo"
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 """Processes of a group are on one machine; nothing of theirs leaves it."""
 
 

@@ -39,6 +39,7 @@ class Prepared:
         longest: Whole seconds that every segment with a score unit holds, by task; empty where
             trials are the unit. No window is longer.
         lacking: Subjects who lack a signal in some recording, by measured signal.
+        alone: Class by task, for each task of which all score units have the same one.
     """
 
     subjects: tuple[str, ...]
@@ -48,6 +49,7 @@ class Prepared:
     taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
     longest: Mapping[str, float] = field(default_factory=dict)
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    alone: Mapping[str, str] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
@@ -109,6 +111,14 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
+
+
+def one_class(task: str, name: str) -> str:
+    """Return why a task whose score units all have one class is refused."""
+    return (
+        f"{task}: expected score units of two classes at least, found {name} alone: whatever is "
+        "predicted, there is nothing to tell apart"
+    )
 
 
 def left_out(reasons: Mapping[str, str]) -> list[str]:
@@ -183,11 +193,15 @@ def _cells(
                 data=data,
                 options=options,
             )
+            names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
+            if task in recordings.alone and cell.protocol.rule == "midpoint":
+                reason = one_class(task, recordings.alone[task])
+                reasons.update(dict.fromkeys((f"{cell.board}/{name}" for name in names), reason))
+                continue
             try:
                 protocol = _protocol(suite.protocol, dataset, task, split, recordings)
             except IncompatibleRunError as error:
                 board = f"{cell.board}__with_{'_and_'.join(flags)}"
-                names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
                 reasons.update(dict.fromkeys((f"{board}/{name}" for name in names), str(error)))
                 continue
             yield replace(cell, protocol=protocol)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.plan.expand import lines_of_absent
+from benchmark.plan.expand import lines_of_absent, one_class
 from benchmark.recordings.plausible import doubts_of
-from benchmark.recordings.prepare import lacking, reason_without_place
+from benchmark.recordings.prepare import class_counts, lacking, reason_without_place
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import store_subjects
@@ -20,7 +20,6 @@ from datamodules.repeats import find_repeats
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import WHOLE_SESSION, Recording
 from datamodules.stored import StoredSubject, as_recording
-from datamodules.windows import EPSILON
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,7 @@ class Check:
         doubles: One line for each pair of subjects who share signal, and for each subject whose
             signal is stored twice.
         summary: Lines that say what the benchmark will use and leave out.
+        refused: Lines on tasks of which all score units have one class, which ``run`` refuses.
     """
 
     signals: pd.DataFrame
@@ -43,6 +43,7 @@ class Check:
     faults: tuple[str, ...]
     doubles: tuple[Double, ...]
     summary: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 def check(
@@ -67,7 +68,7 @@ def check(
     module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
     names = module.check_subjects(reader, subjects or None)
-    stored, failed = store_subjects(module, reader, names, cache)
+    stored, failed = store_subjects(module, reader, names, cache, module.signals)
     together = tuple(stored.values())
     doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))
     measured = module.recorded(module.available(options or {}))
@@ -80,7 +81,7 @@ def check(
             as_recording(stored[name], number) for number in range(len(stored[name].recordings))
         ]
         ranges.add(recordings)
-        counts = {task: _class_counts(module, task, recordings) for task in module.tasks}
+        counts = {task: class_counts(module, task, recordings) for task in module.tasks}
         for task, of_task in counts.items():
             classes[task].update(of_task)
         doubts = [
@@ -99,6 +100,11 @@ def check(
         summary=(
             *_summary(module, stored, failed, classes),
             *lines_of_absent(lacking(module, stored, options or {})),
+        ),
+        refused=tuple(
+            one_class(task, next(iter(+counts)))
+            for task, counts in classes.items()
+            if len(+counts) == 1
         ),
     )
 
@@ -158,19 +164,6 @@ def _described(
     for task, by_class in counts.items():
         described[f"{task} ({unit})"] = " ".join(f"{k}:{n}" for k, n in by_class.items())
     return described
-
-
-def _class_counts(module: Dataset, name: str, recordings: Sequence[Recording]) -> dict[str, int]:
-    """Return the number of score units of each class of a task."""
-    task = module.tasks[name]
-    counts = dict.fromkeys(task.classes, 0)
-    for recording in recordings:
-        for segment in recording.segments:
-            label = task.label(recording.subject, segment)
-            if label is not None:
-                units = 1 if module.unit is None else (segment.duration + EPSILON) // module.unit
-                counts[task.classes[label]] += int(units)
-    return counts
 
 
 def _of_files(stored: StoredSubject) -> list[str]:

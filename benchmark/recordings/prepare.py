@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
@@ -14,7 +14,8 @@ from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
-from datamodules.stored import StoredSubject
+from datamodules.signals.recording import Recording
+from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.windows import EPSILON, shortest_with_unit
 
 
@@ -47,6 +48,9 @@ def prepare(
     check_people(archive)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
+    alone = {
+        name: found for name in module.every_task() if (found := only_class(module, name, archive))
+    }
     return Prepared(
         tuple(stored),
         left_out,
@@ -55,6 +59,7 @@ def prepare(
         _taking(module, archive),
         longest=_longest(module, archive),
         lacking=lacking(module, stored, options),
+        alone=alone,
     )
 
 
@@ -71,6 +76,28 @@ def lacking(
         for name in module.recorded(module.available(options))
     }
     return {name: subjects for name, subjects in who.items() if subjects}
+
+
+def class_counts(
+    module: Dataset, task: str, recordings: Iterable[Recording | StoredRecording]
+) -> dict[str, int]:
+    """Return the number of score units of each class of a task."""
+    labelled = module.task(task)
+    counts = dict.fromkeys(labelled.classes, 0)
+    for recording in recordings:
+        for segment in recording.segments:
+            label = labelled.label(recording.subject, segment)
+            if label is not None:
+                units = 1 if module.unit is None else (segment.duration + EPSILON) // module.unit
+                counts[labelled.classes[label]] += int(units)
+    return counts
+
+
+def only_class(module: Dataset, task: str, archive: Archive) -> str:
+    """Return the class that all score units of a task have; empty if there are several, or none."""
+    counts = class_counts(module, task, archive.recordings)
+    classes = [name for name, count in counts.items() if count]
+    return classes[0] if len(classes) == 1 else ""
 
 
 def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...], str]]:

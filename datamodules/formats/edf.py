@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError
+from datamodules.machine import refuse_machine
 
 Samples = npt.NDArray[np.float64]
 
@@ -106,6 +107,7 @@ def read_channels(path: Path, labels: Sequence[str]) -> tuple[Mapping[str, Chann
             )
             values = raw.get_data(picks=list(labels))
     except BROKEN as error:
+        refuse_machine(error, path)
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise DatasetCorruptedError(
             f"{path}: expected a whole {path.suffix} file, found one that cannot be read "

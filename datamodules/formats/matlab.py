@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy
 
 from datamodules.errors import DatasetCorruptedError
+from datamodules.machine import refuse_machine
 
 BROKEN = (
     EOFError,
@@ -51,6 +52,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]
                 path, variable_names=list(names), verify_compressed_data_integrity=False
             )
     except (*BROKEN, scipy.io.matlab.MatReadError, scipy.io.matlab.MatReadWarning) as error:
+        refuse_machine(error, path)
         raise DatasetCorruptedError(
             f"{path}: expected a whole Matlab file of version 5 to 7, found one that cannot be "
             f"read ({type(error).__name__}: {error}). Fetch the file anew from its publisher."

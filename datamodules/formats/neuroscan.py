@@ -10,6 +10,7 @@ import mne  # has no types, and loads its readers when they are first called
 import numpy as np
 
 from datamodules.errors import DatasetCorruptedError
+from datamodules.machine import refuse_machine
 from datamodules.signals.recording import Signal
 
 HEADER, CHANNEL_HEADER, SAMPLE = 900, 75, 4
@@ -85,6 +86,7 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
+        refuse_machine(error, path)
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise DatasetCorruptedError(
             f"{path}: expected a Neuroscan recording of 32-bit samples, found one that cannot be "

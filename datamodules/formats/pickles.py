@@ -7,6 +7,11 @@ anything is called.
 
 The result consists of dicts, lists, tuples, numbers, strings and arrays. Byte strings of Python 2
 are read as latin1, which keeps every byte.
+
+A few hundred bytes can also make a value without end: a tuple that holds the same tuple twice,
+which holds another twice, and so on. Python counts it through when it is the key of a dict and
+when it is printed. So the steps of a pickle and the members of a tuple are bounded, and messages
+show only the beginning of a value.
 """
 
 import math
@@ -22,9 +27,21 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError
+from datamodules.formats.arrays import SHOWN, shown
 
 PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}")
 """Names of the sample types that are read: no objects, no records."""
+
+MOST_STEPS = 200_000
+"""Largest number of steps of a pickle, each a byte with or without an argument. A pickled array has
+some twenty, and a file of SEED-V, DEAP or WESAD 45 arrays at most."""
+MOST_MEMBERS = 1000
+"""Largest number of members of a tuple, with those of the tuples in it. The tuples that an array
+consists of have ten."""
+LONGEST = 200
+"""Largest number of characters of an error of the pickle machinery in a message."""
+SETS = (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET)
+"""Steps that make sets, whose members are counted through as keys are."""
 
 BROKEN = (
     pickle.UnpicklingError,
@@ -75,7 +92,7 @@ def _load(file: BinaryIO, name: str) -> object:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "invalid escape sequence")
-            content = _Unpickler(_Guarded(file), fix_imports=False, encoding="latin1").load()
+            content = _Unpickler(_Guarded(file)).load()
         return _restore(content, {})
     except _RefusedError as error:
         raise DatasetCorruptedError(
@@ -85,7 +102,8 @@ def _load(file: BinaryIO, name: str) -> object:
     except BROKEN as error:
         raise DatasetCorruptedError(
             f"{name}: expected a whole pickle, found one that cannot be read "
-            f"({type(error).__name__}: {error}). Fetch the file anew from its publisher."
+            f"({type(error).__name__}: {str(error)[:LONGEST]}). Fetch the file anew from its "
+            "publisher."
         ) from error
 
 
@@ -101,6 +119,7 @@ class _Guarded:
         self.file = file
         self.size = file.seek(0, SEEK_END)
         self.last = b""
+        self.n_steps = 0
         file.seek(0)
 
     def read(self, size: int) -> bytes:
@@ -112,6 +131,9 @@ class _Guarded:
         elif self.last == pickle.LONG_BINPUT and size == 4:
             self.check(int.from_bytes(data, "little"))
         self.last = data if size == 1 else b""
+        self.n_steps += size == 1
+        if self.n_steps > MOST_STEPS:
+            raise _RefusedError(f"more than {MOST_STEPS} steps")
         return data
 
     def readline(self) -> bytes:
@@ -169,9 +191,11 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         shape, kind, fortran, data = state[-4:]
+        if not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError(f"an array of shape {shown(shape)}")
         raw = _bytes(data)
         if math.prod(shape) * kind.dtype.itemsize != len(raw):
-            raise ValueError(f"{len(raw)} bytes for an array of {shape} {kind.dtype}")
+            raise ValueError(f"{len(raw)} bytes for an array of {shown(shape)} {kind.dtype}")
         self.array = np.ndarray(shape, kind.dtype, raw, order="F" if fortran else "C")
 
 
@@ -187,7 +211,7 @@ def _bytes(data: object) -> bytes:
 
 def _make_type(code: object, *_: object) -> _Type:
     if not isinstance(code, str) or not PLAIN_TYPE.fullmatch(code):
-        raise _RefusedError(f"an array of type {code!r}")
+        raise _RefusedError(f"an array of type {shown(code)}")
     return _Type(np.dtype(code))
 
 
@@ -210,7 +234,7 @@ def _make_buffered(
         axes: Order of the axes of an array that lies neither way in memory.
     """
     if not isinstance(kind, _Type) or order not in ("C", "F", "K"):
-        raise _RefusedError(f"an array buffer of order {order!r}")
+        raise _RefusedError(f"an array buffer of order {shown(order)}")
     made = _Array()
     made.__setstate__((shape, kind, order == "F", data))
     if axes is not None:
@@ -229,7 +253,7 @@ def _make_scalar(kind: object, data: object) -> object:
 
 def _encode(text: object, encoding: object) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _RefusedError(f"_codecs.encode to {encoding!r}")
+        raise _RefusedError(f"_codecs.encode to {shown(encoding)}")
     return text.encode("latin1")
 
 
@@ -253,12 +277,51 @@ NAMES = {
 """All names that a pickle may refer to, and the answers to them."""
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """The unpickler that is written in Python, as the other one does not say what it makes."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+    stack: list[object]
+
+    def __init__(self, file: _Guarded) -> None:
+        super().__init__(file, fix_imports=False, encoding="latin1")
+        self.members: dict[int, int] = {}
+        self.tuples: list[object] = []
+
     def find_class(self, module: str, name: str) -> _Sealed:
         answer = NAMES.get((module, name))
         if answer is None:
-            raise _RefusedError(f"a call for {module}.{name}")
+            raise _RefusedError(f"a call for {module[:SHOWN]}.{name[:SHOWN]}")
         return answer
+
+    def count(self) -> None:
+        """Count the members of the tuple that was made last, with those of the tuples in it."""
+        made = self.stack[-1]
+        if not isinstance(made, tuple):  # where the file lacks the members
+            return
+        members = sum(1 + self.members.get(id(member), 0) for member in made)
+        if members > MOST_MEMBERS:
+            raise _RefusedError(f"a tuple with more than {MOST_MEMBERS} members")
+        self.members[id(made)] = members
+        self.tuples.append(made)  # so that no other value has its id
+
+
+def _counted(make: Callable[[Any], None]) -> Callable[[Any], None]:
+    def make_and_count(unpickler: _Unpickler) -> None:
+        make(unpickler)
+        unpickler.count()
+
+    return make_and_count
+
+
+def _refuse_set(unpickler: Any) -> NoReturn:
+    raise _RefusedError("a set among the values")
+
+
+for _step in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _Unpickler.dispatch[_step[0]] = _counted(_Unpickler.dispatch[_step[0]])
+for _step in SETS:
+    _Unpickler.dispatch[_step[0]] = _refuse_set
 
 
 def _restore(value: Any, done: dict[int, tuple[object, object]]) -> object:

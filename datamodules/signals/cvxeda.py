@@ -311,6 +311,10 @@ def _decompose_bytes(samples: bytes, sfreq: float, boundary: Boundary) -> Decomp
     return decompose(np.frombuffer(samples, np.float32), sfreq, boundary=boundary)
 
 
+GRAIN = 2.0**-32
+"""Part of the largest sample to which results are rounded; a float32 of that size has 2**-24."""
+
+
 def _decompose_signal(signal: Signal, boundary: Boundary) -> Decomposition:
     if len(signal.samples) != 1:
         raise ValueError(f"expected one channel of skin conductance, found {signal.channels}")
@@ -324,9 +328,17 @@ def bounded(signal: Signal, parts: Decomposition) -> tuple[Array, Array]:
     response; the driver then takes the jump for responses of several microsiemens, and the splines
     fall as far below zero. What the level is lifted by, the responses lose, so that the sum stays;
     they may fall below zero by a part of the residual.
+
+    Both are rounded to ``GRAIN`` of the largest sample. A sum of products may differ in its last
+    bit from process to process, and beside zero that bit would be seen in single precision.
     """
     tonic = np.maximum(parts.tonic, float(signal.samples.min()))
-    return tonic, parts.phasic - (tonic - parts.tonic)
+    phasic = parts.phasic - (tonic - parts.tonic)
+    largest = float(np.abs(signal.samples).max())
+    if not largest:
+        return tonic, phasic
+    grain = GRAIN * 2.0 ** np.ceil(np.log2(largest))
+    return np.rint(tonic / grain) * grain, np.rint(phasic / grain) * grain
 
 
 @dataclass(frozen=True)

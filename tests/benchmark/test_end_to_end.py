@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -189,36 +190,87 @@ def test_runner_killed(undisturbed, started, tmp_path, suite):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder ``runs`` that holds hardly anything."""
-    path = tmp_path / "runs"
-    path.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(path)]
-    if (
-        not shutil.which("mount")
-        or subprocess.run(words, capture_output=True, check=False).returncode
-    ):
-        pytest.skip("mounting a small disk needs root")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
+    """Makes a folder of the working folder a disk of its own, by its size."""
+    mounted: list[Path] = []
+
+    def mount(name: str, size: str) -> Path:
+        path = tmp_path / name
+        path.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+        if (
+            not shutil.which("mount")
+            or subprocess.run(words, capture_output=True, check=False).returncode
+        ):
+            pytest.skip("mounting a small disk needs root")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def test_full_disk(undisturbed, small_disk, tmp_path, suite):
+    disk = small_disk("runs", "320k")
     stopped = call(tmp_path, suite, "--jobs-per-device", "2")
     assert stopped.returncode == 1
     (line,) = stopped.stderr.splitlines()
-    assert line.startswith(f"DiskFullError: {small_disk}")
+    assert line.startswith(f"DiskFullError: {disk}")
     assert "MiB are free" in line
     assert "make room and call again" in line
-    assert [path for path in small_disk.rglob("*") if path.name.startswith(".")] == []
-    finished = list(small_disk.rglob("result.json"))
+    assert [path for path in disk.rglob("*") if path.name.startswith(".")] == []
+    finished = list(disk.rglob("result.json"))
     assert 1 <= len(finished) < 12
     assert wait_until_none(tmp_path) == {}
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
     again = call(tmp_path, suite)
     assert again.returncode == 0, again.stderr
     assert f"{len(finished)} of them finished before" in again.stdout
     assert_same(boards(tmp_path), undisturbed[1])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.55, 0.8])
+def test_full_disk_of_the_cache(undisturbed, folder, small_disk, tmp_path, suite, share):
+    """While a subject is written, the last of them, and while arrays are joined."""
+    size = sum(path.stat().st_size for path in (folder / "cache").rglob("*.npy"))
+    disk = small_disk("cache", f"{share * size / 1024:.0f}k")
+    stopped = call(tmp_path, suite, "--jobs-per-device", "2")
+    assert stopped.returncode == 1
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith("MachineError: cache/synthetic")
+    assert "No space left on device" in line
+    assert "left out" not in stopped.stdout
+    assert list((tmp_path / "runs").rglob("result.json")) == []
+    assert wait_until_none(tmp_path) == {}
+    assert [path for path in disk.rglob("*") if path.name.startswith(".")] == []
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+    again = call(tmp_path, suite)
+    assert again.returncode == 0, again.stderr
+    assert_same(boards(tmp_path), undisturbed[1])
+
+
+def test_damaged_cache(undisturbed, folder, tmp_path, suite):
+    """Numbers are those of sound arrays, and the log of a run says what was written anew."""
+    shutil.copytree(folder / "cache", tmp_path / "cache")
+    (joined,) = (tmp_path / "cache" / "synthetic").glob("all-*")
+    for path in joined.iterdir():
+        content = bytearray(path.read_bytes())
+        sixth = len(content) // 6
+        content[200 : 200 + sixth] = np.full(sixth // 4 + 1, 7e4, np.float32).tobytes()[:sixth]
+        path.write_bytes(content)
+    (meta, *_) = sorted(joined.parent.glob("S*/meta.json"))
+    meta.write_bytes(meta.read_bytes()[:-100])
+    done = call(tmp_path, suite)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert (
+        line
+        == f"cache/synthetic/{meta.parent.name}: not what was written there, so it is read anew"
+    )
+    assert_same(boards(tmp_path), undisturbed[1])
+    logs = "".join(path.read_text() for path in (tmp_path / "runs").rglob("log.txt"))
+    assert "not what was written there, so it is written anew" in logs
 
 
 def test_two_runners_at_once(undisturbed, started, tmp_path):

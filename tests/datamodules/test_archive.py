@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datamodules import samples
 from datamodules.archive import Archive
 from datamodules.cache import store_subject
-from datamodules.errors import DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, MachineError
 from datamodules.signals.recording import Recording, Segment, Signal
 
 
@@ -67,12 +70,57 @@ def test_an_interrupted_join_leaves_nothing(
     (joined / "fast.npy").unlink()
 
     def fail(*_: Any, **__: Any) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(np, "load", fail)
-    with pytest.raises(OSError, match="no space left"):
+    monkeypatch.setattr("datamodules.archive.map_samples", fail)
+    with pytest.raises(MachineError, match="no space left"):
         archive.join("fast")
     assert [path.name for path in joined.iterdir()] == ["slow.npy"]
+
+
+@pytest.mark.parametrize("signal", ["fast", "slow"])
+def test_a_damaged_array_is_joined_anew(
+    archive: Archive, signal: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (path,) = (archive.folder / f"all-{archive.key}").glob(f"{signal}.npy")
+    sound, time = path.read_bytes(), path.stat().st_mtime_ns
+    head = len(sound) - archive.samples(signal).nbytes
+    sixth = np.frombuffer(sound[head:], np.float32).copy()
+    sixth[: len(sixth) // 6] = 7e4
+    contents = [b"", sound[: len(sound) // 2], sound[:-1], sound + b"0", bytes(len(sound))]
+    contents += [sound[:head] + sixth.tobytes(), sound[:head] + bytes(len(sound) - head)]
+    contents += [sound[:20] + b"X" + sound[21:]]
+    for place in range(head, len(sound), len(sound) // 40):
+        contents.append(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+    for number, content in enumerate(contents, start=1):
+        path.write_bytes(content)
+        os.utime(path, ns=(time, time + number * 1_000_000_000))
+        assert not archive.holds(signal)
+        caplog.clear()
+        assert archive.join(signal)
+        (record,) = caplog.records
+        assert f"{path}: not what was written there" in record.getMessage()
+        assert path.read_bytes() == sound
+        assert archive.holds(signal)
+        assert not archive.join(signal)
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_an_array_is_read_through_once(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    count = samples.checksum
+
+    def counted(piece: samples.Samples) -> int:
+        lengths.append(piece.shape[1])
+        return count(piece)
+
+    path = archive.folder / f"all-{archive.key}" / "fast.npy"
+    os.utime(path, ns=(0, 0))
+    monkeypatch.setattr(samples, "checksum", counted)
+    again = Archive(archive.folder, archive.subjects)
+    assert archive.holds("fast")
+    assert again.holds("fast")
+    assert lengths == [recording.signals["fast"].n_times for recording in archive.recordings]
 
 
 def test_the_key_of_an_archive_is_its_content(

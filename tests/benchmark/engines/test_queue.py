@@ -5,13 +5,14 @@ import time
 import pytest
 
 from benchmark.engines.engine import Terms
-from benchmark.engines.event import DISK_FULL, LOST, OUT_OF_MEMORY, Finished
+from benchmark.engines.event import DISK_FULL, LOST, MACHINE, OUT_OF_MEMORY, Finished
 from benchmark.engines.queue import ATTEMPTS, Queue
 from benchmark.execution.places import Places
 from benchmark.files import DiskFullError
 from benchmark.plan.order import Costs
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.errors import MachineError
 from datamodules.protocol import Protocol
 
 
@@ -136,4 +137,6 @@ def test_full_disk_ends_it(queue_of, told):
     queue.next()
     with pytest.raises(DiskFullError, match="why"):
         queue.ended(ended(only, DISK_FULL))
+    with pytest.raises(MachineError, match="why"):
+        queue.ended(ended(only, MACHINE))
     assert told == []

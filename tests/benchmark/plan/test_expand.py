@@ -396,3 +396,23 @@ def test_groups_of_stimuli_are_counted_where_the_split_reads_them(plan_on):
         run.protocol for run in plan_on("deap", stimulus_folds=3, splits=("subject_k_fold",)).runs
     }
     assert protocol.stimulus_folds == 4
+
+
+def test_a_task_of_one_class_is_refused_and_others_are_not(plan):
+    """Whatever is predicted, macro F1 of one class is 1."""
+    reason = (
+        "stress: expected score units of two classes at least, found stress alone: whatever is "
+        "predicted, there is nothing to tell apart"
+    )
+    recordings = Prepared(EIGHT.subjects, {}, EIGHT.data, alone={"stress": "stress"})
+    refused = plan(recordings, datasets=("wesad",), models=("lda", "majority"))
+    assert refused.runs == ()
+    assert set(refused.not_applicable.values()) == {reason}
+    assert {cell.rpartition("/")[2] for cell in refused.not_applicable} == {"lda", "majority"}
+    both = plan(recordings, datasets=("wesad",), tasks=("stress", "affect"))
+    assert {run.task for run in both.runs} == {"affect"}
+    # The median of the training ratings has somebody on either side of it.
+    rated = Prepared(EIGHT.subjects, {}, EIGHT.data, alone={"valence": "high"})
+    for rule, count in (("midpoint", 0), ("median", 1)):
+        runs = plan(rated, datasets=("deap",), splits=("trial_k_fold",), rule=rule).runs
+        assert bool(runs) == bool(count)

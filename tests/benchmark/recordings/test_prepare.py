@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.recordings.prepare import prepare, reason_without_place, synthesize
 from datamodules.catalogue import DATASETS
@@ -149,3 +151,49 @@ def test_made_up_recordings_are_read_back(tmp_path):
     root = tmp_path / "made"
     assert synthesize("empatica_e4", root, 3, 0, 1.0, {"minutes": 1.1}) == 3
     assert len(prepare("empatica_e4", root, tmp_path / "cache", {}, ()).subjects) == 3
+
+
+@pytest.mark.parametrize("condition", ["baseline", "stress"])
+def test_one_class_alone_is_doubted_and_refused(tmp_path, condition, capsys):
+    root, cache = tmp_path / "e4", tmp_path / "cache"
+    empatica_e4.write(root, 3, minutes=2.2)
+    assert prepare("empatica_e4", root, cache, {}, ()).alone == {}
+    labels = pd.read_csv(root / "labels.csv")
+    labels.assign(condition=condition).to_csv(root / "labels.csv", index=False)
+    alone = prepare("empatica_e4", root, cache, {}, ()).alone
+    classes = {"baseline": "no_stress", "stress": "stress"}
+    assert alone["stress"] == classes[condition]
+    capsys.readouterr()
+    words = ["--root", str(root), "--cache", str(cache)]
+    assert main(["data", "check", "empatica_e4", *words]) == 1
+    said = capsys.readouterr()
+    assert (
+        f"stress: expected score units of two classes at least, found {alone['stress']}" in said.err
+    )
+    suite = tmp_path / "two.yaml"
+    suite.write_text("datasets: [empatica_e4]\nmodels: [lda, majority]\n")
+    words = ["--cache", str(cache), "--runs", str(tmp_path / "runs"), "--data", str(tmp_path)]
+    root.rename(tmp_path / "empatica_e4")
+    assert main(["run", str(suite), *words, "--leaderboards", str(tmp_path / "boards")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("IncompatibleRunError: nothing can be run: stress: expected")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_short_segments_are_of_no_class(tmp_path):
+    """A class whose every segment is shorter than the score unit is never scored."""
+    empatica_e4.write(tmp_path / "e4", 3, minutes=2.2)
+    labels = pd.read_csv(tmp_path / "e4" / "labels.csv")
+    short = labels["condition"] == "stress"
+    labels.loc[short, "stop"] = labels.loc[short, "start"] + 30
+    labels.to_csv(tmp_path / "e4" / "labels.csv", index=False)
+    alone = prepare("empatica_e4", tmp_path / "e4", tmp_path / "cache", {}, ()).alone
+    assert alone["stress"] == "no_stress"
+
+
+def test_nobody_is_there(tmp_path):
+    empatica_e4.write(tmp_path / "e4", 1, minutes=1.1)
+    header = (tmp_path / "e4" / "labels.csv").read_text().splitlines()[0]
+    (tmp_path / "e4" / "labels.csv").write_text(header + "\n")
+    with pytest.raises(DatasetCorruptedError, match="found no row"):
+        prepare("empatica_e4", tmp_path / "e4", tmp_path / "cache", {}, ())

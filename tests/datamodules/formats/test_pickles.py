@@ -1,5 +1,6 @@
 import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -101,11 +102,89 @@ def test_places_and_sharing_are_kept() -> None:
     assert not found["again"].flags.writeable
 
 
-def test_a_bomb_of_shared_tuples_is_walked_once() -> None:
-    value: tuple[Any, ...] = ()
+def test_a_bomb_of_shared_lists_is_walked_once() -> None:
+    value: list[Any] = []
     for _ in range(60):
-        value = (value, value)
+        value = [value, value]
     assert len(loads_arrays(pickle.dumps(value, protocol=2), "here")) == 2
+
+
+def twice(depth: int, last: object = 0) -> tuple[Any, ...]:
+    """A tuple that holds the same tuple twice, to a depth."""
+    value: tuple[Any, ...] = (last,)
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+def as_key(value: bytes, middle: bytes = b"") -> bytes:
+    """The pickle of a dict with a value as its key, which Python itself cannot make."""
+    return b"\x80\x02}" + middle + value[2:-1] + b"K\x01s."
+
+
+ENDLESS = pickle.dumps(twice(60), protocol=2)
+HOSTILE = {
+    "a tuple": ENDLESS,
+    "a tuple as a key": as_key(ENDLESS),
+    "a tuple in a list": pickle.dumps({"subject": [twice(60)]}, protocol=2),
+    "a tuple as a key in a dict in a list": b"\x80\x02](" + as_key(ENDLESS)[2:-1] + b"e.",
+    "a tuple that is copied": b"\x80\x02)" + b"2\x86" * 60 + b".",
+    "a tuple with a mark": b"\x80\x02)" + b"q\x00(h\x00h\x00t" * 60 + b".",
+    "a tuple in text": b"(t" + b"p0\n(g0\ng0\nt" * 60 + b".",
+    "a tuple as a member of a set": b"\x80\x04\x8f(" + ENDLESS[2:-1] + b"\x90.",
+    "a tuple in a frozen set": b"\x80\x04(" + ENDLESS[2:-1] + b"\x91.",
+    "a tuple as a shape": C_TEXT.replace(b"(I1\n(I2\nt", b"(I1\n)" + b"2\x86" * 60),
+    "a tuple as a type": b"cnumpy\ndtype\n)" + b"2\x86" * 60 + b"\x85R.",
+    "a tuple as an encoding": b"c_codecs\nencode\nS'x'\n)" + b"2\x86" * 60 + b"\x86R.",
+    "a wide tuple": pickle.dumps(tuple(range(5000)), protocol=2),
+    "nested tuples": b"\x80\x02)" + b"\x85" * 1_000_000 + b".",
+    "nested lists": b"\x80\x02" + b"](" * 500_000 + b"e" * 500_000 + b".",
+    "a long list": b"\x80\x02](" + b"K\x01" * 2_000_000 + b"e.",
+    "a long name": b"c" + b"a" * 5_000_000 + b"\nb\n.",
+    "a text many times, as a shape": C_TEXT.replace(
+        b"(I1\n(I2\nt", b"(I1\n(S'" + b"x" * 1000 + b"'\nI100000000\nt"
+    ),
+    "a number without end": b"\x80\x02\x8b\x40\x42\x0f\x00" + b"\x7f" * 1_000_000 + b".",
+    "a text of many bytes": b"\x80\x02X\x40\x42\x0f\x00" + b"x" * 1_000_000 + b".",
+    "a list that holds itself": b"\x80\x02]q\x00h\x00a.",
+}
+"""Small files that Python would count through, or print, for longer than anybody waits."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_has_no_end_is_refused_or_shown_in_short(name: str, tmp_path: Path) -> None:
+    """In a process of its own, which is ended after a minute."""
+    path = tmp_path / "hostile.pkl"
+    path.write_bytes(HOSTILE[name])
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from datamodules.errors import DatasetCorruptedError\n"
+        "from datamodules.formats.arrays import listed, shown\n"
+        "from datamodules.formats.pickles import load_arrays\n"
+        "try:\n"
+        "    value = load_arrays(Path(sys.argv[1]))\n"
+        "    print(shown(value), listed(value if isinstance(value, list) else [value]))\n"
+        "except DatasetCorruptedError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert 0 < len(done.stdout) < 1000
+    if "tuple" in name:
+        assert "expected a" in done.stdout
+
+
+def test_bounds_are_far_from_what_is_read() -> None:
+    content = {trial: np.zeros((4, 31)) for trial in range(1000)}
+    assert len(loads_arrays(pickle.dumps(content, protocol=0), "here")) == 1000
+    assert loads_arrays(pickle.dumps(tuple(range(900)), protocol=2), "here") == tuple(range(900))
 
 
 class Harmful:
