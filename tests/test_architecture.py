@@ -74,6 +74,7 @@ LEAVES = (
     "datamodules.dataset",
     "datamodules.errors",
     "datamodules.flags",
+    "datamodules.folder",
     "datamodules.inputs",
     "datamodules.protocol",
     "datamodules.signals.kinds",
