@@ -4,6 +4,7 @@ Where columns of a CSV or Parquet file have different rates, the shorter ones en
 cells that are empty in between are refused. Nothing is interpolated, and nothing is left out.
 """
 
+import csv
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ else:
 Samples = npt.NDArray[np.float32]
 
 CSV, PARQUET, NPZ = ".csv", ".parquet", ".npz"
+ENCODING = "utf-8-sig"
+"""UTF-8, with or without a byte order mark."""
 SUFFIXES = (CSV, PARQUET, *BYTES, NPZ)
 MOST_BYTES = 8_000_000_000
 """Largest size of an array in an npz file: an hour of 256 channels at 1 kHz in 64 bits has 7.4e9
@@ -83,29 +86,30 @@ def read_samples(path: Path, entry: SignalEntry) -> Samples:
 
 
 def _check_names(path: Path, columns: Sequence[str], names: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in names]
+    missing = [name for name in columns if names.count(name) != 1]
     if missing:
         hint = " Separate columns by commas." if any(";" in name for name in names) else ""
         raise DatasetCorruptedError(
-            f"{path}: expected a column {', '.join(missing)}, found {listed(names)}.{hint}"
+            f"{path}: expected one column {', '.join(missing)}, found {listed(names)}.{hint}"
         )
 
 
 def _of_csv(path: Path, columns: Sequence[str]) -> dict[str, Samples]:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(over="ignore"):
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells without a column
-            names = list(map(str, pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns))
+            with path.open(encoding=ENCODING, newline="") as file:
+                names = next(csv.reader(file), [])
             _check_names(path, columns, names)
-            frame = pd.read_csv(
+            frame = pd.read_csv(  # with usecols, cells beyond the last column would go unseen
                 path,
-                usecols=list(columns),
-                dtype=np.float32,
+                dtype=dict.fromkeys(columns, np.float32),
                 index_col=False,  # else cells that have no name of their own move the others
                 skip_blank_lines=False,  # of one column, a line without a number is an empty cell
-                encoding="utf-8-sig",
+                encoding=ENCODING,
+                low_memory=False,
             )
-    except (ValueError, pd.errors.ParserWarning) as error:
+    except (csv.Error, ValueError, pd.errors.ParserWarning) as error:
         raise _not_numbers(path, error) from error
     return {name: _without_end(path, name, frame[name].to_numpy()) for name in columns}
 
