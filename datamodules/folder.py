@@ -71,12 +71,15 @@ from datamodules.formats.folder_table import Row, Table, read_table
 from datamodules.formats.sample_files import read_samples
 from datamodules.signals.beats import Beats
 from datamodules.signals.kinds import kind_of
-from datamodules.signals.preprocessing import EDA_PARTS, Derived, derived_shapes
+from datamodules.signals.preprocessing import EDA_PARTS, Derived, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.steps import Step
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.stimuli import natural
 from datamodules.windows import EPSILON
 
+WAVES: Mapping[str, Beats] = {"bvp": Beats("bvp"), "ecg": Beats("ecg")}
+"""The step that finds the heart beats of each kind of signal that has some."""
 DEFINITION = "definition"
 """Annotation of every segment: a digest of what the head says of tasks and units. By it, recordings
 that are scored otherwise are other recordings, and their runs other work."""
@@ -266,13 +269,12 @@ def folder_dataset(head: Path) -> FolderDataset:
     )
 
 
-def _preprocessing(signals: Mapping[str, SignalEntry]) -> dict[str, Derived]:
+def _preprocessing(signals: Mapping[str, SignalEntry]) -> Preprocessing:
     """Return what is computed of signals: parts of ``eda``, and the beats of each bvp and ecg."""
-    derived: dict[str, Derived] = {}
+    derived: dict[str, Sequence[Step] | Derived] = {}
     if "eda" in signals and len(signals["eda"].channel_names) == 1:
-        derived.update({n: entry for n, entry in EDA_PARTS.items() if isinstance(entry, Derived)})
+        derived.update(EDA_PARTS)
     for name in signals:
-        kind = kind_of(name)
-        if kind == "bvp" or kind == "ecg":
-            derived[f"{name}_beats"] = Derived(name, (Beats(kind),))
+        if kind_of(name) in WAVES:
+            derived[f"{name}_beats"] = Derived(name, (WAVES[kind_of(name)],))
     return derived

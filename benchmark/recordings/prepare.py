@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
@@ -165,7 +165,9 @@ def synthesize(
     Raises:
         BenchmarkError: No writer for this dataset, or an option that it does not have.
     """
-    write = folder.write if dataset == EXAMPLE else DATASETS[dataset].make_writer()
+    write: Callable[..., None] | None = folder.write
+    if dataset != EXAMPLE:
+        write = DATASETS[dataset].make_writer()
     if write is None:
         names = [*(name for name, known in DATASETS.items() if known.writer), EXAMPLE]
         raise BenchmarkError(

@@ -14,19 +14,14 @@ Each key is checked, and a key that is not known is refused, so that none is mis
 over.
 """
 
-import difflib
-import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
-from datamodules.formats.arrays import shown
-from datamodules.formats.packed import leads_out
+from datamodules.formats.yaml_values import WORD, Values, load_yaml
 from datamodules.inputs import LENGTH
 from datamodules.signals.kinds import kind_of
 from datamodules.tasks import ConditionTask, RatingTask, Task
@@ -34,8 +29,6 @@ from datamodules.tasks import ConditionTask, RatingTask, Task
 HEAD = "dataset.yaml"
 REQUIRED = ("licence", "score_unit", "signals", "tasks")
 OPTIONAL = ("name", "title", "access", "table", "ignored")
-WORD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
-"""Names of datasets, signals and tasks; they are parts of names of files and boards."""
 CLASS = re.compile(r"\w{1,40}", re.ASCII)
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 PLACES = ("subject", "session")
@@ -141,19 +134,11 @@ def read_head(path: Path) -> Head:
             f"no {path.name} in {str(path.parent)!r}: expected the head of a folder dataset. "
             "affectbench data synthesize folder writes an example."
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetCorruptedError(f"{path}: expected YAML, found otherwise ({reason})") from error
-    return _Checked(path).head(values)
+    return _Checks(path).head(load_yaml(path))
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """Checks of the values of a head, whose messages name the file."""
-
-    path: Path
+class _Checks(Values):
+    """Checks of the values of a head."""
 
     def head(self, values: object) -> Head:
         keys = self.keys("the head", values, REQUIRED, OPTIONAL)
@@ -172,82 +157,6 @@ class _Checked:
             ratings=ratings,
             ignored=self.texts("ignored", keys["ignored"]) if "ignored" in keys else (),
         )
-
-    def refuse(self, where: str, expected: str, value: object) -> DatasetCorruptedError:
-        return DatasetCorruptedError(
-            f"{self.path}, {where}: expected {expected}, found {shown(value)}"
-        )
-
-    def keys(
-        self, where: str, value: object, required: Collection[str], optional: Collection[str] = ()
-    ) -> dict[str, Any]:
-        """Return a mapping with these keys and no others."""
-        known = [*required, *optional]
-        if not isinstance(value, dict):
-            raise self.refuse(where, f"keys and values ({', '.join(known)})", value)
-        for key in value:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise DatasetCorruptedError(
-                    f"{self.path}, {where}: expected keys among {', '.join(known)}, found "
-                    f"{shown(key)}{hint}"
-                )
-        missing = [key for key in required if key not in value]
-        if missing:
-            raise DatasetCorruptedError(
-                f"{self.path}, {where}: expected the keys {', '.join(required)}, found no "
-                f"{', '.join(missing)}"
-            )
-        return dict(value)
-
-    def named(self, where: str, value: object) -> dict[str, Any]:
-        """Return a mapping whose keys are names of signals or tasks, at least one."""
-        if not isinstance(value, dict) or not value:
-            raise self.refuse(where, "names, each with its keys and values", value)
-        for name in value:
-            self.word(where, name)
-        return dict(value)
-
-    def word(self, where: str, value: object) -> str:
-        if not isinstance(value, str) or not WORD.fullmatch(value):
-            raise self.refuse(
-                where, "names of small letters, digits and _ that begin with a letter", value
-            )
-        return value
-
-    def text(self, where: str, value: object) -> str:
-        if not isinstance(value, str) or not value.strip() or not value.isprintable():
-            raise self.refuse(
-                where, "a line of text (in quotes, if YAML reads it otherwise)", value
-            )
-        return value.strip()
-
-    def texts(self, where: str, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value:
-            raise self.refuse(where, "a list of names", value)
-        names = tuple(self.text(where, item) for item in value)
-        if len(set(names)) < len(names):
-            raise self.refuse(where, "each name once", value)
-        return names
-
-    def number(self, where: str, value: object, expected: str) -> float:
-        if type(value) not in (int, float) or not math.isfinite(float(str(value))):
-            raise self.refuse(where, expected, value)
-        return float(str(value))
-
-    def positive(self, where: str, value: object, expected: str, most: float = math.inf) -> float:
-        number = self.number(where, value, expected)
-        if not 0 < number <= most:
-            raise self.refuse(where, expected, value)
-        return number
-
-    def inside(self, where: str, value: object) -> str:
-        """Return a path that stays in the folder."""
-        path = self.text(where, value)
-        if leads_out(path):
-            raise self.refuse(where, f"a path inside the folder of {HEAD}, with /", value)
-        return path
 
     def name(self, keys: Mapping[str, Any]) -> str:
         folder = self.path.absolute().parent.name

@@ -16,8 +16,9 @@ import lazy_loader
 import numpy as np
 
 from datamodules.errors import AffectbenchError
-from datamodules.formats.folder_head import HEAD, WORD
+from datamodules.formats.folder_head import HEAD
 from datamodules.formats.tables import write_columns
+from datamodules.formats.yaml_values import WORD
 from datamodules.signals.recording import Signal
 from datamodules.synthesis.edf import BITS_16, Channel, write_edf
 from datamodules.synthesis.folders import check_free, check_request, new_folder, write_new

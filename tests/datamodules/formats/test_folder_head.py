@@ -145,6 +145,15 @@ def test_what_is_no_head_is_refused(tmp_path, text):
     assert len(str(error.value)) < 600
 
 
+@pytest.mark.parametrize("extra", ["licence: other", "tasks: {}"])
+def test_a_key_that_comes_twice_is_refused(tmp_path, extra):
+    with pytest.raises(DatasetCorruptedError, match=r"a key that comes twice: '.*line \d+"):
+        read_head(write(tmp_path / "mylab", f"{TEXT}\n{extra}\n"))
+    labels = TEXT.replace("2: stress", "2: stress, '2': no_stress")
+    with pytest.raises(DatasetCorruptedError, match="a key that comes twice: '2'"):
+        read_head(write(tmp_path / "mylab", labels))
+
+
 def test_a_folder_that_no_dataset_can_be_named_after_is_refused(tmp_path):
     with pytest.raises(DatasetCorruptedError, match="a folder named by small letters"):
         read_head(write(tmp_path / "my lab", TEXT))
