@@ -66,9 +66,11 @@ from datamodules.errors import (
     DatasetNotFoundError,
     IncompatibleRunError,
 )
+from datamodules.formats.arrays import shown
 from datamodules.formats.folder_head import HEAD, Head, SignalEntry, read_head
 from datamodules.formats.folder_table import Row, Table, read_table
 from datamodules.formats.sample_files import read_samples
+from datamodules.machine import reading, refuse_machine
 from datamodules.signals.beats import Beats
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import EDA_PARTS, Derived, Preprocessing, derived_shapes
@@ -76,10 +78,11 @@ from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.steps import Step
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.stimuli import natural
-from datamodules.windows import EPSILON
 
 WAVES: Mapping[str, Beats] = {"bvp": Beats("bvp"), "ecg": Beats("ecg")}
 """The step that finds the heart beats of each kind of signal that has some."""
+ROUNDING = 1e-6
+"""Seconds by which rounding may push the end of a row past the end of a recording."""
 DEFINITION = "definition"
 """Annotation of every segment: a digest of what the head says of tasks and units. By it, recordings
 that are scored otherwise are other recordings, and their runs other work."""
@@ -98,14 +101,16 @@ class FolderReader:
     @cached_property
     def head(self) -> Head:
         """The head."""
-        return read_head(self.root / HEAD)
+        with reading(str(self.root)):
+            return read_head(self.root / HEAD)
 
     @cached_property
     def table(self) -> Table:
         """The table."""
-        if refusal := self._refusal(self.head.table):
-            raise refusal
-        return read_table(self.root / self.head.table, self.head)
+        with reading(str(self.root)):
+            if refusal := self._refusal(self.head.table):
+                raise refusal
+            return read_table(self.root / self.head.table, self.head)
 
     @cached_property
     def definition(self) -> str:
@@ -114,8 +119,9 @@ class FolderReader:
             name: (entry.channel_names, entry.rate, entry.unit)
             for name, entry in self.head.signals.items()
         }
-        tasks = repr(dict(self.head.tasks))
-        return digest([signals, tasks, self.head.unit, self.trial_seconds, self.table.has_stimuli])
+        tasks = {name: task.classes for name, task in self.head.tasks.items()}
+        units = [self.head.unit, self.trial_seconds, self.table.has_stimuli]
+        return digest([signals, tasks, self.head.labels, self.head.ratings, units])
 
     @property
     def trial_seconds(self) -> tuple[float, float] | None:
@@ -153,7 +159,7 @@ class FolderReader:
             shortest = min(signals, key=lambda name: signals[name].duration)
             end = signals[shortest].duration
             for row in sorted(rows, key=lambda row: row.start):
-                if row.stop > end + EPSILON:
+                if row.stop > end + ROUNDING:
                     reason = f"expected stop up to {end:g} s, where {shortest} ends"
                     yield self._fault(row, f"{reason}, found {row.stop:g}")
                     continue
@@ -161,7 +167,7 @@ class FolderReader:
                 segments.append(
                     Segment(row.start, stop, row.trial, self._annotations(row), row.stimulus)
                 )
-                if self.head.unit is not None and stop - row.start < self.head.unit - EPSILON:
+                if self.head.unit is not None and stop - row.start < self.head.unit - ROUNDING:
                     reason = f"lasts {stop - row.start:g} s, so that it holds no score unit"
                     yield self._fault(row, reason, doubtful=True)
             if segments:
@@ -199,12 +205,16 @@ class FolderReader:
     def _refusal(self, name: str) -> DatasetNotFoundError | None:
         """Return why a file cannot be read; None: it can."""
         path = self.root / name
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            reason = f"expected {name} inside the folder, found a link that leads out of it"
-        elif not path.is_file():
-            reason = f"expected a file {name}, found none"
-        else:
-            return None
+        try:
+            if not path.resolve().is_relative_to(self.root.resolve()):
+                reason = f"expected {shown(name)} inside the folder, found a link that leads out"
+            elif path.is_file():
+                return None
+            else:
+                reason = f"expected a file {shown(name)}, found none"
+        except (OSError, RuntimeError, ValueError) as error:  # as links that go round
+            refuse_machine(error, path)
+            reason = f"expected a file {shown(name)}, found none ({type(error).__name__})"
         return DatasetNotFoundError(reason)
 
 

@@ -15,7 +15,7 @@ import lazy_loader
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.errors import AffectbenchError, DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, MachineError
 from datamodules.formats.arrays import describe, is_numbers, listed
 from datamodules.formats.edf import BLOCK, BYTES, VOLTS, read_channels
 from datamodules.formats.folder_head import SignalEntry
@@ -54,7 +54,7 @@ def read_samples(path: Path, entry: SignalEntry) -> Samples:
 
     Raises:
         DatasetCorruptedError: The file is not as described.
-        AffectbenchError: It is a Parquet file, and pyarrow is not installed.
+        MachineError: It is a Parquet file, and pyarrow is not installed.
     """
     columns, n_channels = entry.columns, len(entry.channels)
     if path.suffix not in SUFFIXES:
@@ -118,7 +118,7 @@ def _of_parquet(path: Path, columns: Sequence[str]) -> dict[str, Samples]:
     try:
         from pyarrow import parquet  # an extra, and takes long to import
     except ImportError as error:
-        raise AffectbenchError(
+        raise MachineError(
             f"{path}: expected pyarrow, which reads Parquet, found none: pip install "
             "'affectbench[parquet]'"
         ) from error

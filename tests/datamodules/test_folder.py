@@ -1,4 +1,4 @@
-import os
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +140,7 @@ FAULTS = {
     ),
     "no file": (
         lambda lab: (lab / "P01.csv").unlink(),
-        ["line 2: expected a file P01.csv, found none", "line 3: expected a file P01.csv"],
+        ["line 2: expected a file 'P01.csv', found none", "line 3: expected a file 'P01.csv'"],
     ),
 }
 
@@ -185,18 +185,36 @@ def test_a_link_out_of_the_folder_is_not_followed(lab, tmp_path):
     (lab / "P01.csv").symlink_to(outside)
     recordings, faults = read(lab)
     assert recordings == []
-    assert "P01.csv inside the folder, found a link that leads out" in faults[0].reason
+    assert "'P01.csv' inside the folder, found a link that leads out" in faults[0].reason
     (lab / "recordings.csv").rename(outside)
     (lab / "recordings.csv").symlink_to(outside)
     with pytest.raises(DatasetNotFoundError, match="link that leads out"):
         folder_dataset(lab / HEAD)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_a_file_that_may_not_be_read_is_no_fault_of_the_rows(lab):
-    (lab / "P01.csv").chmod(0)
-    with pytest.raises(MachineError):
+@pytest.mark.parametrize("name", ["P01.csv", "recordings.csv", HEAD])
+def test_a_file_that_may_not_be_read_is_no_fault_of_the_rows(lab, name, monkeypatch):
+    opened = Path.open
+
+    def refused(self, *arguments, **named):
+        if self.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opened(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(MachineError, match=f"{name}: expected to read it, found Permission denied"):
         stored(lab)
+
+
+@pytest.mark.parametrize("name", ["loop.csv", "n" * 300 + ".csv", "\0.csv", "folder.csv"])
+def test_a_file_that_cannot_be_there_is_a_fault_of_its_row(lab, name):
+    (lab / "loop.csv").symlink_to(lab / "loop.csv")
+    (lab / "folder.csv").mkdir()
+    change(lab / "recordings.csv", "P10,P10.csv", f"P10,{name}")
+    recordings, faults = read(lab, "P10")
+    assert recordings == []
+    assert ["line 4: expected a file '" in fault.reason for fault in faults] == [True]
+    assert len(folder_dataset(lab / HEAD).make_reader(lab).files("P10")) == 3
 
 
 def test_several_subjects_may_be_one_person(tmp_path):

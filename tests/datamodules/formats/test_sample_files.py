@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datamodules.errors import AffectbenchError, DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, MachineError
 from datamodules.formats.folder_head import SignalEntry
 from datamodules.formats.sample_files import read_samples
 from datamodules.synthesis.edf import BITS_16, Channel, write_edf
@@ -162,7 +162,7 @@ def test_columns_of_parquet(tmp_path):
 
 def test_parquet_without_its_library_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(AffectbenchError, match=r"pip install 'affectbench\[parquet\]'"):
+    with pytest.raises(MachineError, match=r"pip install 'affectbench\[parquet\]'"):
         read_samples(tmp_path / "a.parquet", entry("x"))
 
 
