@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -36,6 +37,12 @@ SUFFIXES = (CSV, PARQUET, *BYTES, NPZ)
 MOST_BYTES = 8_000_000_000
 """Largest size of an array in an npz file: an hour of 256 channels at 1 kHz in 64 bits has 7.4e9
 bytes."""
+BROKEN_ARRAYS = (
+    *BROKEN,
+    *(OSError, KeyError, MemoryError, OverflowError),
+    *(SyntaxError, TokenError, TypeError),  # a header that is not the text that numpy writes
+)
+"""Errors of ``numpy.load`` on files that are damaged or no archives of arrays."""
 DISCONTINUOUS = (b"EDF+D", b"BDF+D")
 """Beginning of the reserved field of a header whose records have gaps between them."""
 RATE_ERROR = 1e-6
@@ -180,7 +187,7 @@ def _of_npz(path: Path, columns: Sequence[str], n_channels: int) -> dict[str, Sa
                     expected = f"({n_channels}, T)" if n_channels else "(T,)"
                     raise ValueError(f"{name}: {describe(values)}, expected the shape {expected}")
                 parts[name] = _finite(path, name, values)
-    except (*BROKEN, OSError, KeyError, MemoryError) as error:
+    except BROKEN_ARRAYS as error:
         refuse_machine(error, path)
         raise _not_numbers(path, error) from error
     return parts

@@ -92,12 +92,25 @@ def test_npz_has_an_array_a_channel_or_one_of_all(tmp_path):
         read_samples(path, entry("x"))
 
 
-def test_an_array_that_claims_to_be_huge_is_refused(tmp_path):
+HEADERS = {
+    "huge": "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }",
+    "more than there is": "{'descr': '<f8', 'fortran_order': False, 'shape': (9,), }",
+    "negative": "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+    "an object": "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+    "half a dict": "{'descr': '<f8', 'fortran_order': (",
+    "a call": "__import__('os').system('true')",
+    "no type": "{'descr': 'nothing', 'fortran_order': False, 'shape': (1,), }",
+    "a list of types": "{'descr': [1], 'fortran_order': False, 'shape': (1,), }",
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_an_array_whose_header_cannot_be_is_refused(tmp_path, case):
     path = tmp_path / "a.npz"
-    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,), }"
-    header = header.ljust(117) + b"\n"
+    header = HEADERS[case].encode().ljust(117) + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        archive.writestr("x.npy", start + header + bytes(16))
     with pytest.raises(DatasetCorruptedError, match="expected a whole"):
         read_samples(path, entry("x"))
 
