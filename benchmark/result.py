@@ -39,6 +39,7 @@ class Result:
         deterministic: Whether torch was held to algorithms that give the same bits each time.
         control: Whether the distiller is a control, so that what it gains is no claim.
         ended: Time of its end, in seconds since the epoch.
+        plugins: Digest by name of each plug-in that the run needed.
         notes: Lines that a reader of the board must know.
         error: One line; empty if done.
         traceback: Traceback of the error; empty if done.
@@ -65,6 +66,7 @@ class Result:
     deterministic: bool = False
     control: bool = False
     ended: float = 0.0
+    plugins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""

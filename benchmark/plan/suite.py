@@ -18,7 +18,6 @@ from datamodules.splits import SPLITS
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.recipe import RECIPES, Recipe
 
-EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND, DEFAULT = "all", "found", "default"
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
@@ -87,6 +86,7 @@ class Suite:
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
+        plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
     Raises:
@@ -108,6 +108,7 @@ class Suite:
     distillations: tuple[Distillation, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
+    plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -116,10 +117,10 @@ class Suite:
         known_names(self.datasets, (*DATASETS, FOUND), f"{where}: dataset")
         known_names(self.tasks, (*sorted(tasks), ALL), f"{where}: task")
         known_names(self.splits, (*SPLITS, DEFAULT), f"{where}: split")
-        known_names(self.models, (*EVERY_MODEL, ALL), f"{where}: model")
+        known_names(self.models, (*every_model(), ALL), f"{where}: model")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.options, DATASETS, f"{where}: options of dataset")
-        known_names(self.recipes, EVERY_MODEL, f"{where}: recipe of model")
+        known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, MODELS, f"{where}: arguments of model")
         known_names([flag for flaw in self.flaws for flag in flaw], FLAGS, f"{where}: flaw")
         for model, changes in self.recipes.items():
@@ -246,6 +247,11 @@ class Suite:
                 "none."
             )
         return names
+
+
+def every_model() -> tuple[str, ...]:
+    """Return the names of all models and probes, those of plug-ins among them."""
+    return (*MODELS, *PROBES)
 
 
 def with_values(protocol: Protocol, values: Mapping[str, Any], suite: str) -> Protocol:
