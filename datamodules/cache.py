@@ -29,10 +29,11 @@ from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.source import code_digest
 from datamodules.stored import StoredSubject, blocks_file, meta_file, open_subject, samples_file
+from datamodules.temporary import owned
 
 NOT_READING = frozenset(
     f"datamodules.{name}"
-    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks")
+    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks", "temporary")
 )
 """Modules that the file of a dataset imports for what comes after reading. No sample depends on
 them, so that a change in one keeps the recordings in the cache."""
@@ -95,7 +96,7 @@ def written_folder(folder: Path) -> Iterator[Path]:
     If another process was quicker, its folder stays and this one is dropped.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=owned(f".{folder.name}"), dir=folder.parent))
     try:
         yield temporary
         temporary.chmod(READABLE)

@@ -48,6 +48,8 @@ ROOMS = (
     "upgrade",
     "run",
     "probes",
+    "tables",
+    "typed",
     "errors",
 )
 """Rooms of benchmark, from the top to the ground: each imports only those that come after it."""

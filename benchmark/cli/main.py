@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from benchmark.cli import (
     catalogue,
@@ -22,8 +21,8 @@ from benchmark.cli import (
     verify,
 )
 from benchmark.cli.command import DONE, INTERRUPTED, Command
-from benchmark.files import full_disk, is_full
-from datamodules.errors import AffectbenchError
+from benchmark.cli.mistakes import as_mistake, where_to_report
+from benchmark.cli.signals import Stopped, stop_on_signals
 
 COMMANDS: Mapping[str, Command] = {
     "list": catalogue.COMMAND,
@@ -45,26 +44,31 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if everything asked for is there; 1 if runs failed, subjects were left out or a disk is
-        full, what was finished is written; 2 for a call that cannot be done.
+        full, what was finished is written; 2 for a call that cannot be done; 128 and the number of
+        the signal that ended it.
     """
     if words is None:  # the process is the command's own, and what it imports stays for good
         gc.freeze()
+        stop_on_signals()
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:
         return command.run(arguments)
+    except Stopped as stop:
+        print(f"stopped by {stop.name}; finished runs are kept", file=sys.stderr)
+        return stop.status
     except KeyboardInterrupt:
         print("interrupted; finished runs are kept", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
     except Exception as error:
-        if is_full(error):
-            error = full_disk(Path(error.filename or "."))
-        if not isinstance(error, AffectbenchError):
+        mistake = as_mistake(error)
+        if mistake is None:
+            error.add_note(where_to_report())
             raise
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.status
+        print(f"{type(mistake).__name__}: {mistake}", file=sys.stderr)
+        return mistake.status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.checkpoint import Predictor
 from benchmark.files import write_text
 from benchmark.predict.plot import plot_probabilities
+from benchmark.tables import csv_text
 from datamodules.catalogue import DATASETS
 from datamodules.empatica_e4 import EMPATICA_E4
 from datamodules.formats.empatica import FILES, read_session
@@ -51,7 +52,7 @@ def predict_files(
                 table[[f"p_{name}" for name in predictor.classes]].to_numpy(),
                 predictor.classes,
             )
-    write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
+    write_text(out, csv_text(pd.concat(tables), "%.4f"))
     for plot, text in plots.items():
         write_text(plot, text)
     return [out, *plots]
@@ -95,7 +96,7 @@ def predict_subjects(
                     name += f" trial {recording.segments[0].trial}"
                 signals = preprocess(recording.signals, module.preprocessing)
                 tables.append(_table(predictor, name, signals, None, stride)[1])
-    write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
+    write_text(out, csv_text(pd.concat(tables), "%.4f"))
     return [out]
 
 

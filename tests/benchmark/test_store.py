@@ -25,6 +25,7 @@ from benchmark.store import (
     load_run,
 )
 from datamodules.protocol import Protocol
+from tests.benchmark.made_up import as_schema_1
 
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "lda", ("eda",), ("S1",), "d" * 16)
 DONE = Result(RUN, "done", notes=("one",), epochs=(3, 2))
@@ -397,8 +398,7 @@ def test_a_file_of_schema_1_is_believed(tmp_path, files):
     store.save(DONE, PREDICTIONS, files)
     folder = store.folder(RUN)
     values = json.loads((folder / "result.json").read_text())
-    del values["schema"], values["files"]
-    (folder / "result.json").write_text(json.dumps(values))
+    (folder / "result.json").write_text(json.dumps(as_schema_1(values)))
     (folder / "model.ckpt").write_bytes(b"others")
     assert store.read(folder, store.result(RUN), "model.ckpt") == b"others"
     (folder / "predictions.npz").write_bytes(b"no zip")
@@ -424,19 +424,27 @@ def test_status_of_what_has_not_happened(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"status": "done"}', "\udcff\udcfe"], ids=repr
+    "text",
+    ["", "{", "[]", "null", "{}", "[" * 10**5, "9" * 6000, '{"status": "done"}', "\udcff\udcfe"],
+    ids=lambda text: repr(text[:20]),
 )
-def test_broken_result_is_named(tmp_path, text):
-    store = Store(tmp_path)
+def test_broken_result_is_named_and_set_aside(tmp_path, text, caplog):
+    store, other = Store(tmp_path), dataclasses.replace(DONE, run=dataclasses.replace(RUN, seed=1))
     store.save(DONE)
+    store.save(other)
     path = store.folder(RUN) / "result.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(StoreError, match="Delete its folder") as caught:
-        list(store.results())
-    assert str(path) in str(caught.value)
-    if text != '{"status": "done"}':
-        with pytest.raises(StoreError, match="Delete its folder"):
-            store.status(RUN)
+    assert kept(store) == [other]
+    assert store.status(RUN) == "damaged"
+    assert store.status(other.run) == "done"
+    assert store.set_aside == [path.parent]
+    (said,) = caplog.messages  # once, however often it is met
+    assert said.startswith(f"set aside: {path}: ")
+    assert said.endswith("Delete its folder to have the run computed again.")
+    before = content(store)
+    with pytest.raises(StoreError, match="Delete its folder"):
+        store.save(DONE)
+    assert content(store) == before
 
 
 @pytest.mark.parametrize(
