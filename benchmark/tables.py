@@ -38,10 +38,11 @@ def with_names(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def quoted(value: object) -> object:
-    """Return a value as it stands in a cell."""
-    if not isinstance(value, str) or len(value) < 2 or _is_number(value):
+    """Return a value as it stands in a cell; a carriage return, which ends a line, is a space."""
+    if not isinstance(value, str):
         return value
-    return QUOTE + value if value.startswith((*FORMULA, QUOTE)) else value
+    begins = value.startswith((*FORMULA, QUOTE)) and len(value) > 1 and not _is_number(value)
+    return (QUOTE if begins else "") + value.replace("\r\n", "\n").replace("\r", " ")
 
 
 def unquoted(value: object) -> object:

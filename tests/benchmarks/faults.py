@@ -233,8 +233,10 @@ def of_other_files() -> Iterator[Case]:
     """Yield damages of the other files of a store."""
     for name, change in {**BYTES, **TEXTS}.items():
         yield Case(f"plan.json {name}", at("runs/plan.json", change), ("status",))
-        yield Case(f"calls {name}", at("runs/calls/*.json", change), ("status", "--timing"))
-        yield Case(f"notes.json {name}", at("runs/*/notes.json", change), ("leaderboard",))
+        why = "the time of another call" if name == "a bit flipped" else ""
+        yield Case(f"calls {name}", at("runs/calls/*.json", change), ("status", "--timing"), why)
+        why = "a board without notes has none" if name == "[]" else ""
+        yield Case(f"notes.json {name}", at("runs/*/notes.json", change), ("leaderboard",), why)
         yield Case(f"scores.json {name}", at("runs/scores.json", change), ("leaderboard",), DERIVED)
         log = at("runs/*/cnn/1-*/log.txt", change)
         yield Case(f"log.txt {name}", log, ("leaderboard",), HARMLESS)
@@ -242,10 +244,8 @@ def of_other_files() -> Iterator[Case]:
 
 def of_checkpoint() -> Iterator[Case]:
     """Yield damages of a checkpoint, as predict meets it."""
-    file, words = (
-        "runs/*/cnn/1-*/model.ckpt",
-        ("predict", "{cnn}/model.ckpt", "data/empatica_e4/P01"),
-    )
+    file = "runs/*/cnn/1-*/model.ckpt"
+    words = ("predict", "{cnn}/model.ckpt", "data/empatica_e4/P01")
     for name, change in BYTES.items():
         yield Case(name, at(file, change), words)
     yield Case("gone", at(file, Path.unlink), words)
@@ -265,9 +265,8 @@ def of_suite() -> Iterator[Case]:
         ("models", ["../../esc"]),
         ("datasets", ["../../esc"]),
     ):
-        yield Case(
-            f"{key} {value}", at("small.yaml", text(yaml.safe_dump({**SUITE, key: value}))), words
-        )
+        suite = yaml.safe_dump({**SUITE, key: value})
+        yield Case(f"{key} {value}", at("small.yaml", text(suite)), words)
     twice = yaml.safe_dump(SUITE) + "models: [lda]\n"
     yield Case("a key twice", at("small.yaml", text(twice)), words)
     yield Case("a tag", at("small.yaml", text("models: !!python/name:os.system x")), words)
@@ -374,10 +373,10 @@ def try_case(case: Case, whole: Path) -> tuple[str, str]:
         shutil.copytree(whole, place, symlinks=True)
         names = {m: str(sorted(place.glob(f"runs/*/{m}/1-*"))[0]) for m in ("majority", "cnn")}
         case.spoil(place)
-        return answer(
-            place,
-            [word.format(**names) if "{m" in word or "{c" in word else word for word in case.words],
-        )
+        words = list(case.words)
+        for model, folder in names.items():
+            words = [word.replace(f"{{{model}}}", folder) for word in words]
+        return answer(place, words)
 
 
 def run(names: Sequence[str]) -> int:
