@@ -511,3 +511,70 @@ def test_finished_files_can_be_read_by_others(tmp_path, files):
     store.save(DONE, PREDICTIONS, files)
     modes = {p.name: p.stat().st_mode & 0o777 for p in store.folder(RUN).iterdir()}
     assert set(modes.values()) == {0o644}
+
+
+CLASSES = sorted(errno.errorcode)
+"""Numbers of all errors of the system."""
+
+
+def refuse_at(call: int, number: int) -> list[int]:
+    """Raise an error of the system at one of this process's calls to the file system, once."""
+    left = [call]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise OSError(number, os.strerror(number), "/planted")
+
+    fsync = os.fsync
+
+    def counted_fsync(descriptor: int) -> None:
+        count()
+        fsync(descriptor)
+
+    os.fsync = counted_fsync
+    sys.addaudithook(lambda event, arguments: count() if event in EVENTS else None)
+    return left
+
+
+@pytest.mark.parametrize("before", [None, FAILED], ids=["new", "after a failed one"])
+def test_an_error_at_every_call_leaves_nothing_half(tmp_path, files, before):
+    """Each class of error at each call, class by class in turn: what is kept is whole."""
+    expected = Store(tmp_path / "undisturbed")
+    expected.save(DONE, PREDICTIONS, files)
+    numbers = [number for number in CLASSES if number not in (errno.EEXIST, errno.ENOTEMPTY)]
+    raised, call = set(), 0
+    for call in range(200):
+        number = numbers[(call + (70 if before else 0)) % len(numbers)]
+        store = Store(tmp_path / "at" / f"{call}-{number}")
+        if before is not None:
+            store.save(before)
+
+        def work(store: Store = store, call: int = call, number: int = number) -> None:
+            left = refuse_at(call, number)
+            try:
+                store.save(DONE, PREDICTIONS, files)
+            except DiskFullError:
+                os._exit(3 if number in (errno.ENOSPC, errno.EDQUOT) else 4)
+            except OSError as error:
+                os._exit(3 if error.errno == number else 4)
+            except StoreError as error:  # the look at what is there already
+                os._exit(3 if os.strerror(number) in str(error) else 4)
+            os._exit(0 if left[0] < 0 else 5)
+
+        status = in_child(work)
+        assert status in (0, 3, 5), (call, errno.errorcode[number])
+        raised |= {number} if status == 3 else set()
+        found = store.status(RUN)
+        assert found in ("done", None, "failed" if before else None)
+        assert status == 3 or found == "done"
+        if found == "done":
+            assert content(store) == content(expected)
+        assert store.save(DONE, PREDICTIONS, files) is (found != "done")
+        assert kept(store) == [DONE]
+        shutil.rmtree(store.root)
+        if status == 5:
+            break
+    assert status == 5
+    assert call > 10
+    assert len(raised) > 10
