@@ -174,8 +174,8 @@ class Run:
         for name in ("fold", "seed"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
-        for part in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
-            path_part(part)
+        for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
+            path_part(text)
         return run
 
 

@@ -3,15 +3,16 @@
 import math
 import reprlib
 from collections.abc import Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 PLAIN = (str, int, bool, NoneType)
 """Types that a value has itself: True is no whole number here."""
+KINDS: dict[type[Any], dict[str, Any]] = {}
+"""Declared types by dataclass, as far as they were asked for."""
 
 
-def check_fields(made: object) -> None:
+def check_fields(made: Any) -> None:
     """Raise TypeError for the first field of a dataclass that is not of its declared type.
 
     A number may be whole where it may be a fraction; NaN and infinity are no numbers.
@@ -30,7 +31,7 @@ def fits(value: object, kind: Any) -> bool:
     if kind in PLAIN:
         return type(value) is kind
     if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+        return isinstance(value, int | float) and type(value) is not bool and _is_finite(value)
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return any(fits(value, one) for one in inner)
@@ -48,6 +49,15 @@ def fits(value: object, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-@cache
-def _kinds(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no fraction is as large as
+        return False
+
+
+def _kinds(kind: type[Any]) -> dict[str, Any]:
+    """Return the declared types of a dataclass, which are read once."""
+    if kind not in KINDS:
+        KINDS[kind] = get_type_hints(kind)
+    return KINDS[kind]
