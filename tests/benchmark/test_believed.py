@@ -2,7 +2,10 @@
 
 import copy
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +21,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.run import Run
 from benchmark.store import Store, load_run
 from datamodules.errors import IncompatibleRunError
+from datamodules.temporary import owned
 
 DAMAGES = ("removed", "renamed", None, [], {}, "text", "../../../esc", float("nan"), -1, 1e300, [1])
 PATHS = (
@@ -260,3 +264,23 @@ def test_names_of_boards_are_checked(tmp_path, text):
     (tmp_path / "boards.json").write_text(text)
     with pytest.raises(BenchmarkError, match=r"boards\.json"):
         Store(tmp_path).boards()
+
+
+def test_leftovers_of_killed_processes_go_with_the_next_call(place, write_suite):
+    """A dry run changes nothing; a run removes what is a day old and nobody's."""
+    suite = str(write_suite(models=["majority"]))
+    assert main(["run", suite]) == 0
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (board,) = (path for path in Path("runs").glob("synthetic*") if path.is_dir())
+    left = []
+    for folder in (board, Path("runs"), Path("cache") / "synthetic", Path("leaderboards")):
+        name = owned(".0-0-abc").replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+        left.append(folder / f"{name}x1")
+        left[-1].mkdir()
+        os.utime(left[-1], (0, 0))
+    assert main(["run", suite, "--dry-run"]) == 0
+    assert all(path.exists() for path in left)
+    assert main(["run", suite]) == 0
+    assert not any(path.exists() for path in left)
+    assert len(Store(Path("runs")).folders()) == 4
