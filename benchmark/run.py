@@ -162,10 +162,14 @@ class Run:
                 be part of a path.
             KeyError, TypeError, ValueError: No description of a run.
         """
+        _check_names(cls, values)
         fields = {name: _as_tuple(value) for name, value in values.items()}
+        _check_names(Protocol, values["protocol"])
         fields["protocol"] = Protocol.from_dict(values["protocol"])
         recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
-        fields["recipe"] = Recipe(**recipe) if "source" in recipe else ProbeRecipe(**recipe)
+        kind = Recipe if "source" in recipe else ProbeRecipe
+        _check_names(kind, recipe)
+        fields["recipe"] = kind(**recipe)
         teachers = values.get("teachers", ())
         fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)
         run = cls(**fields)
@@ -177,6 +181,13 @@ class Run:
         for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
             path_part(text)
         return run
+
+
+def _check_names(kind: type[Any], values: Mapping[str, Any]) -> None:
+    """Refuse values that a dataclass has no field for; raises IncompatibleRunError."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - names):
+        raise IncompatibleRunError(f"no {', '.join(unknown)} in {kind.__name__}")
 
 
 def path_part(text: str) -> str:

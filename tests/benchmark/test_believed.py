@@ -148,6 +148,9 @@ def test_every_value_of_a_run(store, folder):
         (("run", "protocol", "split"), "by_mood", "no split 'by_mood'"),
         (("run", "protocol", "flags"), ["read_minds"], "read_minds"),
         (("run", "protocol", "rule"), "by_mood", "no rule 'by_mood'"),
+        (("run", "protocol", "mood"), 1, "no mood in Protocol"),
+        (("run", "recipe", "warmup"), 1, "no warmup in ProbeRecipe"),
+        (("run", "colour"), 1, "no colour in Run"),
     ],
 )
 def test_a_run_that_this_version_does_not_know(
