@@ -13,7 +13,6 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +24,6 @@ from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from lightning_modules.catalogue import DISTILLERS, MODELS
 
-GROUP = "affectbench.plugins"
-"""Entry points of installed packages that are loaded with every command."""
 PREFIX = "affectbench_plugin_"
 """Beginning of the name under which a file is imported, so that it hides no other module."""
 NAME = r"[a-z][a-z0-9_]*"
@@ -84,11 +81,6 @@ def load(names: Iterable[str]) -> None:
 def is_file(name: str) -> bool:
     """Return whether a plug-in is named by the path of a file, and not as a module."""
     return name.endswith(".py")
-
-
-def installed() -> tuple[str, ...]:
-    """Return the names of modules that installed packages declare as plug-ins."""
-    return tuple(sorted(entry.value.partition(":")[0] for entry in entry_points(group=GROUP)))
 
 
 def loaded() -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from benchmark.store import Store
 from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from datamodules.errors import MachineError
+from datamodules.temporary import owned
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
@@ -74,7 +75,7 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
         "control": _is_control(run.distiller),
         "plugins": plugins_of(run),
     }
-    with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
+    with watch.profile(REST), tempfile.TemporaryDirectory(prefix=owned()) as name:
         scratch = Path(name)
         log, columns = scratch / "log.txt", None
         with _logged(log), _algorithms(places.deterministic):
@@ -112,7 +113,7 @@ def _is_control(distiller: str) -> bool:
 def follow(run: Run, places: Places) -> None:
     """Train a run with the group's other processes; the first of them has the result."""
     load(places.plugins)
-    with tempfile.TemporaryDirectory(prefix="affectbench-") as name, _logged(Path(name) / "log"):
+    with tempfile.TemporaryDirectory(prefix=owned()) as name, _logged(Path(name) / "log"):
         module = ready(run, places)
         _fit(run, places, Path(name), make_model(run, module), module)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.execution.parallel import Group, spreads
+from benchmark.files import visible
 from benchmark.plugins import loaded
 from benchmark.run import Run
 from benchmark.tracking.names import LoggerName
@@ -41,8 +42,7 @@ class Places:
 
     def root(self, dataset: str) -> Path:
         """Return the folder of a dataset, in whatever case its name is written."""
-        if self.data.is_dir():
-            for folder in sorted(self.data.iterdir()):
-                if folder.is_dir() and folder.name.casefold() == dataset.casefold():
-                    return folder
+        for folder in visible(self.data):
+            if folder.is_dir() and folder.name.casefold() == dataset.casefold():
+                return folder
         return self.data / dataset

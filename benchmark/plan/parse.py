@@ -5,8 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmark.plan.strict import plain_values
 from benchmark.plan.suite import Distillation, Suite, SuiteError, known_names, with_values
 from benchmark.plugins import is_file, load
 from datamodules.flags import FLAGS
@@ -40,9 +39,11 @@ def load_suite(name: str) -> Suite:
             ".yaml file"
         )
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise SuiteError(f"{path}: expected YAML, found otherwise ({error})") from error
+        values = plain_values(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SuiteError(
+            f"{path}: expected YAML in UTF-8, found otherwise: {error}. Mend the file"
+        ) from error
     if not isinstance(values, dict):
         raise SuiteError(f"{path}: expected keys and values, found {type(values).__name__}")
     known_names(values, KEYS, f"{path}: key")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import BenchmarkError
+from benchmark.files import visible
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
@@ -21,6 +22,8 @@ from lightning_modules.recipe import RECIPES, Recipe
 ALL, FOUND, DEFAULT = "all", "found", "default"
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
+SECONDS = (0.001, 86400.0)
+"""Least and largest window and stride in seconds: a sample of the fastest signal, and a day."""
 
 
 class SuiteError(BenchmarkError):
@@ -128,11 +131,13 @@ class Suite:
             known_names(
                 changes, [f.name for f in fields(kind) if f.compare], f"{where}: recipe of {model}:"
             )
+            _check_seconds(changes, f"{where}: recipe of {model}")
         for pair in self.distillations:
             names = [f.name for f in fields(Recipe) if f.compare]
             known_names(
                 pair.recipe, names, f"{where}: recipe of {pair.student} by {pair.distiller}:"
             )
+            _check_seconds(pair.recipe, f"{where}: recipe of {pair.student} by {pair.distiller}")
         for required in ("datasets", "splits", "models", "seeds"):
             if not getattr(self, required) and (required != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {required}, found none")
@@ -237,7 +242,7 @@ class Suite:
         """
         if FOUND not in self.datasets:
             return self.datasets
-        folders = {p.name.casefold() for p in data.iterdir() if p.is_dir()} if data.is_dir() else ()
+        folders = {path.name.casefold() for path in visible(data) if path.is_dir()}
         names = tuple(name for name in DATASETS if name in folders)
         if not names:
             expected = [name for name, dataset in DATASETS.items() if dataset.has_files]
@@ -269,6 +274,17 @@ def with_values(protocol: Protocol, values: Mapping[str, Any], suite: str) -> Pr
         return replace(protocol, **values)
     except IncompatibleRunError as error:
         raise SuiteError(f"suite {suite}: {error}") from error
+
+
+def _check_seconds(recipe: Mapping[str, Value], subject: str) -> None:
+    """Raise SuiteError for windows or strides that no recording has."""
+    least, largest = SECONDS
+    for name in ("window", "stride"):
+        value = recipe.get(name, least)
+        if isinstance(value, int | float) and value > 0 and not least <= value <= largest:
+            raise SuiteError(
+                f"{subject}: expected {name} from {least:g} to {largest:g} seconds, found {value:g}"
+            )
 
 
 def _pads(flags: tuple[Flag, ...]) -> bool:

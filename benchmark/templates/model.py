@@ -5,6 +5,7 @@ affectbench run quick --plugin my_model.py --model my_model lda majority
 
 from torch import Tensor, nn
 
+from datamodules.batch import Inputs
 from lightning_modules import Recipe, model
 
 
@@ -17,7 +18,7 @@ class Network(nn.Module):
         width: An argument of your own; a suite sets it by ``arguments: {my_model: {width: 8}}``.
     """
 
-    def __init__(self, inputs, n_classes, width=16):  # type: ignore[no-untyped-def]
+    def __init__(self, inputs: Inputs, n_classes: int, width: int = 16) -> None:
         super().__init__()
         ((_, signal),) = inputs.items()  # one signal, as ``prefers`` below names them singly
         self.body = nn.Sequential(
