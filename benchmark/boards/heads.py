@@ -12,6 +12,7 @@ from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
+from benchmark.code import not_loaded
 from benchmark.run import Run
 from benchmark.scored import Scored
 from datamodules.catalogue import DATASETS
@@ -47,6 +48,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
         *_incomplete(cohort, plan),
         *_unsure(results),
+        *_not_loaded(results),
     ]
 
 
@@ -82,6 +84,12 @@ def _stimuli(run: Run) -> list[str]:
             "that are tested, which may all but give the label away: see the probe stimulus"
         ]
     return ["same stimuli: no; no tested stimulus was trained on"]
+
+
+def _not_loaded(results: Sequence[Scored]) -> list[str]:
+    """Return lines on models and datasets of plug-ins that are not loaded."""
+    lines = (not_loaded(result.run, result.plugins) for result in results)
+    return [f"{line}, so that its code is not compared" for line in dict.fromkeys(lines) if line]
 
 
 def _unsure(results: Sequence[Scored]) -> list[str]:
