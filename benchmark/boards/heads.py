@@ -46,6 +46,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         *provenance_head(cohort.rows),
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
+        *_seeds(cohort),
         *_incomplete(cohort, plan),
         *_unsure(results),
         *_not_loaded(results),
@@ -103,6 +104,19 @@ def _unsure(results: Sequence[Scored]) -> list[str]:
             "predictions are believed"
         )
     return lines
+
+
+def _seeds(cohort: Cohort) -> list[str]:
+    """Return a line on rows that have fewer seeds than others."""
+    counts = {row: len({result.run.seed for result in row.results}) for row in cohort.rows}
+    most = max(counts.values(), default=0)
+    fewer = [f"{row.run.name} ({count})" for row, count in counts.items() if count < most]
+    if not fewer:
+        return []
+    return [
+        f"seeds: {most}, but of {', '.join(fewer)}: a mean over fewer trainings differs more from "
+        "what other seeds would give, and intervals over people do not show it"
+    ]
 
 
 def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
