@@ -20,6 +20,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import CONFIDENCE, holm
 from benchmark.boards.versions import by_version
 from benchmark.store import Store
+from benchmark.tables import csv_text
 
 FORMATS = ("md", "csv", "json")
 PART = "@"
@@ -117,8 +118,9 @@ def suite_matches(store: Store, other: Store, boards: Sequence[str] = ()) -> lis
 
 
 def _boards(store: Store) -> dict[str, Cohort]:
-    today, _ = by_version(scored_results(store), store.plan())
-    return {cohort.name: cohort for cohort in build_cohorts(today)}
+    planned = store.plan()
+    today, _ = by_version(scored_results(store), planned)
+    return {cohort.name: cohort for cohort in build_cohorts(today, planned)}
 
 
 def _shared(left: Iterable[str], right: Container[str], boards: Sequence[str]) -> list[str]:
@@ -240,7 +242,7 @@ def render(pairs: Sequence[Match], form: str) -> str:
     """
     lines = table(pairs)
     if form == "csv":
-        return str(lines.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
+        return csv_text(lines, "%.4g")
     if form == "json":
         records: list[Any] = json.loads(lines.to_json(orient="records", double_precision=10))
         for record, match in zip(records, pairs, strict=True):

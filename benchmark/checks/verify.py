@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.code import not_loaded
 from benchmark.engines.engine import Engine, Terms
 from benchmark.errors import BenchmarkError
 from benchmark.execution.places import Places
@@ -17,6 +18,7 @@ from benchmark.result import Result
 from benchmark.scored import Scored, scored, with_scores
 from benchmark.store import PREDICTIONS, Store, load_run, parsed
 from datamodules.protocol import VERSION
+from datamodules.temporary import owned
 
 TOLERANCE = 1e-4
 """Largest difference of probabilities and scores: the last digit that a board shows."""
@@ -98,6 +100,8 @@ def read_run(folder: Path) -> Scored:
             f"{folder}: expected a finished run, found one that failed: {first.error}. "
             "affectbench run --retry-failed does it again"
         )
+    if line := not_loaded(run, first.plugins):
+        raise VerifyError(f"{folder}: {line}")
     if run.protocol.version != VERSION:
         raise VerifyError(
             f"{folder}: expected a run of protocol {VERSION}, found protocol "
@@ -125,7 +129,7 @@ def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLE
     """
     first, store = read_run(folder), Store(folder.parents[2])
     places = dataclasses.replace(places, deterministic=places.deterministic or first.deterministic)
-    with tempfile.TemporaryDirectory(prefix="affectbench-verify-") as name:
+    with tempfile.TemporaryDirectory(prefix=owned()) as name:
         other = Store(Path(name))
         for teacher in first.run.teachers:
             if store.status(teacher) != "done":
