@@ -57,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:
-        _load_plugins(arguments.plugin)
+        _load_plugins(arguments)
         return command.run(arguments)
     except Stopped as stop:
         print(f"stopped by {stop.name}; finished runs are kept", file=sys.stderr)
@@ -76,13 +76,15 @@ def main(words: Sequence[str] | None = None) -> int:
         return mistake.status
 
 
-def _load_plugins(names: Sequence[str]) -> None:
-    """Load the plug-ins of installed packages, and those that the call names."""
+def _load_plugins(arguments: argparse.Namespace) -> None:
+    """Load the plug-ins of installed packages, those of the call, and heads of folder datasets."""
     installed = sorted(entry.value.partition(":")[0] for entry in entry_points(group=GROUP))
-    if installed or names:
-        from benchmark.plugins import load  # imports the catalogues
+    folders = [getattr(arguments, name, None) for name in ("data", "root")]
+    present = [folder for folder in folders if folder and folder.is_dir()]
+    if installed or arguments.plugin or present:
+        from benchmark.plugins import heads, load  # imports the catalogues
 
-        load([*installed, *names])
+        load([*installed, *arguments.plugin, *(h for folder in present for h in heads(folder))])
 
 
 def _parser() -> argparse.ArgumentParser:
