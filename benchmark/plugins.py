@@ -74,7 +74,7 @@ def load(names: Iterable[str]) -> None:
         PluginError: No such file or module, an error in it, or an entry whose name is taken.
     """
     for name in names:
-        key = str(Path(name).resolve()) if is_file(name) else name
+        key = str(Path(name).absolute()) if is_file(name) else name
         if key in _loaded:
             continue
         if Path(name).name == HEAD:
@@ -112,13 +112,24 @@ def used(names: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {_short(name): _digest(name) for name in sorted(plugins)}
 
 
-def absent(dataset: str, model: str, distiller: str = "") -> tuple[str, ...]:
-    """Return what no catalogue of this process has, in words as ``"model my_net"``."""
-    return (
-        *((f"dataset {dataset}",) if dataset not in DATASETS else ()),
-        *((f"model {model}",) if model not in MODELS and model not in PROBES else ()),
-        *((f"distiller {distiller}",) if distiller and distiller not in DISTILLERS else ()),
-    )
+def not_loaded(dataset: str, model: str, distiller: str, plugins: Iterable[str]) -> str:
+    """Return a line on what a run is of and no catalogue has; empty if everything is there.
+
+    Args:
+        dataset: Dataset of the run.
+        model: Its model or probe.
+        distiller: Its distiller; empty: none.
+        plugins: Names of the plug-ins that its result is on record with.
+    """
+    lacking = [
+        *([f"dataset {dataset}"] if dataset not in DATASETS else []),
+        *([f"model {model}"] if model not in MODELS and model not in PROBES else []),
+        *([f"distiller {distiller}"] if distiller and distiller not in DISTILLERS else []),
+    ]
+    if not lacking:
+        return ""
+    files = ", ".join(plugins)
+    return f"{', '.join(lacking)}: not loaded here" + (f"; --plugin {files}" if files else "")
 
 
 def module_of(kind: str, name: str) -> str:

@@ -24,6 +24,7 @@ from benchmark.cli import (
 from benchmark.cli.command import DONE, INTERRUPTED, Command
 from benchmark.cli.mistakes import as_mistake, where_to_report
 from benchmark.cli.signals import Stopped, stop_on_signals
+from datamodules.errors import AffectbenchError
 
 GROUP = "affectbench.plugins"
 """Entry points of installed packages that are loaded with every command."""
@@ -84,7 +85,12 @@ def _load_plugins(arguments: argparse.Namespace) -> None:
     if installed or arguments.plugin or present:
         from benchmark.plugins import heads, load  # imports the catalogues
 
-        load([*installed, *arguments.plugin, *(h for folder in present for h in heads(folder))])
+        load([*installed, *arguments.plugin])
+        for head in (head for folder in present for head in heads(folder)):
+            try:
+                load([head])
+            except AffectbenchError as error:  # other datasets can be used all the same
+                print(f"left out: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
