@@ -1,9 +1,12 @@
 import errno
+import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datamodules import folder
 from datamodules.archive import Archive
 from datamodules.cache import store_subject
 from datamodules.errors import (
@@ -288,3 +291,24 @@ def test_its_score_units_are_those_of_the_rows(lab, build, resident):
     (batch,) = module.test_dataloader()
     assert [module.subjects[row] for row in batch.subject] == ["P01"] * 7
     assert batch.target.tolist() == [0] * 4 + [1] * 3
+
+
+def test_the_head_and_the_table_of_the_readme_are_taken(tmp_path):
+    text = (Path(folder.__file__).parent / "README.md").read_text()
+    (head,) = re.findall(r"```yaml\n(title:.*?)```", text, re.DOTALL)
+    (table,) = re.findall(r"\n    (subject,session,file,.*?)\n\n", text, re.DOTALL)
+    rows = [line.strip() for line in table.splitlines()]
+    dataset = folder_dataset(write_lab(tmp_path / "mylab", rows, head) / HEAD)
+    assert list(dataset.tasks) == ["stress", "arousal"]
+    assert set(dataset.recorded([*dataset.signals])) == {"bvp", "eda", "temp", "acc"}
+    reader = dataset.make_reader(tmp_path / "mylab")
+    assert [row.reason for row in reader.table.rows] == ["", ""]
+
+
+def test_the_head_and_the_table_of_the_docstring_are_taken(tmp_path):
+    assert folder.__doc__
+    _, _, head, table, *_ = re.split(r"::\n\n", folder.__doc__)
+    head = textwrap.dedent(head.rpartition("\n\n")[0])
+    rows = textwrap.dedent(table.partition("\n\n")[0]).splitlines()
+    dataset = folder_dataset(write_lab(tmp_path / "mylab", rows, head) / HEAD)
+    assert list(dataset.tasks) == ["stress", "arousal"]
