@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lightning_modules.catalogue import DISTILLERS as DISTILLERS
     from lightning_modules.catalogue import MODELS as MODELS
     from lightning_modules.recipe import Recipe as Recipe
+    from lightning_modules.wrapped import model as model
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "base": ["EmotionClassifier", "Output"],
         "catalogue": ["DISTILLERS", "MODELS"],
         "recipe": ["Recipe"],
+        "wrapped": ["model"],
     },
 )
