@@ -1,4 +1,4 @@
-"""The documents: their Python runs, their commands are those of the program, their links lead on."""
+"""The documents: their Python runs, their commands are the program's, their links lead on."""
 
 import argparse
 import re

@@ -12,6 +12,7 @@ from benchmark.cli import (
     catalogue,
     compare,
     data,
+    datasheet,
     leaderboard,
     logs,
     predict,
@@ -28,6 +29,7 @@ from datamodules.errors import AffectbenchError
 COMMANDS: Mapping[str, Command] = {
     "list": catalogue.COMMAND,
     "data": data.COMMAND,
+    "datasheet": datasheet.COMMAND,
     "run": run.COMMAND,
     "predict": predict.COMMAND,
     "status": status.COMMAND,
