@@ -13,7 +13,7 @@ from datamodules.tasks import RatingTask, Task
 
 ANY_DATASET = (
     "decisions about a single person, as on health, work, credit or guilt: scores here are means "
-    "over people, and of many people a model knows nothing",
+    "over people, and none says how good a model is for one of them",
 )
 """Uses that no dataset of this kind is for."""
 NO_CLOCK = (
