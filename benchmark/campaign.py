@@ -1,5 +1,6 @@
 """Campaign: a suite goes in, leaderboards come out."""
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from benchmark.store import Call, Store
 from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
 from datamodules.catalogue import DATASETS
-from datamodules.errors import IncompatibleRunError
+from datamodules.temporary import sweep
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Outcome:
 
     Args:
         runs: Runs that were asked for, in the order of the plan.
-        statuses: ``"done"``, ``"failed"`` or None by id of each run, now.
+        statuses: ``"done"``, ``"failed"``, ``"damaged"`` or None by id of each run, now.
         not_applicable: Reason by ``board/model`` that has no run.
         left_out: Reason by subject that cannot be read, by dataset.
         boards: Leaderboards of the runs; empty for a shard and a dry run.
@@ -129,6 +130,11 @@ class Outcome:
     def failed(self) -> tuple[Run, ...]:
         """Runs that failed."""
         return tuple(run for run in self.runs if self.statuses[run.id] == "failed")
+
+    @property
+    def damaged(self) -> tuple[Run, ...]:
+        """Runs whose results are set aside; they are not done again while these are there."""
+        return tuple(run for run in self.runs if self.statuses[run.id] == "damaged")
 
     @property
     def complete(self) -> bool:
@@ -189,12 +195,14 @@ def run_suite(
         preparing = time.perf_counter() - before
         plan = expand(suite, prepared)
         if not plan.runs:
-            reasons = dict.fromkeys(plan.not_applicable.values())
-            raise IncompatibleRunError(f"nothing can be run: {'; '.join(reasons)}")
+            raise SuiteError(
+                f"suite {suite.name}: expected runs to do, found that nothing of it applies: "
+                + "; ".join(dict.fromkeys(plan.not_applicable.values()))
+            )
         asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
         statuses = {run.id: store.status(run) for run in asked}
-        again = ("failed",) if options.retry_failed else ()
-        todo = [run for run in asked if statuses[run.id] in (None, *again)]
+        again = (None, "failed") if options.retry_failed else (None,)
+        todo = [run for run in asked if statuses[run.id] in again]
         done = [result for result in store.results() if result.status == "done"] if todo else []
         _say_plan(plan, asked, todo, reporter)
         for name, count in changed_code(todo, (result.run for result in done)).items():
@@ -210,10 +218,12 @@ def run_suite(
         if options.dry_run:
             _say_todo(todo, store, len(engine.slots), reporter)
             return outcome
+        sweep([Path(tempfile.gettempdir())])
+        sweep([places.runs, places.cache, Path(folders.leaderboards)], depth=2)
         store.save_plan(list(plan.runs))
         store.note_cells(plan.notes, plan.not_applicable)
         for run in asked:
-            if statuses[run.id] not in (None, *again):
+            if statuses[run.id] not in (*again, "damaged"):
                 tracker.add(run)
         if todo:
             _say_hours(todo, Costs(done), len(engine.slots), reporter)
@@ -382,6 +392,8 @@ def _say_outcome(outcome: Outcome, store: Store, reporter: Reporter) -> None:
         reporter.warn(f"failed: {run.label}: see {store.folder(run)}")
     if outcome.failed:
         reporter.warn(f"{len(outcome.failed)} run(s) failed; --retry-failed does them again")
+    for run in outcome.damaged:
+        reporter.warn(f"damaged: {run.label}: delete {store.folder(run)} to have it done again")
     if n_left_out := sum(map(len, outcome.left_out.values())):
         reporter.warn(
             f"{n_left_out} subject(s) were left out; --subject names those that are wanted"

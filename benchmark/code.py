@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+from benchmark.plugins import PluginError, module_of, used
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.source import code_digest, source_of, text_digest
@@ -30,7 +31,9 @@ def code_of_run(run: Run) -> str:
     if run.model in PROBES:
         probe = PROBES[run.model]
         code = code_of("benchmark.probes.fit", ("benchmark.probes", "datamodules.signals"))
-        return text_digest(f"{code} {probe.sees} {probe.classifier}")
+        text = f"{code} {probe.sees} {probe.classifier}"
+        owner = module_of("CLASSIFIERS", probe.classifier)
+        return text_digest(f"{text} {_of_plugin(owner)}" if owner else text)
     modules = [MODELS[run.model].__module__]
     if run.distiller:
         modules.append(DISTILLERS[run.distiller].__module__)
@@ -38,6 +41,30 @@ def code_of_run(run: Run) -> str:
     if NO_SOURCE in codes:
         return NO_SOURCE
     return codes[0] if len(codes) == 1 else text_digest(" ".join(codes))
+
+
+def plugins_of(run: Run) -> dict[str, str]:
+    """Return the plug-ins that a run needs, and a digest of the file of each."""
+    kind = "PROBES" if run.model in PROBES else "MODELS"
+    names = [(kind, run.model), ("DATASETS", run.dataset), ("DISTILLERS", run.distiller)]
+    teachers = {name: value for one in run.teachers for name, value in plugins_of(one).items()}
+    return used(names) | teachers
+
+
+def check_code(run: Run) -> None:
+    """Raise PluginError if a plug-in is not as it was when the run was planned.
+
+    A worker loads a plug-in later than the process that plans.
+    """
+    if plugins_of(run) and run.code and code_of_run(run) != run.code:
+        raise PluginError(
+            f"{run.label}: expected the plug-in as it was when the run was planned, found another. "
+            "It was changed meanwhile; run again"
+        )
+
+
+def _of_plugin(module: str) -> str:
+    return code_of(module, (module.partition(".")[0],))
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,8 @@
 """Files that are written at once: a reader sees the old file or the new one, never a part.
 
 A file is written under a temporary name, flushed to the disk and renamed. A disk that is full is
-reported with the folder that has the least room.
+reported with the folder that has the least room. A folder is listed without what others are writing
+there.
 """
 
 import errno
@@ -11,11 +12,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, TypeGuard
 
 from datamodules.errors import MachineError
+from datamodules.temporary import owned
 
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+"""Errors for a path that is not there any more; the last is a network file system's."""
 READABLE = 0o644
 """Mode of finished files; temporary ones can be read by their owner alone."""
 
@@ -55,6 +60,39 @@ def room_at(path: Path) -> Iterator[None]:
         if is_full(error):
             raise full_disk(path) from error
         raise
+
+
+def visible(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in order of name; nothing of a folder that is gone.
+
+    Hidden files and folders are left out: another process writes them, and they vanish at any
+    moment. Every folder that others may change is listed here.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        if error.errno in GONE:
+            return []
+        raise
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the visible paths below a folder that match a pattern, as ``*/*.csv``, in order."""
+    first, _, rest = pattern.partition("/")
+    if set(first) & set("*?["):
+        paths = [path for path in visible(folder) if fnmatchcase(path.name, first)]
+    else:
+        paths = [path] if _may_be_there(path := folder / first) else []
+    return [path for below in paths for path in matching(below, rest)] if rest else paths
+
+
+def _may_be_there(path: Path) -> bool:
+    """Return False for a path that is not there; one that cannot be looked at may be."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno not in GONE
+    return True
 
 
 def write_json(path: Path, value: object) -> None:
@@ -107,7 +145,7 @@ def as_json(value: object) -> str:
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside a path, which takes its place if the block ends well."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=owned(f".{path.name}"), dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from benchmark.run import Run
+from benchmark.typed import check_fields
 from benchmark.upgrade import SCHEMA, upgrade
 
 
@@ -39,6 +40,7 @@ class Result:
         deterministic: Whether torch was held to algorithms that give the same bits each time.
         control: Whether the distiller is a control, so that what it gains is no claim.
         ended: Time of its end, in seconds since the epoch.
+        plugins: Digest by name of each plug-in that the run needed.
         notes: Lines that a reader of the board must know.
         error: One line; empty if done.
         traceback: Traceback of the error; empty if done.
@@ -65,6 +67,7 @@ class Result:
     deterministic: bool = False
     control: bool = False
     ended: float = 0.0
+    plugins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""
@@ -80,15 +83,34 @@ class Result:
 
         Raises:
             SchemaError: A later version described it.
+            IncompatibleRunError: Its run has names or values that this version does not know.
+            KeyError, TypeError, ValueError: No description of a result.
         """
         new = upgrade(values, values.get("schema", 1))
         kept = {name: new[name] for name in FIELDS if name in new}
         kept["run"] = Run.from_dict(new["run"])
         for name in ("notes", "trained_on", "chosen_with", "classes"):
-            kept[name] = tuple(kept.get(name, ()))
-        kept["epochs"] = tuple(kept["epochs"]) if kept["epochs"] else None
-        return Result(**kept)
+            kept[name] = _as_tuple(kept.get(name, ()))
+        kept["epochs"] = _as_tuple(kept["epochs"])
+        result = Result(**kept)
+        check_fields(result)
+        if result.status == "damaged":
+            raise ValueError("expected status to be done or failed, found damaged")
+        for name in COUNTS:
+            if getattr(result, name) < 0:
+                raise ValueError(f"expected {name} to be 0 or more, found {getattr(result, name)}")
+        if any(value < 0 for value in result.seconds.values()):
+            raise ValueError(f"expected seconds of 0 or more, found {dict(result.seconds)}")
+        if "schema" in values and values.get("id") != result.run.id:
+            raise ValueError(f"expected the id {result.run.id}, found {values.get('id')!r}")
+        return result
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 FIELDS = tuple(f.name for f in fields(Result))
 """Names of what a result holds, without what follows from its predictions."""
+COUNTS = ("parameters", "peak_memory", "devices", "threads", "ended")
+"""Names of values that are never below 0."""

@@ -3,12 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
 from benchmark.probes.catalogue import ProbeRecipe
+from benchmark.typed import check_fields
+from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.recipe import Recipe
@@ -16,6 +20,8 @@ from lightning_modules.recipe import Recipe
 Value = str | int | float | bool | None
 Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
+PART = re.compile(r"\w[\w.,+=@ -]{0,239}")
+"""Name of a file or a folder: no path, nothing hidden, and no longer than file systems allow."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,9 @@ class Run:
         Options of the dataset and everything in the protocol that is not the default make boards of
         their own; runs on other recordings or subjects under the same name are kept apart when
         boards are built.
+
+        Raises:
+            IncompatibleRunError: It cannot be the name of a file.
         """
         protocol = self.protocol
         dataset = [self.dataset, *(f"{name}_{_plain(value)}" for name, value in self.options)]
@@ -105,7 +114,7 @@ class Run:
         split += "" if protocol.validation else "_without_validation"
         split += "_by_window" if protocol.score_windows else ""
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
-        return "__".join(["_".join(dataset), "_".join(task), split, *flawed])
+        return path_part("__".join(["_".join(dataset), "_".join(task), split, *flawed]))
 
     @property
     def n_folds(self) -> int:
@@ -114,9 +123,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Model and teacher, as on a row of a board."""
+        """Model and teacher, as on a row of a board.
+
+        Raises:
+            IncompatibleRunError: It cannot be the name of a folder.
+        """
         taught = [f"by_{self.distiller}"] if self.distiller else []
-        return "-".join([self.model, *taught, *(f"of_{t.model}" for t in self.teachers[:1])])
+        teacher = [f"of_{t.model}" for t in self.teachers[:1]]
+        return path_part("-".join([self.model, *taught, *teacher]))
 
     @property
     def folder(self) -> str:
@@ -144,14 +158,53 @@ class Run:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the run that ``as_dict`` described."""
+        """Return the run that ``as_dict`` described.
+
+        Raises:
+            IncompatibleRunError: Names and values that this version does not know, or that cannot
+                be part of a path.
+            KeyError, TypeError, ValueError: No description of a run.
+        """
+        _check_names(cls, values)
         fields = {name: _as_tuple(value) for name, value in values.items()}
+        _check_names(Protocol, values["protocol"])
         fields["protocol"] = Protocol.from_dict(values["protocol"])
         recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
-        fields["recipe"] = Recipe(**recipe) if "source" in recipe else ProbeRecipe(**recipe)
+        kind = Recipe if "source" in recipe else ProbeRecipe
+        _check_names(kind, recipe)
+        fields["recipe"] = kind(**recipe)
         teachers = values.get("teachers", ())
         fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)
-        return cls(**fields)
+        run = cls(**fields)
+        for part in (run, run.protocol, run.recipe):
+            check_fields(part)
+        for name in ("fold", "seed"):
+            if getattr(run, name) < 0:
+                raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
+        for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
+            path_part(text)
+        return run
+
+
+def _check_names(kind: type[Any], values: Mapping[str, Any]) -> None:
+    """Refuse values that a dataclass has no field for; raises IncompatibleRunError."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - names):
+        raise IncompatibleRunError(f"no {', '.join(unknown)} in {kind.__name__}")
+
+
+def path_part(text: str) -> str:
+    """Return a text that is to be the name of a file or a folder.
+
+    Raises:
+        IncompatibleRunError: It cannot be one.
+    """
+    if not PART.fullmatch(text):
+        raise IncompatibleRunError(
+            f"expected letters, digits and .,+=@_- in the name of a file or a folder, 240 at most, "
+            f"found {reprlib.repr(text)}"
+        )
+    return text
 
 
 def _not_default(value: Any) -> dict[str, Any]:

@@ -18,6 +18,11 @@ files that grow, so that a network file system and several machines will do.
 
 ``result.json`` holds the digests of the files beside it: a file that is not the one which was
 committed is refused when it is read (a result of schema 1 has no digests; its files are believed).
+
+A ``result.json`` that is damaged, that lies in another folder than that of its run, or whose run
+this version does not know is set aside: the log names it once, its status is ``"damaged"``, nothing
+replaces it, and all others are read as ever. No text from a file becomes a path unless it can be
+the name of a file, see benchmark.run.
 """
 
 import dataclasses
@@ -25,6 +30,7 @@ import errno
 import hashlib
 import io
 import json
+import logging
 import shutil
 import uuid
 import zipfile
@@ -39,18 +45,23 @@ import numpy.typing as npt
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import (
+    GONE,
     as_json,
     flush,
     flush_folder,
+    matching,
     room_at,
+    visible,
     write_bytes,
     write_flushed,
     write_json,
 )
 from benchmark.result import Result
-from benchmark.run import Run
-from benchmark.upgrade import SCHEMA, check_schema, upgrade_run
+from benchmark.run import Run, path_part
+from benchmark.typed import check_fields
+from benchmark.upgrade import SCHEMA, SchemaError, upgrade_run
 from datamodules.errors import IncompatibleRunError
+from datamodules.temporary import owned
 from lightning_modules.units import Columns
 
 RESULT = "result.json"
@@ -59,6 +70,7 @@ PREDICTIONS = "predictions.npz"
 MANY = 8
 """Number of names that a message lists."""
 ANEW = "Delete it; affectbench run writes it anew."
+AGAIN = "Delete its folder to have the run computed again."
 
 
 class StoreError(BenchmarkError):
@@ -99,25 +111,78 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._named: set[Path] = set()
 
     def folder(self, run: Run) -> Path:
         """Return the folder of a run's files."""
         return self.root / run.folder
 
     def status(self, run: Run) -> str | None:
-        """Return ``"done"``, ``"failed"``, or None if the run has not happened."""
-        path = self.folder(run) / RESULT
-        with _understood(path):
-            if not path.is_file():
-                return None
-            values = _read_json(path)
-            check_schema(values.get("schema", 1))
-            return str(values["status"])
+        """Return ``"done"``, ``"failed"``, ``"damaged"``, or None if the run has not happened."""
+        folder = self.folder(run)
+        try:
+            result = self._entry(folder)
+        except StoreError as error:
+            self.put_aside(folder, error)
+            return "damaged"
+        return result.status if result else None
 
     def entries(self) -> Iterator[tuple[Path, Result]]:
-        """Yield every result with its folder, in order of path."""
-        for path in sorted(self.root.glob(f"*/*/*/{RESULT}")):
-            yield path.parent, self.load(path.parent)
+        """Yield every result with its folder, in order of path; damaged ones are set aside."""
+        for folder in self.folders():
+            try:
+                result = self._entry(folder)
+            except StoreError as error:
+                self.put_aside(folder, error)
+            else:
+                if result:  # otherwise another process is about to replace it
+                    yield folder, result
+
+    def folders(self) -> list[Path]:
+        """Return the folders of all runs that have ended, in order of path."""
+        return [path.parent for path in matching(self.root, f"*/*/*/{RESULT}")]
+
+    @property
+    def set_aside(self) -> list[Path]:
+        """Folders of damaged results that were met so far, in order."""
+        return sorted(self._named)
+
+    def put_aside(self, folder: Path, error: Exception) -> None:
+        """Name a damaged result, once."""
+        if folder not in self._named:
+            self._named.add(folder)
+            logging.getLogger(__name__).warning("set aside: %s", error)
+
+    def _entry(self, folder: Path) -> Result | None:
+        """Return the result in a folder of the store, if it is of the run that the folder is of.
+
+        Raises:
+            StoreError: It is damaged, of another run, or a later version wrote it.
+        """
+        try:
+            result = self.load(folder)
+        except SchemaError as error:
+            raise StoreError(f"{folder / RESULT}: {error}") from error
+        except OSError as error:
+            if error.errno in GONE:
+                return None
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # no fault of the file
+                raise
+            raise StoreError(
+                f"{folder / RESULT}: expected to read it, found: {error.strerror}. Mend that, or "
+                "move its folder out of the store."
+            ) from error
+        with _understood(folder / RESULT):
+            expected = Path(result.run.folder)
+        place = folder.relative_to(self.root)
+        if not result.files:  # ids of schema 1, which has no digests, were others
+            place, expected = place.parent, expected.parent
+        if place != expected:
+            raise StoreError(
+                f"{folder / RESULT}: expected the run that its folder is named after, found one of "
+                f"{expected}: it was changed, or moved. {AGAIN}"
+            )
+        return result
 
     def results(self) -> Iterator[Result]:
         """Yield every result, in order of path."""
@@ -136,13 +201,16 @@ class Store:
         path = folder / RESULT
         with _understood(path):
             values = _read_json(path)
-            if "ended" not in values:  # schema 1
+            if "schema" not in values:
                 values["ended"] = path.stat().st_mtime
-            return Result.from_dict(values)
+            result = Result.from_dict(values)
+            if values.get("schema", 1) > 1 and result.status == "done" and not result.files:
+                raise ValueError("expected digests of the files beside it, found none")
+            return result
 
     def conflicts(self) -> list[Path]:
         """Return results that differ from those which were committed before them."""
-        return sorted(self.root.glob("*/*/*/conflict-*.json"))
+        return matching(self.root, "*/*/*/conflict-*.json")
 
     def save(
         self,
@@ -179,7 +247,7 @@ class Store:
                     shutil.copyfile(path, stage / name)
                     with (stage / name).open("rb") as file:
                         flush(file)
-                digests = {path.name: _digest(path) for path in sorted(stage.iterdir())}
+                digests = {path.name: _digest(path) for path in visible(stage)}
                 committed = dataclasses.replace(result, files=digests)
                 write_flushed(stage / RESULT, as_json(committed.as_dict()))
                 flush_folder(stage)
@@ -200,9 +268,10 @@ class Store:
 
     def _done_before(self, result: Result, table: bytes | None) -> bool:
         """Return whether the run is done already; predictions that differ are kept as evidence."""
-        if self.status(result.run) != "done":
-            return False
         folder = self.folder(result.run)
+        before = self._entry(folder)  # one that is damaged is not replaced
+        if before is None or before.status != "done":
+            return False
         if result.status == "done" and table is not None and not _agrees(folder, table):
             name = f"conflict-{hashlib.sha256(table).hexdigest()[:12]}"
             write_bytes(folder / f"{name}.npz", table)
@@ -225,15 +294,14 @@ class Store:
             content = (folder / name).read_bytes()
         except FileNotFoundError:
             raise DamagedError(
-                f"{folder / name}: expected the file that was committed, found none. Delete its "
-                "folder to have the run computed again."
+                f"{folder / name}: expected the file that was committed, found none. {AGAIN}"
             ) from None
-        committed = result.files.get(name)
-        if committed and hashlib.sha256(content).hexdigest() != committed:
+        named = name in result.files or name == PREDICTIONS  # others may be written later
+        committed = result.files.get(name, "none")
+        if result.files and named and hashlib.sha256(content).hexdigest() != committed:
             raise DamagedError(
                 f"{folder / name}: expected the file that was committed (SHA-256 "
-                f"{committed[:12]}...), found another. Delete its folder to have the run computed "
-                "again."
+                f"{committed[:12]}...), found another. {AGAIN}"
             )
         return content
 
@@ -253,12 +321,15 @@ class Store:
         """Return the notes of a board."""
         path = self.root / board / "notes.json"
         with _understood(path, ANEW):
-            return list(_read_json(path)) if path.is_file() else []
+            lines = _read_if_there(path, [])
+            if not isinstance(lines, list) or any(type(line) is not str for line in lines):
+                raise TypeError("expected a list of lines")
+            return lines
 
     def not_applicable(self, board: str) -> dict[str, str]:
         """Return why models are not run on a board, by model."""
         reasons = {}
-        for path in sorted((self.root / board).glob("*/not_applicable.json")):
+        for path in matching(self.root / board, "*/not_applicable.json"):
             with _understood(path, ANEW):
                 reasons[path.parent.name] = str(_read_json(path))
         return reasons
@@ -270,17 +341,17 @@ class Store:
     def calls(self) -> list[Call]:
         """Return the times of every call, in order."""
         calls = []
-        for path in self.root.glob("calls/[!.]*.json"):
+        for path in matching(self.root, "calls/*.json"):
             with _understood(path, "Delete it."):
                 calls.append(Call(**_read_json(path)))
+                check_fields(calls[-1])
         return sorted(calls, key=lambda call: call.started)
 
     def find(self, name: str) -> list[Path]:
         """Return the folders of results of a run, by the beginning of its id or by its folder."""
         if name and (Path(name) / RESULT).is_file():
             return [Path(name)]
-        folders = sorted(path.parent for path in self.root.glob(f"*/*/*/{RESULT}"))
-        return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
+        return [path for path in self.folders() if path.name.rpartition("-")[2].startswith(name)]
 
     def find_one(self, name: str) -> Path:
         """Return the one folder that ``find`` returns.
@@ -314,15 +385,13 @@ class Store:
         """Return the boards that calls have asked for, also those whose runs are gone."""
         path = self.root / "boards.json"
         with _understood(path, ANEW):
-            return set(_read_json(path)) if path.is_file() else set()
+            return {path_part(name) for name in _read_if_there(path, [])}
 
     def plan(self) -> list[Run]:
         """Return the runs that the latest call asked for; empty if there was none."""
         path = self.root / "plan.json"
-        if not path.is_file():
-            return []
         with _understood(path, ANEW):
-            values = _read_json(path)
+            values = _read_if_there(path, [])
             if isinstance(values, list):
                 values = {"schema": 1, "runs": values}
             schema, runs = values["schema"], values["runs"]
@@ -352,8 +421,7 @@ def parsed(content: bytes, folder: Path) -> dict[str, npt.NDArray[Any]]:
             return dict(file)
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DamagedError(
-            f"{folder / PREDICTIONS}: expected predictions, found otherwise ({error!r}). Delete "
-            "its folder to have the run computed again."
+            f"{folder / PREDICTIONS}: expected predictions, found otherwise ({error!r}). {AGAIN}"
         ) from error
 
 
@@ -384,7 +452,7 @@ def _digest(path: Path) -> str:
 @contextmanager
 def _own_folder(path: Path) -> Iterator[Path]:
     """Yield a new hidden folder on the disk of ``path``, where no result is looked for."""
-    folder = path.parent.parent / f".{path.name}-{uuid.uuid4().hex}"
+    folder = path.parent.parent / f"{owned(f'.{path.name}')}{uuid.uuid4().hex}"
     folder.mkdir()
     try:
         yield folder
@@ -414,14 +482,28 @@ def _read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def _read_if_there(path: Path, default: object) -> Any:
+    """Return the values of a file of JSON; the default if there is none."""
+    try:
+        return _read_json(path)
+    except OSError as error:
+        if error.errno in GONE:
+            return default
+        raise
+
+
 @contextmanager
-def _understood(
-    path: Path, remedy: str = "Delete its folder to have the run computed again."
-) -> Iterator[None]:
+def _understood(path: Path, remedy: str = AGAIN) -> Iterator[None]:
     """Turn what goes wrong while a file is read and taken apart into a StoreError."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError, IncompatibleRunError) as error:
+    except IncompatibleRunError as error:
+        raise StoreError(
+            f"{path}: expected a run that this version of affectbench knows: {error}. Another "
+            "version or other code wrote it, or it was changed: read it with that, or move its "
+            "folder out of the store."
+        ) from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"{path}: expected JSON of this version, found otherwise ({error!r}). {remedy}"
         ) from error

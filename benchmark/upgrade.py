@@ -23,6 +23,12 @@ PROTOCOL = (
     "flags",
 )
 """Values of a run of schema 1 that are those of its protocol."""
+WRITTEN = (
+    *("run", "status", "files", "classes", "labels", "parameters", "efficiency", "seconds"),
+    *("peak_memory", "epochs", "device", "devices", "threads", "versions", "commit", "raw"),
+    *("trained_on", "deterministic", "control", "ended", "notes", "error", "traceback"),
+)
+"""Values that every result of schema 2 has; those that came later have defaults."""
 CONTROLS = ("self_distillation", "label_smoothing", "shuffled_teacher", "more_epochs")
 """Distillers of schema 1 that were controls; later results say so themselves."""
 
@@ -40,8 +46,12 @@ def upgrade(values: Mapping[str, Any], schema: int) -> dict[str, Any]:
 
     Raises:
         SchemaError: The version is later than this one.
+        KeyError: Values that every result of the version has are not there.
     """
     check_schema(schema)
+    missing = [name for name in WRITTEN if name not in values] if schema >= 2 else []
+    if missing:
+        raise KeyError(", ".join(missing))
     new = {**values, "run": upgrade_run(values["run"], schema)}
     if schema < 2:
         new = {name: value for name, value in new.items() if name not in DERIVED}
@@ -64,7 +74,9 @@ def upgrade_run(values: Mapping[str, Any], schema: int) -> dict[str, Any]:
 
 
 def check_schema(schema: int) -> None:
-    """Raise SchemaError for a later version."""
+    """Raise SchemaError for a later version, and ValueError for what is no version."""
+    if type(schema) is not int or schema < 1:
+        raise ValueError(f"expected schema to be a whole number from 1 up, found {schema!r}")
     if schema > SCHEMA:
         raise SchemaError(
             f"expected results of schema {SCHEMA} or an older one, found schema {schema}: a later "

@@ -30,13 +30,14 @@ from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess
 from datamodules.signals.recording import Fault, Recording, Signal
 from datamodules.source import code_digest
 from datamodules.stored import StoredSubject, open_subject
+from datamodules.temporary import owned
 from datamodules.writer import SubjectWriter
 
 LOGGER = logging.getLogger(__name__)
 
 NOT_READING = frozenset(
     f"datamodules.{name}"
-    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks")
+    for name in ("catalogue", "datamodule", "dataset", "download", "splits", "tasks", "temporary")
 )
 """Modules that the file of a dataset imports for what comes after reading. No sample depends on
 them, so that a change in one keeps the recordings in the cache."""
@@ -122,7 +123,7 @@ def written_folder(folder: Path, as_written: Callable[[], bool] = lambda: True) 
             one that is not makes room.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=owned(f".{folder.name}"), dir=folder.parent))
     aside = temporary.with_name(f"{temporary.name}-aside")
     try:
         yield temporary

@@ -51,7 +51,11 @@ ROOMS = (
     "result",
     "upgrade",
     "run",
+    "plugins",
     "probes",
+    "templates",
+    "tables",
+    "typed",
     "errors",
 )
 """Rooms of benchmark, from the top to the ground: each imports only those that come after it."""
@@ -68,6 +72,7 @@ LEAVES = (
     "benchmark.plan.order",
     "benchmark.plan.parse",
     "benchmark.plan.suite",
+    "benchmark.plugins",
     "benchmark.probes.catalogue",
     "benchmark.report.page",
     "benchmark.result",

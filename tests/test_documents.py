@@ -1,12 +1,16 @@
 """The documents: their Python runs, their commands are the program's, their links lead on."""
 
 import argparse
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -19,11 +23,8 @@ from datamodules.flags import FLAGS
 from lightning_modules.catalogue import MODELS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (
-    "README.md",
-    "CONTRIBUTING.md",
-    *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("*/README.md")),
-)
+FOLDERS = ("benchmark", "datamodules", "leaderboards", "lightning_modules")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"{folder}/README.md" for folder in FOLDERS))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINES = 150
 """Length of README.md at most."""
@@ -152,6 +153,24 @@ def test_python_runs(document, block, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for expected in re.findall(r"print\(.*\)  # (.*)", block):
         assert expected in printed
+
+
+def test_the_model_of_readme_becomes_a_row(tmp_path):
+    (network,) = (block for name, block in PYTHON if name == "README.md" and "MODELS" in block)
+    (words,) = (
+        words for name, *words in COMMAND_LINES if name == "README.md" and "my_net" in words
+    )
+    (tmp_path / "my_net.py").write_text(network)
+    done = subprocess.run(  # in a process of its own, as a plug-in stays in the catalogues
+        [sys.executable, "-m", "benchmark.cli", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (board,) = (tmp_path / "leaderboards").glob("synthetic__*.csv")
+    assert {"my_net", "lda"} <= set(pd.read_csv(board, comment="#")["model"])
 
 
 @pytest.mark.parametrize("catalogue", ["datasets", "models", "distillers", "splits", "suites"])

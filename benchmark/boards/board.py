@@ -1,6 +1,5 @@
 """Results to leaderboards: pure functions of a store; delete the CSVs and they come back."""
 
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,13 +26,14 @@ from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.versions import Older, by_version
-from benchmark.files import write_text
+from benchmark.files import matching, write_text
 from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store
+from benchmark.tables import csv_text
 from lightning_modules.metrics import SCORES
 
-DECIMALS = 4
+NUMBERS = "%.4f"
 SMALL = "%.4g"
 """Format of a table with p-values of any size."""
 OLDER = "older"
@@ -59,10 +59,7 @@ class Board:
 
     def to_csv(self) -> str:
         """Return the head as comment lines, then the table."""
-        text = io.StringIO()
-        text.writelines(f"# {line}\n" for line in self.head)
-        self.table.to_csv(text, index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n")
-        return text.getvalue()
+        return csv_text(self.table, NUMBERS, self.head)
 
 
 def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
@@ -107,26 +104,25 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     for board in [*boards, Board("overall", head, ranks)]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     if len(gains):
-        write_text(folder / "distillation.csv", _plain_csv(gains))
+        write_text(folder / "distillation.csv", csv_text(gains, NUMBERS))
     elif _begins(folder / "distillation.csv", ",".join(gains.columns[:2])):
         (folder / "distillation.csv").unlink()
     comparisons = comparisons_table(cohorts, gains)
-    write_text(folder / "comparisons.csv", _plain_csv(comparisons, SMALL))
-    write_text(folder / "classes.csv", _plain_csv(classes_table(cohorts)))
-    write_text(folder / "published.csv", _plain_csv(published_table(cohorts)))
+    write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
+    write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
+    write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
     everything = [result for results in today.values() for result in results]
     ranked = [result for result in everything if not result.run.protocol.flags]
-    write_text(folder / "runs.csv", _plain_csv(runs_table(ranked)))
+    write_text(folder / "runs.csv", csv_text(runs_table(ranked), NUMBERS))
     flawed = [result for result in everything if result.run.protocol.flags]
     if flawed:
         for name, results in today.items():
             if results[0].run.protocol.flags:
                 board = Board(name, *flawed_board(name, results, store))
                 write_text(folder / "flawed" / f"{name}.csv", board.to_csv())
-        write_text(folder / "flawed" / "runs.csv", _plain_csv(runs_table(flawed)))
-        how = "".join(f"# {line}\n" for line in audit_head())
+        write_text(folder / "flawed" / "runs.csv", csv_text(runs_table(flawed), NUMBERS))
         audit = audit_table(everything, store)
-        write_text(folder / "leak_audit.csv", how + _plain_csv(audit, SMALL))
+        write_text(folder / "leak_audit.csv", csv_text(audit, SMALL, audit_head()))
     _write_older(older, store, folder / OLDER)
     return boards
 
@@ -139,7 +135,7 @@ def honest(named: Mapping[str, Sequence[Scored]]) -> dict[str, Sequence[Scored]]
 def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
     """Write the boards of older versions, and the table of their runs; others of this store go."""
     planned, names = store.boards(), {version.name for version in older}
-    for path in folder.glob("*.csv"):
+    for path in matching(folder, "*.csv"):
         stale = path.stem not in names and _plain_name(path.stem) in planned
         if stale and _begins(path, f"# {path.stem}: "):
             path.unlink()
@@ -156,7 +152,7 @@ def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
             write_text(folder / f"{version.name}.csv", board.to_csv())
     if older:
         runs = [result for version in older for result in version.results]
-        write_text(folder / "runs.csv", _plain_csv(runs_table(runs)))
+        write_text(folder / "runs.csv", csv_text(runs_table(runs), NUMBERS))
 
 
 def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Path]:
@@ -173,7 +169,7 @@ def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Pat
     planned, today = store.boards(), {board.name for board in boards}
     return [
         path
-        for path in sorted(folder.glob("*.csv"))
+        for path in matching(folder, "*.csv")
         if path.stem not in today
         and _plain_name(path.stem) in planned
         and _begins(path, f"# {path.stem}: {TITLE}")
@@ -194,10 +190,6 @@ def _begins(path: Path, text: str) -> bool:
             return file.read(len(text)) == text
     except (FileNotFoundError, UnicodeDecodeError):
         return False
-
-
-def _plain_csv(table: pd.DataFrame, numbers: str = f"%.{DECIMALS}f") -> str:
-    return str(table.to_csv(index=False, float_format=numbers, lineterminator="\n"))
 
 
 def runs_table(results: Iterable[Scored]) -> pd.DataFrame:

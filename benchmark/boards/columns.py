@@ -232,7 +232,7 @@ def _parameters(result: Scored) -> float:
 
 
 def _training(result: Scored) -> float:
-    return result.seconds["train"]
+    return result.seconds.get("train", np.nan)
 
 
 LABELS = [

@@ -20,6 +20,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import CONFIDENCE, holm
 from benchmark.boards.versions import by_version
 from benchmark.store import Store
+from benchmark.tables import csv_text
 
 FORMATS = ("md", "csv", "json")
 PART = "@"
@@ -240,7 +241,7 @@ def render(pairs: Sequence[Match], form: str) -> str:
     """
     lines = table(pairs)
     if form == "csv":
-        return str(lines.to_csv(index=False, float_format="%.4g", lineterminator="\n"))
+        return csv_text(lines, "%.4g")
     if form == "json":
         records: list[Any] = json.loads(lines.to_json(orient="records", double_precision=10))
         for record, match in zip(records, pairs, strict=True):

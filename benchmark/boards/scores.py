@@ -13,7 +13,6 @@ import ast
 import hashlib
 import inspect
 import json
-import logging
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,7 +78,7 @@ def scored_results(store: Store) -> list[Scored]:
     """Return every result with its scores, in order of path.
 
     A result whose predictions are not those that were committed has the status ``"damaged"`` and no
-    scores; the log names it.
+    scores; it is set aside, and the log names it.
     """
     before = _read(store.root / CACHE)
     versions = score_versions()
@@ -102,8 +101,8 @@ def scored_results(store: Store) -> list[Scored]:
                 after.entries[digest] = _entry(content, folder, old, missing)
             else:
                 after.entries[digest] = old
-        except (DamagedError, KeyError, IndexError, ValueError) as error:
-            logging.getLogger(__name__).warning("not ranked: %s: %s", result.run.label, error)
+        except (DamagedError, KeyError, IndexError, TypeError, ValueError) as error:
+            store.put_aside(folder, error)
             results.append(_damaged(result, folder))
             continue
         entry, digests[-1] = after.entries[digest], digest

@@ -17,6 +17,7 @@ from benchmark.result import Result
 from benchmark.scored import Scored, scored, with_scores
 from benchmark.store import PREDICTIONS, Store, load_run, parsed
 from datamodules.protocol import VERSION
+from datamodules.temporary import owned
 
 TOLERANCE = 1e-4
 """Largest difference of probabilities and scores: the last digit that a board shows."""
@@ -125,7 +126,7 @@ def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLE
     """
     first, store = read_run(folder), Store(folder.parents[2])
     places = dataclasses.replace(places, deterministic=places.deterministic or first.deterministic)
-    with tempfile.TemporaryDirectory(prefix="affectbench-verify-") as name:
+    with tempfile.TemporaryDirectory(prefix=owned()) as name:
         other = Store(Path(name))
         for teacher in first.run.teachers:
             if store.status(teacher) != "done":

@@ -37,6 +37,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """Return a whole number from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, found {text}")
+    return int(text)
+
+
 def positive(text: str) -> float:
     """Return a number above 0."""
     value = float(text)

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, add_options, not_negative
+from benchmark.cli.arguments import add_folders, add_options, not_negative, whole
 from benchmark.cli.command import DONE, FAILED, INTERRUPTED, Command
+from benchmark.cli.signals import Stopped
 from benchmark.engines.server import importing
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.run import Value
@@ -25,7 +27,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     made_up.set_defaults(action=synthesize)
     made_up.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
-    made_up.add_argument("--seed", type=int, default=0)
+    made_up.add_argument("--seed", type=whole, default=0)
     made_up.add_argument("--effect", type=not_negative, default=1.0, help="0 plants none")
     add_options(made_up, "options of the dataset's writer, as raw=true for seed_v")
     fetched = actions.add_parser(
@@ -64,6 +66,9 @@ def check(arguments: argparse.Namespace) -> int:
         print(line)
     for line in (*left_out(findings.left_out), *map(str, findings.doubles), *findings.refused):
         print(line, file=sys.stderr)
+    if not len(findings.subjects):
+        print(f"expected at least one subject in {arguments.root}, found none", file=sys.stderr)
+        return FAILED
     refused = findings.refused or any(two.other != two.subject for two in findings.doubles)
     return FAILED if findings.left_out or refused else DONE
 
@@ -100,18 +105,26 @@ def download(arguments: argparse.Namespace) -> int:
     known_names([arguments.dataset], DATASETS, "dataset")
     try:
         checked = fetch(arguments.dataset, arguments.root, Console(stderr=True))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted; what came is kept, the same command goes on from it", file=sys.stderr)
-        return INTERRUPTED
+        return stop.status if isinstance(stop, Stopped) else INTERRUPTED
     print(f"{arguments.dataset} is in {arguments.root}, {checked}")
     return DONE
 
 
 def _values(arguments: argparse.Namespace) -> dict[str, "Value"]:
     """Return the options of a reader or writer; their values are written as in YAML."""
-    import yaml
+    from benchmark.plan.strict import plain_values  # imports yaml
 
-    return {name: yaml.safe_load(value) for name, value in arguments.option}
+    values = {}
+    for name, text in arguments.option:
+        try:
+            values[name] = plain_values(text)
+        except ValueError as error:
+            raise BenchmarkError(
+                f"--option {name}={text}: expected a value as in YAML, found otherwise: {error}"
+            ) from error
+    return values
 
 
 COMMAND = Command("look at recordings, make them up, fetch them", _arguments, run)

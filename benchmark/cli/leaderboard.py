@@ -3,7 +3,7 @@
 import argparse
 
 from benchmark.cli.arguments import add_folders
-from benchmark.cli.command import DONE, Command
+from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.engines.server import importing
 
 
@@ -12,7 +12,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def leaderboard(arguments: argparse.Namespace) -> int:
-    """Write the leaderboards anew, and remove boards that no longer have runs."""
+    """Write the leaderboards anew, and remove boards that no longer have runs.
+
+    Damaged results are set aside: the rest is written, and the exit status is 1.
+    """
     with importing():  # pandas
         from benchmark.boards.board import left_behind, write_leaderboards
         from benchmark.cli.boards import print_board, with_results
@@ -28,7 +31,7 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, published.csv and "
         f"runs.csv are in {arguments.leaderboards}"
     )
-    return DONE
+    return FAILED if store.set_aside else DONE
 
 
 COMMAND = Command("write the leaderboards anew", _arguments, leaderboard)

@@ -20,7 +20,11 @@ def logs(arguments: argparse.Namespace) -> int:
     result = store.load(folder)
     print(f"{result.run.label}: {result.status}")
     log = folder / "log.txt"
-    print(log.read_text().rstrip() if log.is_file() else "no log: it said nothing")
+    try:
+        said = log.read_text(errors="replace").rstrip()
+    except FileNotFoundError:
+        said = "no log: it said nothing"
+    print(said)
     if result.status == "failed":
         print("\n".join(part for part in ("", result.error, result.traceback.rstrip()) if part))
     return DONE

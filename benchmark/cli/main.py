@@ -5,8 +5,7 @@ import gc
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from pathlib import Path
+from importlib.metadata import entry_points, version
 
 from benchmark.cli import (
     catalogue,
@@ -15,6 +14,7 @@ from benchmark.cli import (
     datasheet,
     leaderboard,
     logs,
+    new,
     predict,
     report,
     run,
@@ -23,9 +23,11 @@ from benchmark.cli import (
     verify,
 )
 from benchmark.cli.command import DONE, INTERRUPTED, Command
-from benchmark.files import full_disk, is_full
-from datamodules.errors import AffectbenchError
+from benchmark.cli.mistakes import as_mistake, where_to_report
+from benchmark.cli.signals import Stopped, stop_on_signals
 
+GROUP = "affectbench.plugins"
+"""Entry points of installed packages that are loaded with every command."""
 COMMANDS: Mapping[str, Command] = {
     "list": catalogue.COMMAND,
     "data": data.COMMAND,
@@ -39,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     "selftest": selftest.COMMAND,
     "verify": verify.COMMAND,
     "compare": compare.COMMAND,
+    "new": new.COMMAND,
 }
 
 
@@ -47,26 +50,41 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if everything asked for is there; 1 if runs failed, subjects were left out or a disk is
-        full, what was finished is written; 2 for a call that cannot be done.
+        full, what was finished is written; 2 for a call that cannot be done; 128 and the number of
+        the signal that ended it.
     """
     if words is None:  # the process is the command's own, and what it imports stays for good
         gc.freeze()
+        stop_on_signals()
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:
+        _load_plugins(arguments.plugin)
         return command.run(arguments)
+    except Stopped as stop:
+        print(f"stopped by {stop.name}; finished runs are kept", file=sys.stderr)
+        return stop.status
     except KeyboardInterrupt:
         print("interrupted; finished runs are kept", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return DONE
     except Exception as error:
-        if is_full(error):
-            error = full_disk(Path(error.filename or "."))
-        if not isinstance(error, AffectbenchError):
+        mistake = as_mistake(error)
+        if mistake is None:
+            error.add_note(where_to_report())
             raise
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.status
+        print(f"{type(mistake).__name__}: {mistake}", file=sys.stderr)
+        return mistake.status
+
+
+def _load_plugins(names: Sequence[str]) -> None:
+    """Load the plug-ins of installed packages, and those that the call names."""
+    installed = sorted(entry.value.partition(":")[0] for entry in entry_points(group=GROUP))
+    if installed or names:
+        from benchmark.plugins import load  # imports the catalogues
+
+        load([*installed, *names])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,4 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=command.about)
         one.set_defaults(command=command)
         command.add_arguments(one)
+        one.add_argument(
+            "--plugin",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="Python file or module with models, datasets, distillers or probes of your own; "
+            "may be given several times",
+        )
     return parser

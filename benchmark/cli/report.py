@@ -2,11 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.cli.arguments import add_folders
-from benchmark.cli.command import DONE, Command
+from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.engines.server import importing
 from benchmark.files import write_text
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,19 +21,21 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def report(arguments: argparse.Namespace) -> int:
     """Write the page."""
-    write_report(arguments.runs, arguments.leaderboards, arguments.out)
-    return DONE
+    store = write_report(arguments.runs, arguments.leaderboards, arguments.out)
+    return FAILED if store.set_aside else DONE
 
 
-def write_report(runs: Path, leaderboards: Path, out: Path) -> None:
-    """Write the page of a store to a file, and say so."""
+def write_report(runs: Path, leaderboards: Path, out: Path) -> "Store":
+    """Write the page of a store to a file, say so, and return the store."""
     with importing():  # pandas
         from benchmark.report.page import render
         from benchmark.store import Store
 
-    page = render(Store(runs), leaderboards)
+    store = Store(runs)
+    page = render(store, leaderboards)
     write_text(out, page)
     print(f"{out}: {len(page.encode()) / 2**20:.2f} MiB; open it in a browser")
+    return store
 
 
 COMMAND = Command("everything on one page that needs no network", _arguments, report)

@@ -14,6 +14,9 @@ from benchmark.engines.server import importing, start_server
 from benchmark.tracking.names import LOGGERS, WANDB_MODES
 from lightning_modules.recipe import RECIPES
 
+SYNTHETIC = "synthetic"
+"""Dataset that is made up as it is read, with an effect of any size."""
+
 if TYPE_CHECKING:
     from benchmark.plan.suite import Suite
 
@@ -195,6 +198,7 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     """Return the suite, or the part of it, that was asked for."""
     from benchmark.plan.narrow import narrowed  # imported with the campaign
     from benchmark.plan.parse import load_suite
+    from benchmark.plan.suite import SuiteError
 
     suite = narrowed(
         load_suite(arguments.suite),
@@ -215,7 +219,13 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
-        suite = suite.with_option("synthetic", "effect", arguments.effect)
+        parts = [part.get("datasets", suite.datasets) for part in suite.parts]
+        if not any(SYNTHETIC in datasets for datasets in parts or [suite.datasets]):
+            raise SuiteError(
+                f"--effect is planted in the dataset {SYNTHETIC} alone, found "
+                f"{', '.join(suite.datasets)}. Leave it out, or ask for --dataset {SYNTHETIC}"
+            )
+        suite = suite.with_option(SYNTHETIC, "effect", arguments.effect)
     return suite
 
 

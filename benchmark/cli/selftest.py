@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders
+from benchmark.cli.arguments import add_folders, count
 from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.engines.catalogue import make_engine
 from benchmark.engines.placement import CPU, Placement
 from benchmark.engines.server import importing, start_server
 from benchmark.files import write_json
+from datamodules.temporary import owned
 
 if TYPE_CHECKING:
     from benchmark.engines.event import Finished
@@ -23,7 +24,7 @@ EVERY = 50
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_folders(parser, "leaderboards")
-    parser.add_argument("--jobs", type=int, metavar="N", help="workers; default: one a core")
+    parser.add_argument("--jobs", type=count, metavar="N", help="workers; default: one a core")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with (
         make_engine("local", Placement(CPU, arguments.jobs)) as engine,
-        tempfile.TemporaryDirectory(prefix="affectbench-selftest-") as scratch,
+        tempfile.TemporaryDirectory(prefix=owned()) as scratch,
     ):
         checks = selftest(Path(scratch), engine, finished, release)
     seconds = round(time.monotonic() - started, 1)

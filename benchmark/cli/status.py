@@ -35,14 +35,16 @@ def status(arguments: argparse.Namespace) -> int:
     boards: dict[str, dict[str, int]] = {}
     for run in plan:
         counts = boards.setdefault(run.board, {"done": 0, "failed": 0, "open": 0})
-        counts[store.status(run) or "open"] += 1
+        state = store.status(run) or "open"
+        counts[state] = counts.get(state, 0) + 1
     for board, counts in boards.items():
         print(f"{board}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
     if arguments.timing:
         _print_timing(store.calls())
     for path in store.conflicts():
         print(f"another result than {RESULT} beside it: {path}", file=sys.stderr)
-    return FAILED if any(counts["failed"] for counts in boards.values()) else DONE
+    bad = any(counts["failed"] or "damaged" in counts for counts in boards.values())
+    return FAILED if bad else DONE
 
 
 def _print_timing(calls: Sequence["Call"]) -> None:

@@ -126,6 +126,11 @@ def workers(devices: Sequence[str], jobs: int | None, per_run: int = 1) -> list[
     if per_run < 1:
         raise DeviceError(f"expected at least one device a run, found {per_run}")
     if not devices:
+        if per_run > cores():
+            raise DeviceError(
+                f"expected --devices-per-run of at most {cores()} on the CPU, one process for each "
+                f"core, found {per_run}"
+            )
         count = jobs or max(1, cores() // per_run)
         return [",".join(["cpu"] * per_run)] * count
     if len(devices) % per_run:

@@ -38,6 +38,7 @@ from benchmark.execution.parallel import Group, spreads
 from benchmark.execution.places import Places
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.temporary import owned
 
 Process = ForkServerProcess | SpawnProcess
 """A worker's process."""
@@ -257,7 +258,7 @@ def _start(
     number: int = 0,
 ) -> _Worker:
     size = len(device.split(","))
-    meeting = Path(tempfile.mkdtemp(prefix="affectbench-")) if size > 1 else None
+    meeting = Path(tempfile.mkdtemp(prefix=owned())) if size > 1 else None
     members = []
     for rank in range(size):
         group = Group(rank, size, meeting) if meeting else None

@@ -44,7 +44,8 @@ def work(
     """
     threading.Thread(target=_end_with_runner, args=(alive,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # temporary files go on the way out
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))  # temporary files go on the way out
     if output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
@@ -72,7 +73,10 @@ def work(
             else:
                 raise
         give_back()
-        connection.send(replace(event, busy=time.perf_counter() - started))
+        try:
+            connection.send(replace(event, busy=time.perf_counter() - started))
+        except OSError:  # the runner is gone; the result is committed
+            return
 
 
 def _keep_pages() -> Callable[[], object]:
@@ -97,7 +101,7 @@ def _received(connection: Connection) -> Iterator[tuple[Run, bool]]:
     while True:
         try:
             yield connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # a reset, if the runner died with something unread
             return
 
 

@@ -18,6 +18,7 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
+from benchmark.code import check_code, plugins_of
 from benchmark.curves import METRICS
 from benchmark.execution.assemble import make_model, ready, taught
 from benchmark.execution.checkpoint import NETWORK, PROBE, save_probe
@@ -28,6 +29,7 @@ from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
 from benchmark.execution.profile import PROFILE, REST, Stopwatch
 from benchmark.files import full_disk, is_full, write_text
+from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.fit import fit_probe
 from benchmark.result import Result
@@ -37,6 +39,7 @@ from benchmark.store import Store
 from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from datamodules.errors import MachineError
+from datamodules.temporary import owned
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
@@ -58,6 +61,7 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
     Raises:
         MachineError: A file could not be read or written, which is no fault of the run.
     """
+    load(places.plugins)
     store = Store(places.runs)
     watch = Stopwatch(places.device == "cuda") if places.profile else PassThroughProfiler()
     common: dict[str, Any] = {
@@ -69,8 +73,9 @@ def execute(run: Run, places: Places, last: bool = True) -> Scored:
         "commit": commit(),
         "deterministic": places.deterministic,
         "control": _is_control(run.distiller),
+        "plugins": plugins_of(run),
     }
-    with watch.profile(REST), tempfile.TemporaryDirectory(prefix="affectbench-") as name:
+    with watch.profile(REST), tempfile.TemporaryDirectory(prefix=owned()) as name:
         scratch = Path(name)
         log, columns = scratch / "log.txt", None
         with _logged(log), _algorithms(places.deterministic):
@@ -107,7 +112,8 @@ def _is_control(distiller: str) -> bool:
 
 def follow(run: Run, places: Places) -> None:
     """Train a run with the group's other processes; the first of them has the result."""
-    with tempfile.TemporaryDirectory(prefix="affectbench-") as name, _logged(Path(name) / "log"):
+    load(places.plugins)
+    with tempfile.TemporaryDirectory(prefix=owned()) as name, _logged(Path(name) / "log"):
         module = ready(run, places)
         _fit(run, places, Path(name), make_model(run, module), module)
 
@@ -122,6 +128,7 @@ def _compute(
     run: Run, places: Places, scratch: Path, watch: Profiler
 ) -> tuple[dict[str, Any], Columns]:
     started = time.perf_counter()
+    check_code(run)
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with watch.profile("setup"):

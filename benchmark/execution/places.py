@@ -1,9 +1,11 @@
 """Places: where things are on this machine, and on what a run is done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.execution.parallel import Group, spreads
+from benchmark.files import visible
+from benchmark.plugins import loaded
 from benchmark.run import Run
 from benchmark.tracking.names import LoggerName
 
@@ -21,6 +23,7 @@ class Places:
         deterministic: Whether torch may use only algorithms that give the same bits each time.
         group: Processes that train a run together with this one; None: it works alone.
         profile: Whether each run leaves a file of where its time went.
+        plugins: Plug-ins that runs may need; those of this process unless said.
     """
 
     data: Path
@@ -31,6 +34,7 @@ class Places:
     deterministic: bool = False
     group: Group | None = None
     profile: bool = False
+    plugins: tuple[str, ...] = field(default_factory=loaded)
 
     def group_of(self, run: Run) -> Group | None:
         """Return the processes that train a run; None for one that is trained on one device."""
@@ -38,8 +42,7 @@ class Places:
 
     def root(self, dataset: str) -> Path:
         """Return the folder of a dataset, in whatever case its name is written."""
-        if self.data.is_dir():
-            for folder in sorted(self.data.iterdir()):
-                if folder.is_dir() and folder.name.casefold() == dataset.casefold():
-                    return folder
+        for folder in visible(self.data):
+            if folder.is_dir() and folder.name.casefold() == dataset.casefold():
+                return folder
         return self.data / dataset

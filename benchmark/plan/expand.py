@@ -5,15 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
-from benchmark.plan.suite import (
-    ALL,
-    DEFAULT,
-    EVERY_MODEL,
-    FOUND,
-    Suite,
-    SuiteError,
-    reader_options,
-)
+from benchmark.plan.suite import ALL, DEFAULT, FOUND, Suite, SuiteError, every_model, reader_options
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
@@ -164,7 +156,7 @@ def _of_cell(
 def _models(suite: Suite) -> tuple[str, ...]:
     if ALL not in suite.models:
         return suite.models
-    return tuple(m for m in EVERY_MODEL if suite.protocol.padding or m != "length")
+    return tuple(m for m in every_model() if suite.protocol.padding or m != "length")
 
 
 def _cells(

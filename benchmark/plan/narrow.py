@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmark.plan.suite import ALL, EVERY_MODEL, FOUND, Suite, SuiteError, known_names
+from benchmark.plan.suite import ALL, FOUND, Suite, SuiteError, every_model, known_names
 
 OPEN = ("subjects", "signals", "seeds", "splits")
 """Fields that may be set to values that the suite does not name."""
@@ -53,7 +53,7 @@ def _of_models(
         name
         for part in [{**fields, **part} for part in suite.parts] or [fields]
         for name in (
-            *(EVERY_MODEL if ALL in part["models"] else part["models"]),
+            *(every_model() if ALL in part["models"] else part["models"]),
             *(pair.student for pair in part["distillations"]),
         )
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmark.files import visible
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
@@ -138,4 +139,4 @@ def estimate(runs: Sequence[Run], store: Store, workers: int) -> Estimate:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+    return sum(path.stat().st_size for path in visible(folder))

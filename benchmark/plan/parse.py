@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmark.plan.strict import plain_values
 from benchmark.plan.suite import Distillation, Suite, SuiteError, known_names, with_values
+from benchmark.plugins import is_file, load
 from datamodules.flags import FLAGS
 from datamodules.protocol import PADDINGS, Protocol
 from datamodules.tasks import RULES
@@ -22,7 +22,7 @@ COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
 PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
-WHOLE = ("subjects", "options", "parts")
+WHOLE = ("subjects", "options", "parts", "plugins")
 """Keys that a part of a suite cannot have: recordings are read once for all of it."""
 
 
@@ -39,15 +39,30 @@ def load_suite(name: str) -> Suite:
             ".yaml file"
         )
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise SuiteError(f"{path}: expected YAML, found otherwise ({error})") from error
+        values = plain_values(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SuiteError(
+            f"{path}: expected YAML in UTF-8, found otherwise: {error}. Mend the file"
+        ) from error
     if not isinstance(values, dict):
         raise SuiteError(f"{path}: expected keys and values, found {type(values).__name__}")
     known_names(values, KEYS, f"{path}: key")
+    if "plugins" in values:  # before names are checked, some of which are theirs
+        values["plugins"] = _plugins(path, values["plugins"])
+        load(values["plugins"])
     parsed = {key: _parsed(path, key, value) for key, value in values.items()}
     protocol = {key: parsed.pop(key) for key in PROTOCOL_KEYS if key in parsed}
     return Suite(path.stem, **parsed, protocol=with_values(Protocol(), protocol, path.stem))
+
+
+def _plugins(path: Path, value: Any) -> list[str]:
+    """Return names of plug-ins; a file is named from the folder of the suite."""
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise SuiteError(
+            f"{path}: expected plugins to be a list of files or modules, found {value!r}"
+        )
+    return [str(path.parent / name) if is_file(name) else name for name in names]
 
 
 def suite_names() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmark.errors import BenchmarkError
+from benchmark.files import visible
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
@@ -18,10 +19,11 @@ from datamodules.splits import SPLITS
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.recipe import RECIPES, Recipe
 
-EVERY_MODEL = (*MODELS, *PROBES)
 ALL, FOUND, DEFAULT = "all", "found", "default"
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
+SECONDS = (0.001, 86400.0)
+"""Least and largest window and stride in seconds: a sample of the fastest signal, and a day."""
 
 
 class SuiteError(BenchmarkError):
@@ -87,6 +89,7 @@ class Suite:
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
+        plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
     Raises:
@@ -108,6 +111,7 @@ class Suite:
     distillations: tuple[Distillation, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
+    plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -116,10 +120,10 @@ class Suite:
         known_names(self.datasets, (*DATASETS, FOUND), f"{where}: dataset")
         known_names(self.tasks, (*sorted(tasks), ALL), f"{where}: task")
         known_names(self.splits, (*SPLITS, DEFAULT), f"{where}: split")
-        known_names(self.models, (*EVERY_MODEL, ALL), f"{where}: model")
+        known_names(self.models, (*every_model(), ALL), f"{where}: model")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.options, DATASETS, f"{where}: options of dataset")
-        known_names(self.recipes, EVERY_MODEL, f"{where}: recipe of model")
+        known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, MODELS, f"{where}: arguments of model")
         known_names([flag for flaw in self.flaws for flag in flaw], FLAGS, f"{where}: flaw")
         for model, changes in self.recipes.items():
@@ -127,11 +131,13 @@ class Suite:
             known_names(
                 changes, [f.name for f in fields(kind) if f.compare], f"{where}: recipe of {model}:"
             )
+            _check_seconds(changes, f"{where}: recipe of {model}")
         for pair in self.distillations:
             names = [f.name for f in fields(Recipe) if f.compare]
             known_names(
                 pair.recipe, names, f"{where}: recipe of {pair.student} by {pair.distiller}:"
             )
+            _check_seconds(pair.recipe, f"{where}: recipe of {pair.student} by {pair.distiller}")
         for required in ("datasets", "splits", "models", "seeds"):
             if not getattr(self, required) and (required != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {required}, found none")
@@ -236,7 +242,7 @@ class Suite:
         """
         if FOUND not in self.datasets:
             return self.datasets
-        folders = {p.name.casefold() for p in data.iterdir() if p.is_dir()} if data.is_dir() else ()
+        folders = {path.name.casefold() for path in visible(data) if path.is_dir()}
         names = tuple(name for name in DATASETS if name in folders)
         if not names:
             expected = [name for name, dataset in DATASETS.items() if dataset.has_files]
@@ -246,6 +252,11 @@ class Suite:
                 "none."
             )
         return names
+
+
+def every_model() -> tuple[str, ...]:
+    """Return the names of all models and probes, those of plug-ins among them."""
+    return (*MODELS, *PROBES)
 
 
 def with_values(protocol: Protocol, values: Mapping[str, Any], suite: str) -> Protocol:
@@ -263,6 +274,17 @@ def with_values(protocol: Protocol, values: Mapping[str, Any], suite: str) -> Pr
         return replace(protocol, **values)
     except IncompatibleRunError as error:
         raise SuiteError(f"suite {suite}: {error}") from error
+
+
+def _check_seconds(recipe: Mapping[str, Value], subject: str) -> None:
+    """Raise SuiteError for windows or strides that no recording has."""
+    least, largest = SECONDS
+    for name in ("window", "stride"):
+        value = recipe.get(name, least)
+        if isinstance(value, int | float) and value > 0 and not least <= value <= largest:
+            raise SuiteError(
+                f"{subject}: expected {name} from {least:g} to {largest:g} seconds, found {value:g}"
+            )
 
 
 def _pads(flags: tuple[Flag, ...]) -> bool:

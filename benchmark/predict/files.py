@@ -14,6 +14,7 @@ from benchmark.execution.predictor import Predicted, Predictor
 from benchmark.files import write_text
 from benchmark.predict.doubts import Doubts, doubts_of
 from benchmark.predict.plot import plot_probabilities
+from benchmark.tables import csv_text
 from datamodules.catalogue import DATASETS
 from datamodules.empatica_e4 import EMPATICA_E4
 from datamodules.formats.empatica import FILES, read_session
@@ -154,7 +155,7 @@ def _write(
 ) -> tuple[Path, ...]:
     """Write the table and the plots, and return their paths."""
     try:
-        write_text(out, pd.concat(tables).to_csv(index=False, float_format="%.4f"))
+        write_text(out, csv_text(pd.concat(tables), "%.4f"))
         for plot, text in plots.items():
             write_text(plot, text)
     except OSError as error:

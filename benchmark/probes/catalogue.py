@@ -11,8 +11,9 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.signals.kinds import kind_of
 
 Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals"]
-ClassifierName = Literal["forest", "linear", "by_value", "frequencies", "most_frequent"]
-"""Key of ``benchmark.probes.classifiers.CLASSIFIERS``."""
+ClassifierName = str
+"""Key of ``benchmark.probes.classifiers.CLASSIFIERS``: one of those below, or of a plug-in."""
+CLASSIFIER_NAMES = ("forest", "linear", "by_value", "frequencies", "most_frequent")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def prepare(
     module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **options)
     names = module.check_subjects(reader, subjects or None)
+    if not names:
+        raise BenchmarkError(f"{module.title} in {root}: expected at least one subject, found none")
     stored, failed = store_subjects(module, reader, names, cache)
     if not stored:
         first = next(iter(failed.values()))

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.tracking.content import draw_confusion, mean_scores
+from datamodules.temporary import owned
 
 
 class TensorBoardWriter:
@@ -28,7 +29,7 @@ class TensorBoardWriter:
 
     def write(self, result: Scored, curves: Mapping[int, Mapping[str, float]]) -> None:
         path, last = self._path(result.run), max(curves, default=0)
-        with tempfile.TemporaryDirectory(prefix="affectbench-") as folder:
+        with tempfile.TemporaryDirectory(prefix=owned()) as folder:
             with SummaryWriter(folder) as writer:
                 for epoch, values in curves.items():
                     for name, value in values.items():

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import wandb
 from wandb.sdk import wandb_setup
 
+import wandb
+from benchmark.files import matching, visible
 from benchmark.run import Run
 from benchmark.scored import Scored
+from benchmark.tables import with_names
 from benchmark.tracking.content import draw_confusion, mean_scores, plain
 from benchmark.tracking.names import WandbMode
 
@@ -112,7 +114,7 @@ class WandbWriter:
         self.folder = root / "wandb"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._written = {
-            path.parent.name.rpartition("-")[2] for path in self.folder.glob(f"*/{TRACKED}")
+            path.parent.name.rpartition("-")[2] for path in matching(self.folder, f"*/{TRACKED}")
         }
         self._client = _Listener()
         self._ready = False
@@ -154,7 +156,7 @@ class WandbWriter:
 
         Online they are an artifact, too. Equal leaderboards are written once.
         """
-        tables, report = sorted(folder.glob("*.csv")), folder / "report.html"
+        tables, report = matching(folder, "*.csv"), folder / "report.html"
         files = [*tables, *([report] if report.is_file() else [])]
         content = b"".join(path.name.encode() + path.read_bytes() for path in files)
         key = hashlib.sha256(content).hexdigest()[:12]
@@ -230,7 +232,7 @@ class WandbWriter:
         log: Callable[[wandb.Run], None],
         exit_code: int,
     ) -> None:
-        for before in self.folder.glob(f"*run-*-{about['id']}"):
+        for before in matching(self.folder, f"*run-*-{about['id']}"):
             shutil.rmtree(before)
         tracked = wandb.init(
             project=self.project,
@@ -266,7 +268,7 @@ def _log_artifact(tracked: wandb.Run, folder: Path) -> None:
     if ".." in local.parts:
         return
     artifact = wandb.Artifact("leaderboards", "leaderboards")
-    for path in sorted(local.iterdir()):
+    for path in visible(local):
         artifact.add_file(str(path), skip_cache=True, policy="immutable")
     tracked.log_artifact(artifact)
 
@@ -277,7 +279,7 @@ def read_table(text: str) -> tuple[list[str], pd.DataFrame]:
     head = []
     while lines and lines[0].startswith("# "):
         head.append(lines.pop(0).strip("# \n"))
-    return head, pd.read_csv(io.StringIO("".join(lines)))
+    return head, with_names(pd.read_csv(io.StringIO("".join(lines))))
 
 
 def without_folders(text: str) -> str:

@@ -25,6 +25,7 @@ from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import PREDICTIONS, RESULT, Store
+from benchmark.upgrade import PROTOCOL as FLAT
 from datamodules.protocol import Protocol
 
 PROTOCOL = {field.name for field in dataclasses.fields(Protocol)}
@@ -74,6 +75,15 @@ def stored(folder: Path, results: Iterable[Result]) -> Store:
     folder.mkdir(exist_ok=True)
     path.write_text(Cache(entries, score_versions()).as_text())
     return store
+
+
+def as_schema_1(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a result as the first schema had them: flat, and without digests."""
+    run = dict(values["run"])
+    protocol = run.pop("protocol")
+    run |= {name: protocol[name] for name in FLAT} | {"protocol": protocol["version"]}
+    run["recipe"] = list(run["recipe"].items())
+    return {n: v for n, v in values.items() if n not in ("schema", "files")} | {"run": run}
 
 
 def boards_of(store: Store) -> list[Board]:

@@ -25,6 +25,7 @@ from benchmark.store import (
     load_run,
 )
 from datamodules.protocol import Protocol
+from tests.benchmark.made_up import as_schema_1
 
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "lda", ("eda",), ("S1",), "d" * 16)
 DONE = Result(RUN, "done", notes=("one",), epochs=(3, 2))
@@ -397,8 +398,7 @@ def test_a_file_of_schema_1_is_believed(tmp_path, files):
     store.save(DONE, PREDICTIONS, files)
     folder = store.folder(RUN)
     values = json.loads((folder / "result.json").read_text())
-    del values["schema"], values["files"]
-    (folder / "result.json").write_text(json.dumps(values))
+    (folder / "result.json").write_text(json.dumps(as_schema_1(values)))
     (folder / "model.ckpt").write_bytes(b"others")
     assert store.read(folder, store.result(RUN), "model.ckpt") == b"others"
     (folder / "predictions.npz").write_bytes(b"no zip")
@@ -424,19 +424,27 @@ def test_status_of_what_has_not_happened(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "{}", '{"status": "done"}', "\udcff\udcfe"], ids=repr
+    "text",
+    ["", "{", "[]", "null", "{}", "[" * 10**5, "9" * 6000, '{"status": "done"}', "\udcff\udcfe"],
+    ids=lambda text: repr(text[:20]),
 )
-def test_broken_result_is_named(tmp_path, text):
-    store = Store(tmp_path)
+def test_broken_result_is_named_and_set_aside(tmp_path, text, caplog):
+    store, other = Store(tmp_path), dataclasses.replace(DONE, run=dataclasses.replace(RUN, seed=1))
     store.save(DONE)
+    store.save(other)
     path = store.folder(RUN) / "result.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(StoreError, match="Delete its folder") as caught:
-        list(store.results())
-    assert str(path) in str(caught.value)
-    if text != '{"status": "done"}':
-        with pytest.raises(StoreError, match="Delete its folder"):
-            store.status(RUN)
+    assert kept(store) == [other]
+    assert store.status(RUN) == "damaged"
+    assert store.status(other.run) == "done"
+    assert store.set_aside == [path.parent]
+    (said,) = caplog.messages  # once, however often it is met
+    assert said.startswith(f"set aside: {path}: ")
+    assert said.endswith("Delete its folder to have the run computed again.")
+    before = content(store)
+    with pytest.raises(StoreError, match="Delete its folder"):
+        store.save(DONE)
+    assert content(store) == before
 
 
 @pytest.mark.parametrize(
@@ -503,3 +511,70 @@ def test_finished_files_can_be_read_by_others(tmp_path, files):
     store.save(DONE, PREDICTIONS, files)
     modes = {p.name: p.stat().st_mode & 0o777 for p in store.folder(RUN).iterdir()}
     assert set(modes.values()) == {0o644}
+
+
+CLASSES = sorted(errno.errorcode)
+"""Numbers of all errors of the system."""
+
+
+def refuse_at(call: int, number: int) -> list[int]:
+    """Raise an error of the system at one of this process's calls to the file system, once."""
+    left = [call]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise OSError(number, os.strerror(number), "/planted")
+
+    fsync = os.fsync
+
+    def counted_fsync(descriptor: int) -> None:
+        count()
+        fsync(descriptor)
+
+    os.fsync = counted_fsync
+    sys.addaudithook(lambda event, arguments: count() if event in EVENTS else None)
+    return left
+
+
+@pytest.mark.parametrize("before", [None, FAILED], ids=["new", "after a failed one"])
+def test_an_error_at_every_call_leaves_nothing_half(tmp_path, files, before):
+    """Each class of error at each call, class by class in turn: what is kept is whole."""
+    expected = Store(tmp_path / "undisturbed")
+    expected.save(DONE, PREDICTIONS, files)
+    numbers = [number for number in CLASSES if number not in (errno.EEXIST, errno.ENOTEMPTY)]
+    raised, call = set(), 0
+    for call in range(200):
+        number = numbers[(call + (70 if before else 0)) % len(numbers)]
+        store = Store(tmp_path / "at" / f"{call}-{number}")
+        if before is not None:
+            store.save(before)
+
+        def work(store: Store = store, call: int = call, number: int = number) -> None:
+            left = refuse_at(call, number)
+            try:
+                store.save(DONE, PREDICTIONS, files)
+            except DiskFullError:
+                os._exit(3 if number in (errno.ENOSPC, errno.EDQUOT) else 4)
+            except OSError as error:
+                os._exit(3 if error.errno == number else 4)
+            except StoreError as error:  # the look at what is there already
+                os._exit(3 if os.strerror(number) in str(error) else 4)
+            os._exit(0 if left[0] < 0 else 5)
+
+        status = in_child(work)
+        assert status in (0, 3, 5), (call, errno.errorcode[number])
+        raised |= {number} if status == 3 else set()
+        found = store.status(RUN)
+        assert found in ("done", None, "failed" if before else None)
+        assert status == 3 or found == "done"
+        if found == "done":
+            assert content(store) == content(expected)
+        assert store.save(DONE, PREDICTIONS, files) is (found != "done")
+        assert kept(store) == [DONE]
+        shutil.rmtree(store.root)
+        if status == 5:
+            break
+    assert status == 5
+    assert call > 10
+    assert len(raised) > 10

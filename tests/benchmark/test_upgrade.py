@@ -198,7 +198,7 @@ def test_a_new_score_is_on_every_board_without_a_run(old, tmp_path, monkeypatch)
     assert shown["majority"] == "0.000"
 
 
-def test_a_later_schema_is_refused(tmp_path):
+def test_a_later_schema_is_refused(tmp_path, caplog):
     store = Store(tmp_path)
     store.save(Result(RUN, "failed", error="ValueError: no"))
     path = store.folder(RUN) / "result.json"
@@ -208,13 +208,15 @@ def test_a_later_schema_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text(json.dumps({"schema": SCHEMA + 1, "runs": [values["run"]]}))
     said = rf"expected results of schema {SCHEMA} or an older one, found schema {SCHEMA + 1}"
     for read in (
-        lambda: list(store.results()),
         lambda: store.load(path.parent),
-        lambda: store.status(RUN),
         store.plan,
     ):
         with pytest.raises(SchemaError, match=said):
             read()
+    assert list(store.results()) == []
+    assert store.status(RUN) == "damaged"
+    (named,) = caplog.messages
+    assert named.startswith(f"set aside: {path}: expected results of schema {SCHEMA} or an older")
 
 
 def test_what_is_written_is_read_back_as_it_is(tmp_path):

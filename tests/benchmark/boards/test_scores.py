@@ -21,6 +21,7 @@ from benchmark.store import PREDICTIONS, Store
 from datamodules.protocol import Protocol
 from lightning_modules import metrics
 from lightning_modules.metrics import SCORES
+from tests.benchmark.made_up import as_schema_1
 
 SUBJECTS = ("S1", "S2", "S3")
 
@@ -179,7 +180,7 @@ def test_a_damaged_result_is_named_and_not_ranked(store, tmp_path, how, caplog, 
     else:
         shutil.copyfile(store.folder(run("lda", 1)) / PREDICTIONS, folder / PREDICTIONS)
     (board,) = write_leaderboards(store, tmp_path / "boards")
-    assert f"not ranked: {run('cnn', 1).label}: {folder}" in caplog.text
+    assert f"set aside: {folder}" in caplog.text
     (line,) = [line for line in board.head if "NOT RANKED" in line]
     assert line == f"NOT RANKED, {DAMAGED}: cnn {folder.name}"
     table = board.table.set_index("model")
@@ -192,14 +193,14 @@ def test_a_damaged_result_is_named_and_not_ranked(store, tmp_path, how, caplog, 
     assert (damaged["model"], damaged["fold"], damaged["error"]) == ("cnn", 1, DAMAGED)
     assert np.isnan(damaged["macro_f1"])
     words = ["leaderboard", "--runs", str(store.root), "--leaderboards", str(tmp_path / "boards")]
-    assert main(words) == 0
+    assert main(words) == 1
     assert f"NOT RANKED, {DAMAGED}: cnn" in capsys.readouterr().out
 
 
 def test_predictions_without_a_digest_are_believed_if_they_can_be_read(store, tmp_path):
     for path in store.root.rglob("result.json"):
         values = json.loads(path.read_text())
-        path.write_text(json.dumps({**values, "files": {}}))
+        path.write_text(json.dumps(as_schema_1(values)))
     folder = store.folder(run("cnn", 1))
     np.savez(folder / PREDICTIONS, **predictions(1, 5))
     (store.folder(run("cnn", 2)) / PREDICTIONS).write_bytes(b"PK nothing")

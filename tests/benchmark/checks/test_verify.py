@@ -198,7 +198,7 @@ def test_run_that_cannot_be_done_again_is_refused(kept, store, again):
     run = load_run(folder)
     old = dataclasses.replace(run, protocol=dataclasses.replace(run.protocol, version=VERSION + 1))
     (folder / "run.json").write_text(json.dumps({**whole, **old.as_dict()}))
-    rewritten(folder / "result.json", run=old.as_dict())
+    rewritten(folder / "result.json", run=old.as_dict(), id=old.id)
     assert f"found protocol {VERSION + 1}" in again(str(folder))[2]
     (folder / "run.json").unlink()
     assert "expected run.json" in again(str(folder))[2]

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from benchmark.cli.arguments import count, not_negative, option, positive, shard
+from benchmark.cli.arguments import count, not_negative, option, positive, shard, whole
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,10 @@ def test_values(kind, text, value):
 def test_what_is_refused(kind, text, expected):
     with pytest.raises(argparse.ArgumentTypeError, match=f"expected {expected}"):
         kind(text)
+
+
+def test_whole_numbers_begin_at_0():
+    assert whole("0") == 0
+    for text in ("-1", "1.5", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="a whole number from 0 up"):
+            whole(text)

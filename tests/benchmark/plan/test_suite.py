@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from benchmark.plan.suite import (
-    EVERY_MODEL,
     Distillation,
     Suite,
     SuiteError,
     as_its_default,
+    every_model,
     known_names,
     reader_options,
     with_values,
@@ -29,7 +29,7 @@ PAIR = Distillation("soft_targets", "dnn", "lstm")
 def test_probes_and_models_share_no_name():
     assert not set(PROBES) & set(MODELS)
     assert all(isinstance(probe, Probe) for probe in PROBES.values())
-    assert (*MODELS, *PROBES) == EVERY_MODEL
+    assert (*MODELS, *PROBES) == every_model()
 
 
 @pytest.mark.parametrize(

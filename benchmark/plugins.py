@@ -1,0 +1,200 @@
+"""Plug-ins: models, datasets, distillers and probes from outside, beside the built-in ones.
+
+A plug-in is a Python file, or a module that can be imported, with one or more of the dicts
+``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES`` and ``CLASSIFIERS`` (of probes), whose entries
+join the catalogues under their names. It is code of the user's, and is run as such.
+
+What is loaded in a process is passed on with ``Places`` to whatever does runs: forked workers, Ray
+tasks and the runs of ``verify``. A run's id covers the code of a plug-in's model, as that of any.
+"""
+
+import hashlib
+import importlib
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmark.errors import BenchmarkError
+from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, Probe
+from datamodules.catalogue import DATASETS
+from datamodules.dataset import Dataset
+from lightning_modules.catalogue import DISTILLERS, MODELS
+
+PREFIX = "affectbench_plugin_"
+"""Beginning of the name under which a file is imported, so that it hides no other module."""
+NAME = r"[a-z][a-z0-9_]*"
+"""Names of entries; they are parts of paths."""
+
+
+def _add_classifier(name: str, build: Any) -> None:
+    from benchmark.probes.classifiers import CLASSIFIERS  # imports scikit-learn
+
+    CLASSIFIERS[name] = build
+
+
+CATALOGUES: dict[str, Callable[[str, Any], object]] = {
+    "MODELS": MODELS.register,
+    "DATASETS": DATASETS.__setitem__,
+    "DISTILLERS": DISTILLERS.register,
+    "PROBES": PROBES.__setitem__,
+    "CLASSIFIERS": _add_classifier,
+}
+"""Function that puts an entry in its catalogue, by the name of the dict in a plug-in."""
+TAKEN: dict[str, tuple[Collection[str], ...]] = {
+    "MODELS": (MODELS, PROBES),
+    "PROBES": (MODELS, PROBES),
+    "DATASETS": (DATASETS,),
+    "DISTILLERS": (DISTILLERS,),
+    "CLASSIFIERS": (CLASSIFIER_NAMES,),
+}
+"""Catalogues in which a name must be free: models and probes are rows of the same boards."""
+
+_loaded: dict[str, ModuleType] = {}
+_origins: dict[tuple[str, str], str] = {}
+
+
+class PluginError(BenchmarkError):
+    """A plug-in that cannot be loaded."""
+
+
+def load(names: Iterable[str]) -> None:
+    """Load plug-ins that this process does not have yet, and put their entries in the catalogues.
+
+    Args:
+        names: Paths of files that end in ``.py``, or names of modules.
+
+    Raises:
+        PluginError: No such file or module, an error in it, or an entry whose name is taken.
+    """
+    for name in names:
+        key = str(Path(name).resolve()) if is_file(name) else name
+        if key not in _loaded:
+            module = _from_file(Path(key)) if is_file(name) else _imported(name)
+            _register(module, key)
+            _loaded[key] = module
+
+
+def is_file(name: str) -> bool:
+    """Return whether a plug-in is named by the path of a file, and not as a module."""
+    return name.endswith(".py")
+
+
+def loaded() -> tuple[str, ...]:
+    """Return the names of all plug-ins that this process has loaded, as ``load`` takes them."""
+    return tuple(_loaded)
+
+
+def used(names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the plug-ins that some entries are from, and a digest of the file of each.
+
+    Args:
+        names: Kind and name of each entry, as in ``("MODELS", "my_net")``; built-in ones have none.
+    """
+    plugins = {_origins[entry] for entry in names if entry in _origins}
+    return {Path(name).name: _digest(_loaded[name]) for name in sorted(plugins)}
+
+
+def module_of(kind: str, name: str) -> str:
+    """Return the name of the module that an entry of a plug-in is from; empty if built in."""
+    origin = _origins.get((kind, name))
+    return _loaded[origin].__name__ if origin else ""
+
+
+def _digest(module: ModuleType) -> str:
+    file = module.__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PluginError(f"no plug-in at {str(path)!r}: expected a Python file")
+    name = PREFIX + path.stem
+    if not name.isidentifier():
+        raise PluginError(
+            f"plug-in {path}: expected a file named like a variable, as my_model.py, found "
+            f"{path.name}"
+        )
+    if name in sys.modules:
+        raise PluginError(
+            f"plug-in {path}: expected one file of this name, found {sys.modules[name].__file__} "
+            "too. Rename one of them."
+        )
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"plug-in {path}: expected a Python file")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # before it runs, as classes in it are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's code raises
+        del sys.modules[name]
+        raise PluginError(f"plug-in {path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever a user's code raises
+        raise PluginError(
+            f"plug-in {name!r}: expected a module, or a path that ends in .py, found "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _register(module: ModuleType, name: str) -> None:
+    """Put the entries of a module in the catalogues, all of them or none."""
+    found: list[tuple[str, str, Any]] = []
+    for kind in CATALOGUES:
+        entries = getattr(module, kind, {})
+        if not isinstance(entries, Mapping):
+            raise PluginError(
+                f"plug-in {name}: expected {kind} to be a dict, found {type(entries).__name__}"
+            )
+        found += [(kind, str(key), entry) for key, entry in entries.items()]
+    if not found:
+        raise PluginError(
+            f"plug-in {name}: expected a dict named {', '.join(CATALOGUES)}, or several, found none"
+        )
+    for kind, key, entry in found:
+        _check(kind, key, entry, name)
+    for kind, key, entry in found:
+        CATALOGUES[kind](key, entry)
+        _origins[kind, key] = name
+
+
+def _check(kind: str, key: str, entry: object, name: str) -> None:
+    """Raise PluginError for an entry that is none, or whose name another one has."""
+    if not re.fullmatch(NAME, key):
+        raise PluginError(
+            f"plug-in {name}: {kind}: expected names of small letters, digits and _, found {key!r}"
+        )
+    if any(key in catalogue for catalogue in TAKEN[kind]):
+        owner = _origins.get((kind, key), "this project")
+        raise PluginError(
+            f"plug-in {name}: expected a new name in {kind}, found {key}, which {owner} has"
+        )
+    if kind == "DATASETS":
+        if not isinstance(entry, Dataset) or entry.name != key:
+            raise PluginError(
+                f"plug-in {name}: expected a Dataset of the name {key}, found "
+                f"{getattr(entry, 'name', type(entry).__name__)}"
+            )
+    elif kind == "PROBES":
+        if not isinstance(entry, Probe):
+            raise PluginError(f"plug-in {name}: expected {key} to be a Probe, found {entry!r}")
+    elif kind == "CLASSIFIERS":
+        if not callable(entry):
+            raise PluginError(
+                f"plug-in {name}: expected {key} of {kind} to be a function of seed, number of "
+                f"classes and shape of the features, found {entry!r}"
+            )
+    elif not isinstance(entry, type):
+        raise PluginError(
+            f"plug-in {name}: expected {key} of {kind} to be a class, found {entry!r}; model() "
+            "makes one of any network"
+        )

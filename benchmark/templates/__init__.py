@@ -1,0 +1,1 @@
+"""Plug-ins that ``affectbench new`` copies; each runs as it is."""
