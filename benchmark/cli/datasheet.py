@@ -31,4 +31,12 @@ def show(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-COMMAND = Command("people, signals, terms, known faults and limits of a dataset", _arguments, show)
+COMMAND = Command(
+    "print people, signals, terms, known faults and limits of a dataset",
+    _arguments,
+    show,
+    (
+        "affectbench datasheet wesad",
+        "affectbench datasheet eegmat --croissant",
+    ),
+)

@@ -34,4 +34,9 @@ def leaderboard(arguments: argparse.Namespace) -> int:
     return FAILED if store.set_aside else DONE
 
 
-COMMAND = Command("write the leaderboards anew", _arguments, leaderboard)
+COMMAND = Command(
+    "write the leaderboards anew",
+    _arguments,
+    leaderboard,
+    ("affectbench leaderboard --runs runs",),
+)
