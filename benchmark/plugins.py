@@ -98,6 +98,15 @@ def used(names: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {Path(name).name: _digest(_loaded[name]) for name in sorted(plugins)}
 
 
+def absent(dataset: str, model: str, distiller: str = "") -> tuple[str, ...]:
+    """Return what no catalogue of this process has, in words as ``"model my_net"``."""
+    return (
+        *((f"dataset {dataset}",) if dataset not in DATASETS else ()),
+        *((f"model {model}",) if model not in MODELS and model not in PROBES else ()),
+        *((f"distiller {distiller}",) if distiller and distiller not in DISTILLERS else ()),
+    )
+
+
 def module_of(kind: str, name: str) -> str:
     """Return the name of the module that an entry of a plug-in is from; empty if built in."""
     origin = _origins.get((kind, name))

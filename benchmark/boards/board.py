@@ -72,8 +72,9 @@ def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
     """
-    today, older = by_version(results, store.plan())
-    return boards_of(build_cohorts(today), store, older)
+    planned = store.plan()
+    today, older = by_version(results, planned)
+    return boards_of(build_cohorts(today, planned), store, older)
 
 
 def boards_of(cohorts: Iterable[Cohort], store: Store, older: Sequence[Older]) -> list[Board]:
@@ -96,8 +97,9 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     goes. Runs under protocol flags are in none of them, but in ``flawed/`` and, with what each flaw
     adds to an honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
-    today, older = by_version(scored_results(store), store.plan())
-    cohorts = build_cohorts(today)
+    planned = store.plan()
+    today, older = by_version(scored_results(store), planned)
+    cohorts = build_cohorts(today, planned)
     boards = boards_of(cohorts, store, older)
     gains = gains_table(honest(today))
     head, ranks = overall_ranks(cohorts)

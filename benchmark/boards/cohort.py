@@ -1,7 +1,7 @@
 """Results to rows: which stand on one board, and what each scored on every subject."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -176,11 +176,14 @@ class Cohort:
         return max(rows, key=self.score, default=None)
 
 
-def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
+def build_cohorts(
+    named: Mapping[str, Sequence[Scored]], planned: Collection[Run] = ()
+) -> list[Cohort]:
     """Return the rows of every board, by name of the board; runs under protocol flags are on none.
 
     Args:
         named: Results of today by name of their board, as from benchmark.boards.versions.
+        planned: Runs of the latest call, done or not.
 
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
@@ -189,7 +192,7 @@ def build_cohorts(named: Mapping[str, Sequence[Scored]]) -> list[Cohort]:
     for name, everything in named.items():
         results = [r for r in everything if not r.run.without and not r.run.protocol.flags]
         if results:
-            cohorts.append(build_cohort(name, results))
+            cohorts.append(build_cohort(name, results, planned))
     return cohorts
 
 
@@ -231,20 +234,31 @@ def check_units(name: str, results: Iterable[Scored]) -> None:
                 )
 
 
-def build_cohort(name: str, results: Sequence[Scored]) -> Cohort:
-    """Return the rows of one board; raises LeaderboardError like ``build_cohorts``."""
+def build_cohort(name: str, results: Sequence[Scored], planned: Collection[Run] = ()) -> Cohort:
+    """Return the rows of one board; raises LeaderboardError like ``build_cohorts``.
+
+    A row is complete with the seeds that it has and those that are planned for it: rows of models
+    that are expensive may have fewer than others. Where somebody has units of one class only, what
+    is compared are sums over all seeds, so that every row must have the seeds of all.
+    """
     check_units(name, results)
     by_row: dict[Run, list[Scored]] = defaultdict(list)
     for result in results:
         by_row[across_folds(result.run)].append(result)
-    cells = _cells(results)
+    of_plan: dict[Run, set[int]] = defaultdict(set)
+    for run in planned:
+        of_plan[across_folds(run)].add(run.seed)
+    own = [of_plan[row] for row in by_row]
+    cells = _cells(results, {result.run.seed for result in results}.union(*own))
     tested = sorted({subject for of_fold in cells.values() for subject in of_fold})
-    expected = sum(map(len, cells.values()))
-    rows = [
-        Row(row, tuple(rs), by_subject(rs), expected, expected - sum(len(r.scores) for r in rs))
-        for row, rs in by_row.items()
-    ]
-    cohort = Cohort(name, tuple(results), tuple(rows), tuple(tested))
+    cohort = Cohort(name, tuple(results), (), tuple(tested))
+    rows = []
+    for row, of_row in by_row.items():
+        seeds = {result.run.seed for result in (results if cohort.one_class else of_row)}
+        seeds |= of_plan[row]
+        expected = sum(len(who) for (seed, _), who in cells.items() if seed in seeds)
+        missing = expected - sum(len(result.scores) for result in of_row)
+        rows.append(Row(row, tuple(of_row), by_subject(of_row), expected, missing))
     rows.sort(
         key=lambda r: (not r.complete, -cohort.score(r) if r.scores else 0.0, r.label, r.run.id)
     )
@@ -268,7 +282,9 @@ def pooled_macro_f1(sums: Counts) -> Counts:
     return np.asarray((scores.sum(axis=-1) / n_classes).mean(axis=-1))
 
 
-def _cells(results: Sequence[Scored]) -> dict[tuple[int, int], Sequence[str]]:
+def _cells(
+    results: Sequence[Scored], seeds: Collection[int]
+) -> dict[tuple[int, int], Sequence[str]]:
     """Return the subjects whom each fold of each seed tests, by seed and fold.
 
     Who has a trial in a fold is known of one that some row has done; any other is taken to test all
@@ -280,7 +296,7 @@ def _cells(results: Sequence[Scored]) -> dict[tuple[int, int], Sequence[str]]:
     )
     planned: dict[tuple[int, int], Sequence[str]] = {
         (seed, fold): protocol.splitting.people(run.subjects, protocol.dealing(fold, seed))
-        for seed in {result.run.seed for result in results}
+        for seed in sorted(seeds)
         for fold in range(n_folds)
     }
     return planned | {(r.run.seed, r.run.fold): tuple(r.scores) for r in results if r.scores}

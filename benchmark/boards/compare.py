@@ -119,8 +119,9 @@ def suite_matches(store: Store, other: Store, boards: Sequence[str] = ()) -> lis
 
 
 def _boards(store: Store) -> dict[str, Cohort]:
-    today, _ = by_version(scored_results(store), store.plan())
-    return {cohort.name: cohort for cohort in build_cohorts(today)}
+    planned = store.plan()
+    today, _ = by_version(scored_results(store), planned)
+    return {cohort.name: cohort for cohort in build_cohorts(today, planned)}
 
 
 def _shared(left: Iterable[str], right: Container[str], boards: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
+from benchmark.code import not_loaded
 from benchmark.run import Run
 from benchmark.scored import Scored
 from datamodules.catalogue import DATASETS
@@ -45,8 +46,10 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         *provenance_head(cohort.rows),
         f"data {run.data}, raw files {' '.join(sorted({r.raw for r in results if r.raw}))}",
         f"{', '.join(sorted(versions))}; {'; '.join(devices)}",
+        *_seeds(cohort),
         *_incomplete(cohort, plan),
         *_unsure(results),
+        *_not_loaded(results),
     ]
 
 
@@ -84,6 +87,12 @@ def _stimuli(run: Run) -> list[str]:
     return ["same stimuli: no; no tested stimulus was trained on"]
 
 
+def _not_loaded(results: Sequence[Scored]) -> list[str]:
+    """Return lines on models and datasets of plug-ins that are not loaded."""
+    lines = (not_loaded(result.run, result.plugins) for result in results)
+    return [f"{line}, so that its code is not compared" for line in dict.fromkeys(lines) if line]
+
+
 def _unsure(results: Sequence[Scored]) -> list[str]:
     """Return lines on results whose predictions are not those committed, or may not be."""
     damaged = [result.run for result in results if result.status == "damaged"]
@@ -95,6 +104,19 @@ def _unsure(results: Sequence[Scored]) -> list[str]:
             "predictions are believed"
         )
     return lines
+
+
+def _seeds(cohort: Cohort) -> list[str]:
+    """Return a line on rows that have fewer seeds than others."""
+    counts = {row: len({result.run.seed for result in row.results}) for row in cohort.rows}
+    most = max(counts.values(), default=0)
+    fewer = [f"{row.run.name} ({count})" for row, count in counts.items() if count < most]
+    if not fewer:
+        return []
+    return [
+        f"seeds: {most}, but of {', '.join(fewer)}: a mean over fewer trainings differs more from "
+        "what other seeds would give, and intervals over people do not show it"
+    ]
 
 
 def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.code import not_loaded
 from benchmark.engines.engine import Engine, Terms
 from benchmark.errors import BenchmarkError
 from benchmark.execution.places import Places
@@ -99,6 +100,8 @@ def read_run(folder: Path) -> Scored:
             f"{folder}: expected a finished run, found one that failed: {first.error}. "
             "affectbench run --retry-failed does it again"
         )
+    if line := not_loaded(run, first.plugins):
+        raise VerifyError(f"{folder}: {line}")
     if run.protocol.version != VERSION:
         raise VerifyError(
             f"{folder}: expected a run of protocol {VERSION}, found protocol "

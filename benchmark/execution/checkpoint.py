@@ -181,7 +181,7 @@ def _run_of(path: Path, catalogue: Collection[str]) -> Run:
     if run.model not in catalogue:
         raise BenchmarkError(
             f"{described}: expected a model that is kept as {path.name}, found "
-            f"{run.model[:SHOWN]!r}"
+            f"{run.model[:SHOWN]!r}. A model of a plug-in needs --plugin"
         )
     return run
 

@@ -93,9 +93,10 @@ def collect(store: Store, leaderboards: Path) -> Content:
             f"no results in {str(store.root)!r}: expected the folder of an affectbench run; "
             "name it with --runs"
         )
-    today, older = by_version(scored, store.plan())
+    planned = store.plan()
+    today, older = by_version(scored, planned)
     results = [result for board in today.values() for result in board]
-    cohorts = build_cohorts(today)
+    cohorts = build_cohorts(today, planned)
     distilled = gains_table(honest(today))
     comparisons = comparisons_table(cohorts, distilled)
     boards = tuple(

@@ -235,6 +235,24 @@ def test_planned_runs_that_never_began_are_counted(tmp_path):
     assert line == f"INCOMPLETE, {expected}"
 
 
+def test_an_expensive_row_may_have_fewer_seeds_unless_more_are_planned(tmp_path):
+    """It is ranked with the seeds that it has, and the head says so."""
+    many = [done(run("lda", fold, seed=seed), 0.6) for fold in range(3) for seed in range(3)]
+    few = [done(run("cnn", fold), 0.5) for fold in range(3)]
+    store = stored(tmp_path, [*many, *few])
+    store.save_plan([result.run for result in few])
+    (found,) = boards_of(store)
+    assert found.table.set_index("model")["complete"].all()
+    assert found.table.set_index("model").loc["cnn", "n_seeds"] == 1
+    assert any(line.startswith("seeds: 3, but of cnn (1): a mean") for line in found.head)
+    assert "INCOMPLETE" not in "".join(found.head)
+    store.save_plan([run("cnn", fold, seed=seed) for fold in range(3) for seed in range(2)])
+    (found,) = boards_of(store)
+    assert found.table.set_index("model")["complete"].to_dict() == {"lda": True, "cnn": False}
+    (line,) = [line for line in found.head if line.startswith("INCOMPLETE")]
+    assert "3 planned run(s) not done: cnn lacks 3 of 6" in line
+
+
 def test_complete_board_does_not_say_incomplete(tmp_path):
     store = stored(tmp_path, [done(run("lda", fold), 0.6) for fold in range(3)])
     (found,) = boards_of(store)

@@ -1,0 +1,183 @@
+"""Plug-ins: they join the catalogues, or one sentence says why not; runs carry them along."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import plugins
+from benchmark.cli.new import NewError, write
+from benchmark.plan.parse import load_suite
+from benchmark.plugins import PluginError, load
+from benchmark.probes.catalogue import PROBES
+from benchmark.probes.classifiers import CLASSIFIERS
+from datamodules.catalogue import DATASETS
+from lightning_modules.catalogue import DISTILLERS, MODELS
+
+PROBE = """
+from sklearn.svm import SVC
+
+from benchmark.probes.catalogue import Probe
+
+CLASSIFIERS = {"svm": lambda seed, n_classes, shape: SVC(probability=True, random_state=seed)}
+PROBES = {"svm": Probe("signals", "svm", "support vector machine")}
+"""
+
+
+@pytest.fixture(autouse=True)
+def catalogues(monkeypatch):
+    """Put the catalogues back after a test."""
+    for catalogue in (MODELS, DISTILLERS):
+        monkeypatch.setattr(catalogue, "_entries", dict(catalogue._entries))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(plugins, "_origins", {})
+    plain = (PROBES, DATASETS, CLASSIFIERS)
+    before = [dict(catalogue) for catalogue in plain]
+    yield
+    for catalogue, entries in zip(plain, before, strict=True):
+        catalogue.clear()
+        catalogue.update(entries)
+    for name in [name for name in sys.modules if name.startswith(plugins.PREFIX)]:
+        del sys.modules[name]
+
+
+def cli(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call the command line in a process of its own, as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark.cli", *words],
+        cwd=folder,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+
+
+# --- loading
+
+
+def test_entries_join_the_catalogues_once(tmp_path):
+    path = write("model", "my_net", tmp_path)
+    load([str(path)])
+    load([str(path)])
+    assert list(MODELS)[-1] == "my_net"
+    assert MODELS["my_net"].prefers[0] == ("eda",)
+    assert plugins.loaded() == (str(path),)
+    assert set(plugins.used([("MODELS", "my_net"), ("MODELS", "cnn")])) == {"my_net.py"}
+
+
+def test_a_dataset_of_its_own(tmp_path):
+    load([str(write("dataset", "our_lab", tmp_path))])
+    assert DATASETS["our_lab"].name == "our_lab"
+    assert DATASETS["our_lab"].title == "Our lab"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "expected a dict named MODELS"),
+        ("MODELS = []", "expected MODELS to be a dict, found list"),
+        (
+            "MODELS = {'cnn': int}",
+            "expected a new name in MODELS, found cnn, which this project has",
+        ),
+        ("PROBES = {'cnn': 1}", "found cnn, which this project has"),
+        ("MODELS = {'../up': int}", "expected names of small letters, digits and _"),
+        ("MODELS = {'mine': 3}", "expected mine of MODELS to be a class, found 3"),
+        ("PROBES = {'mine': 3}", "expected mine to be a Probe, found 3"),
+        ("DATASETS = {'mine': 3}", "expected a Dataset of the name mine, found int"),
+        ("CLASSIFIERS = {'forest': print}", "found forest, which this project has"),
+        ("CLASSIFIERS = {'mine': 3}", "expected mine of CLASSIFIERS to be a function"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import nothing_of_this_name", "ModuleNotFoundError"),
+        ("def (", "SyntaxError"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_sentence(text, message, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    before = [dict(kind) for kind in (PROBES, DATASETS)], list(MODELS)
+    with pytest.raises(PluginError) as error:
+        load([str(path)])
+    assert message in str(error.value)
+    assert str(path) in str(error.value)
+    assert ([dict(kind) for kind in (PROBES, DATASETS)], list(MODELS)) == before
+
+
+def test_no_file_and_no_module(tmp_path):
+    with pytest.raises(PluginError, match="no plug-in at"):
+        load([str(tmp_path / "none.py")])
+    with pytest.raises(PluginError, match="expected a module, or a path that ends in"):
+        load(["no.such.module"])
+    (tmp_path / "my-model.py").write_text("MODELS = {}")
+    with pytest.raises(PluginError, match="expected a file named like a variable"):
+        load([str(tmp_path / "my-model.py")])
+
+
+def test_all_entries_of_a_plug_in_join_or_none(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text(PROBE + "PROBES['lda'] = PROBES['svm']\n")
+    with pytest.raises(PluginError, match="found lda, which this project has"):
+        load([str(path)])
+    assert "svm" not in PROBES
+
+
+def test_two_files_of_one_name(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    load([str(write("model", "my_net", tmp_path / "a"))])
+    with pytest.raises(PluginError, match="expected one file of this name"):
+        load([str(write("model", "my_net", tmp_path / "b"))])
+
+
+def test_a_suite_names_its_plugins_from_its_own_folder(tmp_path):
+    write("model", "my_net", tmp_path)
+    suite = tmp_path / "mine.yaml"
+    suite.write_text("datasets: [synthetic]\nmodels: [my_net]\nplugins: [my_net.py]\n")
+    assert load_suite(str(suite)).models == ("my_net",)
+    suite.write_text("datasets: [synthetic]\nmodels: [my_net]\nplugins: [{}]\n")
+    with pytest.raises(Exception, match="expected plugins to be a list of files or modules"):
+        load_suite(str(suite))
+
+
+def test_nothing_is_written_over(tmp_path):
+    write("model", "my_net", tmp_path)
+    with pytest.raises(NewError, match="found one: it is not written over"):
+        write("dataset", "my_net", tmp_path)
+    with pytest.raises(NewError, match="expected a name of small letters"):
+        write("model", "../my_net", tmp_path)
+
+
+# --- from the command line to a board
+
+
+def test_from_nothing_to_a_board_with_workers_and_without_the_plugin_after(tmp_path):
+    assert cli(tmp_path, "new", "model", "my_net").returncode == 0
+    assert cli(tmp_path, "new", "dataset", "our_lab").returncode == 0
+    (tmp_path / "svm.py").write_text(PROBE)
+    own = [word for name in ("my_net", "our_lab", "svm") for word in ("--plugin", f"{name}.py")]
+    run = ["run", "full", "--dataset", "our_lab", "--model", "my_net", "svm", "lda"]
+    done = cli(tmp_path, *run, "--seeds", "0", "--max-epochs", "1", "--jobs-per-device", "2", *own)
+    assert done.returncode == 0, done.stderr
+    assert "18 runs on 1 board(s)" in done.stdout
+    board = (tmp_path / "leaderboards" / "our_lab__stress__leave_one_subject_out.csv").read_text()
+    assert {"my_net", "svm", "lda"} <= {
+        word for line in board.splitlines() for word in line.split(",")
+    }
+    assert "not loaded here" not in board
+    again = cli(tmp_path, *run, "--seeds", "0", "--max-epochs", "1", *own)
+    assert "nothing to compute" in again.stdout
+    folder = next((tmp_path / "runs").glob("*/my_net/0-0-*"))
+    assert cli(tmp_path, "verify", str(folder), *own).returncode == 0
+    without = cli(tmp_path, "verify", str(folder))
+    assert without.returncode == 2
+    assert "dataset our_lab, model my_net: not loaded here; --plugin" in without.stderr
+    assert "Traceback" not in without.stderr
+    plain = cli(tmp_path, "leaderboard")
+    assert plain.returncode == 0, plain.stderr
+    assert "model my_net: not loaded here; --plugin my_net.py, our_lab.py" in plain.stdout
+    code = tmp_path / "my_net.py"
+    code.write_text(code.read_text().replace("width: int = 16", "width: int = 8"))
+    changed = cli(tmp_path, *run, "--seeds", "0", "--max-epochs", "1", "--dry-run", *own)
+    assert "code of my_net changed since 6 finished runs" in changed.stdout
+    assert "12 of them finished before, 6 to do" in changed.stdout
