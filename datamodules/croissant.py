@@ -125,7 +125,7 @@ def _distribution(download: Download, published: Publication) -> list[dict[str, 
     if isinstance(download, PackedFiles):
         source = _file("archive", "all files in one", download.url, "application/gzip")
         digest = download.sha256 if download.checked == "archive" else None
-        place = {"containedIn": {"@id": "archive"}}
+        place: dict[str, Any] = {"containedIn": {"@id": "archive"}}
         includes = f"{download.inside}/{published.recordings}"
     else:
         address = download.url + download.listing

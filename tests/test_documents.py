@@ -72,6 +72,19 @@ COMMAND_LINES = sorted(
 PYTHON = list(blocks("python"))
 
 
+def in_a_process(folder: Path, *words: str) -> str:
+    """Return what Python prints that is called in a folder."""
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def options(parser: argparse.ArgumentParser) -> set[str]:
     """Return all options of a parser and of the commands below it."""
     names: set[str] = set()
@@ -149,8 +162,12 @@ def test_options_in_sentences_are_there(document, name):
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice on short trainings
 def test_python_runs(document, block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, document, "exec"), {"__name__": "block"})
-    printed = capsys.readouterr().out
+    if "from benchmark import" in block:  # it starts workers, who look at the file that starts them
+        Path("script.py").write_text(block)
+        printed = in_a_process(tmp_path, "script.py")
+    else:
+        exec(compile(block, document, "exec"), {"__name__": "block"})
+        printed = capsys.readouterr().out
     for expected in re.findall(r"print\(.*\)  # (.*)", block):
         assert expected in printed
 
@@ -161,14 +178,7 @@ def test_the_model_of_readme_becomes_a_row(tmp_path):
         words for name, *words in COMMAND_LINES if name == "README.md" and "my_net" in words
     )
     (tmp_path / "my_net.py").write_text(network)
-    done = subprocess.run(  # in a process of its own, as a plug-in stays in the catalogues
-        [sys.executable, "-m", "benchmark.cli", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    in_a_process(tmp_path, "-m", "benchmark.cli", *words)  # a plug-in stays in the catalogues
     (board,) = (tmp_path / "leaderboards").glob("synthetic__*.csv")
     assert {"my_net", "lda"} <= set(pd.read_csv(board, comment="#")["model"])
 
