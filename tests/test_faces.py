@@ -21,7 +21,7 @@ def test_a_star_imports_all_names_and_no_others(package):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_names_are_those_that_a_type_checker_sees(package):
-    """A type checker reads the imports that never run; each is of the file that defines the name."""
+    """A type checker reads the imports that never run, each of the file that defines the name."""
     tree = ast.parse((ROOT / package / "__init__.py").read_text())
     (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {

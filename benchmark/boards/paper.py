@@ -1,7 +1,7 @@
 """Boards for papers, as Markdown or LaTeX: the columns that count, and the head as notes below."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import pandas as pd
@@ -23,7 +23,7 @@ SPECIAL = {
 }
 """Letters that mean something to LaTeX."""
 
-_Line = Mapping[str, Any]
+_Line = Mapping[Hashable, Any]
 
 
 def _ranks(line: _Line) -> str:
