@@ -86,6 +86,7 @@ LEAVES = (
     "datamodules.datasheet",
     "datamodules.errors",
     "datamodules.flags",
+    "datamodules.folder",
     "datamodules.inputs",
     "datamodules.protocol",
     "datamodules.signals.kinds",
