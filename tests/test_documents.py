@@ -20,6 +20,8 @@ from benchmark.plan.parse import KEYS, load_suite
 from benchmark.plan.suite import Distillation
 from datamodules.catalogue import DATASETS
 from datamodules.flags import FLAGS
+from datamodules.folder import folder_dataset
+from datamodules.formats.folder_head import HEAD
 from lightning_modules.catalogue import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -196,6 +198,21 @@ def test_suites_are_suites(tmp_path):
         path = tmp_path / "suite.yaml"
         path.write_text(block)
         assert load_suite(str(path)).models
+
+
+def test_heads_of_folder_datasets_are_read(tmp_path):
+    heads = [block for _, block in blocks("yaml") if "signals" in yaml.safe_load(block)]
+    tables = [block for _, block in blocks("csv") if "label," in block]
+    for head, table in zip(heads, tables, strict=True):
+        folder = tmp_path / "mylab"
+        folder.mkdir()
+        (folder / HEAD).write_text(head)
+        (folder / "recordings.csv").write_text(table)
+        dataset = folder_dataset(folder / HEAD)
+        assert (dataset.name, dataset.unit) == ("mylab", 60.0)
+        assert {"bvp", "eda", "bvp_beats"} < set(dataset.signals)
+        assert list(dataset.tasks) == ["stress", "arousal"]
+    assert heads
 
 
 def test_every_key_of_a_suite_is_documented():
