@@ -22,6 +22,7 @@ from datamodules.catalogue import DATASETS
 from datamodules.flags import FLAGS
 from datamodules.folder import folder_dataset
 from datamodules.formats.folder_head import HEAD
+from datamodules.synthesis import folder
 from lightning_modules.catalogue import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -74,11 +75,11 @@ COMMAND_LINES = sorted(
 PYTHON = list(blocks("python"))
 
 
-def in_a_process(folder: Path, *words: str) -> str:
+def in_a_process(place: Path, *words: str) -> str:
     """Return what Python prints that is called in a folder."""
     done = subprocess.run(
         [sys.executable, *words],
-        cwd=folder,
+        cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -164,6 +165,8 @@ def test_options_in_sentences_are_there(document, name):
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice on short trainings
 def test_python_runs(document, block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if "data/mylab" in block:  # what affectbench data synthesize folder writes
+        folder.write(Path("data/mylab"), 3, minutes=1.0)
     if "from benchmark import" in block:  # it starts workers, who look at the file that starts them
         Path("script.py").write_text(block)
         printed = in_a_process(tmp_path, "script.py")
@@ -204,11 +207,11 @@ def test_heads_of_folder_datasets_are_read(tmp_path):
     heads = [block for _, block in blocks("yaml") if "signals" in yaml.safe_load(block)]
     tables = [block for _, block in blocks("csv") if "label," in block]
     for head, table in zip(heads, tables, strict=True):
-        folder = tmp_path / "mylab"
-        folder.mkdir()
-        (folder / HEAD).write_text(head)
-        (folder / "recordings.csv").write_text(table)
-        dataset = folder_dataset(folder / HEAD)
+        root = tmp_path / "mylab"
+        root.mkdir()
+        (root / HEAD).write_text(head)
+        (root / "recordings.csv").write_text(table)
+        dataset = folder_dataset(root / HEAD)
         assert (dataset.name, dataset.unit) == ("mylab", 60.0)
         assert {"bvp", "eda", "bvp_beats"} < set(dataset.signals)
         assert list(dataset.tasks) == ["stress", "arousal"]
