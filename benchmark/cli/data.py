@@ -128,4 +128,13 @@ def _values(arguments: argparse.Namespace) -> dict[str, "Value"]:
     return values
 
 
-COMMAND = Command("look at recordings, make them up, fetch them", _arguments, run)
+COMMAND = Command(
+    "look at recordings, make them up, fetch them",
+    _arguments,
+    run,
+    (
+        "affectbench data check wesad --root data/wesad",
+        "affectbench data synthesize deap --root try/deap --subjects 6",
+        "affectbench data download stress_predict --root data/stress_predict",
+    ),
+)

@@ -11,6 +11,7 @@ from benchmark.cli import (
     catalogue,
     compare,
     data,
+    datasheet,
     leaderboard,
     logs,
     new,
@@ -31,6 +32,7 @@ GROUP = "affectbench.plugins"
 COMMANDS: Mapping[str, Command] = {
     "list": catalogue.COMMAND,
     "data": data.COMMAND,
+    "datasheet": datasheet.COMMAND,
     "run": run.COMMAND,
     "predict": predict.COMMAND,
     "status": status.COMMAND,
@@ -103,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.about)
+        one = commands.add_parser(
+            name,
+            help=command.about,
+            description=f"{command.about[0].upper()}{command.about[1:]}.",
+            epilog=command.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(command=command)
         command.add_arguments(one)
         one.add_argument(
