@@ -426,7 +426,7 @@ class EmotionDataModule(L.LightningDataModule):
 
     def _ordered(self, sampler: Sampler[Any]) -> Sampler[Any]:
         """Return a sampler of new batches every epoch, or of the same where a Trainer overfits."""
-        overfits = self.trainer is not None and self.trainer.overfit_batches > 0
+        overfits = getattr(self.trainer, "overfit_batches", 0) > 0
         return FixedRows(sampler) if overfits else sampler
 
     def _fits(self, device: torch.device) -> bool:

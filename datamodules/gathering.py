@@ -80,10 +80,12 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
 
     def __getitems__(self, rows: Sequence[int]) -> list[Batch]:
         """Return windows one by one, without the axis B, as torch asks for those of a batch."""
-        batch = self[torch.as_tensor(rows)]
+        positions = torch.as_tensor(rows).to(self.device)
+        signals, target, subject, trial, _ = self[positions]
+        labels = zip(target, subject, trial, positions, strict=True)
         return [
-            Batch({name: windows[place] for name, windows in batch.signals.items()}, *labels)
-            for place, labels in enumerate(zip(*batch[1:], strict=True))
+            Batch({name: windows[place] for name, windows in signals.items()}, *of_one)
+            for place, of_one in enumerate(labels)
         ]
 
     def labelled(self, rows: Tensor, signals: dict[str, Tensor]) -> Batch:
@@ -173,10 +175,11 @@ class FixedRows(torch.utils.data.SequentialSampler):
     """
 
     def __init__(self, sampler: Iterable[object]) -> None:
-        super().__init__(list(sampler))
+        self.items = list(sampler)
+        super().__init__(self.items)
 
     def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Sampler's own is untyped
-        return iter(self.data_source)
+        return iter(self.items)
 
 
 class ChunkDataset(torch.utils.data.Dataset[Chunk]):
