@@ -1,9 +1,9 @@
 """Code: a digest of the source that defines a model, so that a changed model is other work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
-from benchmark.plugins import PluginError, absent, module_of, used
+from benchmark.plugins import PluginError, module_of, used
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.source import code_digest, source_of, text_digest
@@ -61,20 +61,6 @@ def check_code(run: Run) -> None:
             f"{run.label}: expected the plug-in as it was when the run was planned, found another. "
             "It was changed meanwhile; run again"
         )
-
-
-def not_loaded(run: Run, plugins: Iterable[str]) -> str:
-    """Return a line on what a run is of and no catalogue has; empty if everything is there.
-
-    Args:
-        run: The run.
-        plugins: Names of the plug-ins that its result is on record with.
-    """
-    names = ", ".join(absent(run.dataset, run.model, run.distiller))
-    if not names:
-        return ""
-    files = ", ".join(plugins)
-    return f"{names}: not loaded here" + (f"; --plugin {files}" if files else "")
 
 
 def _of_plugin(module: str) -> str:

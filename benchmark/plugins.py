@@ -2,7 +2,8 @@
 
 A plug-in is a Python file, or a module that can be imported, with one or more of the dicts
 ``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES`` and ``CLASSIFIERS`` (of probes), whose entries
-join the catalogues under their names. It is code of the user's, and is run as such.
+join the catalogues under their names. It is code of the user's, and is run as such. The head of a
+folder dataset, ``dataset.yaml``, is a plug-in without code.
 
 What is loaded in a process is passed on with ``Places`` to whatever does runs: forked workers, Ray
 tasks and the runs of ``verify``. A run's id covers the code of a plug-in's model, as that of any.
@@ -12,7 +13,7 @@ import hashlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, Probe
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
+from datamodules.folder import folder_dataset
+from datamodules.formats.folder_head import HEAD
 from lightning_modules.catalogue import DISTILLERS, MODELS
 
 PREFIX = "affectbench_plugin_"
@@ -53,7 +56,7 @@ TAKEN: dict[str, tuple[Collection[str], ...]] = {
 }
 """Catalogues in which a name must be free: models and probes are rows of the same boards."""
 
-_loaded: dict[str, ModuleType] = {}
+_loaded: dict[str, ModuleType | None] = {}
 _origins: dict[tuple[str, str], str] = {}
 
 
@@ -65,22 +68,33 @@ def load(names: Iterable[str]) -> None:
     """Load plug-ins that this process does not have yet, and put their entries in the catalogues.
 
     Args:
-        names: Paths of files that end in ``.py``, or names of modules.
+        names: Paths of files that end in ``.py`` or ``dataset.yaml``, or names of modules.
 
     Raises:
         PluginError: No such file or module, an error in it, or an entry whose name is taken.
     """
     for name in names:
-        key = str(Path(name).resolve()) if is_file(name) else name
-        if key not in _loaded:
-            module = _from_file(Path(key)) if is_file(name) else _imported(name)
-            _register(module, key)
-            _loaded[key] = module
+        key = str(Path(name).absolute()) if is_file(name) else name
+        if key in _loaded:
+            continue
+        if Path(name).name == HEAD:
+            dataset = folder_dataset(Path(key))
+            _register([("DATASETS", dataset.name, dataset)], key)
+            _loaded[key] = None
+            continue
+        module = _from_file(Path(key)) if is_file(name) else _imported(name)
+        _register(_entries(module, key), key)
+        _loaded[key] = module
 
 
 def is_file(name: str) -> bool:
     """Return whether a plug-in is named by the path of a file, and not as a module."""
-    return name.endswith(".py")
+    return name.endswith(".py") or Path(name).name == HEAD
+
+
+def heads(folder: Path) -> tuple[str, ...]:
+    """Return the heads of folder datasets in a folder, or in a folder of its own each."""
+    return tuple(str(path) for path in sorted([*folder.glob(HEAD), *folder.glob(f"*/{HEAD}")]))
 
 
 def loaded() -> tuple[str, ...]:
@@ -95,26 +109,45 @@ def used(names: Iterable[tuple[str, str]]) -> dict[str, str]:
         names: Kind and name of each entry, as in ``("MODELS", "my_net")``; built-in ones have none.
     """
     plugins = {_origins[entry] for entry in names if entry in _origins}
-    return {Path(name).name: _digest(_loaded[name]) for name in sorted(plugins)}
+    return {_short(name): _digest(name) for name in sorted(plugins)}
 
 
-def absent(dataset: str, model: str, distiller: str = "") -> tuple[str, ...]:
-    """Return what no catalogue of this process has, in words as ``"model my_net"``."""
-    return (
-        *((f"dataset {dataset}",) if dataset not in DATASETS else ()),
-        *((f"model {model}",) if model not in MODELS and model not in PROBES else ()),
-        *((f"distiller {distiller}",) if distiller and distiller not in DISTILLERS else ()),
-    )
+def not_loaded(dataset: str, model: str, distiller: str, plugins: Iterable[str]) -> str:
+    """Return a line on what a run is of and no catalogue has; empty if everything is there.
+
+    Args:
+        dataset: Dataset of the run.
+        model: Its model or probe.
+        distiller: Its distiller; empty: none.
+        plugins: Names of the plug-ins that its result is on record with.
+    """
+    lacking = [
+        *([f"dataset {dataset}"] if dataset not in DATASETS else []),
+        *([f"model {model}"] if model not in MODELS and model not in PROBES else []),
+        *([f"distiller {distiller}"] if distiller and distiller not in DISTILLERS else []),
+    ]
+    if not lacking:
+        return ""
+    files = ", ".join(plugins)
+    return f"{', '.join(lacking)}: not loaded here" + (f"; --plugin {files}" if files else "")
 
 
 def module_of(kind: str, name: str) -> str:
     """Return the name of the module that an entry of a plug-in is from; empty if built in."""
     origin = _origins.get((kind, name))
-    return _loaded[origin].__name__ if origin else ""
+    module = _loaded[origin] if origin else None
+    return module.__name__ if module else ""
 
 
-def _digest(module: ModuleType) -> str:
-    file = module.__file__
+def _short(name: str) -> str:
+    """Return the name of a plug-in without its folder; a head is told by that of its folder."""
+    path = Path(name)
+    return f"{path.parent.name}/{HEAD}" if path.name == HEAD else path.name
+
+
+def _digest(name: str) -> str:
+    module = _loaded[name]
+    file = module.__file__ if module else name
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
 
 
@@ -155,8 +188,8 @@ def _imported(name: str) -> ModuleType:
         ) from error
 
 
-def _register(module: ModuleType, name: str) -> None:
-    """Put the entries of a module in the catalogues, all of them or none."""
+def _entries(module: ModuleType, name: str) -> list[tuple[str, str, Any]]:
+    """Return kind, name and value of the entries of a module."""
     found: list[tuple[str, str, Any]] = []
     for kind in CATALOGUES:
         entries = getattr(module, kind, {})
@@ -169,6 +202,11 @@ def _register(module: ModuleType, name: str) -> None:
         raise PluginError(
             f"plug-in {name}: expected a dict named {', '.join(CATALOGUES)}, or several, found none"
         )
+    return found
+
+
+def _register(found: Sequence[tuple[str, str, Any]], name: str) -> None:
+    """Put entries in the catalogues, all of them or none."""
     for kind, key, entry in found:
         _check(kind, key, entry, name)
     for kind, key, entry in found:

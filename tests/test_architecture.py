@@ -15,7 +15,11 @@ DOOR = {"datamodules.batch", "datamodules.errors"}
 """What models may know of the data."""
 TOP = {
     ".ci",
+    ".github",
     ".gitignore",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
@@ -58,6 +62,7 @@ ROOMS = (
 CIRCLES: tuple[tuple[str, str], ...] = ()
 """Imports that close a circle and are meant to: the module, and what it imports."""
 LEAVES = (
+    "benchmark",
     "benchmark.cli.main",
     "benchmark.engines.catalogue",
     "benchmark.engines.event",
@@ -76,9 +81,12 @@ LEAVES = (
     "benchmark.store",
     "benchmark.tracking.names",
     "datamodules.catalogue",
+    "datamodules.croissant",
     "datamodules.dataset",
+    "datamodules.datasheet",
     "datamodules.errors",
     "datamodules.flags",
+    "datamodules.folder",
     "datamodules.inputs",
     "datamodules.protocol",
     "datamodules.signals.kinds",

@@ -1,6 +1,7 @@
 """Two models, or two suites' results, on every board that both are on."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from benchmark.boards.cohort import (
 )
 from benchmark.boards.paired import Pair, pair, statistics
 from benchmark.boards.scores import scored_results
-from benchmark.boards.statistics import CONFIDENCE, holm
+from benchmark.boards.statistics import CONFIDENCE, Comparison, holm, p_text
 from benchmark.boards.versions import by_version
 from benchmark.store import Store
 from benchmark.tables import csv_text
@@ -254,6 +255,13 @@ def render(pairs: Sequence[Match], form: str) -> str:
     return _markdown(pairs)
 
 
+def _interval(comparison: Comparison) -> str:
+    """Return an interval of differences; there is none of too few subjects."""
+    if math.isnan(comparison.low):
+        return "-"
+    return f"{comparison.low:+.3f} to {comparison.high:+.3f}"
+
+
 def _markdown(pairs: Sequence[Match]) -> str:
     names = sides(pairs)
     lines = [
@@ -269,8 +277,8 @@ def _markdown(pairs: Sequence[Match]) -> str:
         its = match.pair.comparison
         lines.append(
             f"| {' '.join(title)} | {its.n} | {row['a_macro_f1']:.3f} | {row['b_macro_f1']:.3f} "
-            f"| {its.difference:+.3f} | {its.low:+.3f} to {its.high:+.3f} | {its.p:.3g} "
-            f"| {match.p_holm:.3g} | {match.pair.rank_biserial:+.2f} | {its.won} | {its.lost} |"
+            f"| {its.difference:+.3f} | {_interval(its)} | {p_text(its.p)} "
+            f"| {p_text(match.p_holm)} | {match.pair.rank_biserial:+.2f} | {its.won} | {its.lost} |"
         )
     notes = [
         f"- {' '.join(title)}: {note}"

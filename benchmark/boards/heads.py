@@ -12,7 +12,7 @@ from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
 from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
-from benchmark.code import not_loaded
+from benchmark.plugins import not_loaded
 from benchmark.run import Run
 from benchmark.scored import Scored
 from datamodules.catalogue import DATASETS
@@ -89,7 +89,10 @@ def _stimuli(run: Run) -> list[str]:
 
 def _not_loaded(results: Sequence[Scored]) -> list[str]:
     """Return lines on models and datasets of plug-ins that are not loaded."""
-    lines = (not_loaded(result.run, result.plugins) for result in results)
+    lines = (
+        not_loaded(result.run.dataset, result.run.model, result.run.distiller, result.plugins)
+        for result in results
+    )
     return [f"{line}, so that its code is not compared" for line in dict.fromkeys(lines) if line]
 
 

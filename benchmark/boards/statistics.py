@@ -28,6 +28,8 @@ with some people on whom a model fails holds far less often than it says."""
 STEP = 2.0**-20
 """Differences are told apart in steps of this, so that those that rounding alone sets apart are
 ties. A power of 2, so that sums of them are exact."""
+LEAST_P = 0.001
+"""Smaller p-values are shown in texts as smaller than this."""
 EXACT, FLIPS = 13, 100_000
 """Number of subjects up to which every exchange is tried, and the number of random ones beyond."""
 BOOTSTRAPS = 2000
@@ -43,6 +45,13 @@ Pooled = Callable[[Scores], Scores]
 """From sums over subjects (..., M) to a score (...)."""
 _Measure = Callable[[Scores, npt.NDArray[np.intp], npt.NDArray[np.intp]], npt.NDArray[Any]]
 """From exchanges (E, subjects) and the rows of pairs to absolute differences (pairs, E)."""
+
+
+def p_text(p: float) -> str:
+    """Return a p-value for a table of texts: very small ones by their bound, none for NaN."""
+    if np.isnan(p):
+        return "-"
+    return f"< {LEAST_P:g}" if p < LEAST_P else f"{p:.3f}"
 
 
 @dataclass(frozen=True)

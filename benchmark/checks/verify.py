@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.code import not_loaded
 from benchmark.engines.engine import Engine, Terms
 from benchmark.errors import BenchmarkError
 from benchmark.execution.places import Places
+from benchmark.plugins import not_loaded
 from benchmark.result import Result
 from benchmark.scored import Scored, scored, with_scores
 from benchmark.store import PREDICTIONS, Store, load_run, parsed
@@ -100,7 +100,7 @@ def read_run(folder: Path) -> Scored:
             f"{folder}: expected a finished run, found one that failed: {first.error}. "
             "affectbench run --retry-failed does it again"
         )
-    if line := not_loaded(run, first.plugins):
+    if line := not_loaded(run.dataset, run.model, run.distiller, first.plugins):
         raise VerifyError(f"{folder}: {line}")
     if run.protocol.version != VERSION:
         raise VerifyError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmark.boards.board import Board
 from benchmark.boards.cohort import LeaderboardError
+from benchmark.boards.statistics import p_text
 from benchmark.store import Store
 
 PRINTED = {
@@ -43,5 +44,12 @@ def print_board(board: Board) -> None:
     for line in board.head:
         print(line)
     shown = board.table[list(PRINTED)].rename(columns=PRINTED)
-    print(shown.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.3f}"))
+    print(
+        shown.to_string(
+            index=False,
+            na_rep="-",
+            float_format=lambda value: f"{value:.3f}",
+            formatters={PRINTED["p_simple"]: p_text},
+        )
+    )
     print()

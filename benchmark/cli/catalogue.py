@@ -62,4 +62,9 @@ CATALOGUES: Mapping[str, Callable[[], Rows]] = {
     "splits": _splits,
     "suites": _suites,
 }
-COMMAND = Command("what there is to choose from", _arguments, show)
+COMMAND = Command(
+    "list datasets, models, distillers, splits or suites",
+    _arguments,
+    show,
+    ("affectbench list models",),
+)

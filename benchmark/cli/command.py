@@ -20,8 +20,15 @@ class Command:
         about: One line for ``affectbench --help``.
         add_arguments: Function that adds the command's arguments to its parser.
         run: Function that does the command, and returns the exit status.
+        examples: Calls, for the end of the command's own help.
     """
 
     about: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    examples: tuple[str, ...]
+
+    @property
+    def epilog(self) -> str:
+        """The examples, below a title."""
+        return "\n".join(("examples:", *(f"  {example}" for example in self.examples)))

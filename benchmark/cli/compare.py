@@ -44,5 +44,11 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "two models, or two suites' results, on every board that both are on", _arguments, compare
+    "compare two models, or two folders of runs, on every board that both are on",
+    _arguments,
+    compare,
+    (
+        "affectbench compare cnn lda --plot cnn_lda.svg",
+        "affectbench compare runs/ their_runs/ --format csv",
+    ),
 )

@@ -29,7 +29,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     made_up.add_argument("--subjects", type=int, default=4, metavar="N", help="default: 4")
     made_up.add_argument("--seed", type=whole, default=0)
     made_up.add_argument("--effect", type=not_negative, default=1.0, help="0 plants none")
-    add_options(made_up, "options of the dataset's writer, as raw=true for seed_v")
+    add_options(made_up, "options of the dataset's writer, as format=edf for folder")
     fetched = actions.add_parser(
         "download", help="fetch a dataset that may be fetched without an agreement"
     )
@@ -77,10 +77,11 @@ def synthesize(arguments: argparse.Namespace) -> int:
     """Write made-up recordings."""
     with importing():  # torch
         from benchmark.plan.suite import known_names
+        from benchmark.recordings.prepare import EXAMPLE
         from benchmark.recordings.prepare import synthesize as write_recordings
         from datamodules.catalogue import DATASETS
 
-    known_names([arguments.dataset], DATASETS, "dataset")
+    known_names([arguments.dataset], (*DATASETS, EXAMPLE), "dataset")
     written = write_recordings(
         arguments.dataset,
         arguments.root,
@@ -127,4 +128,13 @@ def _values(arguments: argparse.Namespace) -> dict[str, "Value"]:
     return values
 
 
-COMMAND = Command("look at recordings, make them up, fetch them", _arguments, run)
+COMMAND = Command(
+    "look at recordings, make them up, fetch them",
+    _arguments,
+    run,
+    (
+        "affectbench data check wesad --root data/wesad",
+        "affectbench data synthesize deap --root try/deap --subjects 6",
+        "affectbench data download stress_predict --root data/stress_predict",
+    ),
+)

@@ -30,4 +30,9 @@ def logs(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-COMMAND = Command("what a run said, and why it failed", _arguments, logs)
+COMMAND = Command(
+    "print what a run said, and why it failed",
+    _arguments,
+    logs,
+    ("affectbench logs 3f2a",),
+)

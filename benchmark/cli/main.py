@@ -11,6 +11,7 @@ from benchmark.cli import (
     catalogue,
     compare,
     data,
+    datasheet,
     leaderboard,
     logs,
     new,
@@ -24,12 +25,14 @@ from benchmark.cli import (
 from benchmark.cli.command import DONE, INTERRUPTED, Command
 from benchmark.cli.mistakes import as_mistake, where_to_report
 from benchmark.cli.signals import Stopped, stop_on_signals
+from datamodules.errors import AffectbenchError
 
 GROUP = "affectbench.plugins"
 """Entry points of installed packages that are loaded with every command."""
 COMMANDS: Mapping[str, Command] = {
     "list": catalogue.COMMAND,
     "data": data.COMMAND,
+    "datasheet": datasheet.COMMAND,
     "run": run.COMMAND,
     "predict": predict.COMMAND,
     "status": status.COMMAND,
@@ -57,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:
-        _load_plugins(arguments.plugin)
+        _load_plugins(arguments)
         return command.run(arguments)
     except Stopped as stop:
         print(f"stopped by {stop.name}; finished runs are kept", file=sys.stderr)
@@ -76,13 +79,20 @@ def main(words: Sequence[str] | None = None) -> int:
         return mistake.status
 
 
-def _load_plugins(names: Sequence[str]) -> None:
-    """Load the plug-ins of installed packages, and those that the call names."""
+def _load_plugins(arguments: argparse.Namespace) -> None:
+    """Load the plug-ins of installed packages, those of the call, and heads of folder datasets."""
     installed = sorted(entry.value.partition(":")[0] for entry in entry_points(group=GROUP))
-    if installed or names:
-        from benchmark.plugins import load  # imports the catalogues
+    folders = [getattr(arguments, name, None) for name in ("data", "root")]
+    present = [folder for folder in folders if folder and folder.is_dir()]
+    if installed or arguments.plugin or present:
+        from benchmark.plugins import heads, load  # imports the catalogues
 
-        load([*installed, *names])
+        load([*installed, *arguments.plugin])
+        for head in (head for folder in present for head in heads(folder)):
+            try:
+                load([head])
+            except AffectbenchError as error:  # other datasets can be used all the same
+                print(f"left out: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,7 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        one = commands.add_parser(name, help=command.about)
+        one = commands.add_parser(
+            name,
+            help=command.about,
+            description=f"{command.about[0].upper()}{command.about[1:]}.",
+            epilog=command.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(command=command)
         command.add_arguments(one)
         one.add_argument(

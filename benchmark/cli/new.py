@@ -56,4 +56,12 @@ def write(kind: str, name: str, folder: Path) -> Path:
     return path
 
 
-COMMAND = Command("write a plug-in to begin with: a model or a dataset", _arguments, new)
+COMMAND = Command(
+    "write a plug-in to begin with: a model or a dataset",
+    _arguments,
+    new,
+    (
+        "affectbench new model my_net",
+        "affectbench new dataset my_data",
+    ),
+)

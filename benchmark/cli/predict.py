@@ -57,4 +57,12 @@ def predict(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-COMMAND = Command("use a trained model on new recordings", _arguments, predict)
+COMMAND = Command(
+    "use a trained model on new recordings",
+    _arguments,
+    predict,
+    (
+        "affectbench predict runs/BOARD/MODEL/RUN my_e4_session --out predictions.csv",
+        "affectbench predict runs/BOARD/MODEL/RUN s01 --dataset deap --root data/deap --out p.csv",
+    ),
+)

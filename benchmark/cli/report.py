@@ -38,4 +38,9 @@ def write_report(runs: Path, leaderboards: Path, out: Path) -> "Store":
     return store
 
 
-COMMAND = Command("everything on one page that needs no network", _arguments, report)
+COMMAND = Command(
+    "write all boards on one page that needs no network",
+    _arguments,
+    report,
+    ("affectbench report --out report.html",),
+)

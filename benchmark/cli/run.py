@@ -229,4 +229,13 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     return suite
 
 
-COMMAND = Command("do the runs of a suite that are not done yet", _arguments, run)
+COMMAND = Command(
+    "do the runs of a suite that are not done yet",
+    _arguments,
+    run,
+    (
+        "affectbench run quick",
+        "affectbench run full --dataset wesad --task stress --model lda cnn --recipe fast",
+        "affectbench run open --download --recipe fast --report",
+    ),
+)

@@ -65,4 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
-COMMAND = Command("check the harness on data with and without a planted effect", _arguments, run)
+COMMAND = Command(
+    "check the harness on data with and without a planted effect",
+    _arguments,
+    run,
+    ("affectbench selftest --jobs 4",),
+)

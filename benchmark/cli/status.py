@@ -71,4 +71,9 @@ def _overhead(calls: Sequence["Call"]) -> str:
     return f"overhead {shares[0]:.1f} %, with the start {shares[1]:.1f} %"
 
 
-COMMAND = Command("how far the latest call is", _arguments, status)
+COMMAND = Command(
+    "say how far the latest call is",
+    _arguments,
+    status,
+    ("affectbench status --timing",),
+)

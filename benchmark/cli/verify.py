@@ -111,4 +111,9 @@ def _report(verdict: "Verdict") -> list[str]:
     return lines
 
 
-COMMAND = Command("do a finished run again and compare", _arguments, verify)
+COMMAND = Command(
+    "do a finished run again and compare",
+    _arguments,
+    verify,
+    ("affectbench verify 3f2a",),
+)

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
@@ -16,7 +16,11 @@ from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
 from datamodules.signals.recording import Recording
 from datamodules.stored import StoredRecording, StoredSubject
+from datamodules.synthesis import folder
 from datamodules.windows import EPSILON, shortest_with_unit
+
+EXAMPLE = "folder"
+"""Name under which an example of a folder dataset is made up."""
 
 
 def prepare(
@@ -150,7 +154,7 @@ def synthesize(
     """Write made-up recordings in the publisher's files and folders.
 
     Args:
-        dataset: Catalogue key.
+        dataset: Catalogue key, or ``EXAMPLE``.
         root: Folder to write to.
         n_subjects: Number of subjects.
         seed: Seed of all random numbers.
@@ -163,9 +167,11 @@ def synthesize(
     Raises:
         BenchmarkError: No writer for this dataset, or an option that it does not have.
     """
-    write = DATASETS[dataset].make_writer()
+    write: Callable[..., None] | None = folder.write
+    if dataset != EXAMPLE:
+        write = DATASETS[dataset].make_writer()
     if write is None:
-        names = [name for name, known in DATASETS.items() if known.writer]
+        names = [*(name for name, known in DATASETS.items() if known.writer), EXAMPLE]
         raise BenchmarkError(
             f"{dataset} cannot be synthesized: expected one of {', '.join(names)}. The "
             "dataset synthetic needs no files at all."

@@ -57,7 +57,8 @@ def classes_page(cohort: Cohort, names: Sequence[str]) -> ClassesPage | None:
         f"{name}: {of.n_subjects} people, {of.n_units:,} units"
         for name, of in zip(names, most, strict=True)
     )
-    return ClassesPage(Table((Column("model", number=False), *columns), tuple(lines)), sizes)
+    table = Table((Column("model", "row of the board", number=False), *columns), tuple(lines))
+    return ClassesPage(table, sizes)
 
 
 def _size(scores: Sequence[ClassScores]) -> int:

@@ -32,7 +32,7 @@ from benchmark.store import Store
 LEAST_MODELS = 3
 """Number of models that a test over datasets takes, as in benchmark.boards.overall."""
 OVERVIEW = (
-    Column("board", number=False),
+    Column("board", "dataset, task and split", number=False),
     Column("may be best", "ranked rows that no other is better than beyond doubt", number=False),
     Column(
         "best macro F1",
@@ -40,10 +40,10 @@ OVERVIEW = (
         "columns, of the units of all subjects together",
     ),
     Column("simple", "macro F1 of the better of lda, random_forest"),
-    Column("majority", "macro F1"),
+    Column("majority", "macro F1 of always naming the most frequent class of the training"),
     Column("detectable", "smallest difference of macro F1 that these decisions find in 80 %"),
-    Column("subjects"),
-    Column("runs", number=False),
+    Column("subjects", "people who were tested"),
+    Column("runs", "finished runs, and those that failed", number=False),
 )
 
 
@@ -134,7 +134,7 @@ def _ranks(ranks: pd.DataFrame, titles: Mapping[str, tuple[str, str]]) -> Table:
     """Return the table of the models that are ranked."""
     boards = [str(name) for name in ranks if name not in FIRST]
     columns = (
-        Column("model", number=False),
+        Column("model", "with its recipe", number=False),
         Column("average rank", "over datasets; 1 is best"),
         *(Column(titles[name][0], titles[name][1]) for name in boards),
     )

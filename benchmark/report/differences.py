@@ -25,8 +25,8 @@ from benchmark.report.tables import (
 )
 
 PAIRED = (
-    Column("model", number=False),
-    Column("less", number=False),
+    Column("model", "the first of the pair", number=False),
+    Column("less", "the second, whose scores are taken off", number=False),
     Column("difference", "mean macro F1 over subjects (95 % interval)"),
     Column("p", "sign-flip test of the mean, this pair alone"),
     Column("p, corrected", "over all pairs of ranked rows of the board"),
@@ -37,17 +37,17 @@ PAIRED = (
 
 
 GAINS = (
-    Column("student", number=False),
-    Column("taught by", number=False),
+    Column("student", "model that is taught", number=False),
+    Column("taught by", "distiller, and the teacher where there is one", number=False),
     Column("gain", "macro F1 of the taught student less that of the same student alone"),
     Column("p (Holm)", "corrected over the distillers of a board; a control is no claim"),
-    Column("alone", "macro F1"),
-    Column("taught", "macro F1"),
-    Column("teacher", "macro F1"),
+    Column("alone", "macro F1 of the student alone"),
+    Column("taught", "macro F1 of the taught student"),
+    Column("teacher", "macro F1 of the teacher"),
     Column("p", "sign-flip test of the mean over subjects"),
     Column("won", "subjects who gain"),
     Column("lost", "subjects who lose"),
-    Column("subjects"),
+    Column("subjects", "subjects on whom both are done"),
     Column("parameters", "of the student"),
     Column("teacher's", "parameters of the teacher"),
     Column("missing", "taught runs without a finished counterpart"),

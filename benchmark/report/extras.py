@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.boards.cohort import LeaderboardError
+from benchmark.report import hints
 from benchmark.report.tables import Table, pairs, plain
 
 PUBLISHED = "published.csv"
@@ -113,7 +114,7 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
-    return head, (Part("", plain(*_moved(names, rows, first))),)
+    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
 
 
 def _published(
@@ -128,7 +129,7 @@ def _published(
     for pair in sorted(measured):
         chosen = [row for row in rows if (row[dataset], row[task]) == pair]
         if chosen:
-            table = plain(*_moved(names, chosen, first), shown=first)
+            table = plain(*_moved(names, chosen, first), shown=first, hints=hints.PUBLISHED)
             alike = sum(row[comparable] == "yes" for row in chosen)
             title = f"{' · '.join(pair)}: {len(chosen)} rows, {alike or 'none'} comparable"
             parts.append(Part(title, table))

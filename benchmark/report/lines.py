@@ -50,7 +50,7 @@ COLUMNS = {
     "window": Column("window s", "seconds of signal that one prediction sees", False, True),
     "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
     "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
-    "n_subjects": Column("subjects", more=True),
+    "n_subjects": Column("subjects", "test subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),
     "accuracy": Column("accuracy", "mean over subjects", more=True),
@@ -63,8 +63,14 @@ COLUMNS = {
     "macs": Column("MACs", "multiply-accumulates of one window", more=True),
     "latency_ms": Column("ms, device", "time of one window alone on the run's device", more=True),
     "train_seconds": Column("train s", "median wall time of a training", more=True),
-    "n_runs": Column("runs", more=True),
+    "n_runs": Column("runs", "runs that happened, one a fold and seed", more=True),
     "commit": Column("commit", "+: with uncommitted changes", number=False, more=True),
+    "published": Column(
+        "published", "value that the model's paper reports on this task", number=False, more=True
+    ),
+    "comparable": Column(
+        "comparable", "whether the published value can be compared", number=False, more=True
+    ),
 }
 """In order; columns that are not named here come after these, on demand."""
 

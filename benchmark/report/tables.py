@@ -96,7 +96,10 @@ def sentence(cell: Cell) -> str:
 
 
 def plain(
-    names: Sequence[str], rows: Sequence[Sequence[str]], shown: Collection[str] | None = None
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    shown: Collection[str] | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> Table:
     """Return any table of texts: a column of numbers alone sorts as numbers.
 
@@ -104,10 +107,11 @@ def plain(
         names: Names of the columns.
         rows: Rows.
         shown: Columns that are shown without being asked for; None: all.
+        hints: Explanations by column.
     """
     numeric = [_are_numbers([row[place] for row in rows]) for place in range(len(names))]
     columns = tuple(
-        Column(name, number=is_it, more=shown is not None and name not in shown)
+        Column(name, (hints or {}).get(name, ""), is_it, shown is not None and name not in shown)
         for name, is_it in zip(names, numeric, strict=True)
     )
     return Table(

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import wandb
 from wandb.sdk import wandb_setup
 
-import wandb
 from benchmark.files import matching, visible
 from benchmark.run import Run
 from benchmark.scored import Scored

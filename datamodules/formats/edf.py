@@ -37,7 +37,7 @@ VOLTS: Mapping[str, float] = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "nV
 """Volts by unit, for the units that MNE converts."""
 BYTES = {".edf": 2, ".bdf": 3}
 """Bytes of a sample, by the ending of a file's name."""
-BROKEN = (RuntimeError, ValueError, ArithmeticError, LookupError, OSError)
+BROKEN = (AssertionError, RuntimeError, ValueError, ArithmeticError, LookupError, OSError)
 """Errors of MNE on headers that make no sense."""
 
 

@@ -181,3 +181,29 @@ def test_from_nothing_to_a_board_with_workers_and_without_the_plugin_after(tmp_p
     changed = cli(tmp_path, *run, "--seeds", "0", "--max-epochs", "1", "--dry-run", *own)
     assert "code of my_net changed since 6 finished runs" in changed.stdout
     assert "12 of them finished before, 6 to do" in changed.stdout
+
+
+def test_a_folder_dataset_is_found_under_data_and_its_absence_named(tmp_path):
+    root = tmp_path / "data" / "mylab"
+    assert cli(tmp_path, "data", "synthesize", "folder", "--root", str(root)).returncode == 0
+    run = ["run", "full", "--dataset", "mylab", "--task", "stress", "--model", "lda", "majority"]
+    done = cli(tmp_path, *run, "--seeds", "0", "--jobs-per-device", "2")
+    assert done.returncode == 0, done.stderr
+    assert "8 runs on 1 board(s)" in done.stdout
+    folder = next((tmp_path / "runs").glob("*/lda/0-0-*"))
+    assert cli(tmp_path, "verify", str(folder)).returncode == 0
+    elsewhere = cli(tmp_path, "verify", str(folder), "--data", "none")
+    assert elsewhere.returncode == 2
+    assert "dataset mylab: not loaded here; --plugin mylab/dataset.yaml" in elsewhere.stderr
+    (root / "dataset.yaml").write_text("signals: 3")
+    broken = cli(tmp_path, *run, "--seeds", "0")
+    assert broken.returncode == 2
+    assert str(root / "dataset.yaml") in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+def test_a_folder_dataset_may_not_hide_a_built_in_one(tmp_path):
+    root = tmp_path / "wesad"
+    assert cli(tmp_path, "data", "synthesize", "folder", "--root", str(root)).returncode == 0
+    with pytest.raises(PluginError, match="found wesad, which this project has"):
+        load(plugins.heads(tmp_path))

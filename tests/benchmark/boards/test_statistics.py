@@ -15,6 +15,7 @@ from benchmark.boards.statistics import (
     effects,
     holm,
     interval,
+    p_text,
     pairs_of,
     random_exchanges,
     rank_sets,
@@ -329,3 +330,18 @@ def test_holm_rejects_as_the_procedure_does():
                 break
             rejected.add(int(position))
         assert {k for k, p in enumerate(holm(raw.tolist())) if p <= 0.05} == rejected
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0, "< 0.001"),
+        (0.00099, "< 0.001"),
+        (0.001, "0.001"),
+        (0.0512, "0.051"),
+        (1.0, "1.000"),
+        (np.nan, "-"),
+    ],
+)
+def test_small_p_values_are_shown_by_their_bound(p, text):
+    assert p_text(p) == text

@@ -292,5 +292,6 @@ def test_suites_are_listed_with_a_line_each():
     assert suite_names() == sorted(suite_names())
     for name in suite_names():
         assert about_suite(name)[0].isupper()
+        assert about_suite(name).endswith(".")
         assert load_suite(name).name == name
     assert about_suite("quick").startswith("Every model on made-up recordings")

@@ -10,6 +10,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.recordings.prepare import prepare, reason_without_place, synthesize
 from datamodules.catalogue import DATASETS
 from datamodules.errors import DatasetCorruptedError
+from datamodules.folder import folder_dataset
 from datamodules.synthesis import empatica_e4
 from datamodules.synthetic import SyntheticReader
 
@@ -176,7 +177,8 @@ def test_one_class_alone_is_doubted_and_refused(tmp_path, condition, capsys):
     root.rename(tmp_path / "empatica_e4")
     assert main(["run", str(suite), *words, "--leaderboards", str(tmp_path / "boards")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("IncompatibleRunError: nothing can be run: stress: expected")
+    assert line.startswith("SuiteError: ")
+    assert "found that nothing of it applies: stress: expected" in line
     assert not (tmp_path / "runs").exists()
 
 
@@ -197,3 +199,31 @@ def test_nobody_is_there(tmp_path):
     (tmp_path / "e4" / "labels.csv").write_text(header + "\n")
     with pytest.raises(DatasetCorruptedError, match="found no row"):
         prepare("empatica_e4", tmp_path / "e4", tmp_path / "cache", {}, ())
+
+
+def test_the_check_of_a_folder_names_every_row_that_cannot_be_used(tmp_path, monkeypatch, capsys):
+    root = tmp_path / "mylab"
+    words = ["--subjects", "3", "--option", "minutes=1.1"]
+    assert main(["data", "synthesize", "folder", "--root", str(root), *words]) == 0
+    table = root / "recordings.csv"
+    lines = table.read_text().splitlines()
+    rows = {4: "P01,96,162,flim,2", 6: "P01,177,9243", 8: "P02,15,15", 14: "P03,15,81,rest,22"}
+    expected = {
+        4: "expected a label among",
+        6: "expected stop up to 258 s, where bvp ends, found 9243",
+        8: "expected 0 <= start < stop",
+        14: "expected arousal from 1 to 9, found '22'",
+    }
+    for line, start in rows.items():
+        rest = lines[line - 1].split(",")[start.count(",") + 1 :]
+        lines[line - 1] = ",".join([start, *rest])
+    table.write_text("\n".join(lines) + "\n")
+    dataset = folder_dataset(root / "dataset.yaml")
+    monkeypatch.setitem(DATASETS, dataset.name, dataset)
+    words = ["--root", str(root), "--cache", str(tmp_path / "cache")]
+    capsys.readouterr()
+    assert main(["data", "check", "mylab", *words]) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 subjects can be used, with 5 of 9 trials" in said
+    for line, reason in expected.items():
+        assert f"1 trial(s) left out: recordings.csv, line {line}: {reason}" in said

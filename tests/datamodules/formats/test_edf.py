@@ -116,3 +116,10 @@ def test_headers_that_make_no_sense(path: Path, at: int, text: bytes) -> None:
     path.write_bytes(raw[:at] + text + raw[at + len(text) :])
     with pytest.raises(DatasetCorruptedError, match=r"expected a whole .* Fetch it anew"):
         read_channels(path, ("ECG",))
+
+
+def test_a_header_of_another_length_than_it_says_is_refused(path: Path) -> None:
+    raw = path.read_bytes()
+    path.write_bytes(raw[:184] + b"512     " + raw[192:])
+    with pytest.raises(DatasetCorruptedError, match=r"expected a whole .* file"):
+        read_channels(path, ("ECG",))
