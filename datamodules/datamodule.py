@@ -35,7 +35,14 @@ from datamodules.fold import (
     join_validation,
     make_fold,
 )
-from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, FixedRows, WindowDataset
+from datamodules.gathering import (
+    BatchRows,
+    ChunkDataset,
+    ChunkRows,
+    FixedRows,
+    SharedRows,
+    WindowDataset,
+)
 from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
@@ -414,20 +421,21 @@ class EmotionDataModule(L.LightningDataModule):
             return DataLoader(
                 ChunkDataset(dataset.__getitem__, len(dataset)),
                 batch_size=None,
-                sampler=self._ordered(ChunkRows(rows, chunk)),
+                sampler=self._kept(ChunkRows(rows, chunk), share),
             )
         return DataLoader(
             dataset,
             batch_size=None,
-            sampler=self._ordered(rows),
+            sampler=self._kept(rows, share),
             num_workers=self.loading.num_workers if streams else 0,
             pin_memory=streams,
         )
 
-    def _ordered(self, sampler: Sampler[Any]) -> Sampler[Any]:
-        """Return a sampler of new batches every epoch, or of the same where a Trainer overfits."""
-        overfits = getattr(self.trainer, "overfit_batches", 0) > 0
-        return FixedRows(sampler) if overfits else sampler
+    def _kept(self, sampler: BatchRows | ChunkRows, share: tuple[int, int]) -> Sampler[Any]:
+        """Return the sampler in a form that a Trainer does not replace."""
+        if getattr(self.trainer, "overfit_batches", 0) > 0:
+            return FixedRows(sampler)
+        return SharedRows(sampler, share) if share[1] > 1 else sampler
 
     def _fits(self, device: torch.device) -> bool:
         missing = RESIDENT.missing_bytes(self.fold.archive, self.signals, device)

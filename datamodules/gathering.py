@@ -1,11 +1,13 @@
 """Batches gathered from memory-mapped recordings, and the rows that each of them holds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
 from datamodules.batch import LENGTH, Batch, Chunk
 from datamodules.protocol import Padding
@@ -122,8 +124,8 @@ def placed(rows: Tensor, device: torch.device) -> Tensor:
     if not isinstance(rows, Tensor):
         raise TypeError(
             f"expected the rows of a batch as an int64 tensor, found {rows!r}. If a Trainer of "
-            "several devices has put its own sampler there, give it use_distributed_sampler=False; "
-            "each process has its share of every batch anyway"
+            "several devices has put its own sampler there, as it does for overfit_batches, give "
+            "it use_distributed_sampler=False"
         )
     return rows.to(device)
 
@@ -180,6 +182,29 @@ class FixedRows(torch.utils.data.SequentialSampler):
 
     def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Sampler's own is untyped
         return iter(self.items)
+
+
+class SharedRows(DistributedSampler[Any]):
+    """Items of a sampler that gives each of several processes its share already.
+
+    A Trainer of several devices deals out the items of any sampler that is no DistributedSampler,
+    and would so leave out most of the windows.
+
+    Args:
+        sampler: Sampler of one process.
+        share: Number of this process, from 0, and number of processes.
+    """
+
+    def __init__(self, sampler: "BatchRows | ChunkRows", share: tuple[int, int]) -> None:
+        rank, size = share
+        super().__init__(sampler, num_replicas=size, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.sampler)
 
 
 class ChunkDataset(torch.utils.data.Dataset[Chunk]):

@@ -13,7 +13,14 @@ from torch.utils.data import DataLoader
 
 from datamodules.archive import Archive
 from datamodules.batch import LENGTH, Batch
-from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, FixedRows, WindowDataset
+from datamodules.gathering import (
+    BatchRows,
+    ChunkDataset,
+    ChunkRows,
+    FixedRows,
+    SharedRows,
+    WindowDataset,
+)
 from datamodules.protocol import PADDINGS, Padding
 from datamodules.scaling import fit_scaling, segment_moments
 from datamodules.signals.recording import STATIC_RATE, Recording
@@ -423,3 +430,14 @@ def test_fixed_rows_are_drawn_once() -> None:
     assert len(fixed) == len(first) == len(rows)
     assert sorted(chain(*first)) == list(range(20))
     assert first != [batch.tolist() for batch in rows]
+
+
+def test_shared_rows_are_those_of_one_process() -> None:
+    shares = []
+    for rank in range(2):
+        rows = BatchRows(20, 6, torch.Generator().manual_seed(1), (rank, 2))
+        shared = SharedRows(rows, (rank, 2))
+        assert isinstance(shared, torch.utils.data.DistributedSampler)  # or Lightning deals it out
+        shares.append([batch.tolist() for batch in shared])
+        assert len(shared) == len(shares[-1]) == 4
+    assert set(chain(*shares[0], *shares[1])) == set(range(20))
