@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, Front
-from datamodules.gathering import WindowDataset
+from datamodules.gathering import WindowDataset, placed
 from datamodules.resident import RESIDENT
 
 AT_ONCE = 64
@@ -31,7 +31,7 @@ class ComputedDataset(torch.utils.data.Dataset[Batch]):
         return len(self.windows)
 
     def __getitem__(self, rows: Tensor) -> Batch:
-        rows = rows.to(self.windows.device)
+        rows = placed(rows, self.windows.device)
         signals = {name: values.index_select(0, rows) for name, values in self.computed.items()}
         return self.windows.labelled(rows, signals)
 

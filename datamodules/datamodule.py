@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from datamodules.archive import Archive
 from datamodules.batch import Batch, Front, Inputs
@@ -35,7 +35,14 @@ from datamodules.fold import (
     join_validation,
     make_fold,
 )
-from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, WindowDataset
+from datamodules.gathering import (
+    BatchRows,
+    ChunkDataset,
+    ChunkRows,
+    FixedRows,
+    SharedRows,
+    WindowDataset,
+)
 from datamodules.guard import check_fold, check_read
 from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
@@ -162,6 +169,24 @@ class EmotionDataModule(L.LightningDataModule):
     def n_folds(self) -> int:
         """Number of folds that test everybody once; known before a file is read."""
         return self.protocol.n_folds(len(self.subjects))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is loaded and how, as plain values that any logger shows.
+
+        Returns:
+            ``dataset``, ``task``, ``signals``, ``fold`` and ``seed``, and the fields of
+            ``protocol``, ``windowing`` and ``loading``.
+        """
+        return {
+            "dataset": self.dataset.name,
+            "task": self.task.name,
+            "signals": list(self.signals),
+            "fold": self.dealing.fold,
+            "seed": self.seed,
+            "protocol": {**asdict(self.protocol), "flags": list(self.protocol.flags)},
+            "windowing": asdict(self.windowing),
+            "loading": asdict(self.loading),
+        }
 
     @property
     def _deals_subjects(self) -> bool:
@@ -322,7 +347,10 @@ class EmotionDataModule(L.LightningDataModule):
         return self.gathered("test", device if device.type == "cuda" else None)
 
     def gathered(self, part: Part, device: torch.device | None = None) -> WindowDataset:
-        """Return batches of a part; see WindowDataset.
+        """Return the windows of a part, from which batches are gathered; see WindowDataset.
+
+        It is what a ``DataLoader`` of your own takes, as in ``DataLoader(module.gathered("train"),
+        batch_size=16, shuffle=True)``. (``module.dataset`` is the Dataset whose fold this is.)
 
         Args:
             part: Which one.
@@ -393,15 +421,21 @@ class EmotionDataModule(L.LightningDataModule):
             return DataLoader(
                 ChunkDataset(dataset.__getitem__, len(dataset)),
                 batch_size=None,
-                sampler=ChunkRows(rows, chunk),
+                sampler=self._kept(ChunkRows(rows, chunk), share),
             )
         return DataLoader(
             dataset,
             batch_size=None,
-            sampler=rows,
+            sampler=self._kept(rows, share),
             num_workers=self.loading.num_workers if streams else 0,
             pin_memory=streams,
         )
+
+    def _kept(self, sampler: BatchRows | ChunkRows, share: tuple[int, int]) -> Sampler[Any]:
+        """Return the sampler in a form that a Trainer does not replace."""
+        if getattr(self.trainer, "overfit_batches", 0) > 0:
+            return FixedRows(sampler)
+        return SharedRows(sampler, share) if share[1] > 1 else sampler
 
     def _fits(self, device: torch.device) -> bool:
         missing = RESIDENT.missing_bytes(self.fold.archive, self.signals, device)
@@ -469,7 +503,8 @@ def datamodule_of(dataset: Dataset) -> type[EmotionDataModule]:
     """Return the LightningDataModule of one dataset, whose first argument is the folder.
 
     It is named after the dataset's title, as ``SEEDVDataModule`` of SEED-V, and found under this
-    name in the package ``datamodules``.
+    name in the package ``datamodules``. Its settings are hyperparameters under the one name
+    ``data``, so that loggers show them beside those of a model.
     """
 
     class OneDataset(EmotionDataModule):
@@ -477,6 +512,7 @@ def datamodule_of(dataset: Dataset) -> type[EmotionDataModule]:
 
         def __init__(self, root: Path | str | None = None, *args: Any, **named: Any) -> None:
             super().__init__(dataset, root, *args, **named)
+            self.save_hyperparameters({"data": self.settings()})
 
     OneDataset.__name__ = OneDataset.__qualname__ = class_name(dataset)
     OneDataset.__module__ = "datamodules"

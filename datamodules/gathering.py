@@ -1,11 +1,13 @@
 """Batches gathered from memory-mapped recordings, and the rows that each of them holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
 from datamodules.batch import LENGTH, Batch, Chunk
 from datamodules.protocol import Padding
@@ -17,7 +19,8 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
     """Batches of windows, each gathered in one indexed read a signal.
 
     An item is a whole batch: index it with an int64 tensor of rows. Nothing is copied until then,
-    so overlapping windows cost no memory.
+    so overlapping windows cost no memory. A ``DataLoader`` with a ``batch_size`` of its own,
+    shuffled or not, makes a Batch of them as well.
 
     Args:
         arrays: Samples by signal, float32 of shape (C, T of all recordings), on any one device.
@@ -66,7 +69,7 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         return len(self.target)
 
     def __getitem__(self, rows: Tensor) -> Batch:
-        rows = rows.to(self.device)
+        rows = placed(rows, self.device)
         signals = {}
         for name in self.arrays:
             window = self._gathered(name, rows)
@@ -76,6 +79,16 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         if self.share is not None:
             signals[LENGTH] = self.share[rows]
         return self.labelled(rows, signals)
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Batch]:
+        """Return windows one by one, without the axis B, as torch asks for those of a batch."""
+        positions = torch.as_tensor(rows).to(self.device)
+        signals, target, subject, trial, _ = self[positions]
+        labels = zip(target, subject, trial, positions, strict=True)
+        return [
+            Batch({name: windows[place] for name, windows in signals.items()}, *of_one)
+            for place, of_one in enumerate(labels)
+        ]
 
     def labelled(self, rows: Tensor, signals: dict[str, Tensor]) -> Batch:
         """Return a batch of signals of these rows, on the device of the recordings."""
@@ -100,6 +113,21 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         if self.padding == "mean":
             window += padded * (window.sum(dim=2, keepdim=True) / recorded)
         return window
+
+
+def placed(rows: Tensor, device: torch.device) -> Tensor:
+    """Return the rows of a batch on a device.
+
+    Raises:
+        TypeError: A single number, as from a sampler that has replaced that of a datamodule.
+    """
+    if not isinstance(rows, Tensor):
+        raise TypeError(
+            f"expected the rows of a batch as an int64 tensor, found {rows!r}. If a Trainer of "
+            "several devices has put its own sampler there, as it does for overfit_batches, give "
+            "it use_distributed_sampler=False"
+        )
+    return rows.to(device)
 
 
 class BatchRows(torch.utils.data.Sampler[Tensor]):
@@ -137,6 +165,46 @@ class BatchRows(torch.utils.data.Sampler[Tensor]):
         rank, size = self.share
         for rows in order.split(self.batch_size)[: len(self)]:
             yield rows[rank::size] if len(rows) >= 2 * size else rows
+
+
+class FixedRows(torch.utils.data.SequentialSampler):
+    """The same items in every epoch, as a sampler has drawn them once.
+
+    A Trainer with ``overfit_batches`` replaces samplers that are no SequentialSampler.
+
+    Args:
+        sampler: Sampler that is iterated once.
+    """
+
+    def __init__(self, sampler: Iterable[object]) -> None:
+        self.items = list(sampler)
+        super().__init__(self.items)
+
+    def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Sampler's own is untyped
+        return iter(self.items)
+
+
+class SharedRows(DistributedSampler[Any]):
+    """Items of a sampler that gives each of several processes its share already.
+
+    A Trainer of several devices deals out the items of any sampler that is no DistributedSampler,
+    and would so leave out most of the windows.
+
+    Args:
+        sampler: Sampler of one process.
+        share: Number of this process, from 0, and number of processes.
+    """
+
+    def __init__(self, sampler: "BatchRows | ChunkRows", share: tuple[int, int]) -> None:
+        rank, size = share
+        super().__init__(sampler, num_replicas=size, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.sampler)
 
 
 class ChunkDataset(torch.utils.data.Dataset[Chunk]):

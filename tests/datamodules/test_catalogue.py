@@ -3,15 +3,30 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
+import torch
+import yaml
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
 
 import datamodules
+from datamodules.batch import Batch
 from datamodules.catalogue import DATASETS
-from datamodules.datamodule import EmotionDataModule, class_name, datamodule_of
+from datamodules.datamodule import (
+    EmotionDataModule,
+    Loading,
+    Selection,
+    class_name,
+    datamodule_of,
+)
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
+from datamodules.fold import Windowing
+from datamodules.protocol import Protocol
 
 NAMES = {
     "wesad": "WESADDataModule",
@@ -99,3 +114,61 @@ assert cls.__name__ == "SEEDVDataModule", cls
 def test_another_process_can_unpickle_its_class() -> None:
     cls = datamodule_of(DATASETS["seed_v"])
     subprocess.run([sys.executable, "-c", PICKLED, pickle.dumps(cls).hex()], check=True)
+
+
+class Linear(L.LightningModule):
+    """A layer over one signal, with a hyperparameter of its own."""
+
+    def __init__(self, n_times: int, width: int = 2) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = nn.Linear(n_times, width)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return nn.functional.cross_entropy(self.layer(batch.signals["temp"][:, 0]), batch.target)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        pass
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_its_settings_are_shown_by_loggers_and_kept(tmp_path: Path) -> None:
+    selection = Selection("stress", ["temp"], options={"n_subjects": 4, "phase": 60.0})
+    protocol = Protocol("subject_hold_out", flags=("select_on_test",))
+    module = datamodules.SyntheticDataModule(
+        selection=selection, protocol=protocol, seed=3, cache_dir=tmp_path
+    )
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        logger=CSVLogger(tmp_path, "logs", version=0),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Linear(module.inputs["temp"].n_times), datamodule=module)
+    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    logged = yaml.safe_load((tmp_path / "logs" / "version_0" / "hparams.yaml").read_text())
+    content = torch.load(tmp_path / "model.ckpt", weights_only=True)
+    again = pickle.loads(pickle.dumps(module))
+    for shown in (logged, content["datamodule_hyper_parameters"], again.hparams, module.hparams):
+        data = shown["data"]
+        assert [data[name] for name in ("dataset", "task", "signals", "fold", "seed")] == [
+            *("synthetic", "stress", ["temp"], 0, 3)
+        ]
+        assert Protocol(**{**data["protocol"], "flags": tuple(data["protocol"]["flags"])}) == (
+            protocol
+        )
+        assert Windowing(**data["windowing"]) == module.windowing
+        assert Loading(**data["loading"]) == module.loading
+    assert (logged["n_times"], logged["width"]) == (module.inputs["temp"].n_times, 2)
+
+
+def test_checkpoints_of_runs_have_no_settings_of_data() -> None:
+    """What a run is of stands in its own file beside its checkpoint."""
+    assert not EmotionDataModule(DATASETS["synthetic"]).hparams

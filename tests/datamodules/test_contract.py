@@ -459,6 +459,16 @@ def test_no_folder(dataset: Dataset, tmp_path: Path, build: Any) -> None:
         assert dataset.access in str(caught.value)
 
 
+def test_a_folder_may_be_text(dataset: Dataset, small_datasets: Any) -> None:
+    root = small_datasets.root(dataset.name)
+    if root is None:
+        pytest.skip("has no files")
+    module = small_datasets.module(dataset.name, root=str(root))
+    module.setup()
+    assert module.reader == small_datasets.module(dataset.name).reader
+    assert isinstance(next(iter(module.train_dataloader())), Batch)
+
+
 def test_windows_that_no_segment_holds(build: Any, tmp_path: Path) -> None:
     longer = replace(DATASETS["synthetic"], unit=90.0)
     options = {"n_subjects": 3, "phase": 62.0}

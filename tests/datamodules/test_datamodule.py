@@ -301,6 +301,9 @@ def test_nothing_can_be_read_before_it_is_set_up(cache: Path, build: MakeClips) 
         module.class_counts,
         module.state_dict,
         module.train_dataloader,
+        module.val_dataloader,
+        module.test_dataloader,
+        module.predict_dataloader,
         lambda: module.check(()),
     ]
     for read in reads:

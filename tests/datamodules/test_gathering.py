@@ -2,16 +2,25 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
 from datamodules.archive import Archive
 from datamodules.batch import LENGTH, Batch
-from datamodules.gathering import BatchRows, ChunkDataset, ChunkRows, WindowDataset
+from datamodules.gathering import (
+    BatchRows,
+    ChunkDataset,
+    ChunkRows,
+    FixedRows,
+    SharedRows,
+    WindowDataset,
+)
 from datamodules.protocol import PADDINGS, Padding
 from datamodules.scaling import fit_scaling, segment_moments
 from datamodules.signals.recording import STATIC_RATE, Recording
@@ -362,3 +371,73 @@ def test_a_chunk_gathers_each_batch_when_its_turn_comes(archive: Archive) -> Non
     assert gathered == [[3, 1]]
     assert next(batches).row.tolist() == [0]
     assert next(batches, None) is None
+
+
+# ---- loaders that are not the datamodule's
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_loader_of_ones_own_makes_the_same_batches(archive: Archive, scaled: bool) -> None:
+    data = dataset(archive, index_windows(archive, TASK, 4.8, 1.125, 10.0, in_units=True), scaled)
+    loader = DataLoader(
+        data, batch_size=16, shuffle=True, generator=torch.Generator().manual_seed(3)
+    )
+    sizes, rows = [], []
+    for batch in loader:
+        assert type(batch) is Batch
+        assert batch.row is not None
+        expected = data[batch.row]
+        assert batch.signals.keys() == expected.signals.keys()
+        for name, windows in expected.signals.items():
+            assert torch.equal(batch.signals[name], windows)
+        for values, others in zip(batch[1:], expected[1:], strict=True):
+            assert torch.equal(values, others)
+        sizes.append(len(batch.target))
+        rows += batch.row.tolist()
+    full, rest = divmod(len(data), 16)
+    assert rest
+    assert sizes == [16] * full + [rest]
+    assert sorted(rows) == list(range(len(data))) != rows
+
+
+def test_a_part_of_the_windows_is_loaded_as_well(archive: Archive) -> None:
+    data = dataset(archive, index_windows(archive, TASK, 4.8, 1.125, 10.0, in_units=True), True)
+    chosen = np.array([40, 3, 17])
+    (batch,) = DataLoader(torch.utils.data.Subset(data, chosen), batch_size=4)
+    assert batch.row.tolist() == chosen.tolist()
+    assert torch.equal(batch.signals["fast"], data[torch.from_numpy(chosen)].signals["fast"])
+
+
+def test_a_loader_of_padded_windows_knows_their_length(trials: Archive) -> None:
+    data = padded(trials, index_trials(trials, TASK, LONGEST), "zero", mask=True)
+    batch = next(iter(DataLoader(data, batch_size=2)))
+    assert torch.equal(batch.signals[LENGTH], data[torch.arange(2)].signals[LENGTH])
+
+
+def test_one_number_is_no_batch(archive: Archive) -> None:
+    data = dataset(archive, index_windows(archive, TASK, 4.8, 1.125, 10.0, in_units=True), False)
+    replaced = DataLoader(data, batch_size=None, sampler=torch.utils.data.SequentialSampler(data))
+    with pytest.raises(TypeError, match=r"found 0\. .* use_distributed_sampler=False"):
+        next(iter(replaced))
+
+
+def test_fixed_rows_are_drawn_once() -> None:
+    rows = BatchRows(20, 6, torch.Generator().manual_seed(1))
+    fixed = FixedRows(rows)
+    assert isinstance(fixed, torch.utils.data.SequentialSampler)  # or Lightning replaces it
+    first, second = ([batch.tolist() for batch in fixed] for _ in range(2))
+    assert first == second
+    assert len(fixed) == len(first) == len(rows)
+    assert sorted(chain(*first)) == list(range(20))
+    assert first != [batch.tolist() for batch in rows]
+
+
+def test_shared_rows_are_those_of_one_process() -> None:
+    shares = []
+    for rank in range(2):
+        rows = BatchRows(20, 6, torch.Generator().manual_seed(1), (rank, 2))
+        shared = SharedRows(rows, (rank, 2))
+        assert isinstance(shared, torch.utils.data.DistributedSampler)  # or Lightning deals it out
+        shares.append([batch.tolist() for batch in shared])
+        assert len(shared) == len(shares[-1]) == 4
+    assert set(chain(*shares[0], *shares[1])) == set(range(20))

@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.tuner import Tuner
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -369,8 +372,9 @@ def synthetic(tmp_path_factory):
     )
 
 
-def quiet(epochs: int = 1) -> L.Trainer:
+def quiet(epochs: int = 1, **arguments: Any) -> L.Trainer:
     return L.Trainer(
+        **arguments,
         accelerator="cpu",
         max_epochs=epochs,
         logger=False,
@@ -428,3 +432,86 @@ def test_a_datamodule_for_another_recipe_is_named(synthetic, caplog):
 
 def test_folds_are_counted_before_a_file_is_read(synthetic):
     assert synthetic.n_folds == 2
+
+
+# --- what else a Trainer may be asked for
+
+
+class Rows(L.Callback):
+    """Rows of the batches of each epoch."""
+
+    def __init__(self) -> None:
+        self.train: list[list[int]] = []
+        self.val: list[list[int]] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.train.append(batch.row.tolist())
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        self.val.append(batch.row.tolist())
+
+
+def small(module: EmotionDataModule) -> tuple[EmotionDataModule, CNN]:
+    """The same windows in batches of 8, and a model for them."""
+    recipe = replace(CNN.fast, window=30.0, stride=30.0, batch_size=8)
+    other = EmotionDataModule.for_recipe(
+        recipe,
+        module.dataset,
+        selection=module.selection,
+        protocol=module.protocol,
+        cache_dir=module.folder.parent,
+    )
+    return other, CNN(other.inputs, other.n_classes, recipe=recipe)
+
+
+def test_a_trainer_may_overfit_a_few_batches(synthetic):
+    module, model = small(synthetic)
+    rows = Rows()
+    quiet(2, overfit_batches=2, num_sanity_val_steps=0, callbacks=[rows]).fit(model, module)
+    first, again = rows.train[:2], rows.train[2:]
+    assert [len(batch) for batch in first] == [8, 8]
+    assert first == again
+    drawn = list(chain(*first))
+    assert len(set(drawn)) == 16
+    assert drawn != sorted(drawn)  # the first windows alone are one person's
+    assert rows.val[:2] == rows.val[2:] == [[*range(8)], [*range(8, 16)]]
+    plain = Rows()
+    quiet(2, num_sanity_val_steps=0, callbacks=[plain]).fit(model, module)
+    n = len(plain.train) // 2
+    assert plain.train[:n] != plain.train[n:]
+
+
+def test_a_model_is_fitted_on_loaders_of_ones_own(synthetic):
+    module, model = small(synthetic)
+    module.prepare_data()
+    module.setup()
+    loaders = [
+        DataLoader(module.gathered(part), batch_size=16, shuffle=part == "train")
+        for part in ("train", "val")
+    ]
+    rows = Rows()
+    trainer = quiet(num_sanity_val_steps=0, callbacks=[rows])
+    trainer.fit(model, *loaders)
+    assert len(rows.train[0]) == 16
+    assert sorted(chain(*rows.train)) == list(range(len(module.windows("train"))))
+    assert list(chain(*rows.val)) == list(range(len(module.windows("val"))))
+    with torch.no_grad():
+        windows = module.gathered("val")[torch.arange(len(module.windows("val")))]
+        predicted = model.eval()(windows.signals).logits.argmax(dim=1)
+    expected = f1_score(windows.target, predicted, average="macro")
+    assert float(trainer.callback_metrics["val_macro_f1"]) == pytest.approx(expected)
+
+
+def test_a_learning_rate_is_looked_for(synthetic, tmp_path):
+    module, model = small(synthetic)
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    tuner = Tuner(quiet(2, default_root_dir=tmp_path))  # 24 steps
+    finder = tuner.lr_find(
+        model, datamodule=module, num_training=20, early_stop_threshold=None, update_attr=False
+    )
+    assert finder is not None
+    rates = finder.results["lr"]
+    assert len(rates) == len(finder.results["loss"]) == 20
+    assert min(rates) <= finder.suggestion() <= max(rates)
+    assert model.recipe.lr == CNN.fast.lr
+    assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
