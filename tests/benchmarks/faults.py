@@ -397,7 +397,8 @@ def run(names: Sequence[str]) -> int:
                 harmless = kind == "message" or (kind in ("said", "silent") and case.silent)
                 if not harmless:
                     lines.append(f"  {name}: {case.name}: {kind} {line}")
-            shown = " | ".join(str(counts[kind]) for kind in ("message", "traceback", "said", "silent"))
+            kinds = ("message", "traceback", "said", "silent")
+            shown = " | ".join(str(counts[kind]) for kind in kinds)
             seconds = time.perf_counter() - started
             print(f"| {name} | {counts.total()} | {shown} | {seconds:.0f} |")
             print("\n".join(lines), end="\n" if lines else "", flush=True)
