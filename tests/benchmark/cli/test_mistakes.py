@@ -32,7 +32,7 @@ def test_every_error_of_the_system(number, tmp_path, monkeypatch, capsys):
     def run(arguments):
         raise error
 
-    monkeypatch.setitem(module.COMMANDS, "status", type(module.COMMANDS["status"])("", _none, run))
+    monkeypatch.setitem(module.COMMANDS, "status", _command(run))
     if isinstance(error, BrokenPipeError):  # the reader of our output has gone
         assert main(["status"]) == 0
     elif isinstance(error, OURS):
@@ -46,15 +46,16 @@ def test_every_error_of_the_system(number, tmp_path, monkeypatch, capsys):
         assert "expected to read or write it, found: " in line or "no room" in line
 
 
-def _none(parser):
-    """Take no arguments."""
+def _command(run):
+    """Return a command without arguments in the place of ``status``."""
+    return type(module.COMMANDS["status"])("fail", lambda parser: None, run, ("status",))
 
 
 def test_a_fault_says_where_to_report_it(monkeypatch, capsys):
     def run(arguments):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setitem(module.COMMANDS, "status", type(module.COMMANDS["status"])("", _none, run))
+    monkeypatch.setitem(module.COMMANDS, "status", _command(run))
     with pytest.raises(ZeroDivisionError) as caught:
         main(["status"])
     (note,) = caught.value.__notes__
