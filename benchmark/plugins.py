@@ -25,6 +25,7 @@ from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.folder import folder_dataset
 from datamodules.formats.folder_head import HEAD
+from datamodules.formats.folders import listed
 from lightning_modules.catalogue import DISTILLERS, MODELS
 
 PREFIX = "affectbench_plugin_"
@@ -94,7 +95,8 @@ def is_file(name: str) -> bool:
 
 def heads(folder: Path) -> tuple[str, ...]:
     """Return the heads of folder datasets in a folder, or in a folder of its own each."""
-    return tuple(str(path) for path in sorted([*folder.glob(HEAD), *folder.glob(f"*/{HEAD}")]))
+    places = [folder, *(path for path in listed(folder, "*") if path.is_dir())]
+    return tuple(str(path / HEAD) for path in places if (path / HEAD).is_file())
 
 
 def loaded() -> tuple[str, ...]:

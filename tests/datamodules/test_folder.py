@@ -296,7 +296,7 @@ def test_its_score_units_are_those_of_the_rows(lab, build, resident):
 def test_the_head_and_the_table_of_the_readme_are_taken(tmp_path):
     text = (Path(folder.__file__).parent / "README.md").read_text()
     (head,) = re.findall(r"```yaml\n(title:.*?)```", text, re.DOTALL)
-    (table,) = re.findall(r"\n    (subject,session,file,.*?)\n\n", text, re.DOTALL)
+    (table,) = re.findall(r"```csv\n(subject,session,file,.*?)```", text, re.DOTALL)
     rows = [line.strip() for line in table.splitlines()]
     dataset = folder_dataset(write_lab(tmp_path / "mylab", rows, head) / HEAD)
     assert list(dataset.tasks) == ["stress", "arousal"]

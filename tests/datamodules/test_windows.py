@@ -145,7 +145,7 @@ def archive_from(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Arch
         )
         signal = StoredSignal(10000, 8.0, ("c",), "a.u.")
         recording = StoredRecording("S1", "1", {"fast": signal}, segments, 0.0)
-        stored = StoredSubject("S1", folder / "S1", (recording,), (), "0", {}, ())
+        stored = StoredSubject("S1", folder / "S1", (recording,), (), "0", {}, (), 0, ({},))
         return Archive(folder, (stored,))
 
     return opened

@@ -620,7 +620,7 @@ def test_recipes() -> None:
         assert (recipe.batch_size, recipe.max_epochs, recipe.patience) == (64, 100, 20)
     assert EmotionKDTeacher.fast is EmotionKDStudent.fast is FAST
     assert FAST.max_epochs < TEACHER.max_epochs
-    assert FAST.patience is not None
+    assert FAST.patience is None  # the best epoch may be the last
 
 
 @pytest.mark.parametrize("kind", [EmotionKDTeacher, EmotionKDStudent])

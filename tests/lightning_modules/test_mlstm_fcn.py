@@ -617,7 +617,7 @@ def test_recipes() -> None:
     assert (PUBLISHED.lr_min, PUBLISHED.weight_decay) == (1e-4, 0)
     assert MLSTMFCN.fast is FAST
     assert FAST.max_epochs < 100
-    assert FAST.patience is not None
+    assert FAST.patience is None  # the best epoch may be the last
 
 
 def test_a_checkpoint_loads_without_trusting_the_file(tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ def alive(pids: list[int]) -> list[int]:
     return left
 
 
+def _as_on_a_terminal() -> None:
+    """Let signals end the process even where the tests run under nohup or behind ``&``."""
+    for number in STATUSES:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder: Path, *, to_group: bool = False, **how: object) -> "subprocess.Popen[str]":
     """Start a suite of many short runs in a session of its own, and wait for its first results."""
     suite = folder / "small.yaml"
@@ -49,6 +55,7 @@ def start(folder: Path, *, to_group: bool = False, **how: object) -> "subprocess
         "recipes": {"cnn": {"max_epochs": 3, "stride": 30.0}},
     }
     suite.write_text(yaml.safe_dump(values))
+    how.setdefault("preexec_fn", _as_on_a_terminal)
     words = ["run", str(suite), "--devices", "cpu", "--jobs-per-device", "2", "--logger", "none"]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmark.cli", *words],
