@@ -43,6 +43,9 @@ class Files:
     def names(self) -> tuple[str, ...]:
         """Return the names of the files, sorted; none if there is no such place.
 
+        What is named like a CSV file and is none, as a folder or a link that leads nowhere, is
+        among them: whoever reads it is told, in place of taking it to be absent.
+
         Raises:
             DatasetCorruptedError: An archive that is damaged or hostile.
         """
@@ -51,7 +54,8 @@ class Files:
                 return tuple(sorted(n for n in archive.namelist() if "/" not in n))
         if not self.place.is_dir():
             return ()
-        return tuple(sorted(path.name for path in self.place.iterdir() if path.is_file()))
+        entries = self.place.iterdir()
+        return tuple(sorted(p.name for p in entries if p.suffix == ".csv" or p.is_file()))
 
     def path(self, name: str) -> Path:
         """Return the path of a file, for messages: inside an archive, it cannot be opened."""

@@ -137,3 +137,13 @@ def test_more_than_a_recording_has_is_refused_before_it_is_unpacked(
 )
 def test_paths_that_lead_out(name: str, expected: bool) -> None:
     assert leads_out(name) is expected
+
+
+def test_what_stands_in_for_a_file_is_not_absent(tmp_path):
+    (tmp_path / "EDA.csv").mkdir()
+    (tmp_path / "BVP.csv").symlink_to(tmp_path / "BVP.csv")
+    (tmp_path / "notes").mkdir()
+    assert Files(tmp_path).names() == ("BVP.csv", "EDA.csv")
+    for name in ("BVP.csv", "EDA.csv"):
+        with pytest.raises((OSError, DatasetCorruptedError)):
+            Files(tmp_path).read(name)
