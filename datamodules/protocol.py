@@ -112,9 +112,7 @@ class Protocol:
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
         """
-        folds = self.splitting.n_folds(
-            n_subjects, self.folds, self.shuffled, self.stimulus_folds, self.validation
-        )
+        folds = self.splitting.n_folds(n_subjects, self.dealing(0, 0), self.shuffled)
         return folds * self.partitions
 
     def partition(self, fold: int) -> int:

@@ -168,23 +168,14 @@ class Split(ABC):
     repeats: ClassVar[bool] = False
 
     @abstractmethod
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
         """Return the number of folds that test every trial once (one for a hold-out).
 
         Args:
             n_subjects: Number of subjects.
-            folds: Number of folds of a k-fold; number of sessions of ``session_out``.
+            dealing: How any fold is dealt; its number does not count.
             shuffled: Whether windows or trials are dealt out regardless of subject, for which any
                 number of subjects will do.
-            stimulus_folds: Number of groups of stimuli.
-            validation: Whether a part is kept apart to choose the epoch.
 
         Raises:
             IncompatibleRunError: Fewer subjects, folds or sessions than the split needs.
@@ -205,13 +196,7 @@ class Split(ABC):
             IncompatibleRunError: Fewer subjects, trials or sessions than the split needs, or a fold
                 that it does not have.
         """
-        count = self.n_folds(
-            len(trials),
-            dealing.folds,
-            stimulus_folds=dealing.stimulus_folds,
-            validation=dealing.validation,
-        )
-        count *= dealing.partitions
+        count = self.n_folds(len(trials), dealing) * dealing.partitions
         if not 0 <= dealing.fold < count:
             raise IncompatibleRunError(
                 f"{self.name}: expected a fold from 0 to {count - 1}, found {dealing.fold}"
@@ -241,12 +226,12 @@ class Split(ABC):
             )
 
     def _check_subjects(
-        self, n_subjects: int, least: int, shuffled: bool, validation: bool
+        self, n_subjects: int, least: int, dealing: Dealing, shuffled: bool
     ) -> None:
         if n_subjects < least and not shuffled:
             raise IncompatibleRunError(
-                f"{self.name}: expected at least {least} subjects ({_needs(validation)}), found "
-                f"{n_subjects}. Add subjects, or take "
+                f"{self.name}: expected at least {least} subjects "
+                f"({_needs(dealing.validation)}), found {n_subjects}. Add subjects, or take "
                 f"{'fewer folds' if self.counts else 'another split'}."
             )
 
@@ -290,16 +275,9 @@ class LeaveOneSubjectOut(_SubjectSplit):
     name = "leave_one_subject_out"
     about = "each subject is tested by a model that has never seen them"
 
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
-        least = max(3 if validation else 2, n_subjects)
-        self._check_subjects(n_subjects, least, shuffled, validation)
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        least = max(3 if dealing.validation else 2, n_subjects)
+        self._check_subjects(n_subjects, least, dealing, shuffled)
         return n_subjects
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
@@ -314,17 +292,11 @@ class SubjectKFold(_SubjectSplit):
     counts = "folds"
     repeats = True
 
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
-        self._check_folds(folds)
-        self._check_subjects(n_subjects, _least(folds, validation), shuffled, validation)
-        return folds
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_folds(dealing.folds)
+        least = _least(dealing.folds, dealing.validation)
+        self._check_subjects(n_subjects, least, dealing, shuffled)
+        return dealing.folds
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
         partition, fold = divmod(dealing.fold, dealing.folds)
@@ -339,15 +311,8 @@ class SubjectHoldOut(_SubjectSplit):
     tests_everybody = False
     holds_out = True
 
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
-        self._check_subjects(n_subjects, 3 if validation else 2, shuffled, validation)
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_subjects(n_subjects, 3 if dealing.validation else 2, dealing, shuffled)
         return 1
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
@@ -371,18 +336,12 @@ class SubjectStimulusKFold(Split):
     crosses_stimuli = True
     counts = "folds"
 
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
-        self._check_folds(folds)
-        self._check_folds(stimulus_folds, "stimulus_folds")
-        self._check_subjects(n_subjects, _least(folds, validation), shuffled, validation)
-        return folds * stimulus_folds
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_folds(dealing.folds)
+        self._check_folds(dealing.stimulus_folds, "stimulus_folds")
+        least = _least(dealing.folds, dealing.validation)
+        self._check_subjects(n_subjects, least, dealing, shuffled)
+        return dealing.folds * dealing.stimulus_folds
 
     def slug(self, folds: int, stimulus_folds: int = 4) -> str:
         crossed = folds if stimulus_folds == 4 else f"{folds}_by_{stimulus_folds}"
@@ -427,16 +386,9 @@ class _WithinSubject(Split):
     chosen_on = "validation trials"
     tested = "test trials"
 
-    def n_folds(
-        self,
-        n_subjects: int,
-        folds: int = 5,
-        shuffled: bool = False,
-        stimulus_folds: int = 4,
-        validation: bool = True,
-    ) -> int:
-        self._check_folds(folds)
-        return n_subjects * folds
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_folds(dealing.folds)
+        return n_subjects * dealing.folds
 
     def people(self, subjects: Sequence[str], dealing: Dealing) -> list[str]:
         return [subjects[dealing.fold // dealing.folds]]

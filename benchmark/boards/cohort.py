@@ -291,9 +291,7 @@ def _cells(
     whom the split names.
     """
     run, protocol = results[0].run, results[0].run.protocol
-    n_folds = protocol.splitting.n_folds(
-        len(run.subjects), protocol.folds, shuffled=True, stimulus_folds=protocol.stimulus_folds
-    )
+    n_folds = protocol.splitting.n_folds(len(run.subjects), protocol.dealing(0, 0), shuffled=True)
     planned: dict[tuple[int, int], Sequence[str]] = {
         (seed, fold): protocol.splitting.people(run.subjects, protocol.dealing(fold, seed))
         for seed in sorted(seeds)

@@ -11,7 +11,7 @@ import pytest
 from benchmark.probes.catalogue import ProbeRecipe
 from benchmark.run import Run
 from datamodules.protocol import Protocol
-from datamodules.splits import SPLITS
+from datamodules.splits import SPLITS, Dealing
 from lightning_modules.recipe import Recipe
 
 RUN = Run(
@@ -207,7 +207,7 @@ def test_recipe_label_is_what_was_changed(run, label):
 def test_folds_are_those_of_the_splits(split):
     subjects = tuple(f"S{i}" for i in range(9))
     run = replace(RUN, protocol=Protocol(split, folds=4), subjects=subjects)
-    assert run.n_folds == SPLITS[split].n_folds(9, 4)
+    assert run.n_folds == SPLITS[split].n_folds(9, Dealing(0, 0, 4))
 
 
 @pytest.mark.parametrize(

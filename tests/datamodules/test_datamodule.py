@@ -23,7 +23,7 @@ from datamodules.guard import check_no_leak
 from datamodules.protocol import PADDINGS, Protocol
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal
-from datamodules.splits import SPLITS, SUBJECT_SPLITS
+from datamodules.splits import SPLITS, SUBJECT_SPLITS, Dealing
 from datamodules.tasks import ConditionTask, RatingTask
 
 SUBJECTS = ("S1", "S2", "S3", "S4", "S10", "S11")
@@ -212,7 +212,7 @@ LABELLED = {(subject, clip) for subject in SUBJECTS for clip in CLIPS} - {UNRATE
 def test_every_fold_of_every_split(clips: MakeClips, split: str) -> None:
     folds = 2 if split == "session_out" else 3
     tested: list[tuple[str, int]] = []
-    for fold in range(SPLITS[split].n_folds(len(SUBJECTS), folds)):
+    for fold in range(SPLITS[split].n_folds(len(SUBJECTS), Dealing(0, 0, folds))):
         module = clips(split=split, fold=fold, folds=folds)
         check_no_leak(
             module.fold.archive,

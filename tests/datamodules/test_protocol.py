@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import FLAGS, SHUFFLED
 from datamodules.protocol import PADDINGS, VERSION, Protocol
-from datamodules.splits import SPLITS
+from datamodules.splits import SPLITS, Dealing
 from datamodules.tasks import RULES
 
 HONEST = Protocol()
@@ -172,7 +172,7 @@ def test_what_flags_say_of_it() -> None:
 def test_number_of_folds_is_that_of_the_split(split: str) -> None:
     protocol = Protocol(split=split, folds=4)
     assert protocol.splitting is SPLITS[split]
-    assert protocol.n_folds(9) == SPLITS[split].n_folds(9, 4)
+    assert protocol.n_folds(9) == SPLITS[split].n_folds(9, Dealing(0, 0, 4))
 
 
 def test_any_number_of_subjects_will_do_where_windows_are_dealt_out() -> None:

@@ -55,7 +55,7 @@ def test_share_of_a_hold_out(share: float) -> None:
 
 
 def test_any_number_of_subjects_will_do_where_trials_are_dealt_out(make: Make) -> None:
-    assert SPLITS["subject_k_fold"].n_folds(4, 10, shuffled=True) == 10
+    assert SPLITS["subject_k_fold"].n_folds(4, Dealing(0, 0, 10), shuffled=True) == 10
     module = make(split="subject_k_fold", folds=10, fold=9, flags=["random_trials"])
     trials = [len(module.fold.segments_of(part)) for part in ("train", "val", "test")]
     assert sum(trials) == 32

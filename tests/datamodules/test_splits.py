@@ -25,7 +25,7 @@ OTHER_SPLITS = [name for name, split in SPLITS.items() if not split.over_subject
 
 
 def n_folds(split: str, n_subjects: int, folds: int = 5) -> int:
-    return SPLITS[split].n_folds(n_subjects, folds)
+    return SPLITS[split].n_folds(n_subjects, Dealing(0, 0, folds))
 
 
 def split_subjects(
@@ -169,14 +169,14 @@ def test_one_to_train_on_is_enough_without_validation(
     subjects = ["S2", "S10", "S1"][:n_subjects]
     trials: Trials = {subject: [] for subject in subjects}
     one = SPLITS[split]
-    count = one.n_folds(n_subjects, folds, validation=False)
+    count = one.n_folds(n_subjects, Dealing(0, 0, folds, validation=False))
     for fold in range(count):
         members = one.members(trials, Dealing(fold, 0, folds, validation=False))
         assert len(members.train) == n_subjects - 1
         assert members.val == members.train
         assert not set(members.train) & set(members.test)
     for ask in (
-        lambda: one.n_folds(1, folds, validation=False),
+        lambda: one.n_folds(1, Dealing(0, 0, folds, validation=False)),
         lambda: one.members({"S2": []}, Dealing(0, 0, folds, validation=False)),
     ):
         with pytest.raises(IncompatibleRunError, match="some to train on and to test on") as caught:
@@ -453,7 +453,7 @@ def test_every_trial_is_tested_once_and_nobody_and_no_film_is_on_two_sides(
     in_all = counted(films, classes)
     tested: Counter[tuple[str, str]] = Counter()
     by_people: dict[tuple[str, ...], list[frozenset[str]]] = {}
-    count = SPLITS[split].n_folds(len(trials), folds, stimulus_folds=stimulus_folds)
+    count = SPLITS[split].n_folds(len(trials), Dealing(0, 0, folds, stimulus_folds=stimulus_folds))
     assert count == folds * stimulus_folds
     for fold in range(count):
         members = split_trials(split, trials, fold, seed, folds, None, stimulus_folds, classes)
@@ -705,7 +705,7 @@ ENOUGH: Trials = {f"S{number}": SEED_V["1"] for number in range(9)}
 
 
 def folds_of(split: Split, trials: Trials) -> list[Members]:
-    count = split.n_folds(len(trials), 3)
+    count = split.n_folds(len(trials), Dealing(0, 0, 3))
     return [split.members(trials, Dealing(fold, 0, 3)) for fold in range(count)]
 
 
@@ -751,18 +751,20 @@ def test_a_split_says_whether_everybody_is_tested(split: Split) -> None:
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
 def test_the_number_of_folds_is_read_where_it_is_counted(split: Split) -> None:
-    assert (split.n_folds(12, 3) != split.n_folds(12, 4)) == bool(split.counts)
+    assert (split.n_folds(12, Dealing(0, 0, 3)) != split.n_folds(12, Dealing(0, 0, 4))) == bool(
+        split.counts
+    )
     assert split.slug(3) == split.name.replace("k_fold", "3_fold")
-    more = {split.n_folds(12, 3, stimulus_folds=n) for n in (2, 4)}
+    more = {split.n_folds(12, Dealing(0, 0, 3, stimulus_folds=n)) for n in (2, 4)}
     assert len(more) == (2 if split.crosses_stimuli else 1)
     assert (split.slug(3, 2) != split.slug(3)) == split.crosses_stimuli
     if split.counts:
         with pytest.raises(IncompatibleRunError, match=f"at least 2 {split.counts}, found 1"):
-            split.n_folds(12, 1)
+            split.n_folds(12, Dealing(0, 0, 1))
     if not split.within_subject:
         with pytest.raises(IncompatibleRunError, match=r"at least \d+ subjects"):
-            split.n_folds(2, 3)
-        assert split.n_folds(2, 3, shuffled=True) in (1, 2, 3, 12)
+            split.n_folds(2, Dealing(0, 0, 3))
+        assert split.n_folds(2, Dealing(0, 0, 3), shuffled=True) in (1, 2, 3, 12)
 
 
 @pytest.mark.parametrize("split", SPLITS.values(), ids=list(SPLITS))
@@ -772,7 +774,7 @@ def test_a_split_says_which_values_choose_what_is_tested(split: Split) -> None:
     def tested(**values: Any) -> list[tuple[Any, Any]]:
         members = [
             split.members(trials, Dealing(fold, 0, 3, **values))
-            for fold in range(split.n_folds(len(trials), 3))
+            for fold in range(split.n_folds(len(trials), Dealing(0, 0, 3)))
         ]
         return [(one.test, one.trials and one.trials["test"]) for one in members]
 
