@@ -47,7 +47,7 @@ def load_suite(name: str) -> Suite:
     if not isinstance(values, dict):
         raise SuiteError(f"{path}: expected keys and values, found {type(values).__name__}")
     known_names(values, KEYS, f"{path}: key")
-    if "plugins" in values:  # before names are checked, some of which are theirs
+    if "plugins" in values:  # before the suite is made, as its pairs name models
         values["plugins"] = _plugins(path, values["plugins"])
         load(values["plugins"])
     parsed = {key: _parsed(path, key, value) for key, value in values.items()}

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from benchmark.errors import BenchmarkError
 from benchmark.files import visible
+from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
@@ -115,6 +116,7 @@ class Suite:
     parts: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        load(self.plugins)  # before names are checked, some of which are theirs
         where = f"suite {self.name}"
         tasks = {name for dataset in DATASETS.values() for name in dataset.every_task()}
         known_names(self.datasets, (*DATASETS, FOUND), f"{where}: dataset")

@@ -9,6 +9,7 @@ import pytest
 from benchmark import plugins
 from benchmark.cli.new import NewError, write
 from benchmark.plan.parse import load_suite
+from benchmark.plan.suite import Suite
 from benchmark.plugins import PluginError, load
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.classifiers import CLASSIFIERS
@@ -138,6 +139,13 @@ def test_a_suite_names_its_plugins_from_its_own_folder(tmp_path):
     suite.write_text("datasets: [synthetic]\nmodels: [my_net]\nplugins: [{}]\n")
     with pytest.raises(Exception, match="expected plugins to be a list of files or modules"):
         load_suite(str(suite))
+
+
+def test_a_suite_made_in_python_loads_its_plugins(tmp_path):
+    path = write("model", "my_net", tmp_path)
+    suite = Suite("mine", ("synthetic",), models=("my_net",), plugins=(str(path),))
+    assert suite.models == ("my_net",)
+    assert "my_net" in MODELS
 
 
 def test_nothing_is_written_over(tmp_path):
