@@ -222,7 +222,7 @@ def _check(kind: str, key: str, entry: object, name: str) -> None:
         raise PluginError(
             f"plug-in {name}: {kind}: expected names of small letters, digits and _, found {key!r}"
         )
-    if any(key in catalogue for catalogue in TAKEN[kind]):
+    if (kind, key) in _origins or any(key in catalogue for catalogue in TAKEN[kind]):
         owner = _origins.get((kind, key), "this project")
         raise PluginError(
             f"plug-in {name}: expected a new name in {kind}, found {key}, which {owner} has"

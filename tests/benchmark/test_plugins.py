@@ -123,6 +123,17 @@ def test_all_entries_of_a_plug_in_join_or_none(tmp_path):
     assert "svm" not in PROBES
 
 
+def test_two_plug_ins_may_not_have_an_entry_of_one_name(tmp_path):
+    for name in ("one", "two"):
+        text = PROBE if name == "one" else "CLASSIFIERS = {'svm': print}"
+        (tmp_path / f"{name}.py").write_text(text)
+    load([str(tmp_path / "one.py")])
+    before = CLASSIFIERS["svm"]
+    with pytest.raises(PluginError, match=r"found svm, which .*one\.py has"):
+        load([str(tmp_path / "two.py")])
+    assert CLASSIFIERS["svm"] is before
+
+
 def test_two_files_of_one_name(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
