@@ -35,3 +35,21 @@ def test_made_up_results_give_a_board(tmp_path):
     table = pd.read_csv(path, comment="#")
     assert set(table["model"]) == set(models)
     assert table["n_runs"].tolist() == [25] * 4
+
+
+def test_the_script_for_a_gpu_needs_what_a_plain_image_has(tmp_path):
+    """Its parts that start no processes, on the CPU; the others are tried by hand."""
+    parts = ["equality", "reading", "steps", "stacked", "epoch"]
+    code = f"""
+import sys
+for name in ("wandb", "cvxopt", "skops"):
+    sys.modules[name] = None
+from tests.benchmarks.gpu.__main__ import main
+raise SystemExit(main(["--device", "cpu", "--out", {str(tmp_path)!r}, *{parts}]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert table["part"].unique().tolist() == parts
+    assert table["reached"].all()
+    assert (tmp_path / "run_dnn.txt").is_file()
