@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from os import PathLike
@@ -25,6 +25,7 @@ from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite, SuiteError, reader_options
 from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
+from benchmark.starting import starting
 from benchmark.store import Call, Store
 from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
@@ -87,6 +88,9 @@ class Reporter:
 
     def warn(self, line: str) -> None:
         """Receive a line about what is not as it should be."""
+
+    def doing(self, line: str) -> None:
+        """Receive what is begun now and may take long, before there is anything else to say."""
 
     def board(self, board: Board) -> None:
         """Receive a leaderboard that the campaign asked for."""
@@ -191,14 +195,16 @@ def run_suite(
     tracker = make_tracker(options.logger, options.wandb_mode, suite.name, store, reporter.warn)
     with tracker:
         before = time.perf_counter()
-        prepared = prepare_suite(suite, places, reporter, options.strict)
-        preparing = time.perf_counter() - before
-        plan = expand(suite, prepared)
+        with nullcontext() if options.dry_run else starting(places.runs, called):
+            prepared = prepare_suite(suite, places, reporter, options.strict)
+            preparing = time.perf_counter() - before
+            plan = expand(suite, prepared)
         if not plan.runs:
             raise SuiteError(
                 f"suite {suite.name}: expected runs to do, found that nothing of it applies: "
                 + "; ".join(dict.fromkeys(plan.not_applicable.values()))
             )
+        reporter.doing(f"looking for finished runs in {places.runs}")
         asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
         statuses = {run.id: store.status(run) for run in asked}
         again = (None, "failed") if options.retry_failed else (None,)
@@ -254,6 +260,7 @@ def prepare_suite(
     """
     prepared = {}
     for name in suite.dataset_names(places.data):
+        reporter.doing(f"checking the recordings of {name}")
         options = dict(reader_options(DATASETS[name], suite.options.get(name, {})))
         dataset = prepare(name, places.root(name), places.cache, options, suite.subjects)
         for line in left_out(dataset.left_out):

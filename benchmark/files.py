@@ -68,8 +68,17 @@ def visible(folder: Path) -> list[Path]:
     Hidden files and folders are left out: another process writes them, and they vanish at any
     moment. Every folder that others may change is listed here.
     """
+    return [path for path in _listed(folder) if not path.name.startswith(".")]
+
+
+def temporary(folder: Path, stem: str) -> list[Path]:
+    """Return the temporary files of a stem that lie in a folder, in order of name."""
+    return [path for path in _listed(folder) if path.name.startswith(f"{stem}-of-")]
+
+
+def _listed(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return sorted(folder.iterdir())
     except OSError as error:
         if error.errno in GONE:
             return []

@@ -52,6 +52,17 @@ def sweep(folders: Iterable[Path], depth: int = 0) -> list[Path]:
     return removed
 
 
+def in_use(path: Path) -> bool:
+    """Return whether a temporary path is there, younger than a day, and its owner may live."""
+    match = OWNED.fullmatch(path.name)
+    try:
+        if not match or time.time() - path.lstat().st_mtime >= DAY:
+            return False
+    except FileNotFoundError:
+        return False
+    return match["host"] != _host() or _lives(int(match["process"]))
+
+
 def _left(path: Path) -> bool:
     """Return whether a path is temporary, this user's, older than a day, and of no process."""
     match = OWNED.fullmatch(path.name)

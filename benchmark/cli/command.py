@@ -21,12 +21,14 @@ class Command:
         add_arguments: Function that adds the command's arguments to its parser.
         run: Function that does the command, and returns the exit status.
         examples: Calls, for the end of the command's own help.
+        starting: Line for a terminal about what the command does first; empty: it takes no time.
     """
 
     about: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     examples: tuple[str, ...]
+    starting: str = ""
 
     @property
     def epilog(self) -> str:

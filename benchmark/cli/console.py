@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from benchmark.boards.board import Board
 from benchmark.campaign import Reporter
 from benchmark.cli.boards import print_board
+from benchmark.cli.doing import say_doing
 from benchmark.engines.event import Finished
 from benchmark.engines.live import Progress, Shown
 
@@ -23,6 +24,9 @@ class ConsoleReporter(Reporter):
 
     def warn(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
+
+    def doing(self, line: str) -> None:
+        say_doing(line)
 
     def board(self, board: Board) -> None:
         print_board(board)

@@ -23,6 +23,7 @@ from benchmark.cli import (
     verify,
 )
 from benchmark.cli.command import DONE, INTERRUPTED, Command
+from benchmark.cli.doing import say_doing
 from benchmark.cli.mistakes import as_mistake, where_to_report
 from benchmark.cli.signals import Stopped, stop_on_signals
 from datamodules.errors import AffectbenchError
@@ -60,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words, argparse.Namespace(called=time.time()))
     command: Command = arguments.command
     try:
+        say_doing(command.starting)
         _load_plugins(arguments)
         return command.run(arguments)
     except Stopped as stop:

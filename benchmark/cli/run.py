@@ -238,4 +238,5 @@ COMMAND = Command(
         "affectbench run full --dataset wesad --task stress --model lda cnn --recipe fast",
         "affectbench run open --download --recipe fast --report",
     ),
+    starting="starting workers, importing torch, reading the suite",
 )

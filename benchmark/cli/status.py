@@ -23,10 +23,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def status(arguments: argparse.Namespace) -> int:
     """Print how far the latest call is."""
+    from benchmark.starting import starting_calls
     from benchmark.store import RESULT, Store  # imports numpy
 
     store = Store(arguments.runs)
     plan = store.plan()
+    calls = starting_calls(arguments.runs)
+    for called in calls:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(called))
+        print(f"a call of {since} is starting: it checks recordings, and has no plan yet")
+    if calls and not plan:
+        return DONE
     if not plan:
         raise BenchmarkError(
             f"no runs in {str(arguments.runs)!r}: expected the folder of an affectbench run; "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datamodules import temporary
-from datamodules.temporary import DAY, OWNED, SCRATCH, owned, sweep
+from datamodules.temporary import DAY, OWNED, SCRATCH, in_use, owned, sweep
 
 
 @pytest.fixture
@@ -62,6 +62,17 @@ def test_of_another_machine_age_decides(tmp_path):
     young = make(tmp_path, name_of(os.getpid(), ".b", host="elsewhere"), 0.9)
     assert sweep([tmp_path]) == [old]
     assert young.exists()
+
+
+def test_what_is_in_use(tmp_path, ended):
+    mine = make(tmp_path, name_of(os.getpid()), 0.1)
+    elsewhere = make(tmp_path, name_of(ended, ".b", host="elsewhere"), 0.1)
+    assert in_use(mine)
+    assert in_use(elsewhere)
+    assert not in_use(make(tmp_path, name_of(ended), 0.1))
+    assert not in_use(make(tmp_path, name_of(os.getpid(), ".old"), 1.1))
+    assert not in_use(tmp_path / name_of(os.getpid(), ".gone"))
+    assert not in_use(make(tmp_path, ".git", 0.1))
 
 
 def test_links_and_files_of_others_are_left_alone(tmp_path, ended, monkeypatch):

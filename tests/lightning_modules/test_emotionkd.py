@@ -1,7 +1,7 @@
 """EmotionKD against the published layer tables, plain loops and closed forms."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,6 @@ OTHERS: dict[str, Inputs] = {
     "one row": {"eeg_de": SignalSpec(310, 1, 0.25), "eye": SignalSpec(33, 1, 0.25)},
     "music": {"eda": SignalSpec(1, 200, 50.0), "music": SignalSpec(63, 1, 0.25)},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Layers this small wait for each other's threads longer than they compute."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def student_inputs(inputs: Mapping[str, SignalSpec]) -> Inputs:

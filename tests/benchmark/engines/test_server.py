@@ -7,25 +7,44 @@ import sys
 
 import pytest
 
+from benchmark.cli import run
 from benchmark.engines.server import THREAD_VARIABLES, importing, start_server
 
 CALL = """
 import sys
 from benchmark.cli import run
 from benchmark.cli.main import main
-run.start_server = lambda: print("torch loaded:", "torch" in sys.modules, flush=True)
+
+class Terminal:
+    def isatty(self):
+        return True
+
+    def flush(self):
+        pass
+
+    def write(self, text):
+        if text.strip():
+            print("torch loaded:", "torch" in sys.modules, text.strip(), flush=True)
+
+sys.stderr = Terminal()
+run.start_server = lambda: print("torch loaded:", "torch" in sys.modules, "server", flush=True)
 sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_it_starts_before_torch_is_loaded(tmp_path):
+def test_it_starts_and_a_terminal_is_told_before_torch_is_loaded(tmp_path):
     words = ["run", "quick", "--dry-run", "--devices", "cpu", "--cache", "c", "--runs", "r"]
     done = subprocess.run(
         [sys.executable, "-c", CALL, *words], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "torch loaded: False"
-    assert done.stdout.count("torch loaded") == 1
+    first, second, *others = done.stdout.splitlines()
+    assert first == f"torch loaded: False {run.COMMAND.starting} ..."
+    assert second == "torch loaded: False server"
+    assert [line for line in others if line.startswith("torch loaded")] == [
+        "torch loaded: True checking the recordings of synthetic ...",
+        "torch loaded: True looking for finished runs in r ...",
+    ]
 
 
 def test_status_starts_none(tmp_path):
@@ -35,7 +54,7 @@ def test_status_starts_none(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert "torch loaded" not in done.stdout
+    assert "server" not in done.stdout
 
 
 def test_nothing_is_collected_during_imports_and_it_is_afterwards(monkeypatch):

@@ -14,7 +14,7 @@ cell       15 subjects, leave one out: ``affectbench run`` from an empty cache t
 settings   CPU time of a training step on noise, with what a worker or a model sets and without
 data_path  from recordings in the cache to the first batch, and a table of windows with
            spectrograms, made of 512 windows and multiplied; memory while all batches are gathered
-commands   CPU time of processes
+commands   CPU time of processes, and the wait for the first line of ``run``
 boards     the same, once
 
 Measured before datasets and protocols became values and the runner was divided into rooms, and

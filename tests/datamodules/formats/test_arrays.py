@@ -24,7 +24,7 @@ def endless() -> Any:
         b"x" * 10**6,
         10 ** (10 * sys.get_int_max_str_digits()),
         ("x" * 10**6,) * 1000,
-        {number: "x" * 10**6 for number in range(1000)},
+        dict.fromkeys(range(1000), "x" * 10**6),
         np.zeros((1000, 1000)),
         np.array(["x" * 10**6]),
         {"key": np.zeros(3)},
