@@ -200,16 +200,19 @@ def _convolved(
     padded: Samples, channels: Numbers, places: Numbers, dilation: int, start: int, n_times: int
 ) -> Samples:
     """Return the convolution of some channels of a padded window, summed, shape (T,)."""
-    values = np.zeros(n_times, np.float32)
+    values, ones = np.zeros(n_times, np.float32), np.zeros(n_times, np.float32)
     three = np.float32(3)
-    first, second, third = places[0] * dilation, places[1] * dilation, places[2] * dilation
     for channel in channels:
         x = padded[channel, start:]
+        ones[:] = 0
+        for k in range(LENGTH):
+            one = x[k * dilation :]
+            for t in range(n_times):
+                ones[t] += one[t]
+        one, two = x[places[0] * dilation :], x[places[1] * dilation :]
+        last = x[places[2] * dilation :]
         for t in range(n_times):
-            ones = np.float32(0)
-            for k in range(LENGTH):
-                ones += x[t + k * dilation]
-            values[t] += three * (x[t + first] + x[t + second] + x[t + third]) - ones
+            values[t] += three * (one[t] + two[t] + last[t]) - ones[t]
     return values
 
 
@@ -240,31 +243,28 @@ def _proportions(
             for channel in range(n_channels):
                 x = padded[window, channel, start:]
                 total = ones[channel]
-                for t in range(n_times):
-                    total[t] = x[t]
-                for k in range(1, LENGTH):
-                    shift = k * dilation
+                total[:] = 0
+                for k in range(LENGTH):
+                    one = x[k * dilation :]
                     for t in range(n_times):
-                        total[t] += x[t + shift]
+                        total[t] += one[t]
             for kernel in range(len(places)):
-                first = places[kernel, 0] * dilation
-                second = places[kernel, 1] * dilation
-                third = places[kernel, 2] * dilation
                 values[:] = 0
                 for channel in channels[place : place + counts[combination]]:
                     x = padded[window, channel, start:]
                     total = ones[channel]
+                    one = x[places[kernel, 0] * dilation :]
+                    two = x[places[kernel, 1] * dilation :]
+                    last = x[places[kernel, 2] * dilation :]
                     for t in range(n_times):
-                        values[t] += (
-                            three * (x[t + first] + x[t + second] + x[t + third]) - total[t]
-                        )
+                        values[t] += three * (one[t] + two[t] + last[t]) - total[t]
                 place += counts[combination]
                 combination += 1
                 inside = (number + kernel) % 2 == 1
-                low, high = (reach, n_times - reach) if inside else (0, n_times)
+                counted = values[reach : n_times - reach] if inside else values
                 for _ in range(features[number]):
-                    bias, above = biases[feature], 0
-                    for t in range(low, high):
-                        above += values[t] > bias
-                    columns[window, feature] = above / (high - low)
+                    bias, above = biases[feature], np.int32(0)
+                    for t in range(len(counted)):
+                        above += np.int32(counted[t] > bias)
+                    columns[window, feature] = above / len(counted)
                     feature += 1
