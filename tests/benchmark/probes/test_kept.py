@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
+from sklearn.neighbors import KNeighborsClassifier
 
 from benchmark.probes import classifiers
 from benchmark.probes.classifiers import CLASSIFIERS, learned_values
@@ -83,6 +84,12 @@ def test_every_type_on_the_list_is_needed(monkeypatch):
                 elif isinstance(node, list):
                     waiting += node
     assert found == {(kind, name) for kind, names in TYPES.items() for name in names}
+
+
+@pytest.mark.parametrize("estimator", [KNeighborsClassifier(), object, print, (n for n in ())])
+def test_a_classifier_of_types_that_are_not_read_is_not_written(estimator):
+    with pytest.raises(ValueError, match="expected"):
+        as_bytes(estimator, FACTS)
 
 
 def test_another_version_of_scikit_learn_is_noted():
