@@ -215,7 +215,7 @@ class ProbePredictor(Predictor):
         if self.sees == "windows":
             with np.errstate(over="ignore"):  # variances are sums of squares
                 sums = [(samples**2).sum(axis=(1, 2)) for samples in arrays.values()]
-            usable = np.isfinite(sums).all(axis=0)
+            usable: Flags = np.asarray(np.isfinite(sums).all(axis=0))
             columns: Any = Windows.of(self.inputs, {n: a[usable] for n, a in arrays.items()})
         else:
             computed = [

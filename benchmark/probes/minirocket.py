@@ -1,6 +1,6 @@
 """MiniRocket: proportions of convolutions above biases, and a ridge classifier on them."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,7 @@ class MiniRocket:
             self.biases[name] = fit_biases(plan, gather, len(windows), rng)
         columns = self.transform(windows)
         scaler = StandardScaler(with_mean=False).fit(columns)  # the ridge has an intercept
-        ridge = RidgeClassifierCV(ALPHAS, class_weight="balanced")
+        ridge: Any = RidgeClassifierCV(ALPHAS, class_weight="balanced")
         ridge.fit(scaler.transform(columns), target)
         self.classes_, self.alpha = ridge.classes_, float(ridge.alpha_)
         self.weights = np.atleast_2d(ridge.coef_) / scaler.scale_
