@@ -223,7 +223,7 @@ class ProbePredictor(Predictor):
             ]
             together = np.concatenate(computed, axis=1)
             with np.errstate(over="ignore"):  # forests compare in float32
-                usable = np.isfinite(together.astype(np.float32)).all(axis=1)
+                usable = np.asarray(np.isfinite(together.astype(np.float32)).all(axis=1))
             columns = together[usable]
         found = np.full((len(usable), len(self.classes)), np.nan)
         found[usable] = 0.0  # of a class that training lacked
