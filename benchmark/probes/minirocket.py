@@ -21,8 +21,8 @@ class MiniRocket:
 
     Each signal has its own kernels, dilations and share of the features; channels of a signal are
     combined at random, as in the authors' code for several channels. The ridge classifier chooses
-    its weight by leaving one training window out, as in the paper, and weighs classes equally.
-    Windows of one person are alike, so that this weight tends to be too small for other people.
+    its weight by leaving one training window out, as in the paper, and weighs classes equally. The
+    other windows of that person stay in, so that this weight knows nothing of other people.
 
     The paper was tried on series of mean 0 and deviation 1. Here, every channel of a window has its
     mean taken out, as zeros beyond the ends of a window would make a step of a level, and is
