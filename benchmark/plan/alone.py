@@ -9,7 +9,7 @@ import torch
 
 from benchmark.code import code_of_run
 from benchmark.plan.suite import Suite, SuiteError, as_its_default, known_names
-from benchmark.probes.catalogue import PROBES, ProbeRecipe
+from benchmark.probes.catalogue import PROBES, Probe, ProbeRecipe
 from benchmark.run import Arguments, Run, Value
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -37,7 +37,9 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
     """
     changes = suite.arguments.get(model, {})
     arguments: Arguments = ()
-    if changes:
+    if changes and model in PROBES:
+        arguments = _of_probe(PROBES[model], changes, f"suite {suite.name}: argument of {model}")
+    elif changes:
         arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
     kind, base = _own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
@@ -96,7 +98,10 @@ def with_signals(
                 if dataset.has_stimuli
                 else "people share no stimuli"
             )
-        return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
+        windows = probe.sees == "windows"
+        names = dataset.recorded(available) if windows else dataset.hand_crafted(available)
+        shapes = dataset.window_inputs(names, run.recipe.window)
+        return replace(run, signals=probe.choose_signals(shapes))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
     inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol, longest)
@@ -152,6 +157,26 @@ def changed(kind: Callable[..., Any], values: Mapping[str, Value], subject: str)
     """
     parameters = inspect.signature(kind).parameters
     defaults = {name: p.default for name, p in parameters.items() if name not in GIVEN}
+    return _not_default(defaults, values, subject)
+
+
+def _of_probe(probe: Probe, values: Mapping[str, Value], subject: str) -> Arguments:
+    """Return the arguments of a probe's classifier that differ from its defaults.
+
+    Raises:
+        SuiteError: An argument that it does not take, or a value of another kind.
+    """
+    arguments = _not_default(probe.arguments, values, subject)
+    try:
+        probe.with_arguments(dict(arguments))
+    except ValueError as error:
+        raise SuiteError(f"{subject}: {error}") from error
+    return arguments
+
+
+def _not_default(
+    defaults: Mapping[str, Any], values: Mapping[str, Value], subject: str
+) -> Arguments:
     known_names(values, defaults, subject)
     exact = {name: as_its_default(defaults[name], value) for name, value in values.items()}
     return tuple(sorted((k, v) for k, v in exact.items() if v != defaults[k]))
