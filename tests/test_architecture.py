@@ -47,6 +47,7 @@ ROOMS = (
     "curves",
     "scored",
     "store",
+    "drawing",
     "files",
     "result",
     "upgrade",

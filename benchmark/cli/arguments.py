@@ -66,3 +66,11 @@ def shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
         raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text}")
     return int(number), int(parts)
+
+
+def picture(text: str) -> Path:
+    """Return the path of a picture."""
+    path = Path(text)
+    if path.suffix not in (".svg", ".png"):
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .svg or .png, found {text}")
+    return path
