@@ -49,9 +49,10 @@ def write_report(runs: Path, leaderboards: Path, out: Path, plots: Path | None =
     page = html(content)
     write_text(out, page)
     print(f"{out}: {len(page.encode()) / 2**20:.2f} MiB; open it in a browser")
-    for name, picture in pictures(content).items() if plots else ():
-        for suffix in SUFFIXES:
-            picture.write(plots / f"{name}{suffix}")
+    if plots is not None:
+        for name, picture in pictures(content).items():
+            for suffix in SUFFIXES:
+                picture.write(plots / f"{name}{suffix}")
     return store
 
 
