@@ -1,6 +1,8 @@
 # make quick: an environment, then the quick suite to a leaderboard.   make test: the same, then tests.
+# EXTRAS: [eeg] reads EEGMAT, which the suite open has; EXTRAS= installs none.
 PYTHON ?= python3
 VENV ?= .venv
+EXTRAS ?= [eeg]
 PIP = $(VENV)/bin/python -m pip install --quiet -c constraints.txt
 
 .PHONY: quick test
@@ -17,7 +19,7 @@ test: $(VENV)/dev
 $(VENV)/run: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
-	$(PIP) -e .
+	$(PIP) -e '.$(EXTRAS)'
 	touch $@
 
 $(VENV)/dev: $(VENV)/run

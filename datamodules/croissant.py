@@ -1,7 +1,7 @@
 """Metadata of open datasets in the Croissant format of MLCommons, version 1.0. It needs no torch.
 
-Only what is on record is stated. The format asks for ``datePublished`` too; the day on which a
-version was published is on record for none of these datasets, so that it is left out.
+Only what is on record is stated. The format asks for ``datePublished`` too; where the day on which
+a version was published is not on record, it is left out.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ class Publication:
         citation: Paper to be cited.
         recordings: Pattern of the paths of the recordings.
         encoding: Media type of the recordings.
+        published: Day on which the version was published, as its page says; empty: not on record.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Publication:
     citation: str
     recordings: str
     encoding: str
+    published: str = ""
 
 
 PUBLICATIONS: dict[str, Publication] = {
@@ -83,6 +85,7 @@ PUBLICATIONS: dict[str, Publication] = {
         "Mental Arithmetic Task Performance. Data 4(1):14, 2019, doi 10.3390/data4010014",
         "*.edf",
         "application/octet-stream",
+        "2018-12-17",
     ),
 }
 """Open datasets whose licence names what may be done with them."""
@@ -115,6 +118,7 @@ def croissant(dataset: Dataset) -> dict[str, Any]:
         "url": published.url,
         "creator": [{"@type": "sc:Person", "name": name} for name in published.creators],
         "version": published.version,
+        **({"datePublished": published.published} if published.published else {}),
         "citeAs": published.citation,
         "distribution": _distribution(dataset.download, published),
     }

@@ -36,6 +36,12 @@ class MachineError(AffectbenchError):
     status = 1
 
 
+class MissingExtraError(MachineError):
+    """A library that only one option needs, and that was not installed with this project."""
+
+    status = 2
+
+
 class IncompatibleRunError(AffectbenchError):
     """A model, a dataset and a protocol that cannot go together."""
 

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datamodules.errors import AffectbenchError, DatasetCorruptedError, MachineError
+from datamodules.errors import (
+    AffectbenchError,
+    DatasetCorruptedError,
+    MachineError,
+    MissingExtraError,
+)
 
 OF_FILES = frozenset(
     {
@@ -63,6 +68,29 @@ def reading(name: str) -> Iterator[None]:
     except OSError as error:
         refuse_machine(error, name)
         raise DatasetCorruptedError(f"{name}: {error}") from error
+
+
+@contextmanager
+def extra(library: str, name: str, use: str) -> Iterator[None]:
+    """Report a library that a block imports and that was not installed.
+
+    Args:
+        library: Name of the library.
+        name: Name of the extra of this project that brings it.
+        use: What it is needed for.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != library:
+            raise
+        raise MissingExtraError(
+            f"{use}: expected {library}, found none. Install it with pip install "
+            f"'affectbench[{name}]'"
+        ) from error
 
 
 @contextmanager

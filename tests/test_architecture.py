@@ -1,8 +1,10 @@
 """The plan of the packages, read from their imports: nothing flows back, nothing goes round."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -48,6 +50,7 @@ ROOMS = (
     "scored",
     "store",
     "starting",
+    "drawing",
     "files",
     "result",
     "upgrade",
@@ -232,6 +235,25 @@ def test_catalogues_are_listed_without_torch(catalogue):
 
 def test_torch_would_be_noticed():
     assert heavy_modules("import lightning_modules.layers") == "['torch']"
+
+
+def test_extras_are_imported_where_they_are_needed():
+    """The libraries of extras are no dependencies: no module asks for one when it is imported."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    libraries = {
+        re.match(r"\w+", one)[0] for name in extras if name != "dev" for one in extras[name]
+    }
+    assert {"mne", "tensorboard", "pyarrow", "ray"} <= libraries
+    chosen = {"benchmark.engines.ray"}  # imported with --engine ray alone
+    for name, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body if name not in chosen else ():
+            names = [alias.name for alias in getattr(node, "names", ())]
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert {one.partition(".")[0] for one in names} & libraries == set(), name
 
 
 def test_no_utils():

@@ -1,7 +1,14 @@
 """Arguments that several commands have, and the types of their values."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.run import Value
 
 
 def add_folders(parser: argparse.ArgumentParser, *names: str) -> None:
@@ -28,6 +35,21 @@ def option(text: str) -> tuple[str, str]:
     if not separator:
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
     return name, value
+
+
+def option_values(options: Sequence[tuple[str, str]]) -> dict[str, "Value"]:
+    """Return the options of a reader or writer; their values are written as in YAML."""
+    from benchmark.plan.strict import plain_values  # imports yaml
+
+    values = {}
+    for name, text in options:
+        try:
+            values[name] = plain_values(text)
+        except ValueError as error:
+            raise BenchmarkError(
+                f"--option {name}={text}: expected a value as in YAML, found otherwise: {error}"
+            ) from error
+    return values
 
 
 def count(text: str) -> int:
@@ -66,3 +88,11 @@ def shard(text: str) -> tuple[int, int]:
     if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
         raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, found {text}")
     return int(number), int(parts)
+
+
+def picture(text: str) -> Path:
+    """Return the path of a picture."""
+    path = Path(text)
+    if path.suffix not in (".svg", ".png"):
+        raise argparse.ArgumentTypeError(f"expected a name that ends in .svg or .png, found {text}")
+    return path

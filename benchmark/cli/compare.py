@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from benchmark.cli.arguments import add_folders
+from benchmark.cli.arguments import add_folders, picture
 from benchmark.cli.command import DONE, Command
 from benchmark.engines.server import importing
-from benchmark.files import write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +20,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs-b", type=Path, metavar="RUNS", help="where B is; default: --runs")
     parser.add_argument("--board", nargs="+", default=[], metavar="B", help="only these")
     parser.add_argument("--format", choices=["md", "csv", "json"], default="md")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw each subject's scores")
+    parser.add_argument(
+        "--plot",
+        nargs="+",
+        type=picture,
+        default=[],
+        metavar="FILE",
+        help="draw each subject's scores; .svg or .png",
+    )
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -37,8 +43,8 @@ def compare(arguments: argparse.Namespace) -> int:
         store = with_results(arguments.runs)
         other = with_results(arguments.runs_b) if arguments.runs_b else None
         pairs = matches(arguments.a, arguments.b, store, other, arguments.board)
-    if arguments.plot:
-        write_text(arguments.plot, plot(pairs))
+    for path in arguments.plot:
+        plot(pairs).write(path)
     print(render(pairs, arguments.format), end="")
     return DONE
 
@@ -48,7 +54,7 @@ COMMAND = Command(
     _arguments,
     compare,
     (
-        "affectbench compare cnn lda --plot cnn_lda.svg",
+        "affectbench compare cnn lda --plot cnn_lda.svg cnn_lda.png",
         "affectbench compare runs/ their_runs/ --format csv",
     ),
 )

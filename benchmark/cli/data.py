@@ -3,16 +3,17 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, add_options, not_negative, whole
+from benchmark.cli.arguments import (
+    add_folders,
+    add_options,
+    not_negative,
+    option_values,
+    whole,
+)
 from benchmark.cli.command import DONE, FAILED, INTERRUPTED, Command
 from benchmark.cli.signals import Stopped
 from benchmark.engines.server import importing
-from benchmark.errors import BenchmarkError
-
-if TYPE_CHECKING:
-    from benchmark.run import Value
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,7 @@ def check(arguments: argparse.Namespace) -> int:
 
     known_names([arguments.dataset], DATASETS, "dataset")
     module = DATASETS[arguments.dataset]
-    options = dict(reader_options(module, _values(arguments)))
+    options = dict(reader_options(module, option_values(arguments.option)))
     subjects = arguments.subject or ()
     findings = check_files(arguments.dataset, arguments.root, arguments.cache, subjects, options)
     print(f"{module.title} in {arguments.root}\n")
@@ -88,7 +89,7 @@ def synthesize(arguments: argparse.Namespace) -> int:
         arguments.subjects,
         arguments.seed,
         arguments.effect,
-        _values(arguments),
+        option_values(arguments.option),
     )
     print(f"wrote {written} made-up subjects of {arguments.dataset} to {arguments.root}")
     return DONE
@@ -111,21 +112,6 @@ def download(arguments: argparse.Namespace) -> int:
         return stop.status if isinstance(stop, Stopped) else INTERRUPTED
     print(f"{arguments.dataset} is in {arguments.root}, {checked}")
     return DONE
-
-
-def _values(arguments: argparse.Namespace) -> dict[str, "Value"]:
-    """Return the options of a reader or writer; their values are written as in YAML."""
-    from benchmark.plan.strict import plain_values  # imports yaml
-
-    values = {}
-    for name, text in arguments.option:
-        try:
-            values[name] = plain_values(text)
-        except ValueError as error:
-            raise BenchmarkError(
-                f"--option {name}={text}: expected a value as in YAML, found otherwise: {error}"
-            ) from error
-    return values
 
 
 COMMAND = Command(

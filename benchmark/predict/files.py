@@ -14,10 +14,12 @@ from benchmark.execution.predictor import Predicted, Predictor
 from benchmark.files import write_text
 from benchmark.predict.doubts import Doubts, doubts_of
 from benchmark.predict.plot import plot_probabilities
+from benchmark.run import Value
 from benchmark.tables import csv_text
-from datamodules.catalogue import DATASETS
+from datamodules.dataset import Dataset
 from datamodules.empatica_e4 import EMPATICA_E4
 from datamodules.formats.empatica import FILES, read_session
+from datamodules.formats.packed import SUFFIX
 from datamodules.signals.preprocessing import preprocess
 from datamodules.signals.recording import Recording, Signal
 from datamodules.wesad import WESAD, WESADReader
@@ -36,11 +38,11 @@ class Written(NamedTuple):
 
 
 def predict_files(predictor: Predictor, files: Sequence[Path], out: Path, stride: float) -> Written:
-    """Predict every recording and write one table; for E4 folders a plot each beside it.
+    """Predict every recording and write one table; for E4 sessions a plot each beside it.
 
     Args:
         predictor: The model.
-        files: Session folders of an Empatica E4, or ``.pkl`` files of WESAD.
+        files: Sessions of an Empatica E4, a folder or an archive each, or ``.pkl`` files of WESAD.
         out: Path of the CSV: file, start (seconds), time (UTC, where the recording has it), the
             class of highest probability, the probability of each class, and doubts.
         stride: Time from one window's start to the next, in seconds.
@@ -53,7 +55,7 @@ def predict_files(predictor: Predictor, files: Sequence[Path], out: Path, stride
     tables, plots, lines = [], {}, []
     for path in files:
         start, signals = _read(path)
-        name = path.resolve().name
+        name = path.resolve().name.removesuffix(SUFFIX)
         predicted, doubts = _predicted(predictor, signals, stride)
         table = _table(predictor, str(path), start, predicted, doubts)
         tables.append(table)
@@ -78,8 +80,9 @@ def predict_files(predictor: Predictor, files: Sequence[Path], out: Path, stride
 
 def predict_subjects(
     predictor: Predictor,
-    dataset: str,
+    dataset: Dataset,
     root: Path,
+    options: Mapping[str, Value],
     subjects: Sequence[str],
     out: Path,
     stride: float,
@@ -88,35 +91,37 @@ def predict_subjects(
 
     Args:
         predictor: The model.
-        dataset: Catalogue key.
+        dataset: The dataset.
         root: Folder of the dataset's files.
+        options: Options of its reader. Those that a signal of the model needs are set in any case.
         subjects: Names of subjects.
         out: Path of the CSV, with the columns of ``predict_files``; ``file`` names subject, session
             and first trial.
         stride: Time from one window's start to the next, in seconds.
 
     Raises:
-        AffectbenchError: No such dataset or subject, or files that are not the publisher's.
+        AffectbenchError: No such subject, or files that are not the publisher's.
         BenchmarkError: Recordings that do not fit the model, or a table that cannot be written;
             nothing is written.
     """
     _check_out(out)
-    module = DATASETS[dataset]
-    options = {option: True for name, option in module.optional.items() if name in predictor.inputs}
-    reader = module.make_reader(root if module.has_files else None, **options)
+    needed = {option: True for name, option in dataset.optional.items() if name in predictor.inputs}
+    reader = dataset.make_reader(root if dataset.has_files else None, **{**options, **needed})
     tables, lines = [], []
-    for subject in module.check_subjects(reader, subjects):
+    for subject in dataset.check_subjects(reader, subjects):
         for recording in reader.read(subject):
             if isinstance(recording, Recording):
                 name = f"{subject} session {recording.session}"
                 if recording.segments:
                     name += f" trial {recording.segments[0].trial}"
-                signals = preprocess(recording.signals, module.preprocessing)
+                signals = preprocess(recording.signals, dataset.preprocessing)
                 predicted, doubts = _predicted(predictor, signals, stride)
                 tables.append(_table(predictor, name, None, predicted, doubts))
                 lines += [f"{name}: {line}" for line in doubts.lines]
     if not tables:
-        raise BenchmarkError(f"{dataset}: expected recordings of {', '.join(subjects)}, found none")
+        raise BenchmarkError(
+            f"{dataset.title}: expected recordings of {', '.join(subjects)}, found none"
+        )
     return Written(_write(out, tables, {}), tuple(lines))
 
 
@@ -165,7 +170,7 @@ def _write(
 
 def _read(path: Path) -> tuple[float | None, Mapping[str, Signal]]:
     """Return the start in UTC seconds, if known, and the signals as a model takes them."""
-    if path.is_dir():
+    if path.is_dir() or (path.suffix == SUFFIX and path.is_file()):
         session = read_session(path)
         return session.start, preprocess(session.signals, EMPATICA_E4.preprocessing)
     if path.suffix == ".pkl" and path.is_file():
@@ -173,7 +178,8 @@ def _read(path: Path) -> tuple[float | None, Mapping[str, Signal]]:
         (recording,) = (item for item in items if isinstance(item, Recording))
         return None, preprocess(recording.signals, WESAD.preprocessing)
     raise BenchmarkError(
-        f"{path}: expected a session folder of an Empatica E4 ({', '.join(FILES.values())}) or a "
+        f"{path}: expected a session of an Empatica E4 (a folder or a zip archive with "
+        f"{', '.join(FILES.values())}) or a "
         "SX/SX.pkl of WESAD; subjects of any other dataset with --dataset and --root"
     )
 

@@ -9,28 +9,22 @@ import pandas as pd
 
 from benchmark.boards.board import Board
 from benchmark.boards.chance import chance_of
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import Cohort
 from benchmark.boards.power import smallest_difference
 from benchmark.boards.remarks import remarks
 from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, RankSets, Scatter, lines, rank_sets, scatter
-from benchmark.report.lines import Line, board_line, column, columns_of, label
+from benchmark.report.lines import Line, best_of, board_line, column, columns_of, label
+from benchmark.report.overview import BestRow, best_rows, overview_cells
 from benchmark.report.provenance import provenance, split_label
 from benchmark.report.tables import (
-    NOTHING,
     Cell,
     Column,
     Table,
-    between,
-    count,
     number,
-    text,
 )
 from benchmark.store import Store
-
-SHOWN = 6
-"""Names of a group on the first tab; all of them stand on the board's own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +53,7 @@ class BoardPage:
         provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
         overview: Cells of its line on the first tab.
+        best: Its best rows, on the first tab too.
     """
 
     name: str
@@ -82,6 +77,7 @@ class BoardPage:
     provenance: Mapping[str, Any]
     tested: tuple[str, ...]
     overview: tuple[Cell, ...]
+    best: tuple[BestRow, ...]
 
 
 def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: Store) -> BoardPage:
@@ -108,6 +104,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         if row
     )
     smallest = smallest_difference(cohort)
+    incomplete = any(line.startswith("INCOMPLETE") for line in board.head)
     ranked_by = "pooled_macro_f1" if cohort.one_class else "macro_f1"
     columns = tuple(
         replace(column(name), more=column(name).more and name != ranked_by) for name in shown
@@ -117,7 +114,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         title=title,
         subtitle=subtitle,
         head=board.head,
-        incomplete=any(line.startswith("INCOMPLETE") for line in board.head),
+        incomplete=incomplete,
         facts=_facts(cohort, smallest),
         verdict=_verdict(page_lines),
         warnings=(*_warnings(page_lines, cohort), *remarks(cohort)),
@@ -135,7 +132,8 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row
         },
         tested=cohort.tested,
-        overview=_overview(cohort, page_lines, records, majority, smallest),
+        overview=overview_cells(cohort, page_lines, records, smallest, incomplete),
+        best=best_rows(cohort, page_lines, records),
     )
 
 
@@ -192,11 +190,6 @@ def _verdict(rows: Sequence[Line]) -> tuple[str, ...]:
     return (f"{len(best)} of {len(ranked)} ranked rows may be the best: {', '.join(best)}.",)
 
 
-def best_of(rows: Sequence[Line]) -> list[str]:
-    """Return the names of the rows that no other is better than beyond doubt."""
-    return [label(line, rows) for line in rows if line.ranks and line.ranks[0] == 1]
-
-
 def _warnings(rows: Sequence[Line], cohort: Cohort) -> tuple[str, ...]:
     warnings = []
     lacking = sum(not line.complete and line.kind != "absent" for line in rows)
@@ -237,32 +230,3 @@ def _costs(
         if plot:
             plots.append((title, unit, plot))
     return tuple(plots)
-
-
-def _overview(
-    cohort: Cohort,
-    rows: Sequence[Line],
-    records: Sequence[Mapping[Any, Any]],
-    majority: Row | None,
-    smallest: float,
-) -> tuple[Cell, ...]:
-    tied = best_of(rows)
-    more = len(tied) - SHOWN
-    best = next((r for line, r in zip(rows, records, strict=True) if line.ranks), None)
-    score = Cell(NOTHING, None)
-    if best and cohort.one_class:
-        score = between(*(best[key] for key in ("pooled_macro_f1", "pooled_low", "pooled_high")))
-    elif best:
-        score = between(best["macro_f1"], best["ci_low"], best["ci_high"])
-    simple = cohort.simple
-    failed = sum(result.status == "failed" for result in cohort.results)
-    missing = any(row.missing for row in cohort.rows)
-    return (
-        text(", ".join(tied[:SHOWN]) + (f" and {more} more" if more > 0 else "")),
-        score,
-        number(max(map(cohort.score, simple), default=None)),
-        number(cohort.score(majority) if majority else None),
-        Cell("none", None) if np.isinf(smallest) else number(smallest),
-        count(len(cohort.tested)),
-        text(f"incomplete, {failed} failed" if missing or failed else "complete"),
-    )

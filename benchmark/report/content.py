@@ -19,6 +19,7 @@ from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
 from benchmark.report.extras import Extra, extras
 from benchmark.report.figures import Diagram, critical_diagram
+from benchmark.report.overview import OVERVIEW
 from benchmark.report.provenance import failures
 from benchmark.report.tables import (
     Cell,
@@ -31,20 +32,6 @@ from benchmark.store import Store
 
 LEAST_MODELS = 3
 """Number of models that a test over datasets takes, as in benchmark.boards.overall."""
-OVERVIEW = (
-    Column("board", "dataset, task and split", number=False),
-    Column("may be best", "ranked rows that no other is better than beyond doubt", number=False),
-    Column(
-        "best macro F1",
-        "mean over subjects (95 % interval); where somebody has one class only, as in the next two "
-        "columns, of the units of all subjects together",
-    ),
-    Column("simple", "macro F1 of the better of lda, random_forest"),
-    Column("majority", "macro F1 of always naming the most frequent class of the training"),
-    Column("detectable", "smallest difference of macro F1 that these decisions find in 80 %"),
-    Column("subjects", "people who were tested"),
-    Column("runs", "finished runs, and those that failed", number=False),
-)
 
 
 @dataclass(frozen=True)

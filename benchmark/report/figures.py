@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmark.drawing import Anchor
+
 WIDE, HIGH = 1000, 30
 """Units of a strip; it is stretched to the width it finds, its strokes are not."""
 BIN, APART = 12, 5.5
@@ -24,6 +26,9 @@ class Strip:
     """Marks along a horizontal axis, as path data in a box of WIDE by HIGH.
 
     Args:
+        values: Values of the dots, smallest first.
+        middle: Value of the tick; NaN for none.
+        interval: Ends of the bar; NaN for none.
         dots: Each a point of its own.
         bar: The interval.
         mean: The tick in it.
@@ -31,6 +36,9 @@ class Strip:
         kind: Class of the marks.
     """
 
+    values: tuple[float, ...]
+    middle: float
+    interval: tuple[float, float]
     dots: str
     bar: str
     mean: str
@@ -63,7 +71,7 @@ def strip(
         dots.append(f"M{x:.0f} {HIGH / 2 + shift:g}h.1")
     bar = "" if math.isnan(low) else f"M{place(low):.1f} {HIGH / 2:g}H{place(high):.1f}"
     tick = "" if math.isnan(mean) else f"M{place(mean):.1f} {HIGH / 2 - 9:g}v18"
-    return Strip("".join(dots), bar, tick, said, kind)
+    return Strip(tuple(sorted(values)), mean, (low, high), "".join(dots), bar, tick, said, kind)
 
 
 def lines(values: Sequence[float]) -> str:
@@ -149,7 +157,7 @@ class Mark:
     y: float
     low: float
     high: float
-    label: tuple[float, float, str] | None
+    label: tuple[float, float, Anchor] | None
 
 
 @dataclass(frozen=True)
@@ -213,19 +221,19 @@ def scatter(points: Sequence[Point]) -> Scatter | None:
 
 
 def _shown(value: float) -> str:
-    exponent = round(math.log10(value))
-    if 1e-3 <= value < 1e4:
-        return f"{value:,g}"
-    return f"10{str(exponent).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    for least, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= least:
+            return f"{value / unit:g}{letter}"
+    return f"{value:,g}"
 
 
-def _labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[float, float, str] | None]:
+def _labels(points: Sequence[tuple[str, float, float]]) -> list[tuple[float, float, Anchor] | None]:
     """Return a place for each label, clear of other points and labels; None where there is none."""
     taken = [(x - 6, y - 6, x + 6, y + 6) for _, x, y in points]
-    labels: list[tuple[float, float, str] | None] = []
+    labels: list[tuple[float, float, Anchor] | None] = []
     for name, x, y in points:
         width = LETTER * len(name)
-        places = (
+        places: tuple[tuple[float, float, Anchor, float], ...] = (
             (x + 9, y + 4, "start", x + 9),
             (x - 9, y + 4, "end", x - 9 - width),
             (x, y - 10, "middle", x - width / 2),

@@ -245,3 +245,8 @@ def label(line: Line, rows: Sequence[Line]) -> str:
     if len({other.signals for other in same}) == len(same):
         return f"{line.name} ({line.signals})"
     return f"{line.name} ({line.signals}, {line.recipe})"
+
+
+def best_of(rows: Sequence[Line]) -> list[str]:
+    """Return the names of the rows that no other is better than beyond doubt."""
+    return [label(line, rows) for line in rows if line.ranks and line.ranks[0] == 1]

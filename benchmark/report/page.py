@@ -27,7 +27,11 @@ def render(store: Store, leaderboards: Path) -> str:
     Raises:
         LeaderboardError: There are no results, or a table that cannot be read.
     """
-    content = collect(store, leaderboards)
+    return html(collect(store, leaderboards))
+
+
+def html(content: Content) -> str:
+    """Return the page with some content."""
     script = (HERE / "page.js").read_text()
     environment = Environment(
         loader=FileSystemLoader(HERE),

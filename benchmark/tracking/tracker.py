@@ -5,6 +5,7 @@ know of no tracker, wait for no network, and nothing that goes wrong here can ch
 that were finished before, under another tracker or none, are written too.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from benchmark.run import Run
 from benchmark.scored import Scored, scored
 from benchmark.store import Store
 from benchmark.tracking.names import LoggerName, WandbMode
+from datamodules.machine import extra
 
 
 class Writer(Protocol):
@@ -131,6 +133,9 @@ def make_tracker(
         suite: Name of the suite.
         store: Store of the runs; files of a tracker are in a folder of its name beside them.
         warn: Function that takes a warning: at most one of an error, and one of going offline.
+
+    Raises:
+        MissingExtraError: The library of the tracker is an extra, and not installed.
     """
 
     def make_wandb() -> Writer:
@@ -145,6 +150,9 @@ def make_tracker(
 
         return TensorBoardWriter(store.root / "tensorboard")
 
+    if name == "tensorboard":  # before any run, as the thread would only warn after the first
+        with extra("tensorboard", "tensorboard", "--logger tensorboard"):
+            importlib.import_module("tensorboard.version")
     if name == "wandb" and mode != "disabled":
         return Tracker(store, make_wandb, warn)
     return Tracker(store, make_tensorboard if name == "tensorboard" else None, warn)

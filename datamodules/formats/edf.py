@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mne  # has no types, and loads its readers when they are first called
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError
-from datamodules.machine import refuse_machine
+from datamodules.machine import extra, refuse_machine
 
 Samples = npt.NDArray[np.float64]
 
@@ -81,7 +80,10 @@ def read_channels(path: Path, labels: Sequence[str]) -> tuple[Mapping[str, Chann
     Raises:
         DatasetCorruptedError: The file is shorter than its header says, is no such file, or has
             not these channels at one rate.
+        MissingExtraError: MNE is not installed.
     """
+    with extra("mne", "eeg", f"{path}: to read EDF and BDF files"):
+        import mne  # an extra
     try:
         headers, rate_of = _headers(path)
         missing = [label for label in labels if label not in headers]

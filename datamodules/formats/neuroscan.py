@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import mne  # has no types, and loads its readers when they are first called
 import numpy as np
 
 from datamodules.errors import DatasetCorruptedError
-from datamodules.machine import refuse_machine
+from datamodules.machine import extra, refuse_machine
 from datamodules.signals.recording import Signal
 
 HEADER, CHANNEL_HEADER, SAMPLE = 900, 75, 4
@@ -38,9 +37,13 @@ class NeuroscanFile:
     Raises:
         DatasetCorruptedError: The file is cut short, is no such recording, or has not these
             channels at this rate.
+        MissingExtraError: MNE is not installed.
     """
 
     def __init__(self, path: Path, channels: Sequence[str], sfreq: float) -> None:
+        with extra("mne", "eeg", f"{path}: to read Neuroscan files"):
+            import mne  # an extra
+
         self.path, self.channels, self.sfreq = path, tuple(channels), sfreq
         _check_size(path)
         with _reported(path), warnings.catch_warnings():

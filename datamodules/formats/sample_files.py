@@ -16,12 +16,12 @@ import lazy_loader
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.errors import DatasetCorruptedError, MachineError
+from datamodules.errors import DatasetCorruptedError
 from datamodules.formats.arrays import describe, is_numbers, listed
 from datamodules.formats.edf import BLOCK, BYTES, VOLTS, read_channels
 from datamodules.formats.folder_head import SignalEntry
 from datamodules.formats.packed import BROKEN
-from datamodules.machine import refuse_machine
+from datamodules.machine import extra, refuse_machine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +61,7 @@ def read_samples(path: Path, entry: SignalEntry) -> Samples:
 
     Raises:
         DatasetCorruptedError: The file is not as described.
-        MachineError: It is a Parquet file, and pyarrow is not installed.
+        MissingExtraError: It is a Parquet file, and pyarrow is not installed.
     """
     columns, n_channels = entry.columns, len(entry.channels)
     if path.suffix not in SUFFIXES:
@@ -122,13 +122,8 @@ def _of_csv(path: Path, columns: Sequence[str]) -> dict[str, Samples]:
 
 
 def _of_parquet(path: Path, columns: Sequence[str]) -> dict[str, Samples]:
-    try:
+    with extra("pyarrow", "parquet", f"{path}: to read Parquet"):
         from pyarrow import parquet  # an extra, and takes long to import
-    except ImportError as error:
-        raise MachineError(
-            f"{path}: expected pyarrow, which reads Parquet, found none: pip install "
-            "'affectbench[parquet]'"
-        ) from error
     parts = {}
     try:
         with parquet.ParquetFile(path) as file:

@@ -19,6 +19,7 @@ from datamodules.errors import AffectbenchError
 from datamodules.formats.folder_head import HEAD
 from datamodules.formats.tables import write_columns
 from datamodules.formats.yaml_values import WORD
+from datamodules.machine import extra
 from datamodules.signals.recording import Signal
 from datamodules.synthesis.edf import BITS_16, Channel, write_edf
 from datamodules.synthesis.folders import check_free, check_request, new_folder, write_new
@@ -123,12 +124,9 @@ def _write_npz(path: Path, signal: Signal) -> None:
 
 def _write_parquet(path: Path, signal: Signal) -> None:
     frame = pandas.DataFrame(dict(zip(signal.channels, signal.samples, strict=True)))
-    try:
-        frame.to_parquet(path, engine="pyarrow", index=False)
-    except ImportError as error:
-        raise AffectbenchError(
-            "expected pyarrow, which writes Parquet, found none: pip install 'affectbench[parquet]'"
-        ) from error
+    with extra("pyarrow", "parquet", f"{path}: to write Parquet"):
+        import pyarrow  # noqa: F401  # an extra, which pandas uses
+    frame.to_parquet(path, engine="pyarrow", index=False)
 
 
 def _write_edf(path: Path, signal: Signal) -> None:

@@ -1,6 +1,7 @@
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,12 @@ import pytest
 import scipy
 
 from datamodules.eegmat import EEG, EEGMAT, SUBJECTS, EEGMATReader
-from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
+from datamodules.errors import (
+    AffectbenchError,
+    DatasetCorruptedError,
+    DatasetNotFoundError,
+    MissingExtraError,
+)
 from datamodules.signals.recording import Recording, Segment
 from datamodules.synthesis import eegmat as synthesis
 
@@ -175,6 +181,13 @@ def test_rest_is_its_last_minute_and_arithmetic_all_of_it(written: Path) -> None
     assert rest.session == arithmetic.session
     labels = [EEGMAT.tasks["workload"].label("", r.segments[0]) for r in (rest, arithmetic)]
     assert labels == [0, 1]
+
+
+def test_without_mne_nobody_is_left_out(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call ends with the name of the extra: no recording is at fault."""
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingExtraError, match=r"affectbench\[eeg\]"):
+        read(root)
 
 
 def test_missing_files(root: Path) -> None:

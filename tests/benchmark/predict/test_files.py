@@ -2,6 +2,7 @@
 
 import shutil
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,53 @@ def test_subjects_of_a_dataset_are_predicted_as_their_files_are(of_model, tmp_pa
     assert set(other["file"]) == {f"{subject} session 1 trial 1"}
     assert main([*words, str(tmp_path / "c.csv"), "nobody", *dataset]) == 2
     assert not (tmp_path / "c.csv").exists()
+
+
+def test_the_portals_archive_is_predicted_as_the_folder_is(of_cnn, tmp_path):
+    root, folder, expected = of_cnn
+    session = root / "data" / "empatica_e4" / str(expected["subject"][0])
+    packed = Path(shutil.make_archive(tmp_path / "1700000000_A00AAA", "zip", session))
+    tables = []
+    for place in (session, packed):
+        out = tmp_path / "p.csv"
+        assert main(["predict", str(folder), str(place), "--out", str(out)]) == 0
+        tables.append(pd.read_csv(out))
+    assert set(tables[1]["file"]) == {str(packed)}
+    pd.testing.assert_frame_equal(*(table.drop(columns="file") for table in tables))
+    plots = {path.name for path in tmp_path.glob("*.svg")}
+    assert plots == {f"p-{session.name}.svg", "p-1700000000_A00AAA.svg"}
+
+
+def test_a_damaged_archive_is_one_line(of_cnn, tmp_path, capsys):
+    _, folder, _ = of_cnn
+    packed = tmp_path / "session.zip"
+    packed.write_bytes(b"PK\x03\x04 cut off")
+    assert main(["predict", str(folder), str(packed), "--out", str(tmp_path / "p.csv")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(packed) in line
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_options_of_the_reader_are_as_in_data_check(of_cnn, tmp_path, capsys):
+    """A table with condition names of the user's own is read with the option that names them."""
+    root, folder, expected = of_cnn
+    subject = str(expected["subject"][0])
+    data = tmp_path / "mine"
+    shutil.copytree(root / "data" / "empatica_e4", data)
+    table = (data / "labels.csv").read_text()
+    (data / "labels.csv").write_text(table.replace(",stress", ",TSST"))
+    out = tmp_path / "p.csv"
+    words = ["predict", str(folder), subject, "--out", str(out)]
+    words += ["--dataset", "empatica_e4", "--root", str(data)]
+    assert main(words) == 2
+    assert "TSST" in capsys.readouterr().err
+    meaning = "conditions=baseline=baseline,TSST=stress,amusement=amusement"
+    assert main([*words, "--option", meaning]) == 0
+    assert set(pd.read_csv(out)["file"]) == {f"{subject} session 1 trial 1"}
+    assert main([*words, "--option", "condition=x"]) == 2
+    assert "did you mean conditions?" in capsys.readouterr().err
+    assert main([*words[:5], "--option", meaning]) == 2
+    assert "expected --dataset too" in capsys.readouterr().err
 
 
 def test_tonic_and_phasic_parts_are_computed_of_a_new_recording(finished, tmp_path):

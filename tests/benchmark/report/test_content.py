@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -139,7 +139,8 @@ def test_says_who_ties(stress, content):
     assert len(tied) > 1 or tied[0] in stress.verdict[0]
     assert len(tied) == 1 or stress.verdict[0].endswith(f"{', '.join(tied)}.")
     (overview,) = [o for o in content.overview.lines if o[0].text == stress.name]
-    assert overview[1].text == ", ".join(tied)
+    ranked = [line for line in stress.lines if line.ranks]
+    assert overview[1].text == f"{len(tied)} of {len(ranked)}"
 
 
 def test_bars_hold_the_ranks_of_the_csv(stress, store):
@@ -216,6 +217,46 @@ def test_a_probe_that_should_lose_and_does_not_is_pointed_out(tmp_path, content)
         "time (random forest on the seconds since the start)" in warning
         for warning in board.warnings
     )
+    assert [(row.line.name, bool(row.mark)) for row in board.best] == [
+        ("time", True),
+        ("lda", False),
+    ]
+    assert "no row is better" in board.best[0].mark
+
+
+def test_the_first_tab_has_the_best_five_rows_and_the_probes_that_no_row_beats(tmp_path):
+    """Seven ranked rows, ``time`` above them all, ``motion`` beside the second, ``prior`` last."""
+    means = {"cnn": 0.7, "lda": 0.68, "random_forest": 0.66, "lstm": 0.64, "dnn": 0.62}
+    means |= {"rtcan_1d": 0.6, "cnn_lstm": 0.58, "time": 0.9, "motion": 0.69, "prior": 0.3}
+    noise = np.random.default_rng(0).normal(0, 0.05, (len(means), len(SUBJECTS)))
+    expected = {
+        model: mean + of_model for (model, mean), of_model in zip(means.items(), noise, strict=True)
+    }
+    results = [
+        done(asked(model, fold), score)
+        for model, of_model in expected.items()
+        for fold, score in enumerate(of_model)
+    ]
+    (board,) = collect(stored(tmp_path / "runs", results), tmp_path).boards
+    order = sorted(expected, key=lambda model: -np.mean(expected[model]))
+    ranked = [model for model in order if model not in ("time", "motion", "prior")]
+    shown = [*ranked[:5], "time", "motion"]
+    assert [row.line.name for row in board.best] == [m for m in order if m in shown]
+    for row in board.best:
+        of_model = expected[row.line.name]
+        low, high = stats.t.interval(0.95, 11, np.mean(of_model), stats.sem(of_model))
+        assert row.score.value == pytest.approx(np.mean(of_model))
+        assert row.score.detail == f"{low:.3f} to {high:.3f}"
+        start, end = row.drawn.bar.removeprefix("M").split(" 15H")
+        assert [float(start) / WIDE, float(end) / WIDE] == pytest.approx([low, high], abs=1e-3)
+        assert bool(row.mark) == (row.line.ranks is None)
+    marks = {row.line.name: row.mark for row in board.best if row.mark}
+    assert "no row is better" in marks["time"]
+    best = expected[ranked[0]]
+    signs = np.array(list(product((1, -1), repeat=12)))
+    flipped = np.abs(signs @ (best - expected["motion"]) / 12)
+    p = np.mean(flipped >= abs(np.mean(best - expected["motion"])) - 1e-12)
+    assert f"(p {p:.2g})" in marks["motion"]
 
 
 def test_gains_are_paired_and_controls_apart(store, content):

@@ -2,11 +2,13 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from benchmark.cli.main import main
 from benchmark.execution.execute import execute
 from benchmark.store import Store
 from benchmark.tracking import tracker as tracking
@@ -26,6 +28,18 @@ def test_no_tracker(workshop, tmp_path, name, tracked):
         assert set(table) == {"epoch", *tracked.CURVES}
         assert table.epoch.tolist() == [1, 2]  # once an epoch
         assert table.notna().all(axis=None)
+
+
+def test_without_tensorboard_no_run_is_begun(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "quick", "--model", "majority", "--logger", "tensorboard"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--logger tensorboard: expected tensorboard, found none" in line
+    assert "pip install 'affectbench[tensorboard]'" in line
+    assert not list(tmp_path.rglob("result.json"))
 
 
 def test_nothing_is_imported_that_was_not_chosen():

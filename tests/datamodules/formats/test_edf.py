@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -6,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from datamodules.errors import DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, MissingExtraError
 from datamodules.formats.edf import read_channels
 from datamodules.synthesis.edf import BITS_16, BITS_24, Channel, write_bdf, write_edf
 
@@ -123,3 +124,11 @@ def test_a_header_of_another_length_than_it_says_is_refused(path: Path) -> None:
     path.write_bytes(raw[:184] + b"512     " + raw[192:])
     with pytest.raises(DatasetCorruptedError, match=r"expected a whole .* file"):
         read_channels(path, ("ECG",))
+
+
+@pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+def test_without_mne_the_extra_is_named(tmp_path, monkeypatch, suffix):
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'affectbench\[eeg\]'") as caught:
+        read_channels(tmp_path / f"a{suffix}", ("ECG",))
+    assert f"a{suffix}" in str(caught.value)

@@ -1,11 +1,12 @@
 import struct
+import sys
 from pathlib import Path
 
 import mne
 import numpy as np
 import pytest
 
-from datamodules.errors import DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, MissingExtraError
 from datamodules.formats import neuroscan
 from datamodules.formats.neuroscan import NeuroscanFile
 from datamodules.synthesis.seed_v import RAW_CHANNELS, write_cnt
@@ -166,3 +167,10 @@ def test_blocks_that_make_no_sense(path: Path) -> None:
     opened = NeuroscanFile(path, NAMES, 1000.0)
     with pytest.raises(DatasetCorruptedError, match="expected a Neuroscan recording of 32-bit"):
         opened.read(0.0, 2.0)
+
+
+def test_without_mne_the_extra_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'affectbench\[eeg\]'") as caught:
+        NeuroscanFile(path, NAMES, 1000.0)
+    assert path.name in str(caught.value)
