@@ -85,6 +85,9 @@ MODELS: "Catalogue[EmotionClassifier]" = Catalogue(
         "lstm": "lightning_modules.lstm:LSTM",
         "cnn": "lightning_modules.cnn:CNN",
         "cnn_lstm": "lightning_modules.cnn_lstm:CNNLSTM",
+        "dgcnn": "lightning_modules.dgcnn:DGCNN",
+        "eegnet": "lightning_modules.eeg_networks:EEGNet",
+        "eegconformer": "lightning_modules.eeg_networks:EEGConformer",
     }
 )
 
