@@ -86,8 +86,8 @@ MODELS: "Catalogue[EmotionClassifier]" = Catalogue(
         "cnn": "lightning_modules.cnn:CNN",
         "cnn_lstm": "lightning_modules.cnn_lstm:CNNLSTM",
         "dgcnn": "lightning_modules.dgcnn:DGCNN",
-        "eegnet": "lightning_modules.eeg_networks:EEGNet",
-        "eegconformer": "lightning_modules.eeg_networks:EEGConformer",
+        "eegnet": "lightning_modules.eegnet:EEGNet",
+        "eegconformer": "lightning_modules.eegconformer:EEGConformer",
     }
 )
 

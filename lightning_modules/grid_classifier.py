@@ -45,15 +45,17 @@ def initialize(network: nn.Module) -> None:
 class GridClassifier(EmotionClassifier):
     """A classifier of time series: all channels of all signals on one time grid, see CommonGrid.
 
-    These networks were published for sets of time series from anywhere, and ask for no signal in
-    particular. Here they take what MLSTM-FCN takes, and EEG before ECG.
+    These networks were published for time series from anywhere, and ask for no signal in
+    particular. Here they take what MLSTM-FCN takes, so that their rows can be compared with its.
+    A grid has at most 640 samples: 60 s of a pulse become about eleven samples a second, which
+    show each beat. EEG wants windows of 5 s instead.
     """
 
     prefers: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("eda", "resp", "bvp", "temp"),
-        ("eeg",),
         ("ecg",),
         ("eeg_de",),
+        ("eeg",),
     )
 
     @classmethod

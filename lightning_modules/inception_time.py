@@ -31,7 +31,7 @@ N_GROUPS, PER_GROUP = 2, 3
 PUBLISHED = Recipe(
     source="Ismail Fawaz et al. 2020 and their code: Adam, 1e-3, batches of 64, 1500 epochs, the "
     "learning rate halved when the training loss stands still for 50 epochs; windows are ours",
-    window=10.0,
+    window=60.0,
     stride=10.0,
     lr=1e-3,
     plateau_factor=0.5,
@@ -45,7 +45,7 @@ PUBLISHED = Recipe(
 FAST = replace(
     PUBLISHED,
     source="this project's: fewer windows and epochs, smaller batches",
-    stride=60.0,
+    stride=120.0,
     batch_size=16,
     max_epochs=5,
 )

@@ -22,7 +22,7 @@ MAPS = (64, 128, 128)
 PUBLISHED = Recipe(
     source="Wang, Yan and Oates 2017 and their code: Adam, 1e-3, batches of 16, 1500 epochs, the "
     "learning rate halved when the training loss stands still for 50 epochs; windows are ours",
-    window=10.0,
+    window=60.0,
     stride=10.0,
     lr=1e-3,
     plateau_factor=0.5,
@@ -36,7 +36,7 @@ PUBLISHED = Recipe(
 FAST = replace(
     PUBLISHED,
     source="this project's: fewer windows and epochs, smaller batches",
-    stride=60.0,
+    stride=120.0,
     max_epochs=5,
 )
 

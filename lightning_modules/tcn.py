@@ -20,7 +20,7 @@ PUBLISHED = Recipe(
     source="Bai, Kolter and Koltun 2018 and their code, sequential MNIST: Adam, 2e-3, batches of "
     "64, 20 epochs, the learning rate a tenth after ten epochs (here ten equal steps); windows "
     "are ours",
-    window=10.0,
+    window=60.0,
     stride=10.0,
     lr=2e-3,
     lr_decay=10**-0.1,
@@ -31,7 +31,7 @@ PUBLISHED = Recipe(
 FAST = replace(
     PUBLISHED,
     source="this project's: fewer windows and epochs, smaller batches",
-    stride=60.0,
+    stride=120.0,
     batch_size=16,
     max_epochs=10,
 )
