@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -42,6 +43,29 @@ FAST = replace(
     batch_size=16,
     max_epochs=10,
 )
+
+
+class JointFilters(nn.Module):
+    """A convolution in time and one over electrodes and maps, computed as one.
+
+    Nothing stands between the two, so that they are one convolution in time over all electrodes,
+    whose weights are products of theirs. The maps of every electrode are never made.
+
+    Args:
+        n_channels: Number of electrodes, C.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.in_time = nn.Conv2d(1, WIDTH, (1, KERNEL))
+        self.in_space = nn.Conv2d(WIDTH, WIDTH, (n_channels, 1))
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Return maps of shape (B, 40, T - 24), of samples of shape (B, C, T)."""
+        over, along = self.in_space.weight.squeeze(3), self.in_time.weight[:, 0, 0]
+        weight = torch.einsum("omc,mk->ock", over, along)  # (40, C, 25)
+        shift = over.sum(dim=2) @ self.in_time.get_parameter("bias")  # (40)
+        return F.conv1d(window, weight, shift + self.in_space.get_parameter("bias"))
 
 
 class Attention(nn.Module):
@@ -112,13 +136,12 @@ class EEGConformerNetwork(nn.Module):
         ((self.name, spec),) = inputs.items()
         self.rate = AtRate(spec, SFREQ)
         self.filters = nn.Sequential(
-            nn.Conv2d(1, WIDTH, (1, KERNEL)),
-            nn.Conv2d(WIDTH, WIDTH, (spec.n_channels, 1)),
-            nn.BatchNorm2d(WIDTH),
+            JointFilters(spec.n_channels),
+            nn.BatchNorm1d(WIDTH),
             nn.ELU(),
-            nn.AvgPool2d((1, POOL), (1, STEP)),
+            nn.AvgPool1d(POOL, STEP),
             nn.Dropout(DROPOUT),
-            nn.Conv2d(WIDTH, WIDTH, 1),
+            nn.Conv1d(WIDTH, WIDTH, 1),
         )
         self.layers = nn.Sequential(*(Layer(WIDTH, N_HEADS, DROPOUT) for _ in range(N_LAYERS)))
         n_tokens = (self.rate.n_times - (KERNEL - 1) - POOL) // STEP + 1
@@ -135,8 +158,8 @@ class EEGConformerNetwork(nn.Module):
         self.head = nn.Linear(second, n_classes)
 
     def forward(self, signals: Mapping[str, Tensor]) -> Output:
-        window = self.rate(signals[self.name])[:, None]  # (B, 1, C, T)
-        tokens = self.filters(window).squeeze(2).transpose(1, 2)  # (B, L, 40)
+        window = self.rate(signals[self.name])  # (B, C, T)
+        tokens = self.filters(window).transpose(1, 2)  # (B, L, 40)
         embedding = self.dense(self.layers(tokens))  # (B, 32)
         return Output(self.head(embedding), embedding)
 

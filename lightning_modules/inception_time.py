@@ -46,6 +46,7 @@ FAST = replace(
     PUBLISHED,
     source="this project's: fewer windows and epochs, smaller batches",
     stride=120.0,
+    balance="class_weights",
     batch_size=16,
     max_epochs=5,
 )

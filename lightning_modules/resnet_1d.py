@@ -37,6 +37,7 @@ FAST = replace(
     PUBLISHED,
     source="this project's: fewer windows and epochs, smaller batches",
     stride=120.0,
+    balance="class_weights",
     max_epochs=5,
 )
 

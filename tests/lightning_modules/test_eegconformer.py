@@ -6,7 +6,12 @@ import torch
 
 from datamodules.batch import SignalSpec
 from datamodules.errors import IncompatibleRunError
-from lightning_modules.eegconformer import Attention, EEGConformer, EEGConformerNetwork
+from lightning_modules.eegconformer import (
+    Attention,
+    EEGConformer,
+    EEGConformerNetwork,
+    JointFilters,
+)
 
 PUBLISHED_SIZE = 789_572
 """Parameters on BCI Competition IV 2a: 22 electrodes, 4 s at 250 Hz, four classes. It is the number
@@ -85,3 +90,11 @@ def test_a_short_window_is_refused(n_times, sfreq):
 @pytest.mark.parametrize("inputs", ["eeg"], indirect=True)
 def test_contract(contract, inputs):
     contract(EEGConformer, inputs)
+
+
+def test_both_filters_at_once_are_the_one_after_the_other():
+    torch.manual_seed(0)
+    layer = JointFilters(3).double()
+    window = torch.randn(2, 3, 60, dtype=torch.float64)
+    one_by_one = layer.in_space(layer.in_time(window[:, None])).squeeze(2)
+    torch.testing.assert_close(layer(window), one_by_one)

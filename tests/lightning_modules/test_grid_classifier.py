@@ -37,7 +37,7 @@ def test_initial_weights_are_uniform_within_the_limit_of_glorot():
     initialize(network)
     for layer, limit in zip(network, [(6 / (9 * 80)) ** 0.5, (6 / 300) ** 0.5], strict=True):
         assert layer.weight.abs().max() <= limit
-        assert layer.weight.std() == pytest.approx(limit / 3**0.5, rel=0.02)
+        assert layer.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.02)
         assert not layer.bias.any()
 
 

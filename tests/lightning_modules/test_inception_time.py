@@ -73,7 +73,3 @@ def test_the_embedding_is_the_mean_over_time() -> None:
 
 def test_contract(contract, inputs) -> None:
     contract(InceptionTime, inputs)
-
-
-def test_noise_is_learned_by_heart(by_heart) -> None:
-    by_heart(InceptionTime)

@@ -77,9 +77,9 @@ def test_the_embedding_is_the_last_sample():
 def test_initial_weights_are_those_of_the_code_as_it_runs():
     torch.manual_seed(0)
     block = TemporalBlock(40, 50, 7, 1, 0.0)
-    assert block.shortcut.weight.std() == pytest.approx(0.01, rel=0.1)
+    assert block.shortcut.weight.std().item() == pytest.approx(0.01, rel=0.1)
     limit = (1 / (40 * 7)) ** 0.5  # the framework's, uniform
-    assert block.convolutions[0].weight.std() == pytest.approx(limit / 3**0.5, rel=0.05)
+    assert block.convolutions[0].weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.05)
 
 
 @pytest.mark.parametrize(
