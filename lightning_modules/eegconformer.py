@@ -64,8 +64,10 @@ class JointFilters(nn.Module):
         """Return maps of shape (B, 40, T - 24), of samples of shape (B, C, T)."""
         over, along = self.in_space.weight.squeeze(3), self.in_time.weight[:, 0, 0]
         weight = torch.einsum("omc,mk->ock", over, along)  # (40, C, 25)
-        shift = over.sum(dim=2) @ self.in_time.get_parameter("bias")  # (40)
-        return F.conv1d(window, weight, shift + self.in_space.get_parameter("bias"))
+        bias, after = self.in_time.bias, self.in_space.bias
+        assert bias is not None
+        assert after is not None
+        return F.conv1d(window, weight, over.sum(dim=2) @ bias + after)
 
 
 class Attention(nn.Module):
@@ -87,9 +89,9 @@ class Attention(nn.Module):
         """Return tokens of the same shape, (B, L, D)."""
         parts = self.read(tokens).unflatten(2, (3, self.n_heads, -1))  # (B, L, 3, H, D/H)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # each (B, H, L, D/H)
-        dropout = self.dropout if self.training else 0.0
-        mean = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        written: Tensor = self.write(mean.transpose(1, 2).flatten(2))  # (B, L, D)
+        scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5  # (B, H, L, L)
+        share = F.dropout(scores.softmax(dim=3), self.dropout, self.training)
+        written: Tensor = self.write((share @ value).transpose(1, 2).flatten(2))  # (B, L, D)
         return written
 
 

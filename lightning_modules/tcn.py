@@ -45,7 +45,7 @@ def receptive_field(n_blocks: int, kernel: int) -> int:
 
     Block i has two convolutions of dilation 2^i, each of which adds (kernel - 1) 2^i samples.
     """
-    return 1 + 2 * (kernel - 1) * (2**n_blocks - 1)
+    return 1 + 2 * (kernel - 1) * ((1 << n_blocks) - 1)
 
 
 def blocks_for(n_times: int, kernel: int) -> int:
