@@ -76,12 +76,18 @@ MODELS: "Catalogue[EmotionClassifier]" = Catalogue(
         "attention_lrcn": "lightning_modules.attention_lrcn:AttentionLRCN",
         "rtcan_1d": "lightning_modules.rtcan_1d:RTCAN1D",
         "mlstm_fcn": "lightning_modules.mlstm_fcn:MLSTMFCN",
+        "resnet_1d": "lightning_modules.resnet_1d:ResNet1D",
+        "inception_time": "lightning_modules.inception_time:InceptionTime",
+        "tcn": "lightning_modules.tcn:TCN",
         "emotionkd_teacher": "lightning_modules.emotionkd:EmotionKDTeacher",
         "emotionkd_student": "lightning_modules.emotionkd:EmotionKDStudent",
         "dnn": "lightning_modules.dnn:DNN",
         "lstm": "lightning_modules.lstm:LSTM",
         "cnn": "lightning_modules.cnn:CNN",
         "cnn_lstm": "lightning_modules.cnn_lstm:CNNLSTM",
+        "dgcnn": "lightning_modules.dgcnn:DGCNN",
+        "eegnet": "lightning_modules.eegnet:EEGNet",
+        "eegconformer": "lightning_modules.eegconformer:EEGConformer",
     }
 )
 
