@@ -42,7 +42,7 @@ def test_the_script_for_a_gpu_needs_what_a_plain_image_has(tmp_path):
     parts = ["equality", "reading", "steps", "stacked", "epoch"]
     code = f"""
 import sys
-for name in ("wandb", "cvxopt", "skops"):
+for name in ("mne", "wandb", "cvxopt", "skops"):
     sys.modules[name] = None
 from tests.benchmarks.gpu.__main__ import main
 raise SystemExit(main(["--device", "cpu", "--out", {str(tmp_path)!r}, *{parts}]))
