@@ -300,7 +300,7 @@ def test_dry_run_writes_no_results(place, write_suite, capsys):
 def test_no_effect_is_not_found(place, capsys):
     # attention_lrcn takes longest; length needs padded trials
     models = [m for m in (*MODELS, *PROBES) if m not in ("attention_lrcn", "length")]
-    assert main(["run", "quick", "--effect", "0", "--model", *models]) == 0
+    assert main(["run", "quick", "--effect", "0", "--max-epochs", "3", "--model", *models]) == 0
     (path,) = (place / "leaderboards").glob("synthetic*.csv")
     assert "effect_0" in path.name
     table = pd.read_csv(path, comment="#").set_index("model")
