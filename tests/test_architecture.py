@@ -40,6 +40,7 @@ ROOMS = (
     "engines",
     "recordings",
     "execution",
+    "tuning",
     "tracking",
     "plan",
     "code",
@@ -96,6 +97,7 @@ LEAVES = (
     "lightning_modules.catalogue",
     "lightning_modules.metrics",
     "lightning_modules.recipe",
+    "lightning_modules.spaces",
 )
 """Modules that are importable without torch."""
 HEAVY = ("torch", "lightning", "ray", "wandb")

@@ -38,8 +38,8 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
     changes = suite.arguments.get(model, {})
     arguments: Arguments = ()
     if changes:
-        arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
-    kind, base = _own_recipe(model, suite.recipe, cell.dataset)
+        arguments = arguments_of(model, changes, f"suite {suite.name}: argument of {model}")
+    kind, base = own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
     recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
@@ -144,17 +144,35 @@ def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
         raise IncompatibleRunError("; ".join(f"{flag}: {idle[flag]}" for flag in flags))
 
 
+def defaults_of(model: str) -> Mapping[str, Any]:
+    """Return the defaults of the arguments of a model, by name; a probe has none."""
+    return {} if model in PROBES else _defaults(MODELS[model])
+
+
+def arguments_of(model: str, values: Mapping[str, Value], subject: str) -> Arguments:
+    """Return the arguments of a model that differ from its defaults.
+
+    Raises:
+        SuiteError: An argument that it does not take.
+    """
+    return changed(MODELS[model], values, subject)
+
+
 def changed(kind: Callable[..., Any], values: Mapping[str, Value], subject: str) -> Arguments:
     """Return the arguments of a model or a distiller that differ from its defaults.
 
     Raises:
         SuiteError: An argument that it does not take.
     """
-    parameters = inspect.signature(kind).parameters
-    defaults = {name: p.default for name, p in parameters.items() if name not in GIVEN}
+    defaults = _defaults(kind)
     known_names(values, defaults, subject)
     exact = {name: as_its_default(defaults[name], value) for name, value in values.items()}
     return tuple(sorted((k, v) for k, v in exact.items() if v != defaults[k]))
+
+
+def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters
+    return {name: p.default for name, p in parameters.items() if name not in GIVEN}
 
 
 def differing(base: Recipe | ProbeRecipe, recipe: Recipe | ProbeRecipe) -> tuple[str, ...]:
@@ -186,7 +204,7 @@ def _catalogued(model: str) -> Any:
     return PROBES[model] if model in PROBES else MODELS[model]
 
 
-def _own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
+def own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
     """Return a recipe of a model, and its name: ``published`` where it has none of that name.
 
     Published is the recipe of its paper for this very dataset, where there is one.
