@@ -31,7 +31,7 @@ def code_of_run(run: Run) -> str:
     if run.model in PROBES:
         probe = PROBES[run.model]
         code = code_of("benchmark.probes.fit", ("benchmark.probes", "datamodules.signals"))
-        text = f"{code} {probe.sees} {probe.classifier}"
+        text = f"{code} {probe.sees} {probe.classifier} {sorted(probe.arguments.items())}"
         owner = module_of("CLASSIFIERS", probe.classifier)
         return text_digest(f"{text} {_of_plugin(owner)}" if owner else text)
     modules = [MODELS[run.model].__module__]

@@ -11,13 +11,13 @@ from functools import cached_property
 from typing import Any, Self
 
 from benchmark.probes.catalogue import ProbeRecipe
+from benchmark.typed import Value as Value
 from benchmark.typed import check_fields
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.recipe import Recipe
 
-Value = str | int | float | bool | None
 Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
 INNER = "tuning"
@@ -44,7 +44,7 @@ class Run:
         recipe: Recipe of the model, with all its values.
         kind: Name of the model's own recipe that it starts from, ``"published"`` or ``"fast"``.
         changed: Names of the values that differ from that recipe.
-        arguments: Arguments of the model that differ from its defaults.
+        arguments: Arguments of the model or the probe that differ from its defaults.
         distiller: Catalogue key of the distiller that trains the model; empty: it is trained alone.
         distillation: Arguments of the distiller that differ from its defaults.
         teachers: Runs of the same fold, seed and subjects that it learns from; each of several

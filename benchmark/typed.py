@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+Value = str | int | float | bool | None
+"""Value of an argument or an option."""
 PLAIN = (str, int, bool, NoneType)
 """Types that a value has itself: True is no whole number here."""
 KINDS: dict[type[Any], dict[str, Any]] = {}

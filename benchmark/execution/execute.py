@@ -142,7 +142,7 @@ def _compute(
         if run.recipe.refit:
             module.train_on_validation()
         with watch.profile("probe"):
-            probe = fit_probe(PROBES[run.model], module, run.seed)
+            probe = fit_probe(PROBES[run.model], module, run.seed, dict(run.arguments))
             trained = time.perf_counter()
             probabilities = probe.predict(module)
         trained_on = probe.trained_on

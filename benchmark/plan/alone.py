@@ -145,34 +145,45 @@ def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
 
 
 def defaults_of(model: str) -> Mapping[str, Any]:
-    """Return the defaults of the arguments of a model, by name; a probe has none."""
-    return {} if model in PROBES else _defaults(MODELS[model])
+    """Return the defaults of the arguments of a model or a probe, by name."""
+    return PROBES[model].arguments if model in PROBES else _defaults(MODELS[model])
 
 
 def arguments_of(model: str, values: Mapping[str, Value], subject: str) -> Arguments:
-    """Return the arguments of a model that differ from its defaults.
+    """Return the arguments of a model or a probe that differ from its defaults.
 
     Raises:
-        SuiteError: An argument that it does not take.
+        SuiteError: An argument that it does not take, or of a probe a value of another kind.
     """
-    return changed(MODELS[model], values, subject)
+    arguments = _not_default(defaults_of(model), values, subject)
+    if model in PROBES:
+        try:
+            PROBES[model].with_arguments(dict(arguments))
+        except ValueError as error:
+            raise SuiteError(f"{subject}: {error}") from error
+    return arguments
 
 
 def changed(kind: Callable[..., Any], values: Mapping[str, Value], subject: str) -> Arguments:
-    """Return the arguments of a model or a distiller that differ from its defaults.
+    """Return the arguments of a distiller that differ from its defaults.
 
     Raises:
         SuiteError: An argument that it does not take.
     """
-    defaults = _defaults(kind)
-    known_names(values, defaults, subject)
-    exact = {name: as_its_default(defaults[name], value) for name, value in values.items()}
-    return tuple(sorted((k, v) for k, v in exact.items() if v != defaults[k]))
+    return _not_default(_defaults(kind), values, subject)
 
 
 def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
     parameters = inspect.signature(kind).parameters
     return {name: p.default for name, p in parameters.items() if name not in GIVEN}
+
+
+def _not_default(
+    defaults: Mapping[str, Any], values: Mapping[str, Value], subject: str
+) -> Arguments:
+    known_names(values, defaults, subject)
+    exact = {name: as_its_default(defaults[name], value) for name, value in values.items()}
+    return tuple(sorted((k, v) for k, v in exact.items() if v != defaults[k]))
 
 
 def differing(base: Recipe | ProbeRecipe, recipe: Recipe | ProbeRecipe) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class Suite:
             fold by fold; each is run untuned too. 0: nothing is tuned.
         options: Options of readers, by dataset.
         recipes: Changes to that recipe, by model.
-        arguments: Arguments of models, by model: variants and switches of its constructor.
+        arguments: Arguments of models, by model: variants and switches of its constructor; of a
+            probe, the arguments that its classifier declares.
         distillations: Students and their teachers, besides the models.
         protocol: Protocol of every run, but for the split. A number of folds holds for k-folds,
             unless the dataset's trials come in blocks of their own; a rule for tasks with ratings.
@@ -129,7 +130,7 @@ class Suite:
         known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.options, DATASETS, f"{where}: options of dataset")
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
-        known_names(self.arguments, MODELS, f"{where}: arguments of model")
+        known_names(self.arguments, every_model(), f"{where}: arguments of model")
         known_names([flag for flaw in self.flaws for flag in flaw], FLAGS, f"{where}: flaw")
         for model, changes in self.recipes.items():
             kind = ProbeRecipe if model in PROBES else Recipe

@@ -3,10 +3,11 @@
 A probe is a row of every board that a network has to beat, or that says what is wrong with it.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmark.typed import Value
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.kinds import kind_of
 
@@ -62,6 +63,8 @@ class Probe:
         blind: Whether it sees nothing of the moment and should lose; a board on which it wins
             measures something else than emotion.
         published: Windows of the recipe ``published``, the only one that a probe has.
+        arguments: Arguments of the classifier that a suite may change, with their defaults. The
+            function that makes the classifier gets them by keyword.
     """
 
     sees: Sees
@@ -70,6 +73,22 @@ class Probe:
     simple: bool = False
     blind: bool = False
     published: ProbeRecipe = ProbeRecipe()
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+
+    def with_arguments(self, changes: Mapping[str, Value]) -> dict[str, Value]:
+        """Return all arguments of the classifier: the defaults, but for some changes.
+
+        Raises:
+            ValueError: An argument that it has not, or a value of another kind than its default;
+                in place of a word, a number may stand. No number may be negative.
+        """
+        for name, value in changes.items():
+            if name not in self.arguments:
+                expected = ", ".join(self.arguments) or "none"
+                raise ValueError(f"expected arguments {expected}, found {name!r}")
+            if not _is_like(value, default := self.arguments[name]):
+                raise ValueError(f"expected {name} to be a value like {default!r}, found {value!r}")
+        return {**self.arguments, **changes}
 
     def choose_signals(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the signals that it takes.
@@ -90,20 +109,57 @@ class Probe:
         return signals
 
 
+def _is_like(value: Value, default: Value) -> bool:
+    """Return whether an argument may have a value in place of its default."""
+    if isinstance(value, bool) or isinstance(default, bool):
+        return type(value) is type(default)
+    if isinstance(value, int | float):
+        whole = isinstance(value, int) or not isinstance(default, int)
+        return whole and 0 <= value < float("inf")
+    return isinstance(value, str) and isinstance(default, str)
+
+
+FOREST: Mapping[str, Value] = {"n_trees": 200, "min_leaf": 5, "max_features": "sqrt"}
+LINEAR: Mapping[str, Value] = {"shrinkage": "auto"}
+
 PROBES: dict[str, Probe] = {
     "random_forest": Probe(
-        "signals", "forest", "random forest on hand-crafted features", simple=True
+        "signals",
+        "forest",
+        "random forest on hand-crafted features",
+        simple=True,
+        arguments=FOREST,
     ),
     "lda": Probe(
-        "signals", "linear", "linear discriminant analysis on hand-crafted features", simple=True
+        "signals",
+        "linear",
+        "linear discriminant analysis on hand-crafted features",
+        simple=True,
+        arguments=LINEAR,
     ),
     "subject_mean": Probe(
-        "subject", "linear", "who it is, not when: features averaged over a person", blind=True
+        "subject",
+        "linear",
+        "who it is, not when: features averaged over a person",
+        blind=True,
+        arguments=LINEAR,
     ),
-    "motion": Probe("motion", "forest", "random forest on acceleration alone", blind=True),
-    "time": Probe("time", "forest", "random forest on the seconds since the start", blind=True),
+    "motion": Probe(
+        "motion", "forest", "random forest on acceleration alone", blind=True, arguments=FOREST
+    ),
+    "time": Probe(
+        "time",
+        "forest",
+        "random forest on the seconds since the start",
+        blind=True,
+        arguments=FOREST,
+    ),
     "length": Probe(
-        "length", "forest", "random forest on the length of a padded trial", blind=True
+        "length",
+        "forest",
+        "random forest on the length of a padded trial",
+        blind=True,
+        arguments=FOREST,
     ),
     "stimulus": Probe(
         "stimulus",

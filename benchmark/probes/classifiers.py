@@ -14,28 +14,55 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmark.probes.catalogue import ClassifierName
 
-TREES = 200
-LEAF = 5
-"""Smallest number of windows in a leaf of a tree."""
+Shape = tuple[int, int]
 MANY, COMPONENTS = 1000, 60
 """Number of features beyond which principal components are taken, and how many components; the
 authors of PMEmo took 60."""
 
 
-def forest(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
-    """Return a balanced random forest."""
+def forest(
+    seed: int,
+    n_classes: int,
+    shape: Shape,
+    n_trees: int = 200,
+    min_leaf: int = 5,
+    max_features: str | float = "sqrt",
+) -> Any:
+    """Return a balanced random forest.
+
+    Args:
+        seed: Seed of the trees.
+        n_classes: Number of classes in training.
+        shape: Number of windows and of features.
+        n_trees: Number of trees.
+        min_leaf: Smallest number of windows in a leaf.
+        max_features: Features that are tried at a split: ``"sqrt"`` or ``"log2"`` of their number,
+            a share of them, or a whole number.
+    """
     return RandomForestClassifier(
-        TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed, n_jobs=1
+        n_trees,
+        min_samples_leaf=min_leaf,
+        max_features=max_features,
+        class_weight="balanced",
+        random_state=seed,
+        n_jobs=1,
     )
 
 
-def linear(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+def linear(seed: int, n_classes: int, shape: Shape, shrinkage: str | float = "auto") -> Any:
     """Return a linear discriminant analysis with a shrunken covariance and equal priors.
 
     More than MANY features are first reduced to COMPONENTS, or to as many as the windows allow.
+
+    Args:
+        seed: Seed of the components.
+        n_classes: Number of classes in training.
+        shape: Number of windows and of features.
+        shrinkage: Weight of the diagonal in the covariance, 0 to 1; ``"auto"``: after Ledoit and
+            Wolf.
     """
     priors = np.full(n_classes, 1 / n_classes)
-    last = LinearDiscriminantAnalysis("lsqr", shrinkage="auto", priors=priors)
+    last = LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage, priors=priors)
     if shape[1] <= MANY:
         return make_pipeline(StandardScaler(), last)
     fewer = PCA(min(COMPONENTS, shape[0] - 1), svd_solver="randomized", random_state=seed)
@@ -66,29 +93,30 @@ class ByValue:
         return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
-def by_value(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+def by_value(seed: int, n_classes: int, shape: Shape) -> Any:
     """Return a classifier that answers with class frequencies by the value of its feature."""
     return ByValue()
 
 
-def frequencies(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+def frequencies(seed: int, n_classes: int, shape: Shape) -> Any:
     """Return a classifier that always answers with the class frequencies of training windows."""
     return DummyClassifier(strategy="prior")
 
 
-def most_frequent(seed: int, n_classes: int, shape: tuple[int, int]) -> Any:
+def most_frequent(seed: int, n_classes: int, shape: Shape) -> Any:
     """Return a classifier that is always certain of the most frequent training class."""
     return DummyClassifier(strategy="most_frequent")
 
 
-CLASSIFIERS: dict[ClassifierName, Callable[[int, int, tuple[int, int]], Any]] = {
+CLASSIFIERS: dict[ClassifierName, Callable[..., Any]] = {
     "forest": forest,
     "linear": linear,
     "by_value": by_value,
     "frequencies": frequencies,
     "most_frequent": most_frequent,
 }
-"""Functions of the seed, the number of classes in training and the shape (N, F) of the features."""
+"""Functions of the seed, the number of classes in training, the shape (N, F) of the features, and of
+the arguments that a probe declares, by keyword."""
 
 
 def learned_values(classifier: Any) -> int:

@@ -1,5 +1,6 @@
 """Fitting of probes, and the features that they see."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 import torch
 
 from benchmark.probes.catalogue import Probe
-from benchmark.probes.classifiers import CLASSIFIERS, learned_values
+from benchmark.probes.classifiers import CLASSIFIERS, learned_values, most_frequent
+from benchmark.typed import Value
 from datamodules.archive import Archive
 from datamodules.datamodule import EmotionDataModule
 from datamodules.fold import Grid, Part
@@ -57,11 +59,22 @@ class FittedProbe:
         return learned_values(self.classifier)
 
 
-def fit_probe(probe: Probe, module: EmotionDataModule, seed: int) -> FittedProbe:
+def fit_probe(
+    probe: Probe,
+    module: EmotionDataModule,
+    seed: int,
+    arguments: Mapping[str, Value] | None = None,
+) -> FittedProbe:
     """Fit a probe on the training windows of a fold, those that a network is trained on.
 
     A class without a training window has probability 0 ever after. Where there is one class alone,
     every probe is certain of it, and a note says so.
+
+    Args:
+        probe: The probe.
+        module: Its data, set up.
+        seed: Seed of the classifier.
+        arguments: Arguments of the classifier that differ from the probe's defaults.
     """
     grid, rows = _windows(module, "train")
     target = grid.target[rows]
@@ -69,8 +82,13 @@ def fit_probe(probe: Probe, module: EmotionDataModule, seed: int) -> FittedProbe
     counts = np.bincount(target, minlength=module.n_classes)
     present = np.flatnonzero(counts)
     constant = len(present) == 1  # there is nothing to tell apart
-    build = CLASSIFIERS["most_frequent" if constant else probe.classifier]
-    classifier = build(seed, len(present), columns.shape).fit(columns, target)
+    classifier = (
+        most_frequent(seed, 1, columns.shape)
+        if constant
+        else CLASSIFIERS[probe.classifier](
+            seed, len(present), columns.shape, **probe.with_arguments(arguments or {})
+        )
+    ).fit(columns, target)
     only = module.task.classes[present[0]]
     note = f"every training window of a fold is of class {only}: a constant was fitted"
     return FittedProbe(

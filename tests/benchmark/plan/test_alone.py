@@ -174,6 +174,34 @@ def test_bad_arguments(plan, arguments, expected):
     assert expected in str(caught.value)
 
 
+def test_arguments_of_a_probe_are_work_and_the_row_says_so(plan):
+    models = ("random_forest", "lda")
+    plain = plan(models=models).runs
+    same = plan(
+        models=models, arguments={"random_forest": {"n_trees": 200}, "lda": {"shrinkage": "auto"}}
+    ).runs
+    assert same == plain
+    assert not any(run.arguments for run in plain)
+    changes = {"random_forest": {"n_trees": 40, "max_features": 1}, "lda": {"shrinkage": 1}}
+    runs = plan(models=models, arguments=changes).runs
+    first = next(run for run in runs if run.model == "random_forest")
+    assert first.arguments == (("max_features", 1), ("n_trees", 40))
+    assert first.recipe_label == "published max_features=1 n_trees=40"
+    assert not {run.id for run in runs} & {run.id for run in plain}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"n_tree": 3}, "argument of random_forest 'n_tree' is not known: .*; did you mean n_tr"),
+        ({"n_trees": 0.5}, "argument of random_forest: expected n_trees to be a value like 200"),
+    ],
+)
+def test_bad_arguments_of_a_probe(plan, arguments, expected):
+    with pytest.raises(SuiteError, match=expected):
+        plan(models=("random_forest",), arguments={"random_forest": arguments})
+
+
 def test_changed_arguments_are_sorted_and_written_as_their_defaults():
     values = {"temperature": 2, "soft": 0.9}
     assert changed(SoftTargets, values, "argument") == (("temperature", 2.0),)

@@ -44,7 +44,7 @@ def test_probes_and_models_share_no_name():
         ({"recipes": {"cnn": {"rate": 1}}}, ["recipe of cnn: 'rate'", "lr"]),
         ({"recipes": {"lda": {"lr": 0.1}}}, ["recipe of lda: 'lr'", "window, stride"]),
         ({"options": {"wesed": {}}}, ["options of dataset 'wesed'", "did you mean wesad?"]),
-        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
+        ({"arguments": {"ldb": {}}}, ["arguments of model 'ldb'", "did you mean lda"]),
         ({"flaws": (("random_window",),)}, ["flaw 'random_window'", "did you mean random_windows"]),
         ({"seeds": (-1,)}, ["seeds from 0 to 4294967295", "found -1"]),
         ({"seeds": (2**32,)}, [f"found {2**32}"]),

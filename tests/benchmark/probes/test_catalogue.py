@@ -1,5 +1,8 @@
 """Catalogue of probes: which signals each takes, and what a board may conclude from it."""
 
+import inspect
+import math
+
 import pytest
 
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
@@ -34,6 +37,50 @@ def test_a_probe_is_to_be_beaten_or_should_lose():
     assert [name for name, probe in PROBES.items() if probe.simple] == ["random_forest", "lda"]
     assert all(probe.simple != probe.blind for probe in PROBES.values())
     assert all(probe.sees == "signals" for probe in PROBES.values() if probe.simple)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_catalogue_declares_the_arguments_of_the_classifier_and_their_defaults(name):
+    parameters = inspect.signature(CLASSIFIERS[PROBES[name].classifier]).parameters.values()
+    given, *arguments = list(parameters)[2:]
+    assert given.name == "shape"
+    assert PROBES[name].arguments == {p.name: p.default for p in arguments}
+
+
+@pytest.mark.parametrize(
+    ("probe", "changes"),
+    [
+        ("random_forest", {"n_trees": 50, "max_features": 0.5}),
+        ("random_forest", {"max_features": "log2"}),
+        ("lda", {"shrinkage": 0}),
+        ("lda", {}),
+    ],
+)
+def test_arguments_are_the_defaults_but_for_what_is_changed(probe, changes):
+    found = PROBES[probe].with_arguments(changes)
+    assert found == {**PROBES[probe].arguments, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"trees": 5}, "expected arguments n_trees, min_leaf, max_features, found 'trees'"),
+        ({"n_trees": 50.5}, "expected n_trees to be a value like 200, found 50.5"),
+        ({"n_trees": "many"}, "expected n_trees to be a value like 200, found 'many'"),
+        ({"n_trees": True}, "expected n_trees to be a value like 200, found True"),
+        ({"min_leaf": -1}, "expected min_leaf to be a value like 5, found -1"),
+        ({"max_features": math.inf}, "expected max_features to be a value like 'sqrt', found inf"),
+        ({"max_features": None}, "expected max_features to be a value like 'sqrt', found None"),
+    ],
+)
+def test_arguments_that_a_classifier_does_not_take(changes, expected):
+    with pytest.raises(ValueError, match=expected):
+        PROBES["random_forest"].with_arguments(changes)
+
+
+def test_a_probe_without_arguments_says_so():
+    with pytest.raises(ValueError, match="expected arguments none, found 'C'"):
+        PROBES["prior"].with_arguments({"C": 1.0})
 
 
 @pytest.mark.parametrize("values", [{"window": 0.0}, {"stride": -1.0}])

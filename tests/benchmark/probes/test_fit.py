@@ -155,6 +155,22 @@ def test_random_forest_by_hand(workshop, seed):
     np.testing.assert_allclose(predicted(workshop, "random_forest", seed), expected, atol=1e-9)
 
 
+def test_arguments_reach_the_classifier(workshop):
+    runs = workshop.plan(
+        ["random_forest"],
+        options=UNEVEN,
+        recipes={},
+        arguments={"random_forest": {"n_trees": 3, "max_features": 0.5}},
+    )
+    assert runs[0].arguments == (("max_features", 0.5), ("n_trees", 3))
+    module = module_of(workshop, "random_forest")
+    probe = PROBES["random_forest"]
+    fitted = fit_probe(probe, module, 0, dict(runs[0].arguments)).classifier
+    assert (fitted.n_estimators, fitted.max_features, fitted.min_samples_leaf) == (3, 0.5, 5)
+    with pytest.raises(ValueError, match="expected arguments n_trees"):
+        fit_probe(probe, module, 0, {"trees": 3})
+
+
 def test_subject_mean_is_constant_within_a_subject(workshop):
     probabilities = predicted(workshop, "subject_mean")
     assert len(probabilities) == 8
