@@ -100,7 +100,7 @@ LEAVES = (
     "lightning_modules.spaces",
 )
 """Modules that are importable without torch."""
-HEAVY = ("torch", "lightning", "ray", "wandb")
+HEAVY = ("torch", "lightning", "ray", "wandb", "optuna")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.boards.cohort import Cohort, build_cohort, signals_label
 from benchmark.boards.distillation import across_folds
+from benchmark.probes.catalogue import PROBES
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import Scored, with_scores
@@ -210,8 +211,9 @@ def _line(evidence: Evidence, store: Store) -> dict[str, Any]:
 
 
 def chosen_values(run: Run) -> dict[str, object]:
-    """Return the values that a study chose; an argument at its default is not among them."""
-    arguments = dict(run.arguments)
+    """Return the values that a study chose; of a network, arguments that differ from defaults."""
+    defaults = PROBES[run.model].arguments if run.model in PROBES else {}
+    arguments = {**defaults, **dict(run.arguments)}
     of_recipe = {n: getattr(run.recipe, n) for n in run.tuned if hasattr(run.recipe, n)}
     return of_recipe | {name: arguments[name] for name in run.tuned if name in arguments}
 

@@ -41,7 +41,7 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
         arguments = arguments_of(model, changes, f"suite {suite.name}: argument of {model}")
     kind, base = own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
-    recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
+    recipe = recipe_with(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
         cell,
         model=model,
@@ -228,9 +228,10 @@ def own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | Probe
     return kind, recipe
 
 
-def _recipe(
+def recipe_with(
     base: Recipe | ProbeRecipe, values: Mapping[str, Value], subject: str
 ) -> Recipe | ProbeRecipe:
+    """Return a recipe with other values; raises SuiteError for one that it does not take."""
     changes: dict[str, Any] = {k: as_its_default(getattr(base, k), v) for k, v in values.items()}
     try:
         return replace(base, **changes)

@@ -8,7 +8,7 @@ validation people takes part: what they do not hold, they cannot read.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe
+from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe, recipe_with
 from benchmark.plan.suite import SuiteError, known_names
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
@@ -137,11 +137,12 @@ def values_of(run: Run, names: Sequence[str] | Space) -> dict[str, Value]:
 def with_values(run: Run, values: Values) -> Run:
     """Return a run with other values of its recipe and arguments."""
     in_recipe = {field.name for field in fields(run.recipe)}
-    recipe = replace(run.recipe, **{n: v for n, v in values.items() if n in in_recipe})
+    subject = f"space of {run.model}"
+    of_recipe = {n: v for n, v in values.items() if n in in_recipe}
+    recipe = recipe_with(run.recipe, of_recipe, subject)
     others = {n: v for n, v in values.items() if n not in in_recipe}
     arguments = run.arguments
     if others:
-        subject = f"space of {run.model}"
         arguments = arguments_of(run.model, {**dict(run.arguments), **others}, subject)
     base = own_recipe(run.model, run.kind, run.dataset)[1]
     return replace(run, recipe=recipe, arguments=arguments, changed=differing(base, recipe))

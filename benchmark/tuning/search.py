@@ -91,8 +91,8 @@ def search(study: Study) -> Generator[Needs, Mapping[str, Scored], Run]:
         candidates += generation
     complete = (one for one in candidates if one.complete)
     best = max(complete, key=lambda one: one.score, default=candidates[0])
-    tried = [result.run.id for one in candidates for result in one.results]
-    return study.tuned_run(best.values, tried)
+    tried = dict.fromkeys(result.run.id for one in candidates for result in one.results)
+    return study.tuned_run(best.values, tuple(tried))
 
 
 def _take(trials: "optuna.Study", candidate: _Candidate, result: Scored) -> None:
