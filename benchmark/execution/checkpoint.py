@@ -36,7 +36,7 @@ from lightning_modules.catalogue import MODELS
 
 NETWORK, PROBE = "model.ckpt", "model.skops"
 """Files in which the model of a run is kept."""
-KEPT = ("signals", "motion")
+KEPT = ("signals", "motion", "windows")
 """What a probe sees, if it is kept: windows of signals, which any recording has."""
 PUBLISHED_CLASSES = ("baseline", "stress", "amusement")
 """Order of the classes in the authors' weights of Attention-LRCN."""
@@ -116,7 +116,10 @@ def load_probe(path: Path) -> ProbePredictor:
         specs = {name: SignalSpec(int(c), int(t), f) for name, (c, t, f) in state["inputs"].items()}
         facts = _facts(run, state)
         inputs = _checked_inputs(run, specs, facts["ranges"], {}, {})
-        probe = ProbePredictor(inputs=inputs, **facts, notes=notes, classifier=classifier)
+        sees = PROBES[run.model].sees
+        probe = ProbePredictor(
+            inputs=inputs, **facts, notes=notes, classifier=classifier, sees=sees
+        )
         if min(classifier.classes_) < 0 or not np.isclose(_tried(probe).sum(), 1):
             raise ValueError("probabilities that are none")
     return probe

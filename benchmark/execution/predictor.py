@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
+from benchmark.probes.catalogue import Sees
+from benchmark.probes.windows import Windows
 from datamodules.batch import LENGTH, Inputs, kind_of
 from datamodules.ranges import Range
 from datamodules.signals.features import features
@@ -201,24 +203,31 @@ class ProbePredictor(Predictor):
     """A fitted probe of a run, on the features that it was fitted on.
 
     Attributes:
-        classifier: Fitted classifier of scikit-learn.
+        classifier: Fitted classifier, as scikit-learn's.
+        sees: Whether it sees features or the windows themselves.
     """
 
     classifier: Any = field(kw_only=True)
+    sees: Sees = "signals"
 
     def probabilities(self, windows: Mapping[str, Tensor]) -> Probabilities:
-        columns = np.concatenate(
-            [
-                features(name, windows[name].numpy(), spec.sfreq)[0]
-                for name, spec in self.inputs.items()
-            ],
-            axis=1,
-        )
-        with np.errstate(over="ignore"):  # forests compare in float32
-            usable = np.isfinite(columns.astype(np.float32)).all(axis=1)
-        found = np.full((len(columns), len(self.classes)), np.nan)
+        arrays = {name: windows[name].numpy() for name in self.inputs}
+        if self.sees == "windows":
+            with np.errstate(over="ignore"):  # variances are sums of squares
+                sums = [(samples**2).sum(axis=(1, 2)) for samples in arrays.values()]
+            usable = np.isfinite(sums).all(axis=0)
+            columns: Any = Windows.of(self.inputs, {n: a[usable] for n, a in arrays.items()})
+        else:
+            computed = [
+                features(name, arrays[name], spec.sfreq)[0] for name, spec in self.inputs.items()
+            ]
+            together = np.concatenate(computed, axis=1)
+            with np.errstate(over="ignore"):  # forests compare in float32
+                usable = np.isfinite(together.astype(np.float32)).all(axis=1)
+            columns = together[usable]
+        found = np.full((len(usable), len(self.classes)), np.nan)
         found[usable] = 0.0  # of a class that training lacked
         if usable.any():
             rows = np.flatnonzero(usable)[:, None]
-            found[rows, self.classifier.classes_] = self.classifier.predict_proba(columns[usable])
+            found[rows, self.classifier.classes_] = self.classifier.predict_proba(columns)
         return found

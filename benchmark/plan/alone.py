@@ -96,7 +96,10 @@ def with_signals(
                 if dataset.has_stimuli
                 else "people share no stimuli"
             )
-        return replace(run, signals=probe.choose_signals(dataset.hand_crafted(available)))
+        windows = probe.sees == "windows"
+        names = dataset.recorded(available) if windows else dataset.hand_crafted(available)
+        shapes = dataset.window_inputs(names, run.recipe.window)
+        return replace(run, signals=probe.choose_signals(shapes))
     model = MODELS[run.model]
     signals = model.choose_signals(available)
     inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol, longest)

@@ -3,18 +3,30 @@
 A probe is a row of every board that a network has to beat, or that says what is wrong with it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmark.typed import Value
 from datamodules.errors import IncompatibleRunError
+from datamodules.inputs import Inputs
 from datamodules.signals.kinds import kind_of
 
-Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals"]
+Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals", "windows"]
 ClassifierName = str
 """Key of ``benchmark.probes.classifiers.CLASSIFIERS``: one of those below, or of a plug-in."""
-CLASSIFIER_NAMES = ("forest", "linear", "by_value", "frequencies", "most_frequent")
+CLASSIFIER_NAMES = (
+    "forest",
+    "linear",
+    "gradient_boosting",
+    "logistic",
+    "svm_rbf",
+    "minirocket",
+    "tangent_space",
+    "by_value",
+    "frequencies",
+    "most_frequent",
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class Probe:
         sees: ``"nothing"``; ``"time"``: seconds since the start of the session, as far as the
             dataset tells; ``"length"``: number of recorded seconds of a padded trial;
             ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
+            ``"windows"``: samples of these, as ``benchmark.probes.windows.Windows``;
             ``"stimulus"``: number of the stimulus, which many people got;
             ``"subject"``: the mean of those over all windows of the subject, which tells people
             apart, but not moments.
@@ -65,6 +78,10 @@ class Probe:
         published: Windows of the recipe ``published``, the only one that a probe has.
         arguments: Arguments of the classifier that a suite may change, with their defaults. The
             function that makes the classifier gets them by keyword.
+        one_rate: Whether signals must have one rate, so that their channels are one array; it takes
+            those of the rate that most channels have.
+        least_channels: Smallest number of channels that it can use, all signals together.
+        least_samples: Smallest number of samples in a window of a signal that it can use.
     """
 
     sees: Sees
@@ -74,6 +91,9 @@ class Probe:
     blind: bool = False
     published: ProbeRecipe = ProbeRecipe()
     arguments: Mapping[str, Value] = field(default_factory=dict)
+    one_rate: bool = False
+    least_channels: int = 1
+    least_samples: int = 1
 
     def with_arguments(self, changes: Mapping[str, Value]) -> dict[str, Value]:
         """Return all arguments of the classifier: the defaults, but for some changes.
@@ -90,23 +110,40 @@ class Probe:
                 raise ValueError(f"expected {name} to be a value like {default!r}, found {value!r}")
         return {**self.arguments, **changes}
 
-    def choose_signals(self, available: Collection[str]) -> tuple[str, ...]:
+    def choose_signals(self, available: Inputs) -> tuple[str, ...]:
         """Return the signals that it takes.
 
         Args:
-            available: Names of the signals of a dataset.
+            available: Shapes of the signals of a dataset in a window, by name.
 
         Raises:
-            IncompatibleRunError: None of them is a signal that it can use.
+            IncompatibleRunError: None of them is a signal that it can use, or too few channels are.
         """
-        if self.sees not in ("motion", "subject", "signals"):
+        if self.sees not in ("motion", "subject", "signals", "windows"):
             return ()
         motion = self.sees == "motion"
         signals = tuple(name for name in available if (kind_of(name) == "acc") == motion)
         if not signals:
             expected = "acc" if motion else "any signal but acc"
             raise IncompatibleRunError(f"takes {expected}; there is only {', '.join(available)}")
-        return signals
+        long = [name for name in signals if available[name].n_times >= self.least_samples]
+        if not long:
+            raise IncompatibleRunError(
+                f"takes windows of at least {self.least_samples} samples of a signal; those of "
+                f"{', '.join(signals)} have fewer"
+            )
+        channels: dict[float, int] = {}  # by rate; of a single rate where that does not matter
+        rates = {name: available[name].sfreq if self.one_rate else 0.0 for name in long}
+        for name, rate in rates.items():
+            channels[rate] = channels.get(rate, 0) + available[name].n_channels
+        best = max(channels, key=lambda rate: channels[rate])
+        if channels[best] < self.least_channels:
+            at_one = " at one rate" if self.one_rate else ""
+            raise IncompatibleRunError(
+                f"takes at least {self.least_channels} channels{at_one}; of {', '.join(long)} "
+                f"there are {channels[best]}"
+            )
+        return tuple(name for name in long if rates[name] == best)
 
 
 def _is_like(value: Value, default: Value) -> bool:
@@ -136,6 +173,46 @@ PROBES: dict[str, Probe] = {
         "linear discriminant analysis on hand-crafted features",
         simple=True,
         arguments=LINEAR,
+    ),
+    "gradient_boosting": Probe(
+        "signals",
+        "gradient_boosting",
+        "gradient-boosted trees on hand-crafted features",
+        arguments={
+            "learning_rate": 0.1,
+            "max_iter": 100,
+            "max_leaf_nodes": 31,
+            "min_samples_leaf": 20,
+            "l2": 0.0,
+        },
+    ),
+    "logistic": Probe(
+        "signals",
+        "logistic",
+        "logistic regression on hand-crafted features",
+        arguments={"C": 1.0},
+    ),
+    "svm_rbf": Probe(
+        "signals",
+        "svm_rbf",
+        "support vector machine, radial basis function, on hand-crafted features",
+        arguments={"C": 1.0, "gamma": "scale"},
+    ),
+    "minirocket": Probe(
+        "windows",
+        "minirocket",
+        "MiniRocket: fixed convolutions of raw windows, and a ridge classifier",
+        arguments={"n_features": 10000},
+        least_samples=9,
+    ),
+    "tangent_space": Probe(
+        "windows",
+        "tangent_space",
+        "logistic regression in the tangent space of covariances of channels",
+        arguments={"C": 1.0},
+        one_rate=True,
+        least_channels=2,
+        least_samples=2,
     ),
     "subject_mean": Probe(
         "subject",

@@ -9,10 +9,15 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmark.probes.boosting import BoostedTrees
 from benchmark.probes.catalogue import ClassifierName
+from benchmark.probes.minirocket import MiniRocket
+from benchmark.probes.support_vectors import SupportVectors
+from benchmark.probes.tangent import TangentSpace
 
 Shape = tuple[int, int]
 MANY, COMPONENTS = 1000, 60
@@ -69,6 +74,50 @@ def linear(seed: int, n_classes: int, shape: Shape, shrinkage: str | float = "au
     return make_pipeline(StandardScaler(), fewer, last)
 
 
+def gradient_boosting(
+    seed: int,
+    n_classes: int,
+    shape: Shape,
+    learning_rate: float = 0.1,
+    max_iter: int = 100,
+    max_leaf_nodes: int = 31,
+    min_samples_leaf: int = 20,
+    l2: float = 0.0,
+) -> Any:
+    """Return gradient-boosted trees, with the values of scikit-learn; see ``BoostedTrees``."""
+    return BoostedTrees(seed, learning_rate, max_iter, max_leaf_nodes, min_samples_leaf, l2)
+
+
+def logistic(seed: int, n_classes: int, shape: Shape, C: float = 1.0) -> Any:
+    """Return a balanced (multinomial) logistic regression on standardised features.
+
+    Args:
+        seed: Nothing depends on it.
+        n_classes: Number of classes in training.
+        shape: Number of windows and of features.
+        C: Inverse weight of the squared coefficients.
+    """
+    last = LogisticRegression(C=C, class_weight="balanced", max_iter=5000)
+    return make_pipeline(StandardScaler(), last)
+
+
+def svm_rbf(
+    seed: int, n_classes: int, shape: Shape, C: float = 1.0, gamma: str | float = "scale"
+) -> Any:
+    """Return a balanced support vector machine with probabilities; see ``SupportVectors``."""
+    return SupportVectors(C, gamma)
+
+
+def minirocket(seed: int, n_classes: int, shape: Shape, n_features: int = 10000) -> Any:
+    """Return MiniRocket and a balanced ridge classifier; see ``MiniRocket``."""
+    return MiniRocket(seed, n_features)
+
+
+def tangent_space(seed: int, n_classes: int, shape: Shape, C: float = 1.0) -> Any:
+    """Return a balanced logistic regression on tangent vectors; see ``TangentSpace``."""
+    return TangentSpace(C)
+
+
 class ByValue:
     """Class frequencies of the training windows with the same value; of all for an unseen value.
 
@@ -111,22 +160,29 @@ def most_frequent(seed: int, n_classes: int, shape: Shape) -> Any:
 CLASSIFIERS: dict[ClassifierName, Callable[..., Any]] = {
     "forest": forest,
     "linear": linear,
+    "gradient_boosting": gradient_boosting,
+    "logistic": logistic,
+    "svm_rbf": svm_rbf,
+    "minirocket": minirocket,
+    "tangent_space": tangent_space,
     "by_value": by_value,
     "frequencies": frequencies,
     "most_frequent": most_frequent,
 }
-"""Functions of the seed, the number of classes in training, the shape (N, F) of the features, and of
-the arguments that a probe declares, by keyword."""
+"""Functions of the seed, the number of classes in training, the shape (N, F) of the features or (N,
+samples) of the windows, and of the arguments that a probe declares, by keyword."""
 
 
 def learned_values(classifier: Any) -> int:
     """Return the number of learned values of a fitted classifier.
 
-    Coefficients and intercepts, or nodes of trees; 0 for a constant.
+    Coefficients and intercepts, support vectors, or nodes of trees; 0 for a constant.
     """
     last = classifier[-1] if hasattr(classifier, "steps") else classifier
     if isinstance(last, RandomForestClassifier):
         return sum(tree.tree_.node_count for tree in last.estimators_)
-    if isinstance(last, LinearDiscriminantAnalysis):
+    if isinstance(last, BoostedTrees | SupportVectors | MiniRocket | TangentSpace):
+        return last.size
+    if isinstance(last, LinearDiscriminantAnalysis | LogisticRegression):
         return int(last.coef_.size + last.intercept_.size)
     return 0

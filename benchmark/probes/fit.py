@@ -1,6 +1,7 @@
-"""Fitting of probes, and the features that they see."""
+"""Fitting of probes, and the features or samples that they see."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from benchmark.probes.catalogue import Probe
 from benchmark.probes.classifiers import CLASSIFIERS, learned_values, most_frequent
+from benchmark.probes.windows import Rows, Windows
 from benchmark.typed import Value
 from datamodules.archive import Archive
 from datamodules.datamodule import EmotionDataModule
@@ -82,13 +84,11 @@ def fit_probe(
     counts = np.bincount(target, minlength=module.n_classes)
     present = np.flatnonzero(counts)
     constant = len(present) == 1  # there is nothing to tell apart
-    classifier = (
-        most_frequent(seed, 1, columns.shape)
-        if constant
-        else CLASSIFIERS[probe.classifier](
-            seed, len(present), columns.shape, **probe.with_arguments(arguments or {})
-        )
-    ).fit(columns, target)
+    build = most_frequent if constant else CLASSIFIERS[probe.classifier]
+    changed = {} if constant else probe.with_arguments(arguments or {})
+    classifier = build(seed, len(present), columns.shape, **changed)
+    people = {"groups": grid.subject[rows]} if _asks_for_people(classifier) else {}
+    classifier = classifier.fit(columns, target, **people)
     only = module.task.classes[present[0]]
     note = f"every training window of a fold is of class {only}: a constant was fitted"
     return FittedProbe(
@@ -100,15 +100,24 @@ def fit_probe(
     )
 
 
+def _asks_for_people(classifier: Any) -> bool:
+    """Return whether a classifier is to be told whose windows it is fitted on, to split by them."""
+    return "groups" in inspect.signature(classifier.fit).parameters
+
+
 def _windows(module: EmotionDataModule, part: Part) -> tuple[WindowIndex, npt.NDArray[np.int64]]:
     """Return the windows of all subjects, cut as a part wants them, and the rows of the part."""
     grid: Grid = "units" if part == "test" else "segments"
     return module.fold.grids[grid], module.fold.rows_of(grid, part)
 
 
-def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features:
-    """Return the features that a probe sees of the windows of a part, shape (N, F)."""
+def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features | Windows:
+    """Return what a probe sees of the windows of a part: features (N, F), or the windows."""
     grid, rows = _windows(module, part)
+    if probe.sees == "windows":
+        inputs = {name: module.inputs[name] for name in module.signals}
+        gather = gathering(module.fold.archive, grid, module.signals, module.protocol.padding)
+        return Windows(inputs, len(rows), lambda numbers: gather(rows[numbers]))
     if probe.sees == "nothing":
         return np.zeros((len(rows), 1))
     if probe.sees == "time":
@@ -143,6 +152,23 @@ def window_features(
 def _computed(
     archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
 ) -> Features:
+    gather = gathering(archive, windows, signals, padding)
+    rates = {signal: archive.recordings[0].signals[signal].sfreq for signal in signals}
+    chunks = []
+    for rows in np.array_split(np.arange(len(windows)), range(CHUNK, len(windows), CHUNK)):
+        samples = gather(rows)
+        chunks.append(
+            np.concatenate(
+                [features(signal, samples[signal], rates[signal])[0] for signal in signals], axis=1
+            )
+        )
+    return np.concatenate(chunks)
+
+
+def gathering(
+    archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
+) -> Callable[[Rows], dict[str, npt.NDArray[np.float32]]]:
+    """Return a function that gathers the samples of some windows, (n, C, T) by signal."""
     specs = {signal: archive.recordings[0].signals[signal] for signal in signals}
     dataset = WindowDataset(
         {signal: torch.from_numpy(archive.samples(signal)) for signal in signals},
@@ -153,16 +179,9 @@ def _computed(
         padding,
         {signal: recorded_samples(windows, specs[signal].sfreq) for signal in signals},
     )
-    chunks = []
-    for rows in torch.arange(len(windows)).split(CHUNK):
-        batch = dataset[rows]
-        chunks.append(
-            np.concatenate(
-                [
-                    features(signal, batch.signals[signal].numpy(), specs[signal].sfreq)[0]
-                    for signal in signals
-                ],
-                axis=1,
-            )
-        )
-    return np.concatenate(chunks)
+
+    def gather(rows: Rows) -> dict[str, npt.NDArray[np.float32]]:
+        batch = dataset[torch.from_numpy(rows)]
+        return {signal: batch.signals[signal].numpy() for signal in signals}
+
+    return gather

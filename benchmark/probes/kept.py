@@ -23,16 +23,25 @@ TYPES = {
     "JsonNode": ("builtins.str",),
     "NdArrayNode": ("numpy.ndarray", "numpy.float64", "numpy.int64"),
     "ObjectNode": (
+        "benchmark.probes.boosting.BoostedTrees",
+        "benchmark.probes.minirocket.MiniRocket",
+        "benchmark.probes.scale.Scale",
+        "benchmark.probes.support_vectors.Machine",
+        "benchmark.probes.support_vectors.SupportVectors",
+        "benchmark.probes.tangent.TangentSpace",
         "sklearn.decomposition._pca.PCA",
         "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
         "sklearn.dummy.DummyClassifier",
         "sklearn.ensemble._forest.RandomForestClassifier",
+        "sklearn.linear_model._logistic.LogisticRegression",
         "sklearn.pipeline.Pipeline",
         "sklearn.preprocessing._data.StandardScaler",
         "sklearn.tree._classes.DecisionTreeClassifier",
     ),
 }
 """By the kind of a node in the file, the types that probes consist of; no other is made."""
+OWN = [name for name in TYPES["ObjectNode"] if name.startswith("benchmark.")]
+"""Types of this project, which skops does not trust by itself."""
 LARGEST = 2**30
 """Largest number of bytes that a file may hold when it is unpacked."""
 
@@ -72,7 +81,7 @@ def from_bytes(content: bytes) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
                 raise ValueError(f"expected types of probes alone, found {name[:70]!r}")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded = skops.io.loads(content, trusted=[])
+        loaded = skops.io.loads(content, trusted=OWN)
     classifier, facts = loaded["classifier"], loaded["facts"]
     if isinstance(classifier, RandomForestClassifier):
         n_features = int(loaded["classifier"].n_features_in_)
