@@ -19,9 +19,11 @@ SPACES: dict[str, Space] = {
         "l2": Choice((0.0, 0.01, 0.1, 1.0, 10.0)),
     },
     "logistic": {"C": Range(1e-4, 1e2, log=True)},
+    "tangent_space": {"C": Range(1e-4, 1e2, log=True)},
     "svm_rbf": {
         "C": Range(1e-2, 1e3, log=True),
         "gamma": Choice(("scale", 1e-4, 1e-3, 1e-2, 1e-1)),
     },
 }
-"""Spaces by probe; one without has nothing to choose. A plug-in adds those of its own probes."""
+"""Spaces by probe; one without has nothing to choose, as MiniRocket, whose ridge classifier chooses
+its own penalty. A plug-in adds those of its own probes."""

@@ -102,7 +102,7 @@ def test_arguments_of_a_probe_are_values_too(plan):
 def test_every_model_has_a_space_that_it_takes(model, plan):
     """So that a network, or a probe that may win, is not left out by mistake."""
     space = space_of(model)
-    assert bool(space) == (model in MODELS or not PROBES[model].blind)
+    assert bool(space) == (model in MODELS or not (PROBES[model].blind or model == "minirocket"))
     if space and plan(EIGHT, models=(model,)).runs:
         (study, *_) = study_of(plan, models=(model,))
         for name, values in study.space.items():
