@@ -12,6 +12,7 @@ from benchmark.tuning.search import Needs, search
 
 @dataclass(eq=False)
 class _Open:
+    number: int
     study: Study
     searching: Generator[Needs, Mapping[str, Scored], Run]
     needs: Needs
@@ -26,7 +27,6 @@ class Rounds:
         retry_failed: Whether inner runs that failed before are done again, once.
 
     Attributes:
-        tuned: Trainings with the values that studies have chosen so far.
         damaged: Inner runs whose results are set aside; their studies wait until these are gone.
     """
 
@@ -35,16 +35,21 @@ class Rounds:
         self._retry_failed = retry_failed
         self._handed_out: set[str] = set()
         self._open: list[_Open] = []
-        self.tuned: list[Run] = []
+        self._chosen: dict[int, Run] = {}
         self.damaged: list[Run] = []
-        for study in studies:
+        for number, study in enumerate(studies):
             searching = search(study)
-            self._open.append(_Open(study, searching, next(searching)))
+            self._open.append(_Open(number, study, searching, next(searching)))
 
     @property
     def open(self) -> list[Run]:
         """Trainings whose studies have not chosen yet, with their untuned values."""
         return [one.study.run for one in self._open]
+
+    @property
+    def tuned(self) -> list[Run]:
+        """Trainings with the values that studies have chosen so far, in their order."""
+        return [run for _, run in sorted(self._chosen.items(), key=lambda item: item[0])]
 
     @property
     def at_most(self) -> int:
@@ -71,7 +76,7 @@ class Rounds:
             try:
                 one.needs = one.searching.send(ended)
             except StopIteration as end:
-                self.tuned.append(end.value)
+                self._chosen[one.number] = end.value
                 self._open.remove(one)
                 return []
 
