@@ -48,10 +48,10 @@ def test_the_same_candidates_each_time():
 
 def test_a_larger_budget_begins_with_the_same_candidates():
     """So that a study that is given more candidates does none of them twice."""
-    few, many = (follow(studies(budget)[0])[1] for budget in (10, 15))
+    few, many = (follow(studies(budget)[0])[1] for budget in (7, 15))
     ids = [run.id for needs in many for run in needs]
     assert {run.id for needs in few for run in needs} <= set(ids)
-    assert len(candidates(few)) == 10
+    assert len(candidates(few)) == 7
     assert len(candidates(many)) == 15
 
 
