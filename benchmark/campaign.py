@@ -24,7 +24,7 @@ from benchmark.plan.pairs import check_pairs
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite, SuiteError, reader_options
 from benchmark.recordings.prepare import prepare
-from benchmark.run import Run
+from benchmark.run import INNER, Run
 from benchmark.store import Call, Store
 from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
@@ -204,14 +204,16 @@ def run_suite(
                 + "; ".join(dict.fromkeys(plan.not_applicable.values()))
             )
         asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
-        studies = [study for study in plan.studies if study.run in set(asked)]
+        ordinary = set(asked)
+        studies = [study for study in plan.studies if study.run in ordinary]
         rounds = Rounds(studies, store, options.retry_failed)
         inner = rounds.advance()
         asked += rounds.tuned
         statuses = {run.id: store.status(run) for run in asked}
         again = (None, "failed") if options.retry_failed else (None,)
         todo = [run for run in asked if statuses[run.id] in again]
-        done = [result for result in store.results() if result.status == "done"] if todo else []
+        past = (*store.results(), *store.inner_results()) if todo or inner else ()
+        done = [result for result in past if result.status == "done"]
         _say_plan(plan, asked, todo, reporter)
         _say_studies(rounds, len(studies), reporter)
         for name, count in changed_code(todo, (result.run for result in done)).items():
@@ -229,7 +231,7 @@ def run_suite(
             _say_todo(todo, store, len(engine.slots), reporter)
             return outcome
         sweep([Path(tempfile.gettempdir())])
-        sweep([places.runs, places.cache, Path(folders.leaderboards)], depth=2)
+        sweep([places.runs, places.runs / INNER, places.cache, Path(folders.leaderboards)], depth=2)
         store.save_plan([*plan.runs, *rounds.tuned], rounds.open)
         store.note_cells(plan.notes, plan.not_applicable)
         for run in asked:

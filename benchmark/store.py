@@ -149,6 +149,17 @@ class Store:
         paths = matching(self.root, f"{INNER}/*/*/*/{RESULT}")
         return {path.parent.name.rpartition("-")[2]: path.parent for path in paths}
 
+    def inner_results(self) -> Iterator[Result]:
+        """Yield the result of every inner run; damaged ones are set aside."""
+        for folder in self.inner_folders().values():
+            try:
+                result = self._entry(folder)
+            except StoreError as error:
+                self.put_aside(folder, error)
+            else:
+                if result:
+                    yield result
+
     @property
     def set_aside(self) -> list[Path]:
         """Folders of damaged results that were met so far, in order."""

@@ -94,7 +94,6 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"test_share": 1.5}, ["between 0 and 1", "1.5"]),
         ({"score_windows": True}, ["protocol flags beside it"]),
         ({"arguments": {"cnm": {}}}, ["arguments of model 'cnm'", "did you mean cnn?"]),
-        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
         ({"arguments": {"cnn": 3}}, ["arguments", "mapping"]),
         ({"recipe": "quick"}, ["recipe 'quick'", "published, fast"]),
         ({"distillations": {"student": "dnn"}}, ["distillations", "list of mappings"]),

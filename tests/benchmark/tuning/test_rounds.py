@@ -156,7 +156,6 @@ def test_the_order_of_runs_does_not_matter(tuned, in_process, tmp_path):
         assert content == reference[name]
 
 
-@pytest.mark.slow
 def test_two_workers_choose_what_one_does(tuned, tmp_path):
     folders = dataclasses.replace(
         tuned.folders, runs=tmp_path / "runs", leaderboards=tmp_path / "leaderboards"
