@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from benchmark.cli import run as run_command
 from benchmark.cli.main import COMMANDS, _parser, main
 from benchmark.plan.parse import KEYS, load_suite
 from benchmark.plan.suite import Distillation
+from benchmark.probes.catalogue import PROBES
 from datamodules.catalogue import DATASETS
 from datamodules.flags import FLAGS
 from datamodules.folder import folder_dataset
@@ -186,6 +188,29 @@ def test_the_model_of_readme_becomes_a_row(tmp_path):
     in_a_process(tmp_path, "-m", "benchmark.cli", *words)  # a plug-in stays in the catalogues
     (board,) = (tmp_path / "leaderboards").glob("synthetic__*.csv")
     assert {"my_net", "lda"} <= set(pd.read_csv(board, comment="#")["model"])
+
+
+def test_the_probe_of_the_documents_becomes_a_row(tmp_path):
+    (block,) = (block for _, block in PYTHON if "CLASSIFIERS" in block)
+    (words,) = (words for _, *words in COMMAND_LINES if "nearest" in words)
+    (tmp_path / "my_probe.py").write_text(block)
+    in_a_process(tmp_path, "-m", "benchmark.cli", *words)
+    (board,) = (tmp_path / "leaderboards").glob("synthetic__*.csv")
+    table = pd.read_csv(board, comment="#").set_index("model")
+    assert table.loc["nearest", "signals"] == "eda+temp"
+    assert table.loc["nearest", ["n_runs", "n_failed"]].tolist() == [4, 0]
+    assert np.isfinite(table.loc["nearest", "macro_f1"])
+
+
+def test_every_probe_is_documented_with_its_arguments():
+    text = read("benchmark/README.md")
+    rows = re.findall(r"^\| (`.*) \|$", text[text.index("## Probes") :], re.M)
+    cells = [row.split(" | ") for row in rows]
+    for name, probe in PROBES.items():
+        (row,) = (row for row in cells if f"`{name}`" in row[0])
+        if not probe.blind:
+            said = {n: f"{v:g}" if isinstance(v, float) else v for n, v in probe.arguments.items()}
+            assert row[3] == ", ".join(f"`{n}` {value}" for n, value in said.items())
 
 
 @pytest.mark.parametrize("catalogue", ["datasets", "models", "distillers", "splits", "suites"])

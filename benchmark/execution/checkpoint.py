@@ -6,7 +6,7 @@ with a file is said in one sentence.
 
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ def load_probe(path: Path) -> ProbePredictor:
 
 
 def save_probe(fitted: FittedProbe, module: EmotionDataModule, path: Path) -> None:
-    """Write a fitted probe, with the facts of its training; nothing if it sees no signals.
+    """Write a fitted probe, with the facts of its training.
+
+    Nothing is written of one that sees no signals, or, of a plug-in, has types that are not read.
 
     Args:
         fitted: The probe.
@@ -148,7 +150,8 @@ def save_probe(fitted: FittedProbe, module: EmotionDataModule, path: Path) -> No
         "inputs": {n: [s.n_channels, s.n_times, s.sfreq] for n, s in specs.items()},
         "ranges": ranges,
     }
-    path.write_bytes(as_bytes(fitted.classifier, facts))
+    with suppress(ValueError):
+        path.write_bytes(as_bytes(fitted.classifier, facts))
 
 
 def _published(folder: Path) -> NetworkPredictor:
@@ -208,8 +211,9 @@ def _why_none(folder: Path) -> str:
             "not kept, as it sees more or less than windows of signals"
         )
     return (
-        f"{folder}: expected a kept model, found none: this run failed, or it is of an older "
-        f"version, which kept no probes. {ANEW}"
+        f"{folder}: expected a kept model, found none: this run failed, its classifier is of a "
+        "plug-in and has types that are not read from files, or it is of an older version, which "
+        f"kept no probes. {ANEW}"
     )
 
 

@@ -50,8 +50,11 @@ def as_bytes(classifier: Any, facts: Mapping[str, Any]) -> bytes:
     """Return a fitted classifier and facts about it as the bytes of a file.
 
     Args:
-        classifier: Classifier from ``benchmark.probes.classifiers``.
+        classifier: Classifier from ``benchmark.probes.classifiers``, or of a plug-in.
         facts: Numbers, texts, arrays, and lists and dictionaries of them.
+
+    Raises:
+        ValueError: A classifier of types that would not be read again.
     """
     import skops.io  # takes seconds
 
@@ -59,7 +62,12 @@ def as_bytes(classifier: Any, facts: Mapping[str, Any]) -> bytes:
     if isinstance(classifier, RandomForestClassifier):
         classifier, trees = taken_apart(classifier)
     content = {"classifier": classifier, "trees": trees, "facts": dict(facts)}
-    packed: bytes = skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
+    try:
+        packed: bytes = skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
+    except Exception as error:  # no library promises particular ones for whatever it is given
+        raise ValueError(f"expected what skops can write, found {error!r}") from error
+    with zipfile.ZipFile(io.BytesIO(packed)) as file:
+        _check_types(file)
     return packed
 
 
@@ -76,9 +84,7 @@ def from_bytes(content: bytes) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         size = sum(member.file_size for member in file.infolist())
         if size > LARGEST:
             raise ValueError(f"expected at most {LARGEST} bytes unpacked, found {size}")
-        for kind, name in _types(json.loads(file.read("schema.json"))):
-            if name not in TYPES.get(kind, ()):
-                raise ValueError(f"expected types of probes alone, found {name[:70]!r}")
+        _check_types(file)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = skops.io.loads(content, trusted=OWN)
@@ -93,6 +99,13 @@ def from_bytes(content: bytes) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         for version in versions[:1]
     ]
     return classifier, facts, tuple(notes)
+
+
+def _check_types(file: zipfile.ZipFile) -> None:
+    """Raise ValueError for a type that no probe consists of."""
+    for kind, name in _types(json.loads(file.read("schema.json"))):
+        if name not in TYPES.get(kind, ()):
+            raise ValueError(f"expected types of probes alone, found {name[:70]!r}")
 
 
 def _types(schema: Any) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from benchmark.probes.catalogue import PROBES, ProbeRecipe
+from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, ProbeRecipe
 from benchmark.probes.classifiers import CLASSIFIERS
 from datamodules.errors import IncompatibleRunError
+from datamodules.inputs import SignalSpec
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,8 @@ from datamodules.errors import IncompatibleRunError
     ],
 )
 def test_signals_of_probes(available, motion, others):
-    expected = {"motion": motion, "signals": others, "subject": others}
+    expected = {"motion": motion, "signals": others, "subject": others, "windows": others}
+    available = {name: SignalSpec(3 if "acc" in name else 2, 240, 4.0) for name in available}
     for probe in PROBES.values():
         if expected.get(probe.sees, ()) is None:
             with pytest.raises(IncompatibleRunError, match=r"takes .*; there is only"):
@@ -29,13 +31,60 @@ def test_signals_of_probes(available, motion, others):
             assert probe.choose_signals(available) == expected.get(probe.sees, ())
 
 
+WEARABLE = {
+    "bvp": SignalSpec(1, 3840, 64.0),
+    "eda": SignalSpec(1, 240, 4.0),
+    "temp": SignalSpec(1, 240, 4.0),
+    "acc": SignalSpec(3, 1920, 32.0),
+}
+SLOW = {"eda": SignalSpec(1, 8, 0.25), "eye": SignalSpec(33, 9, 0.3)}
+BRAIN = {"eeg": SignalSpec(19, 500, 500.0), "ecg": SignalSpec(1, 500, 500.0)}
+
+
+@pytest.mark.parametrize(
+    ("name", "available", "expected"),
+    [
+        ("minirocket", WEARABLE, ("bvp", "eda", "temp")),
+        ("minirocket", SLOW, ("eye",)),
+        ("tangent_space", WEARABLE, ("eda", "temp")),
+        ("tangent_space", BRAIN, ("eeg", "ecg")),
+        ("tangent_space", {**WEARABLE, **BRAIN}, ("eeg", "ecg")),
+    ],
+)
+def test_signals_of_windows_that_a_probe_can_use(name, available, expected):
+    assert PROBES[name].choose_signals(available) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "available", "reason"),
+    [
+        ("minirocket", {"eda": SLOW["eda"]}, "at least 9 samples of a signal; those of eda have"),
+        (
+            "tangent_space",
+            {name: WEARABLE[name] for name in ("bvp", "eda", "acc")},
+            "takes at least 2 channels at one rate; of bvp, eda there are 1",
+        ),
+        ("minirocket", {"acc": WEARABLE["acc"]}, "takes any signal but acc; there is only acc"),
+    ],
+)
+def test_signals_that_a_probe_cannot_use(name, available, reason):
+    with pytest.raises(IncompatibleRunError, match=reason):
+        PROBES[name].choose_signals(available)
+
+
+def test_names_of_classifiers_are_those_that_there_are():
+    assert set(CLASSIFIER_NAMES) == set(CLASSIFIERS)
+
+
 def test_every_classifier_is_known_and_used():
     assert {probe.classifier for probe in PROBES.values()} == set(CLASSIFIERS)
 
 
 def test_a_probe_is_to_be_beaten_or_should_lose():
     assert [name for name, probe in PROBES.items() if probe.simple] == ["random_forest", "lda"]
-    assert all(probe.simple != probe.blind for probe in PROBES.values())
+    assert not any(probe.simple and probe.blind for probe in PROBES.values())
+    strong = ("gradient_boosting", "logistic", "svm_rbf", "minirocket", "tangent_space")
+    assert [n for n, p in PROBES.items() if not (p.simple or p.blind)] == list(strong)
     assert all(probe.sees == "signals" for probe in PROBES.values() if probe.simple)
 
 

@@ -171,6 +171,52 @@ def test_arguments_reach_the_classifier(workshop):
         fit_probe(probe, module, 0, {"trees": 3})
 
 
+def test_windows_are_those_of_the_recordings(workshop, monkeypatch):
+    """Each signal at its own rate; of the people, the training people and no others."""
+    module = module_of(workshop, "minirocket")
+    assert module.signals == ("bvp", "eda", "temp")
+    seen: dict[str, Any] = {}
+
+    class Listener:
+        def fit(self, windows: Any, target: np.ndarray, groups: np.ndarray) -> "Listener":
+            seen.update(windows=windows, target=target, groups=groups)
+            self.classes_ = np.unique(target)
+            return self
+
+        def predict_proba(self, windows: Any) -> np.ndarray:
+            seen["test"] = windows
+            return np.full((len(windows), 2), 0.5)
+
+    def listening(seed: int, n_classes: int, shape: tuple[int, int], n_features: int) -> Listener:
+        seen["shape"] = shape
+        return Listener()
+
+    monkeypatch.setitem(CLASSIFIERS, "minirocket", listening)
+    fit_probe(PROBES["minirocket"], module, 0).predict(module)
+    for part, key in (("train", "windows"), ("test", "test")):
+        found = seen[key][:]
+        row = 0
+        for stored in module.fold.archive.subjects:
+            for number, recorded in enumerate(stored.recordings):
+                if recorded.subject not in getattr(module.fold.members, part):
+                    continue
+                recording = as_recording(stored, number)
+                for segment in recording.segments:
+                    for offset in [0.0] if part == "test" else [0.0, 30.0]:
+                        for name in module.signals:
+                            signal = recording.signals[name]
+                            first = round((segment.start + offset) * signal.sfreq)
+                            expected = signal.samples[:, first : first + round(60 * signal.sfreq)]
+                            np.testing.assert_array_equal(found[name][row], expected)
+                        if part == "train":
+                            assert module.subjects[seen["groups"][row]] == recording.subject
+                            label = module.task.label(recording.subject, segment)
+                            assert seen["target"][row] == label
+                        row += 1
+        assert row == len(seen[key])
+    assert seen["shape"] == (32, 60 * (64 + 4 + 4))
+
+
 def test_subject_mean_is_constant_within_a_subject(workshop):
     probabilities = predicted(workshop, "subject_mean")
     assert len(probabilities) == 8
@@ -224,7 +270,8 @@ def test_motion_sees_only_acceleration(workshop, changed):
 
 
 def test_no_other_probe_sees_acceleration(workshop, changed):
-    models = ("random_forest", "lda", "subject_mean")
+    sees = ("signals", "subject", "windows")
+    models = [name for name, probe in PROBES.items() if probe.sees in sees]
     before = {model: predicted(workshop, model) for model in models}
     other = changed(EVERYBODY, ("acc",))
     for model in models:
@@ -232,18 +279,20 @@ def test_no_other_probe_sees_acceleration(workshop, changed):
 
 
 def state(classifier: Any) -> list[np.ndarray]:
-    """Everything that fitting has left in a classifier."""
-    steps = [step for _, step in classifier.steps] if hasattr(classifier, "steps") else [classifier]
-    found = []
-    for step in steps:
-        if isinstance(step, RandomForestClassifier):
-            for tree in step.estimators_:
-                found += [tree.tree_.threshold, tree.tree_.feature, tree.tree_.value]
-        else:
-            values = vars(step).values()
-            found += [v for v in values if isinstance(v, np.ndarray)]
-    assert found
-    return found
+    """Everything that fitting has left in a classifier, and in what it consists of."""
+    if isinstance(classifier, np.ndarray):
+        return [classifier]
+    if isinstance(classifier, RandomForestClassifier):
+        trees = [tree.tree_ for tree in classifier.estimators_]
+        return [part for tree in trees for part in (tree.threshold, tree.feature, tree.value)]
+    parts: Any = ()
+    if isinstance(classifier, dict):
+        parts = classifier.values()
+    elif isinstance(classifier, list | tuple):
+        parts = classifier
+    elif hasattr(classifier, "__dict__"):
+        parts = vars(classifier).values()
+    return [array for part in parts for array in state(part)]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +302,7 @@ def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
     assert module.fold.members.test == ("S1",)
     clean = state(fit_probe(PROBES[model], module, 0).classifier)
+    assert clean
     other = changed(("S1",), EVERYTHING)
     disturbed = state(fit_probe(PROBES[model], module_of(other, model), 0).classifier)
     assert len(clean) == len(disturbed)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmark import campaign
 from benchmark.boards.board import write_leaderboards
 from benchmark.campaign import Options, Reporter, run_suite
 from benchmark.cli.main import main
@@ -189,6 +191,32 @@ def test_shards_deal_whole_studies(tuned, in_process, tmp_path):
     (board,) = write_leaderboards(Store(folders.runs), tmp_path / "leaderboards")
     assert set(board.table["model"]) == {"lda", "lda-tuned", "majority"}
     assert board.table["complete"].all()
+
+
+def test_trackers_hear_of_no_inner_run(tuned, in_process, tmp_path, monkeypatch):
+    heard = []
+
+    class Tracker:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            """Nothing is open."""
+
+        def add(self, run, anew=False):
+            heard.append(run)
+
+        def add_boards(self, folder):
+            """Boards are no runs."""
+
+    monkeypatch.setattr(campaign, "make_tracker", lambda *_: Tracker())
+    folders = copied(tuned, tmp_path)
+    for folder in Store(folders.runs).inner_folders().values():
+        shutil.rmtree(folder)
+    for run in tuned_runs(tuned.outcome):
+        shutil.rmtree(Store(folders.runs).folder(run))
+    outcome = run_suite(of_lda(tuned), folders, in_process())
+    assert Counter(heard) == Counter(outcome.runs)
 
 
 def test_a_dry_run_says_how_many_runs_there_are_at_most(tuned, in_process, tmp_path):
