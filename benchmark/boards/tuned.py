@@ -150,13 +150,13 @@ def read_evidence(cohorts: Iterable[Cohort], store: Store) -> list[Evidence]:
     """
     tuned = [result.run for cohort in cohorts for result in cohort.results if result.run.budget]
     folders = store.inner_folders() if tuned else {}
-    found = []
+    evidence = []
     for run in tuned:
         try:
-            found.append(evidence_of(run, store, folders))
+            evidence.append(evidence_of(run, store, folders))
         except StoreError as error:
             store.put_aside(store.folder(run), error)
-    return found
+    return evidence
 
 
 def tuning_hours(evidence: Iterable[Evidence]) -> dict[Run, float]:

@@ -98,6 +98,17 @@ def test_arguments_of_a_probe_are_values_too(plan):
     assert values_of(run, study.space) == {"max_features": "log2", "min_leaf": 5}
 
 
+def test_arguments_of_a_network_are_values_too(plan, monkeypatch):
+    space = {"cells": Choice((8, 16)), "lr": Range(1e-4, 1e-2, log=True)}
+    monkeypatch.setitem(SPACES, "mlstm_fcn", space)
+    (study, *_) = study_of(plan, models=("mlstm_fcn",))
+    assert study.first == {"cells": 8, "lr": 1e-3}
+    (run, *_) = study.inner_runs({"cells": 16, "lr": 2e-3})
+    assert (run.arguments, run.recipe.lr) == ((("cells", 16),), 2e-3)
+    assert run.untuned.arguments == ()
+    assert study.inner_runs(study.first)[0].arguments == ()
+
+
 @pytest.mark.parametrize("model", [*MODELS, *PROBES])
 def test_every_model_has_a_space_that_it_takes(model, plan):
     """So that a network, or a probe that may win, is not left out by mistake."""
