@@ -56,7 +56,7 @@ def search(study: Study) -> Generator[Needs, Mapping[str, Scored], Run]:
 
     Returns:
         The training with the values of the complete candidate with the best score: of the first one
-        if several are equal, and of the first of all if none is complete.
+        by its values if several are equal, and of the first of all if none is complete.
     """
     import optuna  # takes half a second, and nothing but a search needs it
 
@@ -89,7 +89,11 @@ def search(study: Study) -> Generator[Needs, Mapping[str, Scored], Run]:
             if one.complete:
                 trials.tell(one.trial, one.score)
         candidates += generation
-    complete = (one for one in candidates if one.complete)
+    order: dict[str, int] = {}
+    for number, one in enumerate(candidates):  # values that were tried before are no new ones
+        order.setdefault(one.runs[0].id, number)
+    complete = [one for one in candidates if one.complete]
+    complete.sort(key=lambda one: order[one.runs[0].id])
     best = max(complete, key=lambda one: one.score, default=candidates[0])
     tried = dict.fromkeys(result.run.id for one in candidates for result in one.results)
     return study.tuned_run(best.values, tuple(tried))

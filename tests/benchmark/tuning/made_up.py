@@ -38,12 +38,12 @@ def by_values(run: Run) -> float:
     return 0.9 - distance + 0.05 * (values["balance"] == "oversample") - 0.01 * run.fold
 
 
-def studies(budget: int = 12) -> tuple[Study, ...]:
-    """Return the studies of two folds of the network ``cnn``."""
+def studies(budget: int = 12, model: str = "cnn") -> tuple[Study, ...]:
+    """Return the studies of two folds of a model."""
     suite = Suite(
         "s",
         datasets=("synthetic",),
-        models=("cnn",),
+        models=(model,),
         budget=budget,
         protocol=Protocol("subject_k_fold", 2),
         splits=("subject_k_fold",),

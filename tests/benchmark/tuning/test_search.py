@@ -126,6 +126,30 @@ def test_worse_candidates_are_given_up_by_the_median_of_complete_ones():
     assert any(len(runs) < FOLDS for runs in runs_of)
 
 
+@pytest.mark.parametrize("levels", range(8))
+def test_values_that_come_again_are_those_of_their_first_time(levels):
+    """Among few values, some of them equal: as whoever looks at the inner runs would choose."""
+    study, _ = studies(30, "lda")
+    random = np.random.default_rng(levels)
+    scores = {
+        value: random.integers(3, size=FOLDS) / 2 for value in study.space["shrinkage"].values
+    }
+
+    def score(run):
+        return float(scores[values_of(run, ["shrinkage"])["shrinkage"]][run.fold])
+
+    tuned, rounds = follow(study, score)
+    runs = {run.id: run for needs in rounds for run in needs}
+    assert len(runs) <= FOLDS * len(scores)
+    of_values = {}
+    for name in tuned.chosen_by:
+        run = runs[name]
+        of_values.setdefault(values_of(run, ["shrinkage"])["shrinkage"], set()).add(run.fold)
+    complete = [value for value, folds in of_values.items() if len(folds) == FOLDS]
+    best = max(complete, key=lambda value: np.average(scores[value], weights=[2, 1, 1]))
+    assert values_of(tuned, ["shrinkage"]) == {"shrinkage": best}
+
+
 def test_a_candidate_that_fails_is_not_chosen():
     (study, _) = studies()
     tuned, _ = follow(study)
