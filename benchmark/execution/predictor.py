@@ -215,7 +215,7 @@ class ProbePredictor(Predictor):
         if self.sees == "windows":
             with np.errstate(over="ignore"):  # variances are sums of squares
                 sums = [(samples**2).sum(axis=(1, 2)) for samples in arrays.values()]
-            usable = np.isfinite(sums).all(axis=0)
+            usable: Flags = np.asarray(np.isfinite(sums).all(axis=0))
             columns: Any = Windows.of(self.inputs, {n: a[usable] for n, a in arrays.items()})
         else:
             computed = [
@@ -223,7 +223,7 @@ class ProbePredictor(Predictor):
             ]
             together = np.concatenate(computed, axis=1)
             with np.errstate(over="ignore"):  # forests compare in float32
-                usable = np.isfinite(together.astype(np.float32)).all(axis=1)
+                usable = np.asarray(np.isfinite(together.astype(np.float32)).all(axis=1))
             columns = together[usable]
         found = np.full((len(usable), len(self.classes)), np.nan)
         found[usable] = 0.0  # of a class that training lacked

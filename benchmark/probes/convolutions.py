@@ -102,7 +102,7 @@ def make_plan(n_channels: int, n_times: int, n_features: int, rng: np.random.Gen
 
 def quantiles(n_features: int) -> npt.NDArray[np.float64]:
     """Return the quantile of each feature's bias: a sequence that fills 0 to 1 evenly."""
-    return (np.arange(1, n_features + 1) * GOLDEN) % 1
+    return np.asarray((np.arange(1, n_features + 1) * GOLDEN) % 1)
 
 
 def fit_biases(

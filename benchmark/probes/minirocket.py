@@ -1,6 +1,6 @@
 """MiniRocket: proportions of convolutions above biases, and a ridge classifier on them."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,8 @@ class MiniRocket:
 
     Each signal has its own kernels, dilations and share of the features; channels of a signal are
     combined at random, as in the authors' code for several channels. The ridge classifier chooses
-    its weight by leaving one training window out, as in the paper, and weighs classes equally.
-    Windows of one person are alike, so that this weight tends to be too small for other people.
+    its weight by leaving one training window out, as in the paper, and weighs classes equally. The
+    other windows of that person stay in, so that this weight knows nothing of other people.
 
     The paper was tried on series of mean 0 and deviation 1. Here, every channel of a window has its
     mean taken out, as zeros beyond the ends of a window would make a step of a level, and is
@@ -62,7 +62,7 @@ class MiniRocket:
             self.biases[name] = fit_biases(plan, gather, len(windows), rng)
         columns = self.transform(windows)
         scaler = StandardScaler(with_mean=False).fit(columns)  # the ridge has an intercept
-        ridge = RidgeClassifierCV(ALPHAS, class_weight="balanced")
+        ridge: Any = RidgeClassifierCV(ALPHAS, class_weight="balanced")
         ridge.fit(scaler.transform(columns), target)
         self.classes_, self.alpha = ridge.classes_, float(ridge.alpha_)
         self.weights = np.atleast_2d(ridge.coef_) / scaler.scale_

@@ -3,12 +3,14 @@
 import importlib
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmark.code import NO_SOURCE, code_of, code_of_run
 from benchmark.plan.suite import Distillation
+from benchmark.probes.catalogue import PROBES
 from datamodules import source
 from datamodules.source import DIGITS
 from lightning_modules.catalogue import MODELS
@@ -166,3 +168,10 @@ def test_every_model_probe_and_distiller_has_a_code(workshop):
     runs = workshop.plan([], distillations=pairs)
     codes = {(run.model, run.distiller): code_of_run(run) for run in runs}
     assert len(codes) == len(set(codes.values())) == 4
+
+
+def test_another_default_of_a_probe_is_other_work(workshop, monkeypatch):
+    (run, *_) = workshop.plan(["lda"])
+    before = code_of_run(run)
+    monkeypatch.setitem(PROBES, "lda", replace(PROBES["lda"], arguments={"shrinkage": 0.5}))
+    assert code_of_run(run) != before

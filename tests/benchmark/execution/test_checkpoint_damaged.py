@@ -309,7 +309,7 @@ def node_of(schema: Any, kind: str) -> dict[str, Any]:
     [
         ("os", "system"),
         ("builtins", "eval"),
-        ("sklearn.linear_model._logistic", "LogisticRegression"),
+        ("sklearn.linear_model._perceptron", "Perceptron"),
         ("numpy.lib.npyio", "NpzFile"),
         ("sklearn.tree._tree", "Tree"),
     ],
