@@ -24,11 +24,12 @@ from benchmark.plan.pairs import check_pairs
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite, SuiteError, reader_options
 from benchmark.recordings.prepare import prepare
-from benchmark.run import Run
+from benchmark.run import INNER, Run
 from benchmark.starting import starting
 from benchmark.store import Call, Store
 from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
+from benchmark.tuning.rounds import Rounds
 from datamodules.catalogue import DATASETS
 from datamodules.temporary import sweep
 
@@ -122,6 +123,8 @@ class Outcome:
         not_applicable: Reason by ``board/model`` that has no run.
         left_out: Reason by subject that cannot be read, by dataset.
         boards: Leaderboards of the runs; empty for a shard and a dry run.
+        studies: Number of studies that have not chosen yet, whose tuned runs are not among the
+            runs.
     """
 
     runs: tuple[Run, ...]
@@ -129,6 +132,7 @@ class Outcome:
     not_applicable: Mapping[str, str]
     left_out: Mapping[str, Mapping[str, str]]
     boards: tuple[Board, ...] = ()
+    studies: int = 0
 
     @property
     def failed(self) -> tuple[Run, ...]:
@@ -144,7 +148,7 @@ class Outcome:
     def complete(self) -> bool:
         """Whether every run is done, with all subjects."""
         done = all(status == "done" for status in self.statuses.values())
-        return done and not any(self.left_out.values())
+        return done and not self.studies and not any(self.left_out.values())
 
 
 def run_suite(
@@ -206,11 +210,18 @@ def run_suite(
             )
         reporter.doing(f"looking for finished runs in {places.runs}")
         asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
+        ordinary = set(asked)
+        studies = [study for study in plan.studies if study.run in ordinary]
+        rounds = Rounds(studies, store, options.retry_failed)
+        inner = rounds.advance()
+        asked += rounds.tuned
         statuses = {run.id: store.status(run) for run in asked}
         again = (None, "failed") if options.retry_failed else (None,)
         todo = [run for run in asked if statuses[run.id] in again]
-        done = [result for result in store.results() if result.status == "done"] if todo else []
+        past = (*store.results(), *store.inner_results()) if todo or inner else ()
+        done = [result for result in past if result.status == "done"]
         _say_plan(plan, asked, todo, reporter)
+        _say_studies(rounds, len(studies), reporter)
         for name, count in changed_code(todo, (result.run for result in done)).items():
             reporter.say(
                 f"code of {name} changed since {count} finished runs: they are kept, and done again"
@@ -220,22 +231,25 @@ def run_suite(
             statuses,
             plan.not_applicable,
             {name: dataset.left_out for name, dataset in prepared.items()},
+            studies=len(rounds.open),
         )
         if options.dry_run:
             _say_todo(todo, store, len(engine.slots), reporter)
             return outcome
         sweep([Path(tempfile.gettempdir())])
-        sweep([places.runs, places.cache, Path(folders.leaderboards)], depth=2)
-        store.save_plan(list(plan.runs))
+        sweep([places.runs, places.runs / INNER, places.cache, Path(folders.leaderboards)], depth=2)
+        store.save_plan([*plan.runs, *rounds.tuned], rounds.open)
         store.note_cells(plan.notes, plan.not_applicable)
         for run in asked:
             if statuses[run.id] not in (*again, "damaged"):
                 tracker.add(run)
-        if todo:
-            _say_hours(todo, Costs(done), len(engine.slots), reporter)
-            _do(outcome, todo, Costs(done), places, engine, options, tracker, reporter, called)
+        if todo or inner:
+            costs = Costs(done)
+            _say_hours(todo, costs, len(engine.slots), reporter)
+            means = _Means(places, engine, options, tracker, reporter)
+            outcome, worked = _do_rounds(outcome, plan, (todo, inner), rounds, costs, means, called)
             if options.profile:
-                reporter.say(summary(store, todo, preparing))
+                reporter.say(summary(store, worked, preparing))
         else:
             reporter.say("nothing to compute: every run of this suite is finished")
         if options.shard:
@@ -244,7 +258,9 @@ def run_suite(
             boards = _write_boards(plan, store, Path(folders.leaderboards), reporter)
             tracker.add_boards(Path(folders.leaderboards))
             outcome = replace(outcome, boards=boards)
-        outcome = replace(outcome, statuses={run.id: store.status(run) for run in asked})
+        asked = [*outcome.runs, *rounds.damaged]
+        statuses = {run.id: store.status(run) for run in asked}
+        outcome = replace(outcome, runs=tuple(asked), statuses=statuses)
         _say_outcome(outcome, store, reporter)
         return outcome
 
@@ -292,47 +308,115 @@ def _without_code(run: Run) -> Run:
     return replace(run, code="", alone="", teachers=teachers)
 
 
+@dataclass(frozen=True)
+class _Means:
+    """What a campaign does its runs with."""
+
+    places: Places
+    engine: Engine
+    options: Options
+    tracker: Tracker
+    reporter: Reporter
+
+
+def _do_rounds(
+    outcome: Outcome,
+    plan: Plan,
+    first: tuple[Sequence[Run], Sequence[Run]],
+    rounds: Rounds,
+    costs: Costs,
+    means: _Means,
+    called: float,
+) -> tuple[Outcome, list[Run]]:
+    """Have runs done until all studies have chosen, and what they chose is done too.
+
+    Args:
+        outcome: Outcome so far.
+        plan: The plan, which is kept with what studies have chosen.
+        first: Runs and inner runs that are to be done first.
+        rounds: Studies.
+        costs: Durations of past runs.
+        means: What runs are done with.
+        called: Time of the call.
+
+    Returns:
+        The outcome, with the tuned runs, and all runs that were to be done.
+    """
+    store, options, reporter = Store(means.places.runs), means.options, means.reporter
+    end = options.max_hours and time.monotonic() + options.max_hours * 3600
+    (todo, inner), worked = first, [*first[0], *first[1]]
+    while todo or inner:
+        left = _do(outcome, [*todo, *inner], inner, costs, end, means, called)
+        if left:
+            reporter.warn(
+                f"{len(left)} run(s) left, as {options.max_hours:g} hours are over or too short "
+                "for them; the same call goes on with them"
+            )
+            break
+        called, inner = time.time(), rounds.advance()
+        tuned = [run for run in rounds.tuned if run.id not in outcome.statuses]
+        statuses = {run.id: store.status(run) for run in tuned}
+        outcome = replace(
+            outcome,
+            runs=(*outcome.runs, *tuned),
+            statuses={**outcome.statuses, **statuses},
+            studies=len(rounds.open),
+        )
+        todo = [run for run in tuned if statuses[run.id] is None]
+        for run in tuned:
+            if statuses[run.id] == "done":
+                means.tracker.add(run)
+        worked += [*todo, *inner]
+        store.save_plan([*plan.runs, *rounds.tuned], rounds.open)
+        if inner:
+            reporter.say(
+                f"tuning: {len(rounds.open)} studies have not chosen yet; {len(inner)} inner runs "
+                "are next"
+            )
+    return outcome, worked
+
+
 def _do(
     outcome: Outcome,
     todo: Sequence[Run],
+    inner: Sequence[Run],
     costs: Costs,
-    places: Places,
-    engine: Engine,
-    options: Options,
-    tracker: Tracker,
-    reporter: Reporter,
+    end: float | None,
+    means: _Means,
     called: float,
-) -> None:
-    """Have runs done by the engine, while the progress is reported and results are tracked."""
-    store = Store(places.runs)
+) -> list[Run]:
+    """Have runs done by the engine, while the progress is reported and results are tracked.
+
+    Returns:
+        Runs that were not started.
+    """
+    store, reporter = Store(means.places.runs), means.reporter
     todo = ordered(todo, costs)
-    slots = engine.slots
-    progress = Progress(outcome.runs, todo, outcome.statuses, costs, len(slots))
+    slots = means.engine.slots
+    runs = [*outcome.runs, *inner]
+    progress = Progress(runs, todo, outcome.statuses, costs, len(slots))
 
     def finished(event: Finished) -> None:
         progress.finished(event)
         reporter.finished(event)
-        tracker.add(event.run, anew=True)
+        if not event.run.inner:
+            means.tracker.add(event.run, anew=True)
 
-    end = options.max_hours and time.monotonic() + options.max_hours * 3600
+    timeout = means.options.timeout
     with reporter.following(progress, slots) as output:
         terms = Terms(
-            timeout=options.timeout and options.timeout * 60,
+            timeout=timeout and timeout * 60,
             end=end,
             costs=costs,
             workers=progress.staffed,
             watch=progress.watch,
             output=output,
         )
-        left = engine.run_all(todo, places, finished, terms)
+        left = means.engine.run_all(todo, means.places, finished, terms)
     now = time.time()
     begun, most = progress.begun or now, progress.most_workers
     store.save_call(Call(called, begun, now, most, progress.count, progress.busy))
-    if left:
-        reporter.warn(
-            f"{len(left)} run(s) left, as {options.max_hours:g} hours are over or too short for "
-            "them; the same call goes on with them"
-        )
+    return left
 
 
 def _write_boards(plan: Plan, store: Store, folder: Path, reporter: Reporter) -> tuple[Board, ...]:
@@ -358,6 +442,16 @@ def _say_plan(plan: Plan, asked: Sequence[Run], todo: Sequence[Run], reporter: R
         f"{len(asked)} runs on {len({run.board for run in asked})} board(s), "
         f"{len(asked) - len(todo)} of them finished before, {len(todo)} to do"
     )
+
+
+def _say_studies(rounds: Rounds, count: int, reporter: Reporter) -> None:
+    """Say how many studies go on, and how many inner runs these may take."""
+    if count:
+        reporter.say(
+            f"tuning: {count - len(rounds.open)} of {count} studies have chosen; the others have "
+            f"at most {rounds.at_most} inner runs, and a tuned run each, those that are finished "
+            "among them"
+        )
 
 
 def _say_todo(todo: Sequence[Run], store: Store, workers: int, reporter: Reporter) -> None:
@@ -401,6 +495,11 @@ def _say_outcome(outcome: Outcome, store: Store, reporter: Reporter) -> None:
         reporter.warn(f"{len(outcome.failed)} run(s) failed; --retry-failed does them again")
     for run in outcome.damaged:
         reporter.warn(f"damaged: {run.label}: delete {store.folder(run)} to have it done again")
+    if outcome.studies:
+        reporter.warn(
+            f"{outcome.studies} studies have not chosen, so that their tuned runs are not planned; "
+            "the same call goes on with them"
+        )
     if n_left_out := sum(map(len, outcome.left_out.values())):
         reporter.warn(
             f"{n_left_out} subject(s) were left out; --subject names those that are wanted"

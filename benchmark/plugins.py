@@ -1,9 +1,10 @@
 """Plug-ins: models, datasets, distillers and probes from outside, beside the built-in ones.
 
 A plug-in is a Python file, or a module that can be imported, with one or more of the dicts
-``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES`` and ``CLASSIFIERS`` (of probes), whose entries
-join the catalogues under their names. It is code of the user's, and is run as such. The head of a
-folder dataset, ``dataset.yaml``, is a plug-in without code.
+``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES``, ``CLASSIFIERS`` (of probes) and ``SPACES`` (of
+values of its models and probes, to be tuned), whose entries join the catalogues under their names.
+It is code of the user's, and is run as such. The head of a folder dataset, ``dataset.yaml``, is a
+plug-in without code.
 
 What is loaded in a process is passed on with ``Places`` to whatever does runs: forked workers, Ray
 tasks and the runs of ``verify``. A run's id covers the code of a plug-in's model, as that of any.
@@ -21,12 +22,15 @@ from typing import Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, Probe
+from benchmark.probes.spaces import SPACES as OF_PROBES
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.folder import folder_dataset
 from datamodules.formats.folder_head import HEAD
 from datamodules.formats.folders import listed
 from lightning_modules.catalogue import DISTILLERS, MODELS
+from lightning_modules.spaces import SPACES as OF_MODELS
+from lightning_modules.spaces import Choice, Range
 
 PREFIX = "affectbench_plugin_"
 """Beginning of the name under which a file is imported, so that it hides no other module."""
@@ -40,12 +44,18 @@ def _add_classifier(name: str, build: Any) -> None:
     CLASSIFIERS[name] = build
 
 
+def _add_space(name: str, space: Any) -> None:
+    spaces = OF_PROBES if name in PROBES else OF_MODELS
+    spaces[name] = space
+
+
 CATALOGUES: dict[str, Callable[[str, Any], object]] = {
     "MODELS": MODELS.register,
     "DATASETS": DATASETS.__setitem__,
     "DISTILLERS": DISTILLERS.register,
     "PROBES": PROBES.__setitem__,
     "CLASSIFIERS": _add_classifier,
+    "SPACES": _add_space,
 }
 """Function that puts an entry in its catalogue, by the name of the dict in a plug-in."""
 TAKEN: dict[str, tuple[Collection[str], ...]] = {
@@ -54,6 +64,7 @@ TAKEN: dict[str, tuple[Collection[str], ...]] = {
     "DATASETS": (DATASETS,),
     "DISTILLERS": (DISTILLERS,),
     "CLASSIFIERS": (CLASSIFIER_NAMES,),
+    "SPACES": (),
 }
 """Catalogues in which a name must be free: models and probes are rows of the same boards."""
 
@@ -209,8 +220,13 @@ def _entries(module: ModuleType, name: str) -> list[tuple[str, str, Any]]:
 
 def _register(found: Sequence[tuple[str, str, Any]], name: str) -> None:
     """Put entries in the catalogues, all of them or none."""
+    named = {key for kind, key, _ in found if kind in ("MODELS", "PROBES")}
     for kind, key, entry in found:
         _check(kind, key, entry, name)
+        if kind == "SPACES" and key not in named:
+            raise PluginError(
+                f"plug-in {name}: SPACES: expected models and probes of this plug-in, found {key}"
+            )
     for kind, key, entry in found:
         CATALOGUES[kind](key, entry)
         _origins[kind, key] = name
@@ -241,6 +257,13 @@ def _check(kind: str, key: str, entry: object, name: str) -> None:
             raise PluginError(
                 f"plug-in {name}: expected {key} of {kind} to be a function of seed, number of "
                 f"classes and shape of the features, found {entry!r}"
+            )
+    elif kind == "SPACES":
+        values = entry.values() if isinstance(entry, Mapping) else ()
+        if not values or not all(isinstance(value, Range | Choice) for value in values):
+            raise PluginError(
+                f"plug-in {name}: expected {key} of {kind} to be a dict of Range and Choice by "
+                f"name of a value, found {entry!r}"
             )
     elif not isinstance(entry, type):
         raise PluginError(

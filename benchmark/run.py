@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -20,6 +20,8 @@ from lightning_modules.recipe import Recipe
 
 Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
+INNER = "tuning"
+"""Folder, inside a store, of the inner runs of studies."""
 PART = re.compile(r"\w[\w.,+=@ -]{0,239}")
 """Name of a file or a folder: no path, nothing hidden, and no longer than file systems allow."""
 
@@ -52,6 +54,13 @@ class Run:
         code: Digest of the code that defines the model, and the distiller; see benchmark.code.
         window: Length of a window in seconds where it is longer than a score unit, as far as the
             recordings allow what the recipe asks for; 0: a unit caps it.
+        budget: Number of candidates that a study had for the values named in ``tuned``; 0: there
+            was no study.
+        tuned: Names of the values of the recipe, and of the arguments, that a study chooses.
+        chosen_by: Ids of the inner runs of that study, candidate by candidate; the first is that
+            of the values which the run would have without a study.
+        inner: Whether it is an inner run of a study: its scores choose values for another run, and
+            it is on no board.
     """
 
     dataset: str
@@ -75,6 +84,10 @@ class Run:
     alone: str = ""
     code: str = ""
     window: float = 0.0
+    budget: int = 0
+    tuned: tuple[str, ...] = ()
+    chosen_by: tuple[str, ...] = ()
+    inner: bool = False
 
     @cached_property
     def id(self) -> str:
@@ -114,7 +127,8 @@ class Run:
         split += "" if protocol.validation else "_without_validation"
         split += "_by_window" if protocol.score_windows else ""
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
-        return path_part("__".join(["_".join(dataset), "_".join(task), split, *flawed]))
+        inner = [INNER] if self.inner else []
+        return path_part("__".join(["_".join(dataset), "_".join(task), split, *flawed, *inner]))
 
     @property
     def n_folds(self) -> int:
@@ -123,19 +137,21 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Model and teacher, as on a row of a board.
+        """Model and teacher, as on a row of a board; a tuned model has a row of its own.
 
         Raises:
             IncompatibleRunError: It cannot be the name of a folder.
         """
+        tuned = ["tuned"] if self.budget else []
         taught = [f"by_{self.distiller}"] if self.distiller else []
         teacher = [f"of_{t.model}" for t in self.teachers[:1]]
-        return path_part("-".join([self.model, *taught, *teacher]))
+        return path_part("-".join([self.model, *tuned, *taught, *teacher]))
 
     @property
     def folder(self) -> str:
-        """Path of its results inside a store."""
-        return f"{self.board}/{self.name}/{self.fold}-{self.seed}-{self.id}"
+        """Path of its results inside a store; those of inner runs stand apart."""
+        apart = f"{INNER}/" if self.inner else ""
+        return f"{apart}{self.board}/{self.name}/{self.fold}-{self.seed}-{self.id}"
 
     @property
     def label(self) -> str:
@@ -144,13 +160,36 @@ class Run:
 
     @property
     def recipe_label(self) -> str:
-        """Name of the model's own recipe, and everything that the suite changed."""
+        """Name of the model's own recipe, and everything that the suite or a study changed."""
         changed = [
             *self.arguments,
             *self.distillation,
             *((name, getattr(self.recipe, name)) for name in self.changed),
         ]
-        return " ".join([self.kind, *(f"{name}={value}" for name, value in changed)])
+        tuned = [f"tuned budget={self.budget}"] if self.budget else []
+        return " ".join([self.kind, *tuned, *(f"{name}={value}" for name, value in changed)])
+
+    @property
+    def untuned(self) -> Self:
+        """The run without the values that its study chose, which are equal in no two folds."""
+        return self.without_values(self.tuned)
+
+    def without_values(self, names: Collection[str]) -> Self:
+        """Return the run with the defaults of ``Recipe`` or of the model in place of some values.
+
+        Args:
+            names: Names of values of the recipe and of arguments.
+        """
+        if not names:
+            return self
+        recipe = {f.name: _default(f) for f in dataclasses.fields(self.recipe) if f.name in names}
+        return dataclasses.replace(
+            self,
+            recipe=dataclasses.replace(self.recipe, **recipe),
+            changed=tuple(name for name in self.changed if name not in names),
+            arguments=tuple((name, v) for name, v in self.arguments if name not in names),
+            chosen_by=(),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -178,7 +217,7 @@ class Run:
         run = cls(**fields)
         for part in (run, run.protocol, run.recipe):
             check_fields(part)
-        for name in ("fold", "seed"):
+        for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
         for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):

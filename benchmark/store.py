@@ -2,6 +2,7 @@
 
     <root>/<board>/<model>/<fold>-<seed>-<id>/   run.json  predictions.npz  log.txt  result.json
                                                  model.ckpt or model.skops  metrics.csv
+    <root>/tuning/<board>/<model>/<fold>-<seed>-<id>/   the same of an inner run of a study
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
     <root>/plan.json                             what the latest call asked for
@@ -34,7 +35,8 @@ import logging
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +59,7 @@ from benchmark.files import (
     write_json,
 )
 from benchmark.result import Result
-from benchmark.run import Run, path_part
+from benchmark.run import INNER, Run, path_part
 from benchmark.typed import check_fields
 from benchmark.upgrade import SCHEMA, SchemaError, upgrade_run
 from datamodules.errors import IncompatibleRunError
@@ -141,6 +143,22 @@ class Store:
     def folders(self) -> list[Path]:
         """Return the folders of all runs that have ended, in order of path."""
         return [path.parent for path in matching(self.root, f"*/*/*/{RESULT}")]
+
+    def inner_folders(self) -> dict[str, Path]:
+        """Return the folders of all inner runs of studies that have ended, by id."""
+        paths = matching(self.root, f"{INNER}/*/*/*/{RESULT}")
+        return {path.parent.name.rpartition("-")[2]: path.parent for path in paths}
+
+    def inner_results(self) -> Iterator[Result]:
+        """Yield the result of every inner run; damaged ones are set aside."""
+        for folder in self.inner_folders().values():
+            try:
+                result = self._entry(folder)
+            except StoreError as error:
+                self.put_aside(folder, error)
+            else:
+                if result:
+                    yield result
 
     @property
     def set_aside(self) -> list[Path]:
@@ -351,7 +369,8 @@ class Store:
         """Return the folders of results of a run, by the beginning of its id or by its folder."""
         if name and (Path(name) / RESULT).is_file():
             return [Path(name)]
-        return [path for path in self.folders() if path.name.rpartition("-")[2].startswith(name)]
+        folders = [*self.folders(), *self.inner_folders().values()]
+        return [path for path in folders if path.name.rpartition("-")[2].startswith(name)]
 
     def find_one(self, name: str) -> Path:
         """Return the one folder that ``find`` returns.
@@ -373,9 +392,18 @@ class Store:
             )
         return folders[0]
 
-    def save_plan(self, runs: list[Run]) -> None:
-        """Keep the runs that the latest call asked for, and the boards of all calls."""
-        plan = {"schema": SCHEMA, "runs": [run.as_dict() for run in runs]}
+    def save_plan(self, runs: list[Run], studies: Sequence[Run] = ()) -> None:
+        """Keep the runs that the latest call asked for, and the boards of all calls.
+
+        Args:
+            runs: The runs.
+            studies: Runs whose studies have not chosen yet; what these choose comes later.
+        """
+        plan = {
+            "schema": SCHEMA,
+            "runs": [run.as_dict() for run in runs],
+            "studies": Counter(run.board for run in studies),
+        }
         write_json(self.root / "plan.json", plan)
         boards = {*self.boards(), *(run.board for run in runs)}
         if boards != self.boards():
@@ -386,6 +414,14 @@ class Store:
         path = self.root / "boards.json"
         with _understood(path, ANEW):
             return {path_part(name) for name in _read_if_there(path, [])}
+
+    def open_studies(self) -> dict[str, int]:
+        """Return the number of studies of the latest call that have not chosen yet, by board."""
+        path = self.root / "plan.json"
+        with _understood(path, ANEW):
+            values = _read_if_there(path, {})
+            studies = values.get("studies", {}) if isinstance(values, dict) else {}
+            return {str(board): int(count) for board, count in studies.items()}
 
     def plan(self) -> list[Run]:
         """Return the runs that the latest call asked for; empty if there was none."""

@@ -42,6 +42,7 @@ ROOMS = (
     "engines",
     "recordings",
     "execution",
+    "tuning",
     "tracking",
     "plan",
     "code",
@@ -101,9 +102,10 @@ LEAVES = (
     "lightning_modules.catalogue",
     "lightning_modules.metrics",
     "lightning_modules.recipe",
+    "lightning_modules.spaces",
 )
 """Modules that are importable without torch."""
-HEAVY = ("torch", "lightning", "ray", "wandb")
+HEAVY = ("torch", "lightning", "ray", "wandb", "optuna")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -25,6 +25,7 @@ from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
+from benchmark.boards.tuned import Evidence, read_evidence, tuned_table, tuning_hours
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
 from benchmark.run import Run
@@ -38,7 +39,7 @@ SMALL = "%.4g"
 """Format of a table with p-values of any size."""
 OLDER = "older"
 """Folder of the boards of older versions."""
-MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "commit")
+MEASURED = ("latency_ms", "cpu_latency_ms", "train_seconds", "tuning_hours", "commit")
 """Columns that differ between two executions of the same runs."""
 
 
@@ -74,41 +75,45 @@ def build_boards(results: Iterable[Scored], store: Store) -> list[Board]:
     """
     planned = store.plan()
     today, older = by_version(results, planned)
-    return boards_of(build_cohorts(today, planned), store, older)
+    cohorts = build_cohorts(today, planned)
+    return boards_of(cohorts, store, older, read_evidence(cohorts, store))
 
 
-def boards_of(cohorts: Iterable[Cohort], store: Store, older: Sequence[Older]) -> list[Board]:
+def boards_of(
+    cohorts: Iterable[Cohort], store: Store, older: Sequence[Older], evidence: Sequence[Evidence]
+) -> list[Board]:
     """Return the leaderboard of each cohort.
 
     Args:
         cohorts: Rows of the boards of today.
         store: Their store, which holds the plan of the latest call and notes.
         older: Older versions of boards.
+        evidence: What chose the values of their tuned runs.
     """
-    plan = store.plan()
-    return [_build(cohort, store, plan, older) for cohort in cohorts]
+    plan, hours = store.plan(), tuning_hours(evidence)
+    return [_build(cohort, store, plan, older, hours) for cohort in cohorts]
 
 
 def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv`` if anything was distilled; if nothing was, an earlier one
-    goes. Runs under protocol flags are in none of them, but in ``flawed/`` and, with what each flaw
-    adds to an honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
+    ``runs.csv``, and ``distillation.csv`` and ``tuned.csv`` if anything was distilled or tuned; if
+    nothing was, an earlier one goes. Runs under protocol flags are in none of them, but in
+    ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
+    versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
     today, older = by_version(scored_results(store), planned)
     cohorts = build_cohorts(today, planned)
-    boards = boards_of(cohorts, store, older)
+    evidence = read_evidence(cohorts, store)
+    boards = boards_of(cohorts, store, older, evidence)
     gains = gains_table(honest(today))
     head, ranks = overall_ranks(cohorts)
     for board in [*boards, Board("overall", head, ranks)]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
-    if len(gains):
-        write_text(folder / "distillation.csv", csv_text(gains, NUMBERS))
-    elif _begins(folder / "distillation.csv", ",".join(gains.columns[:2])):
-        (folder / "distillation.csv").unlink()
+    _write_if_any(folder / "distillation.csv", gains)
+    _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
     comparisons = comparisons_table(cohorts, gains)
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
@@ -127,6 +132,14 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / "leak_audit.csv", csv_text(audit, SMALL, audit_head()))
     _write_older(older, store, folder / OLDER)
     return boards
+
+
+def _write_if_any(path: Path, lines: pd.DataFrame) -> None:
+    """Write a table that has lines; an earlier one of the same kind goes where there are none."""
+    if len(lines):
+        write_text(path, csv_text(lines, NUMBERS))
+    elif _begins(path, ",".join(lines.columns[:2])):
+        path.unlink()
 
 
 def honest(named: Mapping[str, Sequence[Scored]]) -> dict[str, Sequence[Scored]]:
@@ -181,7 +194,7 @@ def left_behind(store: Store, folder: Path, boards: Sequence[Board]) -> list[Pat
 def _plain_name(name: str) -> str:
     """Return the name of a board without the part that marks an older version of it."""
     return re.sub(
-        r"(__protocol_\d+)?(__data_[0-9a-f]+|__(?:code|windows)_of_.+_[\w.]+)?$", "", name
+        r"(__protocol_\d+)?(__data_[0-9a-f]+|__(?:code|windows|choice)_of_.+_[\w.]+)?$", "", name
     )
 
 
@@ -225,7 +238,11 @@ def runs_table(results: Iterable[Scored]) -> pd.DataFrame:
 
 
 def _build(
-    cohort: Cohort, store: Store, plan: Iterable[Run] = (), older: Iterable[Older] = ()
+    cohort: Cohort,
+    store: Store,
+    plan: Iterable[Run] = (),
+    older: Iterable[Older] = (),
+    hours: Mapping[Run, float] | None = None,
 ) -> Board:
     """Return the board of a cohort.
 
@@ -234,10 +251,11 @@ def _build(
         store: Store with notes, and reasons why a model is not run.
         plan: Runs that the latest call asked for.
         older: Older versions of this board and of others.
+        hours: Hours of the inner runs of each tuned row, by its run.
     """
     board = cohort.results[0].run.board
     reasons = store.not_applicable(board)
-    lines = table(cohort.rows, board_columns(), Context.of(cohort), reasons)
+    lines = table(cohort.rows, board_columns(), Context.of(cohort, hours), reasons)
     head = board_head(cohort, plan)
     if cohort.name == board:
         head += store.notes(board)

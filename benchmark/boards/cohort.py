@@ -148,7 +148,10 @@ class Cohort:
 
     @property
     def simple(self) -> tuple[Row, ...]:
-        """The complete row of each simple baseline, the best where there are several."""
+        """The complete row of each simple baseline, the best where there are several.
+
+        One that is tuned may be the best: a claim must beat a baseline however it does best.
+        """
         rows = (self.best((name,)) for name in SIMPLE)
         return tuple(row for row in rows if row)
 
@@ -171,8 +174,8 @@ class Cohort:
         return row.pooled if self.one_class else row.mean
 
     def best(self, models: Sequence[str]) -> Row | None:
-        """Return the best row of some models among those that are complete."""
-        rows = (row for row in self.complete if row.run.name in models)
+        """Return the best row of some models among those that are complete, tuned or not."""
+        rows = (row for row in self.complete if row.run.model in models)
         return max(rows, key=self.score, default=None)
 
 

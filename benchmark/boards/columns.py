@@ -34,15 +34,17 @@ class Context:
         ranks: First and last rank that each ranked row may have, by its run.
         leads: Lead of each row over the simple baselines, and its p-value, by its run.
         published: Values that papers report, and whether they can be compared, by the row's run.
+        tuning_hours: Hours of the inner runs of each tuned row, by its run.
     """
 
     majority: Row | None = None
     ranks: Mapping[Run, tuple[int, int]] = field(default_factory=dict)
     leads: Mapping[Run, tuple[float, float]] = field(default_factory=dict)
     published: Mapping[Run, tuple[str, str]] = field(default_factory=dict)
+    tuning_hours: Mapping[Run, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cohort: Cohort) -> "Context":
+    def of(cls, cohort: Cohort, tuning_hours: Mapping[Run, float] | None = None) -> "Context":
         """Return the context of the rows of a board."""
         decisions = decide(cohort)
         return cls(
@@ -53,6 +55,7 @@ class Context:
                 for row in cohort.rows
             },
             {row.run: of_row(row.run) for row in cohort.rows},
+            tuning_hours or {},
         )
 
 
@@ -96,6 +99,8 @@ def board_columns() -> list[Column]:
         Column("latency_ms", lambda row, board: _efficiency(row, "latency_ms")),
         Column("cpu_latency_ms", lambda row, board: _efficiency(row, "cpu_latency_ms")),
         Column("train_seconds", lambda row, board: round(_median(row, _training), 1)),
+        Column("budget", lambda row, board: row.run.budget or None, whole=True),
+        Column("tuning_hours", lambda row, board: board.tuning_hours.get(row.run, np.nan)),
         Column("published", lambda row, board: board.published[row.run][0]),
         Column("comparable", lambda row, board: board.published[row.run][1]),
         *RUNS,

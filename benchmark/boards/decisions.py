@@ -78,7 +78,7 @@ def p_simple(cohort: Cohort, row: Row) -> float:
         not on the board.
     """
     decisions, simple = decide(cohort), cohort.simple
-    if len(simple) < len(SIMPLE) or row not in decisions.rows or row.run.name in SIMPLE:
+    if len(simple) < len(SIMPLE) or row not in decisions.rows or row.run.model in SIMPLE:
         return np.nan
     return max(decisions.p(row, baseline) for baseline in simple)
 
@@ -90,7 +90,7 @@ def lead_over_simple(cohort: Cohort, row: Row) -> float:
         NaN for an incomplete row, for the baselines, and where one of them is not on the board.
     """
     simple = cohort.simple
-    if len(simple) < len(SIMPLE) or not row.complete or row.run.name in SIMPLE:
+    if len(simple) < len(SIMPLE) or not row.complete or row.run.model in SIMPLE:
         return np.nan
     return min(cohort.score(row) - cohort.score(baseline) for baseline in simple)
 

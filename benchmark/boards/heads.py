@@ -154,7 +154,7 @@ def _incomplete(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
 def _decisions(cohort: Cohort) -> list[str]:
     """Return lines on how ranks are decided, and on the smallest difference that is found."""
     n, rows = len(cohort.tested), len(cohort.ranked)
-    missing = [name for name in SIMPLE if name not in {row.run.name for row in cohort.simple}]
+    missing = [name for name in SIMPLE if name not in {row.run.model for row in cohort.simple}]
     lines = []
     if missing:
         lines.append(

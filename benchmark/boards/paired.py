@@ -1,18 +1,20 @@
 """Paired comparisons of a board's rows: the families of tests behind its decisions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.decisions import decide, p_of_pair
-from benchmark.boards.statistics import Comparison, compare, effects, pairs_of
+from benchmark.boards.statistics import Comparison, compare, effects, holm, pairs_of
+from benchmark.run import Run
 
 RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
+TUNED = "tuned_against_default"
 """Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
-student against the same student alone."""
+student against the same student alone; a tuned model against the same with its default values."""
 COLUMNS = (
     "board",
     "family",
@@ -83,7 +85,7 @@ def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.Data
     """
     lines: list[dict[str, Any]] = []
     for cohort in cohorts:
-        lines += [*_ranked(cohort), *_should_lose(cohort)]
+        lines += [*_ranked(cohort), *_should_lose(cohort), *_tuned(cohort)]
     lines += [_taught(line) for line in gains.to_dict("records") if line["n_subjects"]]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -109,6 +111,29 @@ def _should_lose(cohort: Cohort) -> list[dict[str, Any]]:
         if probe.blind
         for row in decide(cohort).rows
     ]
+
+
+def _tuned(cohort: Cohort) -> list[dict[str, Any]]:
+    """Return a line for each complete tuned row against the row with the untuned values.
+
+    P-values are corrected (Holm) over these lines of the board.
+    """
+    pairs = [
+        (row, default)
+        for row in cohort.complete
+        for default in cohort.complete
+        if row.run.budget and not default.run.budget and _as_tuned(default.run, row.run) == row.run
+    ]
+    p_values = [p_of_pair(cohort, row, default) for row, default in pairs]
+    return [
+        _line(cohort, TUNED, row, default, p) | {"p_corrected": corrected, "claim": True}
+        for (row, default), p, corrected in zip(pairs, p_values, holm(p_values), strict=True)
+    ]
+
+
+def _as_tuned(default: Run, tuned: Run) -> Run:
+    """Return the run of a row of a model, as that of its tuned row would be."""
+    return replace(default.without_values(tuned.tuned), budget=tuned.budget, tuned=tuned.tuned)
 
 
 def _line(cohort: Cohort, family: str, one: Row, other: Row, p: float) -> dict[str, Any]:

@@ -69,6 +69,13 @@ def provenance_head(rows: Sequence[Row]) -> list[str]:
             f"tuned on people of this dataset: {', '.join(tuned)}; values of their recipes were "
             "chosen with people who are tested here, so that their scores may be too high"
         )
+    budgets = sorted({row.run.budget for row in rows if row.run.budget})
+    if budgets:
+        lines.append(
+            f"NAME-tuned: the model NAME with values that a study of {_listed(budgets)} candidates "
+            "chose in each fold, by inner folds of the people who are not tested there; the values "
+            "of NAME are the first candidate. What was chosen is in tuned.csv"
+        )
     refitted = sorted({row.run.name for row in rows if row.run.recipe.refit})
     if refitted and not all(row.run.recipe.refit for row in rows):
         lines.append(
@@ -76,3 +83,7 @@ def provenance_head(rows: Sequence[Row]) -> list[str]:
             f"training subjects alone: {', '.join(refitted)}"
         )
     return lines
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " or ".join(str(number) for number in numbers)

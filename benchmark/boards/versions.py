@@ -61,13 +61,14 @@ def by_version(
     for board, versions in sorted(boards.items()):
         basis = _basis(planned[board][-1]) if board in planned else _latest(versions)
         kept, changed = _by_code(board, versions.pop(basis, []), planned.get(board, ()))
+        kept, otherwise = _by_choice(board, kept, planned.get(board, ()))
         if kept:
             today[board] = kept
         others = [
             _on_other_basis(board, results, kept[0].run if kept else planned[board][-1])
             for results in versions.values()
         ]
-        older += sorted([*changed, *others], key=lambda version: version.name)
+        older += sorted([*changed, *otherwise, *others], key=lambda version: version.name)
     return today, older
 
 
@@ -136,6 +137,36 @@ def _by_code(
                 f"{_shown(code, now)}, today {_shown(now, code)}"
             )
     return kept, [Older(n, board, reasons[n], tuple(rs)) for n, rs in older.items()]
+
+
+def _by_choice(
+    board: str, results: list[Scored], planned: Sequence[Run]
+) -> tuple[list[Scored], list[Older]]:
+    """Return results with one tuned run a fold and seed of each row, and the others of each row.
+
+    A study whose inner runs were done again elsewhere may choose other values; today's are those
+    that the latest call asked for, or that were computed last.
+    """
+    groups: dict[tuple[Run, int, int], list[Scored]] = defaultdict(list)
+    for result in results:
+        if result.run.budget:
+            groups[across_folds(result.run), result.run.fold, result.run.seed].append(result)
+    ids = {run.id for run in planned}
+    outdated: dict[str, list[Scored]] = defaultdict(list)
+    for (row, _, _), group in groups.items():
+        now = max(group, key=lambda r: (r.run.id in ids, r.ended, r.run.id))
+        outdated[row.name] += [result for result in group if result is not now]
+    gone = {id(result) for others in outdated.values() for result in others}
+    return [result for result in results if id(result) not in gone], [
+        Older(
+            f"{board}__choice_of_{name}_{others[0].run.id[:SHOWN]}",
+            board,
+            f"values of {name} that other inner runs had chosen",
+            tuple(others),
+        )
+        for name, others in outdated.items()
+        if others
+    ]
 
 
 def _code(run: Run) -> Code:

@@ -15,6 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.places import Places
 from benchmark.plugins import not_loaded
 from benchmark.result import Result
+from benchmark.run import INNER
 from benchmark.scored import Scored, scored, with_scores
 from benchmark.store import PREDICTIONS, Store, load_run, parsed
 from datamodules.protocol import VERSION
@@ -114,8 +115,8 @@ def read_run(folder: Path) -> Scored:
 def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLERANCE) -> Verdict:
     """Do a run again, as ``affectbench run`` does it, and compare.
 
-    It is done in a temporary store; teachers are read from the store of the run, whose files stay
-    as they are.
+    It is done in a temporary store; its teachers, and the inner runs that chose its values, are
+    read from the store of the run, whose files stay as they are.
 
     Args:
         folder: Folder of the run, in its store.
@@ -140,6 +141,8 @@ def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLE
             link = other.folder(teacher)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(store.folder(teacher).absolute(), target_is_directory=True)
+        if first.run.budget and (store.root / INNER).is_dir():
+            (other.root / INNER).symlink_to((store.root / INNER).absolute(), True)
         places = dataclasses.replace(places, runs=other.root)
         engine.run_all([first.run], places, lambda _: None, Terms())
         again = scored(other, first.run)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, count, not_negative, positive, shard
+from benchmark.cli.arguments import add_folders, count, not_negative, positive, shard, whole
 from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.cli.report import write_report
 from benchmark.engines.catalogue import ENGINES, make_engine
@@ -30,6 +30,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=RECIPES, help="recipe of every model")
+    choice.add_argument(
+        "--budget",
+        type=whole,
+        metavar="N",
+        help="tune every model and probe too, among N candidates in each fold",
+    )
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
     choice.add_argument(
@@ -216,6 +222,8 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         suite = suite.with_protocol(stimulus_folds=arguments.stimulus_folds)
     if arguments.recipe is not None:
         suite = replace(suite, recipe=arguments.recipe)
+    if arguments.budget is not None:
+        suite = replace(suite, budget=arguments.budget)
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
@@ -237,6 +245,7 @@ COMMAND = Command(
         "affectbench run quick",
         "affectbench run full --dataset wesad --task stress --model lda cnn --recipe fast",
         "affectbench run open --download --recipe fast --report",
+        "affectbench run open --recipe fast --budget 20",
     ),
     starting="starting workers, importing torch, reading the suite",
 )

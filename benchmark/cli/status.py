@@ -45,7 +45,10 @@ def status(arguments: argparse.Namespace) -> int:
         state = store.status(run) or "open"
         counts[state] = counts.get(state, 0) + 1
     for board, counts in boards.items():
-        print(f"{board}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+        parts = [f"{count} {state}" for state, count in counts.items()]
+        if studies := store.open_studies().get(board):
+            parts.append(f"{studies} studies that have not chosen yet, a tuned run each")
+        print(f"{board}: {', '.join(parts)}")
     if arguments.timing:
         _print_timing(store.calls())
     for path in store.conflicts():

@@ -178,6 +178,12 @@ def to_measure(runs: Sequence[Run], measured: Mapping[Kind, int]) -> list[Run]:
     return list(chosen_runs.values())
 
 
+def _all_results(store: Store) -> Iterator[Result]:
+    """Yield all results, those of inner runs of studies among them."""
+    yield from store.results()
+    yield from store.inner_results()
+
+
 def phases(
     runs: Sequence[Run], devices: Sequence[str], jobs: Jobs, per_run: int, store: Store
 ) -> Iterator[tuple[list[Run], list[str]]]:
@@ -199,7 +205,7 @@ def phases(
     if jobs != AUTO or not devices:
         yield list(runs), workers(devices, None if jobs == AUTO else jobs, per_run)
         return
-    first = to_measure(runs, peaks(store.results()))
+    first = to_measure(runs, peaks(_all_results(store)))
     if first:
         yield first, workers(devices, 1, per_run)
     done = {run.id for run in first}
@@ -212,7 +218,7 @@ def phases(
                 f"{', '.join(devices)}, found no answer. Give a number of jobs"
             )
         kinds = {kind(run) for run in rest}
-        peak = max((v for k, v in peaks(store.results()).items() if k in kinds), default=0)
+        peak = max((v for k, v in peaks(_all_results(store)).items() if k in kinds), default=0)
         least = min(gpu.free for gpu in free.values())
         fit = jobs_that_fit(least, peak, cores(), len(devices))
         yield rest, workers(devices, fit, per_run)

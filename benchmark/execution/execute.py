@@ -22,6 +22,7 @@ from benchmark.code import check_code, plugins_of
 from benchmark.curves import METRICS
 from benchmark.execution.assemble import make_model, ready, taught
 from benchmark.execution.checkpoint import NETWORK, PROBE, save_probe
+from benchmark.execution.chosen import check_chosen
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
 from benchmark.execution.epochs import EpochLogger
@@ -133,6 +134,8 @@ def _compute(
         torch.cuda.reset_peak_memory_stats()
     with watch.profile("setup"):
         module = ready(run, places)
+    if run.budget:
+        check_chosen(run, Store(places.runs), module.fold.members.test)
     prepared = time.perf_counter()
     chosen_with: tuple[int, ...] = ()
     if run.model in PROBES:
@@ -144,8 +147,9 @@ def _compute(
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
-        with watch.profile("store"):
-            save_probe(probe, module, scratch / PROBE)
+        if not run.inner:
+            with watch.profile("store"):
+                save_probe(probe, module, scratch / PROBE)
         sizes: dict[str, Any] = {"parameters": probe.size, "notes": probe.notes}
     else:
         model = make_model(run, module)
@@ -167,17 +171,8 @@ def _compute(
         if early:
             probabilities = early[0].reported()
         done = time.perf_counter()
-        with watch.profile("store"):
-            trainer.save_checkpoint(scratch / NETWORK, weights_only=True)
-        with watch.profile("cost of a window"):
-            cost = cost_of(run, model, module.inputs, places.device)
-        sizes = {
-            "parameters": cost.parameters,
-            "efficiency": {
-                "macs": cost.macs,
-                "latency_ms": round(cost.latency_ms, 4),
-                "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
-            },
+        sizes = {} if run.inner else _kept(run, places, trainer, model, module, scratch, watch)
+        sizes |= {
             "epochs": (course.trained, course.best),
             "notes": fitted[0].notes if isinstance(fitted[0], Distiller) else (),
         }
@@ -196,6 +191,30 @@ def _compute(
         "peak_memory": peak_memory(places.device),
         "raw": digest(raw),
     }, predictions(module.columns("test"), probabilities)
+
+
+def _kept(
+    run: Run,
+    places: Places,
+    trainer: L.Trainer,
+    model: EmotionClassifier,
+    module: EmotionDataModule,
+    scratch: Path,
+    watch: Profiler,
+) -> dict[str, Any]:
+    """Save the checkpoint of a network, and return what a window costs."""
+    with watch.profile("store"):
+        trainer.save_checkpoint(scratch / NETWORK, weights_only=True)
+    with watch.profile("cost of a window"):
+        cost = cost_of(run, model, module.inputs, places.device)
+    return {
+        "parameters": cost.parameters,
+        "efficiency": {
+            "macs": cost.macs,
+            "latency_ms": round(cost.latency_ms, 4),
+            "cpu_latency_ms": round(cost.cpu_latency_ms, 4),
+        },
+    }
 
 
 def _fit(

@@ -9,7 +9,7 @@ import torch
 
 from benchmark.code import code_of_run
 from benchmark.plan.suite import Suite, SuiteError, as_its_default, known_names
-from benchmark.probes.catalogue import PROBES, Probe, ProbeRecipe
+from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Arguments, Run, Value
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -37,13 +37,11 @@ def of_model(suite: Suite, cell: Run, model: str, more: Mapping[str, Value] | No
     """
     changes = suite.arguments.get(model, {})
     arguments: Arguments = ()
-    if changes and model in PROBES:
-        arguments = _of_probe(PROBES[model], changes, f"suite {suite.name}: argument of {model}")
-    elif changes:
-        arguments = changed(MODELS[model], changes, f"suite {suite.name}: argument of {model}")
-    kind, base = _own_recipe(model, suite.recipe, cell.dataset)
+    if changes:
+        arguments = arguments_of(model, changes, f"suite {suite.name}: argument of {model}")
+    kind, base = own_recipe(model, suite.recipe, cell.dataset)
     values = {**suite.recipes.get(model, {}), **(more or {})}
-    recipe = _recipe(base, values, f"suite {suite.name}: recipe of {model}")
+    recipe = recipe_with(base, values, f"suite {suite.name}: recipe of {model}")
     run = replace(
         cell,
         model=model,
@@ -149,29 +147,38 @@ def check_flaws(run: Run, dataset: Dataset, has_teacher: bool = False) -> None:
         raise IncompatibleRunError("; ".join(f"{flag}: {idle[flag]}" for flag in flags))
 
 
+def defaults_of(model: str) -> Mapping[str, Any]:
+    """Return the defaults of the arguments of a model or a probe, by name."""
+    return PROBES[model].arguments if model in PROBES else _defaults(MODELS[model])
+
+
+def arguments_of(model: str, values: Mapping[str, Value], subject: str) -> Arguments:
+    """Return the arguments of a model or a probe that differ from its defaults.
+
+    Raises:
+        SuiteError: An argument that it does not take, or of a probe a value of another kind.
+    """
+    arguments = _not_default(defaults_of(model), values, subject)
+    if model in PROBES:
+        try:
+            PROBES[model].with_arguments(dict(arguments))
+        except ValueError as error:
+            raise SuiteError(f"{subject}: {error}") from error
+    return arguments
+
+
 def changed(kind: Callable[..., Any], values: Mapping[str, Value], subject: str) -> Arguments:
-    """Return the arguments of a model or a distiller that differ from its defaults.
+    """Return the arguments of a distiller that differ from its defaults.
 
     Raises:
         SuiteError: An argument that it does not take.
     """
+    return _not_default(_defaults(kind), values, subject)
+
+
+def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
     parameters = inspect.signature(kind).parameters
-    defaults = {name: p.default for name, p in parameters.items() if name not in GIVEN}
-    return _not_default(defaults, values, subject)
-
-
-def _of_probe(probe: Probe, values: Mapping[str, Value], subject: str) -> Arguments:
-    """Return the arguments of a probe's classifier that differ from its defaults.
-
-    Raises:
-        SuiteError: An argument that it does not take, or a value of another kind.
-    """
-    arguments = _not_default(probe.arguments, values, subject)
-    try:
-        probe.with_arguments(dict(arguments))
-    except ValueError as error:
-        raise SuiteError(f"{subject}: {error}") from error
-    return arguments
+    return {name: p.default for name, p in parameters.items() if name not in GIVEN}
 
 
 def _not_default(
@@ -211,7 +218,7 @@ def _catalogued(model: str) -> Any:
     return PROBES[model] if model in PROBES else MODELS[model]
 
 
-def _own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
+def own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | ProbeRecipe]:
     """Return a recipe of a model, and its name: ``published`` where it has none of that name.
 
     Published is the recipe of its paper for this very dataset, where there is one.
@@ -224,9 +231,10 @@ def _own_recipe(model: str, name: str, dataset: str) -> tuple[str, Recipe | Prob
     return kind, recipe
 
 
-def _recipe(
+def recipe_with(
     base: Recipe | ProbeRecipe, values: Mapping[str, Value], subject: str
 ) -> Recipe | ProbeRecipe:
+    """Return a recipe with other values; raises SuiteError for one that it does not take."""
     changes: dict[str, Any] = {k: as_its_default(getattr(base, k), v) for k, v in values.items()}
     try:
         return replace(base, **changes)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
+from benchmark.plan.studies import Study, studies_of
 from benchmark.plan.suite import ALL, DEFAULT, FOUND, Suite, SuiteError, every_model, reader_options
+from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
@@ -32,6 +34,7 @@ class Prepared:
             trials are the unit. No window is longer.
         lacking: Subjects who lack a signal in some recording, by measured signal.
         alone: Class by task, for each task of which all score units have the same one.
+        contents: Digest of the prepared recordings of each subject.
     """
 
     subjects: tuple[str, ...]
@@ -42,6 +45,7 @@ class Prepared:
     longest: Mapping[str, float] = field(default_factory=dict)
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
@@ -61,11 +65,13 @@ class Plan:
         runs: Runs, teachers before their students.
         not_applicable: Reason by ``board/model``.
         notes: Lines that a board must say, by board.
+        studies: Studies of the runs that are tuned; what they choose is run too.
     """
 
     runs: tuple[Run, ...]
     not_applicable: Mapping[str, str]
     notes: Mapping[str, list[str]]
+    studies: tuple[Study, ...] = ()
 
 
 def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
@@ -82,6 +88,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     """
     check_pairs(suite)
     runs: list[Run] = []
+    studies: dict[tuple[Run, int], Study] = {}
     reasons: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     for name, recordings in prepared.items():
@@ -99,10 +106,15 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     *lines_of_absent(absent),
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
-                runs += _of_cell(arm, cell, dataset.without(absent), longest, reasons)
+                usable = dataset.without(absent)
+                for folds in _alone(arm, cell, usable, longest, reasons):
+                    runs += folds
+                    for study in _tuned(arm, folds, recordings, reasons):
+                        studies[study.run, study.budget] = study
+                runs += _pairs(arm, cell, usable, longest, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
-    return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
+    return Plan(tuple(dict.fromkeys(runs)), reasons, notes, tuple(studies.values()))
 
 
 def one_class(task: str, name: str) -> str:
@@ -129,11 +141,10 @@ def lines_of_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _of_cell(
+def _alone(
     suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
-) -> list[Run]:
-    """Return all runs of a cell; the reasons why others do not apply go to ``reasons``."""
-    runs: list[Run] = []
+) -> Iterator[list[Run]]:
+    """Yield every fold and seed of each model; why others do not apply goes to ``reasons``."""
     for model in _models(suite):
         try:
             run = of_model(suite, cell, model)
@@ -142,7 +153,14 @@ def _of_cell(
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
-        runs += each_fold(suite, run)
+        yield each_fold(suite, run)
+
+
+def _pairs(
+    suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
+) -> list[Run]:
+    """Return the runs of all distillations; why others do not apply goes to ``reasons``."""
+    runs: list[Run] = []
     for pair in suite.distillations:
         try:
             fitted = fit_pair(suite, cell, pair, dataset, longest)
@@ -151,6 +169,23 @@ def _of_cell(
             continue
         runs += runs_of_pair(suite, cell, pair, fitted)
     return runs
+
+
+def _tuned(
+    suite: Suite, runs: Sequence[Run], recordings: Prepared, reasons: dict[str, str]
+) -> list[Study]:
+    """Return the studies of a model's runs; why it is not tuned goes to ``reasons``.
+
+    A probe that should lose is not tuned, and is not on the board as if it could be.
+    """
+    model = runs[0].model
+    if not suite.budget or (model in PROBES and PROBES[model].blind):
+        return []
+    try:
+        return studies_of(runs, suite.budget, recordings.contents)
+    except IncompatibleRunError as error:
+        reasons[f"{runs[0].board}/{model}-tuned"] = str(error)
+        return []
 
 
 def _models(suite: Suite) -> tuple[str, ...]:

@@ -41,8 +41,9 @@ class Costs:
 
 
 def kind(run: Run) -> Kind:
-    """Return what runs of one cost have in common."""
-    return (run.dataset, run.options, run.name, run.recipe, run.arguments)
+    """Return what runs of one cost have in common; candidates of a study count as one kind."""
+    same = run.untuned
+    return (run.dataset, run.options, run.name, same.recipe, same.arguments)
 
 
 def windows(run: Run) -> Kind:

@@ -101,6 +101,9 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
         least = COUNTS[key]
         expect(type(value) is int and value >= least, f"a whole number of at least {least}")
         return value
+    if key == "budget":
+        expect(type(value) is int, "a whole number")
+        return value
     if key == "parts":
         nested = isinstance(value, list) and all(isinstance(part, dict) for part in value)
         expect(nested, "a list of mappings from keys to values")

@@ -81,6 +81,8 @@ class Suite:
         subjects: Subjects who take part; empty: everybody.
         signals: Signals that models may choose from; empty: every signal of the dataset.
         recipe: Name of the models' own recipe: ``published``, or ``fast`` where there is one.
+        budget: Number of candidates among which a study chooses values of each model and probe,
+            fold by fold; each is run untuned too. 0: nothing is tuned.
         options: Options of readers, by dataset.
         recipes: Changes to that recipe, by model.
         arguments: Arguments of models, by model: variants and switches of its constructor; of a
@@ -107,6 +109,7 @@ class Suite:
     subjects: tuple[str, ...] = ()
     signals: tuple[str, ...] = ()
     recipe: str = "published"
+    budget: int = 0
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
@@ -144,6 +147,11 @@ class Suite:
         for required in ("datasets", "splits", "models", "seeds"):
             if not getattr(self, required) and (required != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {required}, found none")
+        if self.budget < 0 or self.budget == 1:
+            raise SuiteError(
+                f"{where}: expected budget to be 0, or at least 2 candidates, the first of which "
+                f"is the recipe as it is, found {self.budget}"
+            )
         for seed in self.seeds:
             if not 0 <= seed < SEEDS:
                 raise SuiteError(f"{where}: expected seeds from 0 to {SEEDS - 1}, found {seed}")

@@ -66,6 +66,7 @@ def prepare(
         longest=_longest(module, archive),
         lacking=lacking(module, stored, options),
         alone=alone,
+        contents={subject: recorded.content for subject, recorded in stored.items()},
     )
 
 

@@ -63,6 +63,8 @@ COLUMNS = {
     "macs": Column("MACs", "multiply-accumulates of one window", more=True),
     "latency_ms": Column("ms, device", "time of one window alone on the run's device", more=True),
     "train_seconds": Column("train s", "median wall time of a training", more=True),
+    "budget": Column("candidates", "candidates that each study had for its values", more=True),
+    "tuning_hours": Column("tuning h", "wall time of all inner runs of its studies", more=True),
     "n_runs": Column("runs", "runs that happened, one a fold and seed", more=True),
     "commit": Column("commit", "+: with uncommitted changes", number=False, more=True),
     "published": Column(

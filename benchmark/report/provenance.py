@@ -90,10 +90,12 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
 
 
 def _model(run: Run) -> Facts:
+    values = {**dict(run.arguments), **vars(run.recipe)}
+    values |= dict.fromkeys(run.tuned, "chosen in each fold, see tuned.csv")
     facts = [
         ("sees", signals_label(run)),
         ("recipe", run.recipe_label),
-        *((name, _plain(value)) for name, value in (*run.arguments, *vars(run.recipe).items())),
+        *((name, _plain(value)) for name, value in values.items()),
     ]
     return [(name, value) for name, value in facts if value]
 

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from benchmark.boards.scores import scored_results
+from benchmark.campaign import Folders, run_suite
 from benchmark.engines.engine import Engine
 from benchmark.engines.event import summarise
 from benchmark.engines.queue import Queue
@@ -27,6 +28,7 @@ from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
 from benchmark.store import Store
 from benchmark.tracking.tracker import make_tracker
+from datamodules.protocol import Protocol
 
 OPTIONS = {"n_subjects": 4, "phase": 60.0}
 RECIPES = {"cnn": {"max_epochs": 3, "stride": 30.0}}
@@ -163,3 +165,26 @@ def expected_history(store, result):
 def tracked() -> SimpleNamespace:
     """What tests of trackers share."""
     return SimpleNamespace(CURVES=CURVES, some=some, track=track, expected_history=expected_history)
+
+
+@pytest.fixture(scope="session")
+def tuned(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A suite of tuned models with its outcome, store and boards; not to be written to."""
+    suite = dataclasses.replace(
+        workshop.suite(
+            ["majority"],
+            splits=("subject_k_fold",),
+            options={"synthetic": {"n_subjects": 6, "phase": 60.0}},
+            recipes={"dnn": {"max_epochs": 1, "stride": 60.0}},
+            parts=(
+                {"models": ("lda", "majority"), "budget": 7},
+                {"models": ("dnn",), "budget": 2},
+            ),
+        ),
+        protocol=Protocol("subject_k_fold", 2),
+    )
+    root = tmp_path_factory.mktemp("tuned")
+    folders = Folders(root / "data", workshop.cache, root / "runs", root / "leaderboards")
+    outcome = run_suite(suite, folders, InProcess())
+    store = Store(root / "runs")
+    return SimpleNamespace(suite=suite, folders=folders, outcome=outcome, store=store)

@@ -13,8 +13,11 @@ from benchmark.plan.suite import Suite
 from benchmark.plugins import PluginError, load
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.classifiers import CLASSIFIERS
+from benchmark.probes.spaces import SPACES as OF_PROBES
 from datamodules.catalogue import DATASETS
 from lightning_modules.catalogue import DISTILLERS, MODELS
+from lightning_modules.spaces import SPACES as OF_MODELS
+from lightning_modules.spaces import Range
 
 PROBE = """
 from sklearn.svm import SVC
@@ -23,6 +26,11 @@ from benchmark.probes.catalogue import Probe
 
 CLASSIFIERS = {"svm": lambda seed, n_classes, shape: SVC(probability=True, random_state=seed)}
 PROBES = {"svm": Probe("signals", "svm", "support vector machine")}
+"""
+SPACE = """
+from lightning_modules.spaces import Range
+
+SPACES = {"svm": {"C": Range(0.1, 10.0, log=True)}}
 """
 
 
@@ -33,7 +41,7 @@ def catalogues(monkeypatch):
         monkeypatch.setattr(catalogue, "_entries", dict(catalogue._entries))
     monkeypatch.setattr(plugins, "_loaded", {})
     monkeypatch.setattr(plugins, "_origins", {})
-    plain = (PROBES, DATASETS, CLASSIFIERS)
+    plain = (PROBES, DATASETS, CLASSIFIERS, OF_MODELS, OF_PROBES)
     before = [dict(catalogue) for catalogue in plain]
     yield
     for catalogue, entries in zip(plain, before, strict=True):
@@ -89,6 +97,9 @@ def test_a_dataset_of_its_own(tmp_path):
         ("DATASETS = {'mine': 3}", "expected a Dataset of the name mine, found int"),
         ("CLASSIFIERS = {'forest': print}", "found forest, which this project has"),
         ("CLASSIFIERS = {'mine': 3}", "expected mine of CLASSIFIERS to be a function"),
+        ("SPACES = {'mine': 3}", "expected mine of SPACES to be a dict of Range and Choice"),
+        ("SPACES = {'mine': {'lr': 3}}", "expected mine of SPACES to be a dict of Range and"),
+        (SPACE.replace("svm", "cnn"), "expected models and probes of this plug-in, found cnn"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import nothing_of_this_name", "ModuleNotFoundError"),
         ("def (", "SyntaxError"),
@@ -121,6 +132,18 @@ def test_all_entries_of_a_plug_in_join_or_none(tmp_path):
     with pytest.raises(PluginError, match="found lda, which this project has"):
         load([str(path)])
     assert "svm" not in PROBES
+
+
+def test_a_space_joins_those_of_its_kind(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(PROBE + SPACE)
+    load([str(path)])
+    assert OF_PROBES["svm"] == {"C": Range(0.1, 10.0, log=True)}
+    path = tmp_path / "net.py"
+    network = "from lightning_modules.dnn import DNN\nMODELS = {'svm_net': DNN}\n"
+    path.write_text(network + SPACE.replace("svm", "svm_net").replace('"C"', '"lr"'))
+    load([str(path)])
+    assert OF_MODELS["svm_net"] == {"lr": Range(0.1, 10.0, log=True)}
 
 
 def test_two_plug_ins_may_not_have_an_entry_of_one_name(tmp_path):

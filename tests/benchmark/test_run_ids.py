@@ -48,6 +48,10 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "alone": "0123456789ab",
         "code": "0123456789ab",
         "window": 120.0,
+        "budget": 20,
+        "tuned": ("lr",),
+        "chosen_by": ("0123456789ab",),
+        "inner": True,
     },
     Protocol: {
         "split": "session_out",
@@ -116,7 +120,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 21 + 1 + 12 + 21 + 1 + 3
+    assert len(runs) == 1 + 25 + 1 + 12 + 21 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 

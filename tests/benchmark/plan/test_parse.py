@@ -61,6 +61,10 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"options": {"wesed": {}}}, ["options of dataset 'wesed'", "did you mean wesad?"]),
         ({"options": {"wesad": None}}, ["options", "mapping"]),
         ({"seeds": ["one"]}, ["seeds", "list of int", "'one'"]),
+        ({"budget": "20"}, ["budget", "a whole number", "'20'"]),
+        ({"budget": True}, ["budget", "a whole number"]),
+        ({"budget": 1}, ["budget", "at least 2 candidates", "found 1"]),
+        ({"budget": -5}, ["budget", "found -5"]),
         ({"seeds": [True]}, ["seeds", "list of int"]),
         ({"seeds": [1.0]}, ["seeds", "list of int"]),
         ({"seeds": [-1]}, ["seeds from 0", "-1"]),
@@ -90,7 +94,6 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"test_share": 1.5}, ["between 0 and 1", "1.5"]),
         ({"score_windows": True}, ["protocol flags beside it"]),
         ({"arguments": {"cnm": {}}}, ["arguments of model 'cnm'", "did you mean cnn?"]),
-        ({"arguments": {"lda": {}}}, ["arguments of model 'lda'"]),
         ({"arguments": {"cnn": 3}}, ["arguments", "mapping"]),
         ({"recipe": "quick"}, ["recipe 'quick'", "published, fast"]),
         ({"distillations": {"student": "dnn"}}, ["distillations", "list of mappings"]),
@@ -233,12 +236,14 @@ def test_every_key_is_read_as_written(load):
         "validation": False,
         "score_windows": True,
     }
-    suite = load(**fields, **mappings, **protocol, recipe="fast", flags=["select_on_test"])
+    words = {"recipe": "fast", "flags": ["select_on_test"], "budget": 20}
+    suite = load(**fields, **mappings, **protocol, **words)
     assert suite == Suite(
         "mine",
         **{name: tuple(values) for name, values in fields.items()},
         **mappings,
         recipe="fast",
+        budget=20,
         protocol=Protocol(**protocol, flags=("select_on_test",)),
     )
     assert load(models=["cnn"]) == Suite("mine", models=("cnn",))
