@@ -225,7 +225,7 @@ def test_command(runs, capsys, form):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["cnn", "cnm"], ["no board", "'cnm'", "cnn, lda"]),
+        (["cnn", "cnnn"], ["no board", "'cnnn'", "cnn, lda"]),
         (["cnn", "lda", "--board", "wesad"], ["'wesad'", *BOARDS]),
         (["cnn", "lda", "--runs-b", "nowhere"], ["no results in 'nowhere'"]),
     ],

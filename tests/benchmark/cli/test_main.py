@@ -576,7 +576,7 @@ def test_harmful_pickle_would_harm(tmp_path):
     ("keys", "expected"),
     [
         ({"sedes": [0]}, ["sedes", "did you mean seeds?"]),
-        ({"models": ["cnm"]}, ["cnm", "did you mean cnn?"]),
+        ({"models": ["cnnn"]}, ["cnnn", "did you mean cnn?"]),
         ({"models": []}, ["at least one of models"]),
         ({"recipes": {"cnn": {"lr": -1}}}, ["lr", "-1"]),
         ({"recipes": {"cnn": {"max_epochs": "fast"}}}, ["max_epochs", "'fast'"]),

@@ -40,7 +40,7 @@ def test_probes_and_models_share_no_name():
         ({"tasks": ("stres",)}, ["task 'stres'", "did you mean stress?"]),
         ({"splits": ("loso",)}, ["split 'loso'", "leave_one_subject_out"]),
         ({"recipe": "quick"}, ["recipe 'quick'", "published, fast"]),
-        ({"recipes": {"cnm": {}}}, ["recipe of model 'cnm'", "did you mean cnn?"]),
+        ({"recipes": {"cnnn": {}}}, ["recipe of model 'cnnn'", "did you mean cnn?"]),
         ({"recipes": {"cnn": {"rate": 1}}}, ["recipe of cnn: 'rate'", "lr"]),
         ({"recipes": {"lda": {"lr": 0.1}}}, ["recipe of lda: 'lr'", "window, stride"]),
         ({"options": {"wesed": {}}}, ["options of dataset 'wesed'", "did you mean wesad?"]),
