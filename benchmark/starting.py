@@ -22,10 +22,11 @@ def starting(runs: Path, called: float) -> Iterator[None]:
     """Mark a folder of runs until the block ends.
 
     Args:
-        runs: Folder, which is made if there is none.
+        runs: Folder, which is made if there is none, and goes again if nothing came into it.
         called: Time of the call, as ``time.time`` has it.
     """
     mark = runs / f"{owned(MARK)}{uuid.uuid4().hex}"
+    is_new = not runs.exists()
     with room_at(runs):
         runs.mkdir(parents=True, exist_ok=True)
         mark.touch()
@@ -34,6 +35,9 @@ def starting(runs: Path, called: float) -> Iterator[None]:
         yield
     finally:
         mark.unlink(missing_ok=True)
+        if is_new:
+            with suppress(OSError):  # results, or the mark of another call, are in it
+                runs.rmdir()
 
 
 def starting_calls(runs: Path) -> list[float]:

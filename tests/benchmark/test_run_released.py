@@ -36,6 +36,10 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "alone": "",
         "code": "",
         "window": 0.0,
+        "budget": 0,
+        "tuned": (),
+        "chosen_by": (),
+        "inner": False,
     },
     Protocol: {
         "split": "leave_one_subject_out",

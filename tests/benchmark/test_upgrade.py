@@ -96,6 +96,10 @@ def test_a_run_is_what_it_was(old):
             "recipe",
             "code",
             "window",
+            "budget",
+            "tuned",
+            "chosen_by",
+            "inner",
         }
         assert run.window == 0.0  # windows were cut down to a unit
         assert json.loads(json.dumps({name: getattr(run, name) for name in values})) == values
