@@ -204,6 +204,13 @@ def repetition(run: Run) -> tuple[int, int]:
     return run.seed, run.protocol.partition(run.fold)
 
 
+def shared(row: Row, other: Row) -> Row:
+    """Return a row without the seeds and partitions that another row lacks."""
+    theirs = {repetition(result.run) for result in other.results}
+    results = tuple(result for result in row.results if repetition(result.run) in theirs)
+    return replace(row, results=results, scores=by_subject(results))
+
+
 def signals_label(run: Run) -> str:
     """Return signals as in the column of a board."""
     return "+".join(run.signals) or "none"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import Cohort, Row, shared
 from benchmark.boards.decisions import decide, p_of_pair
 from benchmark.boards.statistics import Comparison, compare, effects, holm, pairs_of
 from benchmark.run import Run
@@ -14,7 +14,7 @@ from benchmark.run import Run
 RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
 TUNED = "tuned_against_default"
 """Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
-student against the same student alone; a tuned model against the same with its default values."""
+student against the same student alone; a tuned model against the same with its default values, on the seeds of both."""
 COLUMNS = (
     "board",
     "family",
@@ -116,14 +116,16 @@ def _should_lose(cohort: Cohort) -> list[dict[str, Any]]:
 def _tuned(cohort: Cohort) -> list[dict[str, Any]]:
     """Return a line for each complete tuned row against the row with the untuned values.
 
-    P-values are corrected (Holm) over these lines of the board.
+    Both count with the seeds that both have, as a seed deals people out to folds anew. P-values are
+    corrected (Holm) over these lines of the board.
     """
     pairs = [
-        (row, default)
+        (shared(row, default), shared(default, row))
         for row in cohort.complete
         for default in cohort.complete
         if row.run.budget and not default.run.budget and _as_tuned(default.run, row.run) == row.run
     ]
+    pairs = [(row, default) for row, default in pairs if row.scores]
     p_values = [p_of_pair(cohort, row, default) for row, default in pairs]
     return [
         _line(cohort, TUNED, row, default, p) | {"p_corrected": corrected, "claim": True}

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 from benchmark.boards.board import write_leaderboards
 from benchmark.boards.cohort import build_cohorts
 from benchmark.boards.distillation import across_folds
+from benchmark.boards.paired import comparisons_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import compare, holm
 from benchmark.boards.tuned import COLUMNS
@@ -129,6 +130,32 @@ def test_tuned_against_default_is_a_family_of_its_own(tuned, tables):
         assert line["claim"]
         alone.append(line["p"])
     assert list(family["p_corrected"]) == pytest.approx(list(holm(alone)), rel=1e-3)
+
+
+def test_a_tuned_row_is_compared_on_the_seeds_that_it_shares(tuned):
+    """Another seed of the untuned row alone, of other scores, changes nothing of the comparison."""
+    results = by_version(scored_results(tuned.store), [])[0]
+    (alone,) = build_cohorts(results)
+    (rows,) = results.values()
+    more = [
+        dataclasses.replace(
+            one,
+            run=dataclasses.replace(one.run, seed=7),
+            scores={name: {**scores, "macro_f1": 0.0} for name, scores in one.scores.items()},
+            pooled={},
+        )
+        for one in rows
+        if one.run.name == "lda"
+    ]
+    (with_more,) = build_cohorts({next(iter(results)): [*rows, *more]})
+    empty = pd.DataFrame(columns=["n_subjects"])
+    before, after = (
+        comparisons_table([cohort], empty).query("family == 'tuned_against_default'")
+        for cohort in (alone, with_more)
+    )
+    means = [{r.run.name: r.mean for r in cohort.rows}["lda"] for cohort in (alone, with_more)]
+    assert means[0] != means[1]
+    pd.testing.assert_frame_equal(before, after)
 
 
 def test_a_claim_must_beat_a_baseline_however_it_does_best(tuned):
