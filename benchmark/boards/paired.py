@@ -14,7 +14,8 @@ from benchmark.run import Run
 RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
 TUNED = "tuned_against_default"
 """Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
-student against the same student alone; a tuned model against the same with its default values, on the seeds of both."""
+student against the same student alone; a tuned model against the same with its default values, on
+the seeds of both."""
 COLUMNS = (
     "board",
     "family",
