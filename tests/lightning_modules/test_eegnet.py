@@ -1,4 +1,4 @@
-"""EEGNet, against the sizes in its paper and the outputs of braindecode."""
+"""EEGNet, against sizes counted from its paper's layers and the outputs of braindecode."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,10 @@ def drawn(network, shape):
     ],
     ids=["P300, 8,2", "P300, 4,2", "motor imagery, 8,2", "motor imagery, 4,2"],
 )
-def test_as_many_parameters_as_in_the_paper(n_channels, n_times, n_classes, maps, kernel, expected):
+def test_as_many_parameters_as_its_layers_have(
+    n_channels, n_times, n_classes, maps, kernel, expected
+):
+    """On the shapes of two of the paper's datasets; the paper's own table was not read."""
     network = EEGNetNetwork(eeg(n_channels, n_times), n_classes, maps=maps, kernel=kernel)
     assert size(network) == expected
 

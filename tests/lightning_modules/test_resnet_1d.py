@@ -8,9 +8,8 @@ from datamodules.batch import SignalSpec
 from lightning_modules.resnet_1d import ResidualBlock, ResNet1D, ResNet1DNetwork
 
 PUBLISHED_SIZE = 504_000
-"""Trainable parameters on series of one variable, without the last layer: Ismail-Fawaz et al., Look
-into the LITE in deep learning for time series classification (arXiv 2409.02869), of the code of
-Wang et al. as the review of Ismail Fawaz et al. 2019 runs it."""
+"""Trainable parameters on series of one variable, without the last layer, counted layer by layer
+from the description of Wang et al.; no published table of them was read."""
 
 
 def series(n_variables: int = 1, n_times: int = 64) -> dict[str, SignalSpec]:

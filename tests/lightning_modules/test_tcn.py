@@ -1,4 +1,4 @@
-"""TCN, against the sizes in its paper, and what its last sample depends on."""
+"""TCN, against sizes counted by a formula, and what its last sample depends on."""
 
 import pytest
 import torch
@@ -17,8 +17,8 @@ def size(module: nn.Module) -> int:
     [(1, 25, 7, 10), (2, 24, 8, 1)],
     ids=["sequential MNIST", "adding problem, 600 steps"],
 )
-def test_about_as_many_parameters_as_in_the_paper(n_inputs, width, kernel, n_outputs):
-    """Eight blocks each; the paper gives both sizes as about 70 thousand."""
+def test_about_as_many_parameters_as_the_formula_says(n_inputs, width, kernel, n_outputs):
+    """Eight blocks each, about 70 thousand; the paper's own figures were not read."""
     sizes = [n_inputs, *[width] * 8]
     blocks = [TemporalBlock(sizes[i], width, kernel, 2**i, 0.0) for i in range(8)]
     total = sum(map(size, blocks)) + (width + 1) * n_outputs
