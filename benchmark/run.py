@@ -7,7 +7,7 @@ import re
 import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 from benchmark.probes.catalogue import ProbeRecipe
@@ -206,23 +206,39 @@ class Run:
         """
         _check_names(cls, values)
         fields = {name: _as_tuple(value) for name, value in values.items()}
-        _check_names(Protocol, values["protocol"])
-        fields["protocol"] = Protocol.from_dict(values["protocol"])
-        recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
-        kind = Recipe if "source" in recipe else ProbeRecipe
-        _check_names(kind, recipe)
-        fields["recipe"] = kind(**recipe)
+        fields["protocol"] = _protocol(json.dumps(values["protocol"]))
+        fields["recipe"] = _recipe(json.dumps(values["recipe"]))
         teachers = values.get("teachers", ())
         fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)
         run = cls(**fields)
-        for part in (run, run.protocol, run.recipe):
-            check_fields(part)
+        check_fields(run)
         for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
         for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
             path_part(text)
         return run
+
+
+@lru_cache(maxsize=1024)
+def _protocol(text: str) -> Protocol:
+    """Return the protocol of some JSON; thousands of runs of a store share one."""
+    values = json.loads(text)
+    _check_names(Protocol, values)
+    protocol = Protocol.from_dict(values)
+    check_fields(protocol)
+    return protocol
+
+
+@lru_cache(maxsize=1024)
+def _recipe(text: str) -> Recipe | ProbeRecipe:
+    """Return the recipe of some JSON, likewise."""
+    values = {name: _as_tuple(value) for name, value in json.loads(text).items()}
+    kind = Recipe if "source" in values else ProbeRecipe
+    _check_names(kind, values)
+    recipe = kind(**values)
+    check_fields(recipe)
+    return recipe
 
 
 def _check_names(kind: type[Any], values: Mapping[str, Any]) -> None:
