@@ -76,6 +76,6 @@ def _is_finite(value: float) -> bool:
 
 
 @cache
-def _kinds(kind: type[Any]) -> dict[str, Any]:
-    """Return the declared types of a dataclass, which are read once."""
+def _kinds(kind: Any) -> dict[str, Any]:
+    """Return the declared types of a dataclass, read once."""
     return get_type_hints(kind)
