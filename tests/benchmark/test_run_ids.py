@@ -89,6 +89,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "refit": True,
         "plateau_delta": 1e-5,
         "select_on": "val_accuracy",
+        "statistics": "training_windows",
     },
     ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }

@@ -78,6 +78,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "refit": False,
         "plateau_delta": 1e-4,
         "select_on": "val_macro_f1",
+        "statistics": "running",
         "tuned_on": (),
     },
     ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},
