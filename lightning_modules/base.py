@@ -289,16 +289,13 @@ class EmotionClassifier(L.LightningModule):
         if self.recipe.statistics == "running" or not norms_of(self.network):
             return
         module = getattr(self.trainer, "datamodule", None)
-        if module is None:
+        if not hasattr(module, "mixed_batches"):
             raise IncompatibleRunError(
-                f'statistics="{self.recipe.statistics}": expected a datamodule with the training '
-                'windows, found loaders. Fit with datamodule=, or take statistics="running".'
+                f'statistics="{self.recipe.statistics}": expected a datamodule that gives its '
+                f"training windows, found {type(module).__name__ if module else 'loaders'}. Fit "
+                'with datamodule=, or take statistics="running".'
             )
-        windows = module.train_dataloader().dataset
-        size = min(self.recipe.batch_size, len(windows))
-        order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))
-        rows = order[: len(windows) // size * size].split(size)  # a rest may be a single window
-        batches = (windows[some].signals.items() for some in rows)
+        batches = (batch.signals.items() for batch in module.mixed_batches())
         with self.trainer.precision_plugin.forward_context():
             take_statistics(
                 self, ({name: window.to(self.device) for name, window in one} for one in batches)

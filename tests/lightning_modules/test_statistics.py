@@ -83,11 +83,14 @@ def trained(recipe, **options):
     return trainer, model, data
 
 
+@pytest.mark.parametrize("chunk", [1, 4])
 @pytest.mark.parametrize("options", [{}, {"limit_val_batches": 0}])
-def test_a_trained_model_has_the_statistics_of_its_training_windows(options):
+def test_a_trained_model_has_the_statistics_of_its_training_windows(options, chunk):
     trainer, model, data = trained(RECIPE, **options)
+    data.loading = replace(data.loading, chunk=chunk)
     trainer.fit(model, data)
     expected = copy.deepcopy(model)
+    data.loading = replace(data.loading, chunk=1)
     windows = data.train_dataloader().dataset
     whole = len(windows) // 16 * 16
     order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))[:whole]
