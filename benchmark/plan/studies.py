@@ -2,24 +2,32 @@
 
 A study belongs to one training of a model: dataset, protocol, fold, seed and signals. Its inner
 runs are runs like any other, of a dataset of which nobody but the training's training and
-validation people takes part: what they do not hold, they cannot read.
+validation people takes part: what they do not hold, they cannot read. The members of an ensemble
+are chosen by the inner runs with which studies of them would begin.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
+from benchmark.code import code_of_run
 from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe, recipe_with
 from benchmark.plan.suite import SuiteError, known_names
+from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from benchmark.run import Run, Value
 from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
+from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.spaces import NETWORK, SPACES, Space
 
 FOLDS = 3
 """Number of inner folds, each of which tests a part of the people."""
+GREEDY = "greedy"
+"""Kind of an ensemble's run: its members are chosen by benchmark.ensembles.greedy."""
+OF_BOARD = ("dataset", "task", "protocol", "fold", "seed", "subjects", "data", "options")
+"""Fields of an ensemble that are those of its members."""
 Values = Mapping[str, Value]
 """Values of a recipe and arguments, by name."""
 
@@ -41,6 +49,16 @@ class Study:
     space: Space
     people: tuple[str, ...]
     data: str
+
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        """Runs without which what it chooses is not done."""
+        return (self.run,)
+
+    @property
+    def at_most(self) -> int:
+        """Number of inner runs if no candidate is given up."""
+        return self.budget * FOLDS
 
     @property
     def first(self) -> dict[str, Value]:
@@ -80,6 +98,71 @@ class Study:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A choice among the models of one fold and seed.
+
+    Attributes:
+        run: The ensemble with all models that may be its members, none of which is chosen yet.
+        studies: A study of each of these, in their order, of which the first candidate counts.
+    """
+
+    run: Run
+    studies: tuple[Study, ...]
+
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        """Runs without which what it chooses is not done."""
+        return self.run.members
+
+    @property
+    def at_most(self) -> int:
+        """Number of inner runs."""
+        return len(self.studies) * FOLDS
+
+    @property
+    def inner_runs(self) -> tuple[Run, ...]:
+        """Inner runs of the members, one after another."""
+        return tuple(run for study in self.studies for run in study.inner_runs(study.first))
+
+
+def ensembles_of(models: Sequence[Sequence[Run]], contents: Mapping[str, str]) -> list[Ensemble]:
+    """Return an ensemble for each fold and seed.
+
+    Args:
+        models: Trainings of each model that may be a member, one a fold and seed, equally ordered.
+        contents: Digest of the recordings of each subject.
+
+    Raises:
+        IncompatibleRunError: Nothing can be chosen under this protocol, among so few models or with
+            so few people; with the reason.
+    """
+    if len(models) < 2:
+        names = ", ".join(runs[0].model for runs in models) or "none"
+        raise IncompatibleRunError(f"expected two models or more to choose among, found {names}")
+    check_inner(models[0][0].protocol)
+    ensembles = []
+    for members in zip(*models, strict=True):
+        first = members[0]
+        people = training_people(first)
+        data = digest([contents[name] for name in people])
+        spaces = [_including(space_of(member.model), member) for member in members]
+        studies = tuple(
+            Study(member, 0, space, people, data)
+            for member, space in zip(members, spaces, strict=True)
+        )
+        run = Run(
+            **{name: getattr(first, name) for name in OF_BOARD},
+            model=ENSEMBLE,
+            signals=tuple(dict.fromkeys(name for one in members for name in one.signals)),
+            kind=GREEDY,
+            members=members,
+        )
+        ensembles.append(Ensemble(replace(run, code=code_of_run(run)), studies))
+        _ = ensembles[-1].inner_runs[0].n_folds  # too few people raise
+    return ensembles
+
+
 def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) -> list[Study]:
     """Return a study for each training of a model.
 
@@ -93,17 +176,10 @@ def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) ->
             nothing to tune; with the reason.
         SuiteError: A space with a name or a value that the model does not take.
     """
-    model, protocol = runs[0].model, runs[0].protocol
-    space = space_of(model)
+    space = space_of(runs[0].model)
     if not space:
         raise IncompatibleRunError("it has no space of values to choose from")
-    if protocol.flags:
-        raise IncompatibleRunError("models are tuned under the honest protocol alone")
-    if not protocol.splitting.over_subjects:
-        raise IncompatibleRunError(
-            f"inner folds are dealt by person: expected a split over subjects, found "
-            f"{protocol.split}, under which training people are tested, or got the tested stimuli"
-        )
+    check_inner(runs[0].protocol)
     space = _including(space, runs[0])
     studies = []
     for run in runs:
@@ -112,6 +188,17 @@ def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) ->
         _ = study.inner_runs(study.first)[0].n_folds  # too few people raise
         studies.append(study)
     return studies
+
+
+def check_inner(protocol: Protocol) -> None:
+    """Refuse a protocol under which inner folds choose nothing; raises IncompatibleRunError."""
+    if protocol.flags:
+        raise IncompatibleRunError("inner folds choose under the honest protocol alone")
+    if not protocol.splitting.over_subjects:
+        raise IncompatibleRunError(
+            f"inner folds are dealt by person: expected a split over subjects, found "
+            f"{protocol.split}, under which training people are tested, or got the tested stimuli"
+        )
 
 
 def training_people(run: Run) -> tuple[str, ...]:
