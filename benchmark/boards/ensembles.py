@@ -91,7 +91,9 @@ def _chosen(evidence: Evidence, store: Store) -> Chosen:
         store.put_aside(store.folder(evidence.run), error)
         damaged = "predictions of an inner run are not those that were committed, or are gone"
         return Chosen(evidence, None, damaged)
-    same = choice is not None and choice.weights == evidence.run.weights
+    if choice is None:
+        return Chosen(evidence, None, "no model has all of its inner runs")
+    same = choice.weights == evidence.run.weights
     return Chosen(evidence, choice, "" if same else "inner runs choose other members today")
 
 
@@ -151,7 +153,7 @@ def _lines(chosen: Chosen) -> list[dict[str, Any]]:
                 "signals": signals_label(member),
                 "recipe": member.recipe_label,
                 "weight": weight,
-                "share": weight / sum(run.weights),
+                "share": weight / max(sum(run.weights), 1),
                 "inner_score": chosen.choice.alone[place] if chosen.choice else np.nan,
                 "ensemble_score": chosen.choice.score if chosen.choice else np.nan,
                 "n_people": max((len(result.run.subjects) for result in results), default=0),

@@ -137,10 +137,11 @@ def ensembles_of(models: Sequence[Sequence[Run]], contents: Mapping[str, str]) -
         IncompatibleRunError: Nothing can be chosen under this protocol, among so few models or with
             so few people; with the reason.
     """
+    if models:
+        check_inner(models[0][0].protocol)
     if len(models) < 2:
         names = ", ".join(runs[0].model for runs in models) or "none"
         raise IncompatibleRunError(f"expected two models or more to choose among, found {names}")
-    check_inner(models[0][0].protocol)
     ensembles = []
     for members in zip(*models, strict=True):
         first = members[0]
