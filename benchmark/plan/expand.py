@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
+from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
-from benchmark.plan.studies import Ensemble, Study, ensembles_of, studies_of
+from benchmark.plan.studies import Study, studies_of
 from benchmark.plan.suite import (
     ALL,
     DEFAULT,

@@ -2,17 +2,14 @@
 
 A study belongs to one training of a model: dataset, protocol, fold, seed and signals. Its inner
 runs are runs like any other, of a dataset of which nobody but the training's training and
-validation people takes part: what they do not hold, they cannot read. The members of an ensemble
-are chosen by the inner runs with which studies of them would begin.
+validation people takes part: what they do not hold, they cannot read.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from benchmark.code import code_of_run
 from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe, recipe_with
 from benchmark.plan.suite import SuiteError, known_names
-from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from benchmark.run import Run, Value
@@ -24,10 +21,6 @@ from lightning_modules.spaces import NETWORK, SPACES, Space
 
 FOLDS = 3
 """Number of inner folds, each of which tests a part of the people."""
-GREEDY = "greedy"
-"""Kind of an ensemble's run: its members are chosen by benchmark.ensembles.greedy."""
-OF_BOARD = ("dataset", "task", "protocol", "fold", "seed", "subjects", "data", "options")
-"""Fields of an ensemble that are those of its members."""
 Values = Mapping[str, Value]
 """Values of a recipe and arguments, by name."""
 
@@ -98,72 +91,6 @@ class Study:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """A choice among the models of one fold and seed.
-
-    Attributes:
-        run: The ensemble with all models that may be its members, none of which is chosen yet.
-        studies: A study of each of these, in their order, of which the first candidate counts.
-    """
-
-    run: Run
-    studies: tuple[Study, ...]
-
-    @property
-    def trainings(self) -> tuple[Run, ...]:
-        """Runs without which what it chooses is not done."""
-        return self.run.members
-
-    @property
-    def at_most(self) -> int:
-        """Number of inner runs."""
-        return len(self.studies) * FOLDS
-
-    @property
-    def inner_runs(self) -> tuple[Run, ...]:
-        """Inner runs of the members, one after another."""
-        return tuple(run for study in self.studies for run in study.inner_runs(study.first))
-
-
-def ensembles_of(models: Sequence[Sequence[Run]], contents: Mapping[str, str]) -> list[Ensemble]:
-    """Return an ensemble for each fold and seed.
-
-    Args:
-        models: Trainings of each model that may be a member, one a fold and seed, equally ordered.
-        contents: Digest of the recordings of each subject.
-
-    Raises:
-        IncompatibleRunError: Nothing can be chosen under this protocol, among so few models or with
-            so few people; with the reason.
-    """
-    if models:
-        check_inner(models[0][0].protocol)
-    if len(models) < 2:
-        names = ", ".join(runs[0].model for runs in models) or "none"
-        raise IncompatibleRunError(f"expected two models or more to choose among, found {names}")
-    ensembles = []
-    for members in zip(*models, strict=True):
-        first = members[0]
-        people = training_people(first)
-        data = digest([contents[name] for name in people])
-        spaces = [_including(space_of(member.model), member) for member in members]
-        studies = tuple(
-            Study(member, 0, space, people, data)
-            for member, space in zip(members, spaces, strict=True)
-        )
-        run = Run(
-            **{name: getattr(first, name) for name in OF_BOARD},
-            model=ENSEMBLE,
-            signals=tuple(dict.fromkeys(name for one in members for name in one.signals)),
-            kind=GREEDY,
-            members=members,
-        )
-        ensembles.append(Ensemble(replace(run, code=code_of_run(run)), studies))
-        _ = ensembles[-1].inner_runs[0].n_folds  # too few people raise
-    return ensembles
-
-
 def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) -> list[Study]:
     """Return a study for each training of a model.
 
@@ -177,11 +104,10 @@ def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) ->
             nothing to tune; with the reason.
         SuiteError: A space with a name or a value that the model does not take.
     """
-    space = space_of(runs[0].model)
+    space = space_around(runs[0])
     if not space:
         raise IncompatibleRunError("it has no space of values to choose from")
     check_inner(runs[0].protocol)
-    space = _including(space, runs[0])
     studies = []
     for run in runs:
         people = training_people(run)
@@ -215,6 +141,21 @@ def space_of(model: str) -> Space:
     return SPACES.get(model, NETWORK)
 
 
+def space_around(run: Run) -> Space:
+    """Return the space of a run's model, which holds the values of the run.
+
+    Raises:
+        SuiteError: A name that the model has not, or values of another kind.
+    """
+    space = space_of(run.model)
+    in_recipe = [field.name for field in fields(run.recipe) if field.compare]
+    known_names(space, (*in_recipe, *defaults_of(run.model)), f"space of {run.model}:")
+    try:
+        return {name: space[name].including(v) for name, v in values_of(run, space).items()}
+    except ValueError as error:
+        raise SuiteError(f"space of {run.model}: {error}") from error
+
+
 def values_of(run: Run, names: Sequence[str] | Space) -> dict[str, Value]:
     """Return some values of a run's recipe and arguments, by name."""
     arguments = {**defaults_of(run.model), **dict(run.arguments)}
@@ -234,17 +175,3 @@ def with_values(run: Run, values: Values) -> Run:
         arguments = arguments_of(run.model, {**dict(run.arguments), **others}, subject)
     base = own_recipe(run.model, run.kind, run.dataset)[1]
     return replace(run, recipe=recipe, arguments=arguments, changed=differing(base, recipe))
-
-
-def _including(space: Space, run: Run) -> Space:
-    """Return a space that holds the values of a run.
-
-    Raises:
-        SuiteError: A name that the model has not, or values of another kind.
-    """
-    in_recipe = [field.name for field in fields(run.recipe) if field.compare]
-    known_names(space, (*in_recipe, *defaults_of(run.model)), f"space of {run.model}:")
-    try:
-        return {name: space[name].including(v) for name, v in values_of(run, space).items()}
-    except ValueError as error:
-        raise SuiteError(f"space of {run.model}: {error}") from error

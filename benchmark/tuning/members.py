@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from benchmark.boards.ensembles import choice_of
 from benchmark.boards.evidence import evidence_of
-from benchmark.plan.studies import Ensemble
+from benchmark.plan.ensembles import Ensemble
 from benchmark.run import Run
 from benchmark.scored import Scored
 from benchmark.store import Store

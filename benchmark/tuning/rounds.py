@@ -3,7 +3,8 @@
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmark.plan.studies import Ensemble, Study
+from benchmark.plan.ensembles import Ensemble
+from benchmark.plan.studies import Study
 from benchmark.run import Run
 from benchmark.scored import Scored, scored
 from benchmark.store import DamagedError, Store

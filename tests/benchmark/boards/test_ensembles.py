@@ -18,7 +18,7 @@ from benchmark.boards.versions import by_version
 from benchmark.report.page import render
 from benchmark.store import PREDICTIONS, Store
 from lightning_modules.recipe import Recipe
-from tests.benchmark.boards.test_tuned import plain_score
+from tests.benchmark.made_up import plain_score
 
 MEMBERS = ("lda", "logistic", "random_forest")
 
@@ -79,9 +79,7 @@ def test_a_line_a_member_says_what_was_chosen(ensembled, tables):
             ]
             assert len(of_member) == line["n_runs"] == 3
             assert line["weight"] == weight
-            assert line["inner_score"] == pytest.approx(
-                plain_score(ensembled.store, of_member), abs=5e-5
-            )
+            assert line["inner_score"] == pytest.approx(plain_score(of_member), abs=5e-5)
             assert (line["fold"], line["seed"], line["n_people"]) == (run.fold, 1, 3)
         assert lines["ensemble_score"].nunique() == 1
         assert (lines["ensemble_score"] >= lines["inner_score"]).all()

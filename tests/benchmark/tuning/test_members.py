@@ -13,7 +13,7 @@ from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.plan.studies import FOLDS, training_people
 from benchmark.store import RESULT, Store
-from tests.benchmark.tuning.test_rounds import Lines
+from tests.benchmark.tuning.made_up import Lines
 
 
 def elsewhere(ensembled, tmp_path, copied=True):
