@@ -34,6 +34,8 @@ from lightning_modules.spaces import Choice, Range
 
 PREFIX = "affectbench_plugin_"
 """Beginning of the name under which a file is imported, so that it hides no other module."""
+ENSEMBLE = "ensemble"
+"""Name of the rows that are means of other models; no model and no probe may have it."""
 NAME = r"[a-z][a-z0-9_]*"
 """Names of entries; they are parts of paths."""
 
@@ -59,8 +61,8 @@ CATALOGUES: dict[str, Callable[[str, Any], object]] = {
 }
 """Function that puts an entry in its catalogue, by the name of the dict in a plug-in."""
 TAKEN: dict[str, tuple[Collection[str], ...]] = {
-    "MODELS": (MODELS, PROBES),
-    "PROBES": (MODELS, PROBES),
+    "MODELS": (MODELS, PROBES, (ENSEMBLE,)),
+    "PROBES": (MODELS, PROBES, (ENSEMBLE,)),
     "DATASETS": (DATASETS,),
     "DISTILLERS": (DISTILLERS,),
     "CLASSIFIERS": (CLASSIFIER_NAMES,),
@@ -136,7 +138,7 @@ def not_loaded(dataset: str, model: str, distiller: str, plugins: Iterable[str])
     """
     lacking = [
         *([f"dataset {dataset}"] if dataset not in DATASETS else []),
-        *([f"model {model}"] if model not in MODELS and model not in PROBES else []),
+        *([f"model {model}"] if not any(model in names for names in TAKEN["MODELS"]) else []),
         *([f"distiller {distiller}"] if distiller and distiller not in DISTILLERS else []),
     ]
     if not lacking:

@@ -22,6 +22,8 @@ Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
 INNER = "tuning"
 """Folder, inside a store, of the inner runs of studies."""
+OTHERS = ("teachers", "members")
+"""Fields of a run that hold other runs; they count by their ids."""
 PART = re.compile(r"\w[\w.,+=@ -]{0,239}")
 """Name of a file or a folder: no path, nothing hidden, and no longer than file systems allow."""
 
@@ -61,6 +63,9 @@ class Run:
             of the values which the run would have without a study.
         inner: Whether it is an inner run of a study: its scores choose values for another run, and
             it is on no board.
+        members: Runs of the same fold, seed and subjects among which an ensemble was chosen.
+        weights: Number of times that each of them was taken: its share in the mean of their
+            probabilities.
     """
 
     dataset: str
@@ -88,6 +93,8 @@ class Run:
     tuned: tuple[str, ...] = ()
     chosen_by: tuple[str, ...] = ()
     inner: bool = False
+    members: tuple["Run", ...] = ()
+    weights: tuple[int, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -100,8 +107,9 @@ class Run:
         values = _not_default(self)
         values["protocol"] = {**_not_default(self.protocol), "version": self.protocol.version}
         values["recipe"] = _not_default(self.recipe)
-        if self.teachers:
-            values["teachers"] = [teacher.id for teacher in self.teachers]
+        for name in OTHERS:
+            if others := getattr(self, name):
+                values[name] = [other.id for other in others]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -167,12 +175,28 @@ class Run:
             *((name, getattr(self.recipe, name)) for name in self.changed),
         ]
         tuned = [f"tuned budget={self.budget}"] if self.budget else []
-        return " ".join([self.kind, *tuned, *(f"{name}={value}" for name, value in changed)])
+        members = ", ".join(f"{member.name} {member.recipe_label}" for member in self.members)
+        names = [f"of {members}"] if members else []
+        values = [f"{name}={value}" for name, value in changed]
+        return " ".join([self.kind, *tuned, *names, *values])
+
+    @property
+    def taken(self) -> dict["Run", int]:
+        """The members that an ensemble consists of, each with its weight."""
+        pairs = zip(self.members, self.weights, strict=True) if self.weights else ()
+        return {member: weight for member, weight in pairs if weight}
+
+    @property
+    def needs(self) -> tuple["Run", ...]:
+        """Runs that must be done before it can be."""
+        return (*self.teachers, *self.taken)
 
     @property
     def untuned(self) -> Self:
-        """The run without the values that its study chose, which are equal in no two folds."""
-        return self.without_values(self.tuned)
+        """The run without what its study chose, which is equal in no two folds."""
+        if not (self.tuned or self.members):
+            return self
+        return dataclasses.replace(self.without_values(self.tuned), chosen_by=(), weights=())
 
     def without_values(self, names: Collection[str]) -> Self:
         """Return the run with the defaults of ``Recipe`` or of the model in place of some values.
@@ -208,13 +232,19 @@ class Run:
         fields = {name: _as_tuple(value) for name, value in values.items()}
         fields["protocol"] = _protocol(json.dumps(values["protocol"]))
         fields["recipe"] = _recipe(json.dumps(values["recipe"]))
-        teachers = values.get("teachers", ())
-        fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)
+        for name in OTHERS:
+            fields[name] = tuple(cls.from_dict(other) for other in values.get(name, ()))
         run = cls(**fields)
         check_fields(run)
         for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
+        several = len(run.weights) not in (0, len(run.members))
+        if several or min(run.weights, default=0) < 0:
+            raise ValueError(
+                f"expected a weight of 0 or more for each of {len(run.members)} members, found "
+                f"{run.weights}"
+            )
         for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
             path_part(text)
         return run

@@ -47,6 +47,7 @@ ROOMS = (
     "plan",
     "code",
     "boards",
+    "ensembles",
     "curves",
     "scored",
     "store",

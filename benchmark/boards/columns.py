@@ -34,7 +34,7 @@ class Context:
         ranks: First and last rank that each ranked row may have, by its run.
         leads: Lead of each row over the simple baselines, and its p-value, by its run.
         published: Values that papers report, and whether they can be compared, by the row's run.
-        tuning_hours: Hours of the inner runs of each tuned row, by its run.
+        tuning_hours: Hours of the inner runs of each tuned row and ensemble, by its run.
     """
 
     majority: Row | None = None
@@ -237,7 +237,7 @@ def _parameters(result: Scored) -> float:
 
 
 def _training(result: Scored) -> float:
-    return result.seconds.get("train", np.nan)
+    return result.train_seconds
 
 
 LABELS = [

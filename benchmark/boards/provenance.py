@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from benchmark.boards.cohort import Row
+from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
@@ -19,11 +20,18 @@ INPUT_LINE = (
 
 
 def window_of(run: Run) -> str:
-    """Return the seconds of a window; empty for a dataset that is not in the catalogue."""
+    """Return the seconds of a window; empty for a dataset that is not in the catalogue.
+
+    Of an ensemble these are the lengths of its members' windows.
+    """
     dataset = DATASETS.get(run.dataset)
     if dataset is None:
         return ""
-    return f"{run.window or dataset.window_length(run.recipe.window, run.protocol):g}"
+    lengths = {
+        one.window or dataset.window_length(one.recipe.window, one.protocol)
+        for one in (run.members or (run,))
+    }
+    return "+".join(f"{length:g}" for length in sorted(lengths))
 
 
 def input_of(run: Run) -> str:
@@ -31,8 +39,12 @@ def input_of(run: Run) -> str:
 
     Returns:
         ``"causal"`` or ``"offline"``, from the steps of its signals and what a probe sees;
-        ``"none"`` without signals; empty for a dataset that is not in the catalogue.
+        ``"none"`` without signals; empty for a dataset that is not in the catalogue. An ensemble is
+        ``"causal"`` if all are that it may consist of.
     """
+    if run.members:
+        of_members = {input_of(member) for member in run.members}
+        return next(value for value in ("", OFFLINE, CAUSAL, NONE) if value in of_members)
     if not run.signals:
         return NONE
     dataset = DATASETS.get(run.dataset)
@@ -45,8 +57,8 @@ def input_of(run: Run) -> str:
 
 
 def tuned_on(run: Run) -> tuple[str, ...]:
-    """Return the datasets whose people had a say in the recipe of a run, or of its teachers."""
-    recipes = [one.recipe for one in (run, *run.teachers)]
+    """Return the datasets whose people had a say in a recipe of a run, its teachers or members."""
+    recipes = [one.recipe for one in (run, *run.teachers, *run.members)]
     names = [name for recipe in recipes if isinstance(recipe, Recipe) for name in recipe.tuned_on]
     return tuple(dict.fromkeys(names))
 
@@ -76,13 +88,24 @@ def provenance_head(rows: Sequence[Row]) -> list[str]:
             "chose in each fold, by inner folds of the people who are not tested there; the values "
             "of NAME are the first candidate. What was chosen is in tuned.csv"
         )
-    refitted = sorted({row.run.name for row in rows if row.run.recipe.refit})
-    if refitted and not all(row.run.recipe.refit for row in rows):
+    if any(row.run.members for row in rows):
+        lines.append(
+            f"{ENSEMBLE}: mean of the probabilities of models of its recipe, chosen and weighed in "
+            "each fold by inner folds of the people who are not tested there. What was chosen is "
+            "in ensembles.csv"
+        )
+    refitted = sorted({row.run.name for row in rows if _refits(row.run)})
+    if refitted and not all(_refits(row.run) for row in rows):
         lines.append(
             "NOT EQUAL DATA: refitted on training and validation subjects together, the others on "
             f"training subjects alone: {', '.join(refitted)}"
         )
     return lines
+
+
+def _refits(run: Run) -> bool:
+    """Return whether a run, or a model that an ensemble may consist of, is refitted."""
+    return any(one.recipe.refit for one in (run, *run.members))
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -25,6 +25,7 @@ from benchmark.execution.checkpoint import NETWORK, PROBE, save_probe
 from benchmark.execution.chosen import check_chosen
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
+from benchmark.execution.ensemble import ensemble
 from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
@@ -128,8 +129,10 @@ def out_of_memory(error: Exception) -> bool:
 def _compute(
     run: Run, places: Places, scratch: Path, watch: Profiler
 ) -> tuple[dict[str, Any], Columns]:
-    started = time.perf_counter()
     check_code(run)
+    if run.members:
+        return ensemble(run, Store(places.runs))
+    started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with watch.profile("setup"):

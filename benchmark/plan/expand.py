@@ -4,9 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
+from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
 from benchmark.plan.studies import Study, studies_of
-from benchmark.plan.suite import ALL, DEFAULT, FOUND, Suite, SuiteError, every_model, reader_options
+from benchmark.plan.suite import (
+    ALL,
+    DEFAULT,
+    FOUND,
+    Suite,
+    SuiteError,
+    every_model,
+    known_names,
+    reader_options,
+)
+from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
@@ -65,13 +76,13 @@ class Plan:
         runs: Runs, teachers before their students.
         not_applicable: Reason by ``board/model``.
         notes: Lines that a board must say, by board.
-        studies: Studies of the runs that are tuned; what they choose is run too.
+        studies: Studies of the runs that are tuned, and ensembles; what they choose is run too.
     """
 
     runs: tuple[Run, ...]
     not_applicable: Mapping[str, str]
     notes: Mapping[str, list[str]]
-    studies: tuple[Study, ...] = ()
+    studies: tuple[Study | Ensemble, ...] = ()
 
 
 def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
@@ -88,7 +99,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     """
     check_pairs(suite)
     runs: list[Run] = []
-    studies: dict[tuple[Run, int], Study] = {}
+    studies: dict[tuple[Run, int], Study | Ensemble] = {}
     reasons: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     for name, recordings in prepared.items():
@@ -107,10 +118,13 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
                 usable = dataset.without(absent)
-                for folds in _alone(arm, cell, usable, longest, reasons):
+                alone = list(_alone(arm, cell, usable, longest, reasons))
+                for folds in alone:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
                         studies[study.run, study.budget] = study
+                for ensemble in _ensembles(arm, alone, recordings, reasons):
+                    studies[ensemble.run, 0] = ensemble
                 runs += _pairs(arm, cell, usable, longest, reasons)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
@@ -185,6 +199,34 @@ def _tuned(
         return studies_of(runs, suite.budget, recordings.contents)
     except IncompatibleRunError as error:
         reasons[f"{runs[0].board}/{model}-tuned"] = str(error)
+        return []
+
+
+def _ensembles(
+    suite: Suite,
+    alone: Sequence[Sequence[Run]],
+    recordings: Prepared,
+    reasons: dict[str, str],
+) -> list[Ensemble]:
+    """Return the ensembles of a board's models; why there are none goes to ``reasons``.
+
+    Raises:
+        SuiteError: A member that is no model of the suite.
+    """
+    if not (suite.ensemble and alone):
+        return []
+    if ALL not in suite.ensemble:
+        known_names(suite.ensemble, _models(suite), f"suite {suite.name}: member of the ensemble")
+    members = [
+        runs
+        for runs in alone
+        if (model := runs[0].model) in suite.ensemble
+        or (ALL in suite.ensemble and not (model in PROBES and PROBES[model].blind))
+    ]
+    try:
+        return ensembles_of(members, recordings.contents)
+    except IncompatibleRunError as error:
+        reasons[f"{alone[0][0].board}/{ENSEMBLE}"] = str(error)
         return []
 
 

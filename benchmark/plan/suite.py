@@ -83,6 +83,8 @@ class Suite:
         recipe: Name of the models' own recipe: ``published``, or ``fast`` where there is one.
         budget: Number of candidates among which a study chooses values of each model and probe,
             fold by fold; each is run untuned too. 0: nothing is tuned.
+        ensemble: Models and probes among which the members of an ensemble are chosen, fold by fold;
+            ``all``: every one of the suite's that may win. Empty: there is no ensemble.
         options: Options of readers, by dataset.
         recipes: Changes to that recipe, by model.
         arguments: Arguments of models, by model: variants and switches of its constructor; of a
@@ -110,6 +112,7 @@ class Suite:
     signals: tuple[str, ...] = ()
     recipe: str = "published"
     budget: int = 0
+    ensemble: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
@@ -128,6 +131,12 @@ class Suite:
         known_names(self.splits, (*SPLITS, DEFAULT), f"{where}: split")
         known_names(self.models, (*every_model(), ALL), f"{where}: model")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
+        known_names(self.ensemble, (*every_model(), ALL), f"{where}: member of the ensemble")
+        if blind := [n for n in self.ensemble if n in PROBES and PROBES[n].blind]:
+            raise SuiteError(
+                f"{where}: expected members of the ensemble that may win, found {blind[0]}, a "
+                "probe that should lose"
+            )
         known_names(self.options, DATASETS, f"{where}: options of dataset")
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, every_model(), f"{where}: arguments of model")

@@ -130,7 +130,7 @@ class Line:
         signals: Signals that it sees.
         recipe: Recipe that it was trained by.
         note: Error, or reason why it does not apply, or empty.
-        kind: ``probe``, ``network``, ``taught``, or ``absent`` if it does not apply.
+        kind: ``probe``, ``network``, ``taught``, ``ensemble``, or ``absent`` if it does not apply.
         ranks: First and last rank that it may have; None for a row that is not ranked.
         complete: Whether every subject was tested with every seed.
         cells: One a column.
@@ -166,6 +166,7 @@ def board_line(
     kind = "absent"
     if row:
         kind = "probe" if row.run.model in PROBES else "taught" if row.run.distiller else "network"
+        kind = "ensemble" if row.run.members else kind
     name, signals, recipe, note = (
         text(record[key]).text for key in ("model", "signals", "recipe", "note")
     )

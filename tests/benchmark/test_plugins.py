@@ -91,6 +91,7 @@ def test_a_dataset_of_its_own(tmp_path):
             "expected a new name in MODELS, found cnn, which this project has",
         ),
         ("PROBES = {'cnn': 1}", "found cnn, which this project has"),
+        ("MODELS = {'ensemble': int}", "found ensemble, which this project has"),
         ("MODELS = {'../up': int}", "expected names of small letters, digits and _"),
         ("MODELS = {'mine': 3}", "expected mine of MODELS to be a class, found 3"),
         ("PROBES = {'mine': 3}", "expected mine to be a Probe, found 3"),
