@@ -45,7 +45,7 @@ def input_of(run: Run) -> str:
     probe = PROBES.get(run.model)
     ahead = probe is not None and probe.sees == "subject"  # the mean of all windows of a person
     if probe is not None and probe.encoder:
-        rates = {name: dataset.signals[name][1] for name in run.signals}
+        rates = {name: sfreq for name, (_, sfreq) in dataset.signals.items()}
         ahead = not probe.encoder.is_causal(rates)
     ahead = ahead or not all(is_causal(name, dataset.preprocessing) for name in run.signals)
     return OFFLINE if ahead else CAUSAL

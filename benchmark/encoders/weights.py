@@ -6,6 +6,7 @@ nothing else.
 
 import argparse
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == SAFETENSORS:
             return read_safetensors(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # settings of a script
+        # the settings of a training script are a Namespace; torch warns of pickles of other kinds
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -87,8 +90,8 @@ def load_weights(
     held = {key[len(prefix) :]: v for key, v in weights.items() if key.startswith(prefix)}
     beside = [key for key in weights if not key.startswith(prefix)]
     missing = [key for key in state if key not in held]
-    unexpected = [key for key in (*held, *beside) if key not in state or key in beside]
-    unexpected = [key for key in unexpected if not key.startswith(unused)]
+    others = [*(key for key in held if key not in state), *beside]
+    unexpected = [key for key in others if not key.startswith(unused)]
     misshapen = [key for key in state if key in held and held[key].shape != state[key].shape]
     faults = []
     if missing:

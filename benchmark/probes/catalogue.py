@@ -82,7 +82,7 @@ class Probe:
             ``"stimulus"``: number of the stimulus, which many people got;
             ``"subject"``: the mean of those over all windows of the subject, which tells people
             apart, but not moments.
-        classifier: Name of the classifier.
+        classifier: Name of the classifier; empty: the head of an encoder.
         about: One line for ``affectbench list models``.
         simple: Whether it is a baseline that every claim about a network must beat.
         blind: Whether it sees nothing of the moment and should lose; a board on which it wins
@@ -171,12 +171,10 @@ def encoder_probes(name: str, encoder: Encoder) -> dict[str, Probe]:
     """
     windows = ProbeRecipe(encoder.window, encoder.window / 2)
     return {
-        name: Probe(
-            "embedding", "nested_logistic", encoder.about, published=windows, encoder=encoder
-        ),
+        name: Probe("embedding", "", encoder.about, published=windows, encoder=encoder),
         name + UNTRAINED: Probe(
             "embedding",
-            "nested_logistic",
+            "",
             f"the network of {name} with random weights, which pre-training should beat",
             published=windows,
             encoder=encoder,
