@@ -134,7 +134,8 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
 def _weights(path: Path, entry: Any) -> Weights:
     """Return the weights of an encoder; a file is named from the folder of the suite."""
     values = {"file": entry} if isinstance(entry, str) else entry
-    names = values.get("pretrained_on", []) if isinstance(values, dict) else None
+    values = values if isinstance(values, dict) else {}
+    names = values.get("pretrained_on", [])
     fits = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not fits or not isinstance(values.get("file"), str):
         raise SuiteError(

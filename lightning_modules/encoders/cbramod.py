@@ -39,14 +39,13 @@ class CBraModNetwork(nn.Module):
         super().__init__()
         count_patches(n_times)
         self.patch_embedding = PatchEmbedding()
-        self.encoder = nn.Module()
-        self.encoder.layers = nn.ModuleList(CrissCross() for _ in range(LAYERS))
+        layers = nn.ModuleList(CrissCross() for _ in range(LAYERS))
+        self.encoder = nn.ModuleDict({"layers": layers})
 
     def forward(self, window: Tensor) -> Tensor:
         """Return embeddings (B, 200) of windows (B, C, T) in microvolts."""
         x: Tensor = self.patch_embedding(as_patches(window))  # (B, C, L, 200)
-        for layer in self.encoder.layers:
-            x = layer(x)
+        x = nn.Sequential(*self.encoder["layers"].children())(x)
         return x.mean(dim=(1, 2))
 
 
@@ -55,7 +54,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        around = tuple(size // 2 for size in NEIGHBOURS)
+        around = (NEIGHBOURS[0] // 2, NEIGHBOURS[1] // 2)
         self.positional_encoding = nn.Sequential(
             nn.Conv2d(WIDTH, WIDTH, NEIGHBOURS, padding=around, groups=WIDTH)
         )
@@ -74,12 +73,11 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return embeddings (B, C, L, 200) of patches (B, C, L, 200)."""
-        n_channels = patches.shape[1]
-        filtered = self.proj_in(patches.flatten(1, 2).unsqueeze(1))  # (B, 25, C L, 8)
-        filtered = filtered.permute(0, 2, 1, 3).flatten(2)  # (B, C L, 200)
+        filtered: Tensor = self.proj_in(patches.flatten(1, 2).unsqueeze(1))  # (B, 25, C L, 8)
+        filtered = filtered.permute(0, 2, 1, 3).reshape(patches.shape)
         spectrum = torch.fft.rfft(patches, norm="forward").abs()  # (B, C, L, 101)
-        x = filtered.unflatten(1, (n_channels, -1)) + self.spectral_proj(spectrum)
-        places = self.positional_encoding(x.permute(0, 3, 1, 2))  # (B, 200, C, L)
+        x: Tensor = filtered + self.spectral_proj(spectrum)
+        places: Tensor = self.positional_encoding(x.permute(0, 3, 1, 2))  # (B, 200, C, L)
         return x + places.permute(0, 2, 3, 1)
 
 
@@ -96,14 +94,14 @@ class CrissCross(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the next layer's input (B, C, L, 200)."""
-        n_batch, n_channels, n_patches, _ = x.shape
         space, time = self.norm1(x).chunk(2, dim=3)  # (B, C, L, 100) each
-        space = space.transpose(1, 2).flatten(0, 1)  # (B L, C, 100)
-        time = time.flatten(0, 1)  # (B C, L, 100)
+        by_second = space.transpose(1, 2)  # (B, L, C, 100)
+        space = by_second.flatten(0, 1)  # (B L, C, 100)
         space = self.self_attn_s(space, space, space, need_weights=False)[0]
-        time = self.self_attn_t(time, time, time, need_weights=False)[0]
-        space = space.unflatten(0, (n_batch, n_patches)).transpose(1, 2)
-        time = time.unflatten(0, (n_batch, n_channels))
-        x = x + torch.cat([space, time], dim=3)
+        space = space.reshape(by_second.shape).transpose(1, 2)
+        by_channel = time.flatten(0, 1)  # (B C, L, 100)
+        by_channel = self.self_attn_t(by_channel, by_channel, by_channel, need_weights=False)[0]
+        x = x + torch.cat([space, by_channel.reshape(time.shape)], dim=3)
         hidden = nn.functional.gelu(self.linear1(self.norm2(x)))  # (B, C, L, 800)
-        return x + self.linear2(hidden)
+        added: Tensor = self.linear2(hidden)
+        return x + added

@@ -95,12 +95,11 @@ class TemporalConvolution(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return embeddings (B, C, L, 200) of patches (B, C, L, 200)."""
-        n_channels = patches.shape[1]
         x = patches.flatten(1, 2).unsqueeze(1)  # (B, 1, C L, 200)
         x = F.gelu(self.norm1(self.conv1(x)))  # (B, 8, C L, 25)
         x = F.gelu(self.norm2(self.conv2(x)))
         x = F.gelu(self.norm3(self.conv3(x)))
-        return x.permute(0, 2, 3, 1).flatten(2).unflatten(1, (n_channels, -1))
+        return x.permute(0, 2, 3, 1).reshape(patches.shape)
 
 
 class Block(nn.Module):
@@ -110,16 +109,16 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH, EPS), nn.LayerNorm(WIDTH, EPS)
         self.attn = Attention()
-        self.mlp = nn.Module()
-        self.mlp.fc1, self.mlp.fc2 = nn.Linear(WIDTH, HIDDEN), nn.Linear(HIDDEN, WIDTH)
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(WIDTH, HIDDEN), "fc2": nn.Linear(HIDDEN, WIDTH)})
         self.gamma_1 = nn.Parameter(torch.full((WIDTH,), 0.1))
         self.gamma_2 = nn.Parameter(torch.full((WIDTH,), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the next layer's input (B, N, 200)."""
         x = x + self.gamma_1 * self.attn(self.norm1(x))
-        hidden = F.gelu(self.mlp.fc1(self.norm2(x)))  # (B, N, 800)
-        return x + self.gamma_2 * self.mlp.fc2(hidden)
+        hidden = F.gelu(self.mlp["fc1"](self.norm2(x)))  # (B, N, 800)
+        added: Tensor = self.mlp["fc2"](hidden)
+        return x + self.gamma_2 * added
 
 
 class Attention(nn.Module):

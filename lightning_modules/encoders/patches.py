@@ -30,4 +30,5 @@ def count_patches(n_times: int, most: int | None = None) -> int:
 
 def as_patches(window: Tensor) -> Tensor:
     """Return windows (B, C, T) in microvolts as patches (B, C, T / 200, 200) in 100 microvolts."""
-    return window.unflatten(2, (-1, SAMPLES)) / MICROVOLTS
+    batch, n_channels, _ = window.shape
+    return window.reshape(batch, n_channels, -1, SAMPLES) / MICROVOLTS

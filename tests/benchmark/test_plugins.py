@@ -8,13 +8,14 @@ import pytest
 
 from benchmark import plugins
 from benchmark.cli.new import NewError, write
-from benchmark.code import code_of_run
+from benchmark.code import code_of, code_of_run
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite
 from benchmark.plugins import PluginError, load
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.classifiers import CLASSIFIERS
 from benchmark.probes.spaces import SPACES as OF_PROBES
+from datamodules import source
 from datamodules.catalogue import DATASETS
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.spaces import SPACES as OF_MODELS
@@ -192,6 +193,8 @@ def test_a_row_of_an_encoder_depends_on_its_code(tmp_path):
         plugins._loaded.clear()
         plugins._origins.clear()
         sys.modules.pop(f"{plugins.PREFIX}my_encoder", None)
+        for cached in (code_of, source._read):
+            cached.cache_clear()
         load([str(path)])
         codes.append(code_of_run(run))
     assert codes[0] == codes[2] != codes[1]
