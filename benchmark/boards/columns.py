@@ -249,7 +249,7 @@ PROVENANCE = [
     Column("window", lambda row, board: window_of(row.run)),
     Column("input", lambda row, board: input_of(row.run)),
     Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
-    Column("pretrained_on", lambda row, board: " ".join(pretrained_on(row.run))),
+    Column("pretrained_on", lambda row, board: ", ".join(pretrained_on(row.run))),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

@@ -84,7 +84,7 @@ def test_a_row_says_what_its_encoder_was_trained_on():
     for run in runs:
         (row,) = rows_of(run)
         values[run.model] = column.value(row, Context())
-    assert values == {"labram": "seed tuep", "labram_untrained": "nothing", "lda": ""}
+    assert values == {"labram": "seed, tuep", "labram_untrained": "nothing", "lda": ""}
 
 
 @pytest.mark.parametrize("name", ["wesad", "WESAD", "We-Sad "])
