@@ -40,6 +40,8 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "tuned": (),
         "chosen_by": (),
         "inner": False,
+        "weights": "",
+        "pretrained_on": (),
     },
     Protocol: {
         "split": "leave_one_subject_out",
