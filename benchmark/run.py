@@ -61,7 +61,7 @@ class Run:
             of the values which the run would have without a study.
         inner: Whether it is an inner run of a study: its scores choose values for another run, and
             it is on no board.
-        weights: Digest of the file of an encoder's weights; empty: none are read.
+        pretrained: Digest of the file of an encoder's weights; empty: none are read.
         pretrained_on: Names of the datasets that these weights were trained on.
     """
 
@@ -90,7 +90,7 @@ class Run:
     tuned: tuple[str, ...] = ()
     chosen_by: tuple[str, ...] = ()
     inner: bool = False
-    weights: str = ""
+    pretrained: str = ""
     pretrained_on: tuple[str, ...] = ()
 
     @cached_property
@@ -171,7 +171,7 @@ class Run:
             *((name, getattr(self.recipe, name)) for name in self.changed),
         ]
         tuned = [f"tuned budget={self.budget}"] if self.budget else []
-        weights = [f"weights={self.weights}"] if self.weights else []
+        weights = [f"weights={self.pretrained}"] if self.pretrained else []
         words = [self.kind, *tuned, *weights, *(f"{name}={value}" for name, value in changed)]
         return " ".join(words)
 
@@ -226,7 +226,7 @@ class Run:
         for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
-        digests = (run.data, run.code, run.alone, run.weights)
+        digests = (run.data, run.code, run.alone, run.pretrained)
         for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)
         return run

@@ -141,7 +141,7 @@ def _of_encoders(rows: Sequence[Row]) -> list[str]:
 
 
 def _weighted(run: Run) -> str:
-    return f"{run.name} ({run.weights})"
+    return f"{run.name} ({run.pretrained})"
 
 
 def _listed(numbers: Sequence[int]) -> str:

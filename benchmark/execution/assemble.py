@@ -93,11 +93,11 @@ def frozen(run: Run, module: EmotionDataModule, places: Places) -> Frozen:
     """
     encoder = PROBES[run.model].encoder
     assert encoder  # it is asked for only where there is one
-    file = weights_of(places.encoders, run.model, run.weights) if run.weights else None
+    file = weights_of(places.encoders, run.model, run.pretrained) if run.pretrained else None
     recording = module.fold.archive.recordings[0]
     channels = [name for signal in run.signals for name in recording.signals[signal].channels]
     network = freeze(encoder, channels, module.length, file, run.seed)
-    origin = run.weights or f"seed {run.seed}"
+    origin = run.pretrained or f"seed {run.seed}"
     return Frozen(encoder, network, f"{run.code} {origin}", places.device)
 
 

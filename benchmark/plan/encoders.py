@@ -39,7 +39,7 @@ def with_weights(suite: Suite, run: Run) -> Run:
             f"takes weights from a file, found none: give it by --encoder {run.model}=FILE"
         )
     names = weights.pretrained_on or probe.encoder.pretrained_on
-    return replace(run, weights=weights.digest, pretrained_on=names)
+    return replace(run, pretrained=weights.digest, pretrained_on=names)
 
 
 def check_encoder(
@@ -61,5 +61,5 @@ def check_encoder(
     if encoder:
         names = [name for signal in run.signals for name in channels[signal]]
         seconds = run.window or dataset.window_length(run.recipe.window, run.protocol)
-        weights = suite.encoders[run.model].file if run.weights else None
+        weights = suite.encoders[run.model].file if run.pretrained else None
         freeze(encoder, names, seconds, weights)

@@ -52,7 +52,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "tuned": ("lr",),
         "chosen_by": ("0123456789ab",),
         "inner": True,
-        "weights": "0123456789abcdef",
+        "pretrained": "0123456789abcdef",
         "pretrained_on": ("tueg",),
     },
     Protocol: {

@@ -40,7 +40,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "tuned": (),
         "chosen_by": (),
         "inner": False,
-        "weights": "",
+        "pretrained": "",
         "pretrained_on": (),
     },
     Protocol: {

@@ -77,7 +77,7 @@ def test_a_row_says_what_its_encoder_was_trained_on():
     (column,) = (column for column in board_columns() if column.name == "pretrained_on")
     values = {}
     runs = (
-        run_of("labram", ("eeg",), weights="a" * 16, pretrained_on=("seed", "tuep")),
+        run_of("labram", ("eeg",), pretrained="a" * 16, pretrained_on=("seed", "tuep")),
         run_of("labram_untrained", ("eeg",)),
         run_of("lda"),
     )
@@ -89,7 +89,7 @@ def test_a_row_says_what_its_encoder_was_trained_on():
 
 @pytest.mark.parametrize("name", ["wesad", "WESAD", "We-Sad "])
 def test_a_board_marks_an_encoder_that_has_seen_its_people(name):
-    seen = run_of("labram", ("eeg",), weights="a" * 16, pretrained_on=("tuep", name))
+    seen = run_of("labram", ("eeg",), pretrained="a" * 16, pretrained_on=("tuep", name))
     assert has_seen(seen)
     (line,) = (one for one in provenance_head(rows_of(seen)) if "people of this dataset" in one)
     assert line.startswith(f"pre-trained on people of this dataset: labram ({'a' * 16});")
@@ -99,7 +99,7 @@ def test_a_board_marks_an_encoder_that_has_seen_its_people(name):
 
 
 def test_a_board_says_of_an_encoder_that_nobody_knows_what_it_saw():
-    run = run_of("labram", ("eeg",), weights="b" * 16, pretrained_on=("tuep", "unknown"))
+    run = run_of("labram", ("eeg",), pretrained="b" * 16, pretrained_on=("tuep", "unknown"))
     lines = provenance_head(rows_of(run))
     assert any(line.startswith("frozen encoders: ") for line in lines)
     assert any(f"labram ({'b' * 16}); the people who are tested" in line for line in lines)

@@ -100,19 +100,19 @@ def test_run_is_known_by_the_weights_and_not_by_their_place(workshop, tiny, weig
     assert plan(copy).id == run.id
     assert plan(other).id != run.id
     assert plan(weights, pretrained_on=("deap",)).id != run.id
-    assert run.weights == Weights(str(copy)).digest
+    assert run.pretrained == Weights(str(copy)).digest
     assert str(tmp_path) not in repr(run)
     assert run.pretrained_on == ("wesad",)
-    assert f"weights={run.weights}" in run.recipe_label
+    assert f"weights={run.pretrained}" in run.recipe_label
     (untrained, *_) = workshop.plan(["tiny_untrained"], recipes={})
-    assert (untrained.weights, untrained.pretrained_on) == ("", ())
+    assert (untrained.pretrained, untrained.pretrained_on) == ("", ())
 
 
 def test_run_fails_where_its_weights_are_not(workshop, tiny, weights, tmp_path):
     (run, *_) = workshop.plan(["tiny"], recipes={}, encoders={"tiny": Weights(str(weights))})
     result = execute(run, workshop.places(tmp_path / "runs"))
     assert result.status == "failed"
-    assert f"expected the file of weights {run.weights}, found none" in result.error
+    assert f"expected the file of weights {run.pretrained}, found none" in result.error
 
 
 def test_random_weights_are_those_of_the_seed(workshop, tiny):
