@@ -194,6 +194,7 @@ def run_suite(
         logger=options.logger,
         deterministic=options.deterministic,
         profile=options.profile,
+        encoders=suite.encoders,
     )
     store = Store(places.runs)
     tracker = make_tracker(options.logger, options.wandb_mode, suite.name, store, reporter.warn)

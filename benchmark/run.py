@@ -66,6 +66,8 @@ class Run:
         members: Runs of the same fold, seed and subjects among which an ensemble was chosen.
         weights: Number of times that each of them was taken: its share in the mean of their
             probabilities.
+        pretrained: Digest of the file of an encoder's weights; empty: none are read.
+        pretrained_on: Names of the datasets that these weights were trained on.
     """
 
     dataset: str
@@ -95,6 +97,8 @@ class Run:
     inner: bool = False
     members: tuple["Run", ...] = ()
     weights: tuple[int, ...] = ()
+    pretrained: str = ""
+    pretrained_on: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -178,7 +182,8 @@ class Run:
         members = ", ".join(f"{member.name} {member.recipe_label}" for member in self.members)
         names = [f"of {members}"] if members else []
         values = [f"{name}={value}" for name, value in changed]
-        return " ".join([self.kind, *tuned, *names, *values])
+        weights = [f"weights={self.pretrained}"] if self.pretrained else []
+        return " ".join([self.kind, *tuned, *weights, *names, *values])
 
     @property
     def taken(self) -> dict["Run", int]:
@@ -245,7 +250,8 @@ class Run:
                 f"expected a weight of 0 or more for each of {len(run.members)} members, found "
                 f"{run.weights}"
             )
-        for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
+        digests = (run.data, run.code, run.alone, run.pretrained)
+        for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)
         return run
 

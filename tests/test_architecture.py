@@ -46,6 +46,7 @@ ROOMS = (
     "tracking",
     "plan",
     "code",
+    "encoders",
     "boards",
     "ensembles",
     "curves",

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.boards.chance import subjects_above_chance
 from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
 from benchmark.boards.decisions import decide, lead_over_simple, p_simple
-from benchmark.boards.provenance import input_of, tuned_on, window_of
+from benchmark.boards.provenance import input_of, pretrained_on, tuned_on, window_of
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import bootstrap_interval, interval, resampled_interval
 from benchmark.run import Run
@@ -249,6 +249,7 @@ PROVENANCE = [
     Column("window", lambda row, board: window_of(row.run)),
     Column("input", lambda row, board: input_of(row.run)),
     Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
+    Column("pretrained_on", lambda row, board: ", ".join(pretrained_on(row.run))),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

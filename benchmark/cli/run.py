@@ -5,7 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, count, not_negative, positive, shard, whole
+from benchmark.cli.arguments import (
+    add_encoders,
+    add_folders,
+    count,
+    encoder_weights,
+    not_negative,
+    positive,
+    shard,
+    whole,
+)
 from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.cli.report import write_report
 from benchmark.engines.catalogue import ENGINES, make_engine
@@ -50,6 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="groups of stimuli that subject_stimulus_k_fold crosses with folds of people",
     )
+    add_encoders(choice)
     choice.add_argument("--effect", type=not_negative, help="effect planted in synthetic data")
     _add_engine(parser.add_argument_group("engine"))
     _add_limits(parser.add_argument_group("limits"))
@@ -212,8 +222,9 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     from benchmark.plan.parse import load_suite
     from benchmark.plan.suite import ALL, SuiteError
 
+    suite = load_suite(arguments.suite).with_encoders(encoder_weights(arguments.encoder))
     suite = narrowed(
-        load_suite(arguments.suite),
+        suite,
         datasets=arguments.dataset,
         tasks=arguments.task,
         splits=arguments.split,

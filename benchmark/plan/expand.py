@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
+from benchmark.plan.encoders import applies, check_encoder, with_weights
 from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
 from benchmark.plan.studies import Study, studies_of
@@ -46,6 +47,7 @@ class Prepared:
         lacking: Subjects who lack a signal in some recording, by measured signal.
         alone: Class by task, for each task of which all score units have the same one.
         contents: Digest of the prepared recordings of each subject.
+        channels: Names of the channels of each signal, as the first recording has them.
     """
 
     subjects: tuple[str, ...]
@@ -57,6 +59,7 @@ class Prepared:
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
@@ -118,7 +121,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
                 usable = dataset.without(absent)
-                alone = list(_alone(arm, cell, usable, longest, reasons))
+                alone = list(_alone(arm, cell, usable, recordings, reasons))
                 for folds in alone:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
@@ -156,14 +159,16 @@ def lines_of_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _alone(
-    suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
+    suite: Suite, cell: Run, dataset: Dataset, recordings: Prepared, reasons: dict[str, str]
 ) -> Iterator[list[Run]]:
     """Yield every fold and seed of each model; why others do not apply goes to ``reasons``."""
+    longest = recordings.longest.get(cell.task, 0.0)
     for model in _models(suite):
         try:
-            run = of_model(suite, cell, model)
+            run = with_weights(suite, of_model(suite, cell, model))
             check_flaws(run, dataset)
             run = with_signals(suite, run, dataset, longest=longest)
+            check_encoder(suite, run, dataset, recordings.channels)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
@@ -233,7 +238,11 @@ def _ensembles(
 def _models(suite: Suite) -> tuple[str, ...]:
     if ALL not in suite.models:
         return suite.models
-    return tuple(m for m in every_model() if suite.protocol.padding or m != "length")
+    return tuple(
+        model
+        for model in every_model()
+        if (suite.protocol.padding or model != "length") and applies(model, suite.encoders)
+    )
 
 
 def _cells(

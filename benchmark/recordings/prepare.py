@@ -67,6 +67,7 @@ def prepare(
         lacking=lacking(module, stored, options),
         alone=alone,
         contents={subject: recorded.content for subject, recorded in stored.items()},
+        channels={name: signal.channels for name, signal in archive.recordings[0].signals.items()},
     )
 
 

@@ -50,6 +50,9 @@ COLUMNS = {
     "window": Column("window s", "seconds of signal that one prediction sees", False, True),
     "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
     "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
+    "pretrained_on": Column(
+        "pre-trained on", "datasets that a frozen encoder was trained on", False, True
+    ),
     "n_subjects": Column("subjects", "test subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),

@@ -54,6 +54,8 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "inner": True,
         "members": (RUN,),
         "weights": (2,),
+        "pretrained": "0123456789abcdef",
+        "pretrained_on": ("tueg",),
     },
     Protocol: {
         "split": "session_out",
@@ -123,7 +125,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 27 + 1 + 12 + 22 + 1 + 3
+    assert len(runs) == 1 + 29 + 1 + 12 + 22 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 

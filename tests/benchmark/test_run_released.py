@@ -42,6 +42,8 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "inner": False,
         "members": (),
         "weights": (),
+        "pretrained": "",
+        "pretrained_on": (),
     },
     Protocol: {
         "split": "leave_one_subject_out",
