@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from os import PathLike
 from pathlib import Path
@@ -31,6 +32,7 @@ from benchmark.tracking.names import LoggerName, WandbMode
 from benchmark.tracking.tracker import Tracker, make_tracker
 from benchmark.tuning.rounds import Rounds
 from datamodules.catalogue import DATASETS
+from datamodules.preparing import SubjectsRead
 from datamodules.temporary import sweep
 
 
@@ -281,7 +283,8 @@ def prepare_suite(
     for name in suite.dataset_names(places.data):
         reporter.doing(f"checking the recordings of {name}")
         options = dict(reader_options(DATASETS[name], suite.options.get(name, {})))
-        dataset = prepare(name, places.root(name), places.cache, options, suite.subjects)
+        told = partial(_say_progress, reporter, name)
+        dataset = prepare(name, places.root(name), places.cache, options, suite.subjects, told)
         for line in left_out(dataset.left_out):
             reporter.warn(f"{name}: {line}")
         if strict and dataset.left_out:
@@ -291,6 +294,10 @@ def prepare_suite(
             )
         prepared[name] = dataset
     return prepared
+
+
+def _say_progress(reporter: Reporter, dataset: str, progress: SubjectsRead) -> None:
+    reporter.doing(f"{dataset}: {progress}")
 
 
 def changed_code(planned: Iterable[Run], finished: Iterable[Run]) -> dict[str, int]:

@@ -93,7 +93,7 @@ def store_subject(
         MachineError: They cannot be read, or the cache cannot be written.
     """
     with reading(subject):
-        target = folder / f"{subject}-{_key(reader, preprocessing, subject)}"
+        target = subject_folder(folder, reader, preprocessing, subject)
 
     def as_written() -> bool:
         with suppress(DamagedError):
@@ -109,6 +109,17 @@ def store_subject(
             with written_folder(target, as_written) as temporary:
                 _write_subject(temporary, reader, preprocessing, subject)
         return open_subject(target)
+
+
+def subject_folder(
+    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
+) -> Path:
+    """Return the folder of a subject in the cache, arguments as of ``store_subject``.
+
+    Raises:
+        DatasetNotFoundError: The subject's files are missing.
+    """
+    return folder / f"{subject}-{_key(reader, preprocessing, subject)}"
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Reader, store_subject
 from datamodules.computed import ComputedDataset, measured_once
 from datamodules.dataset import Dataset
-from datamodules.errors import AffectbenchError, IncompatibleRunError, MachineError
+from datamodules.errors import IncompatibleRunError
 from datamodules.flags import Flag
 from datamodules.flaws import everybody, passes, with_flaws
 from datamodules.fold import (
@@ -48,7 +48,6 @@ from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
-from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
 from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_samples
 
@@ -473,41 +472,6 @@ def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
         name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
         for name, value in values.items()
     }
-
-
-def store_subjects(
-    dataset: Dataset,
-    reader: Reader,
-    subjects: Sequence[str],
-    cache_dir: Path,
-    checked: Collection[str] = (),
-) -> tuple[dict[str, StoredSubject], dict[str, AffectbenchError]]:
-    """Fill the cache subject by subject, going on past those that are not as published.
-
-    Args:
-        dataset: Dataset.
-        reader: Its reader.
-        subjects: Subjects to read.
-        cache_dir: Folder of prepared recordings.
-        checked: Signals whose samples will be read, and are compared with their checksums.
-
-    Returns:
-        The stored subjects, and the error of each of the others.
-
-    Raises:
-        MachineError: The machine cannot read or write, which is no fault of a subject.
-    """
-    stored, failed = {}, {}
-    for subject in subjects:
-        try:
-            stored[subject] = store_subject(
-                cache_dir / dataset.name, reader, dataset.preprocessing, subject, checked
-            )
-        except MachineError:
-            raise
-        except AffectbenchError as error:
-            failed[subject] = error
-    return stored, failed
 
 
 @cache

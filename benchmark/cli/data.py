@@ -12,6 +12,7 @@ from benchmark.cli.arguments import (
     whole,
 )
 from benchmark.cli.command import DONE, FAILED, INTERRUPTED, Command
+from benchmark.cli.doing import say_doing
 from benchmark.cli.signals import Stopped
 from benchmark.engines.server import importing
 
@@ -58,7 +59,14 @@ def check(arguments: argparse.Namespace) -> int:
     module = DATASETS[arguments.dataset]
     options = dict(reader_options(module, option_values(arguments.option)))
     subjects = arguments.subject or ()
-    findings = check_files(arguments.dataset, arguments.root, arguments.cache, subjects, options)
+    findings = check_files(
+        arguments.dataset,
+        arguments.root,
+        arguments.cache,
+        subjects,
+        options,
+        lambda progress: say_doing(str(progress)),
+    )
     print(f"{module.title} in {arguments.root}\n")
     if len(findings.signals):
         print(findings.signals.to_string(index=False) + "\n")

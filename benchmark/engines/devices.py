@@ -14,6 +14,7 @@ from benchmark.plan.order import Kind, kind
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
+from datamodules.preparing import cores
 
 CONTEXT = 2**30
 """Bytes of a GPU for the CUDA context and libraries of a worker; an allowance, not measured."""
@@ -43,13 +44,6 @@ class Memory:
     def free(self) -> int:
         """Memory that no process uses."""
         return self.total - self.used
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use; of the machine where it cannot say."""
-    if hasattr(os, "sched_getaffinity"):  # macOS has none
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory(names: Sequence[str]) -> dict[str, Memory]:

@@ -1,21 +1,23 @@
 """Check of a dataset: subjects that can be used, missing files and doubtful signals."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmark.plan.expand import lines_of_absent, one_class
+from benchmark.plugins import load, loaded
 from benchmark.recordings.plausible import doubts_of
 from benchmark.recordings.prepare import class_counts, lacking, reason_without_place
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
-from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import Double, find_doubles
+from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.repeats import find_repeats
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import WHOLE_SESSION, Recording
@@ -52,6 +54,7 @@ def check(
     cache: Path,
     subjects: Sequence[str],
     options: Mapping[str, Value] | None = None,
+    told: Callable[[SubjectsRead], object] = silent,
 ) -> Check:
     """Read a dataset, subject by subject, and describe it.
 
@@ -61,6 +64,7 @@ def check(
         cache: Folder of prepared recordings.
         subjects: Subjects to check; empty: everybody.
         options: Options of the reader.
+        told: Receiver of the progress of reading.
 
     Raises:
         DatasetNotFoundError: No such dataset or subject.
@@ -68,7 +72,9 @@ def check(
     module = DATASETS[dataset]
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
     names = module.check_subjects(reader, subjects or None)
-    stored, failed = store_subjects(module, reader, names, cache, module.signals)
+    stored, failed = store_subjects(
+        module, reader, names, cache, module.signals, told, partial(load, loaded())
+    )
     together = tuple(stored.values())
     doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))
     measured = module.recorded(module.available(options or {}))

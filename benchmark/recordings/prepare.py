@@ -3,17 +3,19 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.plan.expand import Prepared
+from benchmark.plugins import load, loaded
 from benchmark.run import Value
 from datamodules.archive import Archive
 from datamodules.catalogue import DATASETS
-from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
 from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.synthesis import folder
@@ -24,7 +26,12 @@ EXAMPLE = "folder"
 
 
 def prepare(
-    dataset: str, root: Path, cache: Path, options: Mapping[str, object], subjects: Sequence[str]
+    dataset: str,
+    root: Path,
+    cache: Path,
+    options: Mapping[str, object],
+    subjects: Sequence[str],
+    told: Callable[[SubjectsRead], object] = silent,
 ) -> Prepared:
     """Read the subjects of a dataset into the cache, leaving out those that cannot be read.
 
@@ -34,6 +41,7 @@ def prepare(
         cache: Folder of prepared recordings.
         options: Options of the reader.
         subjects: Subjects to read; empty: everybody.
+        told: Receiver of the progress of reading.
 
     Raises:
         AffectbenchError: Not one subject can be read.
@@ -44,7 +52,9 @@ def prepare(
     names = module.check_subjects(reader, subjects or None)
     if not names:
         raise BenchmarkError(f"{module.title} in {root}: expected at least one subject, found none")
-    stored, failed = store_subjects(module, reader, names, cache)
+    stored, failed = store_subjects(
+        module, reader, names, cache, told=told, start=partial(load, loaded())
+    )
     if not stored:
         first = next(iter(failed.values()))
         raise type(first)(

@@ -111,4 +111,4 @@ def test_no_call_of_one_system_alone(package):
         for path in sorted((ROOT / package).rglob("*.py"))
         if alone.search(path.read_text())
     ]
-    assert places == {"benchmark": ["benchmark/engines/devices.py"]}.get(package, [])
+    assert places == {"datamodules": ["datamodules/preparing.py"]}.get(package, [])

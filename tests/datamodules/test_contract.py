@@ -19,10 +19,11 @@ import datamodules
 from datamodules import resident as resident_module
 from datamodules.batch import Batch
 from datamodules.catalogue import DATASETS
-from datamodules.datamodule import EmotionDataModule, class_name, store_subjects
+from datamodules.datamodule import EmotionDataModule, class_name
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError, LeakError
 from datamodules.fold import PARTS
+from datamodules.preparing import store_subjects
 from datamodules.signals.beats import Beats
 from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import Derived

@@ -14,12 +14,12 @@ from datamodules.datamodule import (
     EmotionDataModule,
     Loading,
     Selection,
-    store_subjects,
 )
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, IncompatibleRunError
 from datamodules.fold import PARTS, Part, Windowing
 from datamodules.guard import check_no_leak
+from datamodules.preparing import store_subjects
 from datamodules.protocol import PADDINGS, Protocol
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import STATIC_RATE, Fault, Recording, Segment, Signal

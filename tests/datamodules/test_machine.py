@@ -12,10 +12,10 @@ import pytest
 from datamodules.archive import Archive
 from datamodules.cache import read_subject, store_subject
 from datamodules.catalogue import DATASETS
-from datamodules.datamodule import store_subjects
 from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, MachineError
 from datamodules.machine import OF_FILES, caching, reading, refuse_machine
+from datamodules.preparing import store_subjects
 from datamodules.signals.recording import Recording, Segment, Signal
 from tests.datamodules.failing_disk import FailingDisk
 
