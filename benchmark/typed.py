@@ -18,7 +18,8 @@ def check_fields(made: Any) -> None:
 
     A number may be whole where it may be a fraction; NaN and infinity are no numbers.
     """
-    for name, kind in _kinds(type(made)).items():
+    made_of: Any = type(made)
+    for name, kind in _kinds(made_of).items():
         value = getattr(made, name)
         if not fits(value, kind):
             words = getattr(kind, "__name__", None) if get_origin(kind) is None else None

@@ -288,7 +288,7 @@ class EmotionClassifier(L.LightningModule):
         self._taken_after = self.trainer.global_step
         if self.recipe.statistics == "running" or not norms_of(self.network):
             return
-        module = getattr(self.trainer, "datamodule", None)
+        module: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(module, "mixed_batches"):
             raise IncompatibleRunError(
                 f'statistics="{self.recipe.statistics}": expected a datamodule that gives its '
