@@ -11,7 +11,8 @@ named. It is trained on fold 0 of ``subject_k_fold`` of Stress-Predict with seed
 people are never predicted. A row with the macro F1 over the windows of the validation people after
 every epoch is added to longer_fast.csv beside this file. Windows that are longer than a score unit
 are asked for by ``--window``; the boards' are of 89 s. One fold and one seed: it shows what a limit
-on epochs cuts off, not which recipe is best.
+on epochs cuts off, not which recipe is best. A row without CPU seconds is the same training as a
+run of the boards, from its metrics.csv.
 """
 
 import argparse

@@ -22,9 +22,8 @@ intervals in the window; of temperature mean, standard deviation, slope and rang
     23 features of suite    linear          .731      .647
                             forest          .765      .652
 
-That sdnn, rmssd and amplitude are logarithms was chosen on the windows of
-Stress-Predict; without, the linear
-probe has .652 and .627.
+That sdnn, rmssd and amplitude are logarithms was chosen on the windows of Stress-Predict; without,
+the linear probe has .652 and .627.
 """
 
 import argparse
