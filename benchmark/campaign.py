@@ -314,10 +314,7 @@ def changed_code(planned: Iterable[Run], finished: Iterable[Run]) -> dict[str, i
 
 
 def _without_code(run: Run) -> Run:
-    teachers, members = (
-        tuple(_without_code(other) for other in others) for others in (run.teachers, run.members)
-    )
-    return replace(run, code="", alone="", teachers=teachers, members=members)
+    return replace(run.with_others(_without_code), code="", alone="")
 
 
 @dataclass(frozen=True)

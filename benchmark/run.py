@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import reprlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Self
@@ -22,8 +22,9 @@ Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
 INNER = "tuning"
 """Folder, inside a store, of the inner runs of studies."""
-OTHERS = ("teachers", "members")
-"""Fields of a run that hold other runs; they count by their ids."""
+OTHERS = {"teachers": "teacher", "members": "member", "trained": "trained run"}
+"""Fields of a run that hold other runs, and what one of these is called; they count by their ids.
+"""
 PART = re.compile(r"\w[\w.,+=@ -]{0,239}")
 """Name of a file or a folder: no path, nothing hidden, and no longer than file systems allow."""
 
@@ -68,6 +69,8 @@ class Run:
             probabilities.
         pretrained: Digest of the file of an encoder's weights; empty: none are read.
         pretrained_on: Names of the datasets that these weights were trained on.
+        trained: The run whose model is tested, as it was kept, in place of one that is trained;
+            empty: it trains a model of its own.
     """
 
     dataset: str
@@ -99,6 +102,7 @@ class Run:
     weights: tuple[int, ...] = ()
     pretrained: str = ""
     pretrained_on: tuple[str, ...] = ()
+    trained: tuple["Run", ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -194,7 +198,7 @@ class Run:
     @property
     def needs(self) -> tuple["Run", ...]:
         """Runs that must be done before it can be."""
-        return (*self.teachers, *self.taken)
+        return self.trained or (*self.teachers, *self.taken)
 
     @property
     def untuned(self) -> Self:
@@ -202,6 +206,11 @@ class Run:
         if not (self.tuned or self.members):
             return self
         return dataclasses.replace(self.without_values(self.tuned), chosen_by=(), weights=())
+
+    def with_others(self, change: Callable[["Run"], "Run"]) -> Self:
+        """Return the run with other teachers, members and trained run: each of them changed."""
+        others = {name: tuple(map(change, getattr(self, name))) for name in OTHERS}
+        return dataclasses.replace(self, **others)
 
     def without_values(self, names: Collection[str]) -> Self:
         """Return the run with the defaults of ``Recipe`` or of the model in place of some values.
@@ -250,6 +259,8 @@ class Run:
                 f"expected a weight of 0 or more for each of {len(run.members)} members, found "
                 f"{run.weights}"
             )
+        if len(run.trained) > 1:
+            raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
         digests = (run.data, run.code, run.alone, run.pretrained)
         for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)

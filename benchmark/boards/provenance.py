@@ -65,7 +65,7 @@ def input_of(run: Run) -> str:
 
 def tuned_on(run: Run) -> tuple[str, ...]:
     """Return the datasets whose people had a say in a recipe of a run, its teachers or members."""
-    recipes = [one.recipe for one in (run, *run.teachers, *run.members)]
+    recipes = [one.recipe for one in (run, *run.teachers, *run.members, *run.trained)]
     names = [name for recipe in recipes if isinstance(recipe, Recipe) for name in recipe.tuned_on]
     return tuple(dict.fromkeys(names))
 

@@ -171,17 +171,17 @@ def _by_choice(
 
 def _code(run: Run) -> Code:
     window = f"{run.window:g}s" if run.window else "unit"
-    return run.code, *(other.code for other in (*run.teachers, *run.members)), window
+    others = (*run.teachers, *run.members, *run.trained)
+    return run.code, *(other.code for other in others), window
 
 
 def _without_code(run: Run) -> Run:
     """Return the run that stands for all versions of the code and of the windows of a row."""
-    row = across_folds(run)
-    teachers, members = (
-        tuple(replace(other, code="", window=0.0) for other in others)
-        for others in (row.teachers, row.members)
-    )
-    return replace(row, code="", window=0.0, teachers=teachers, members=members)
+
+    def of_any_code(one: Run) -> Run:
+        return replace(one, code="", window=0.0)
+
+    return of_any_code(across_folds(run).with_others(of_any_code))
 
 
 def _shown(code: Code, other: Code) -> str:

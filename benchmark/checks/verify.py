@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.places import Places
 from benchmark.plugins import not_loaded
 from benchmark.result import Result
-from benchmark.run import INNER
+from benchmark.run import INNER, OTHERS
 from benchmark.scored import Scored, scored, with_scores
 from benchmark.store import PREDICTIONS, Store, load_run, parsed
 from datamodules.protocol import VERSION
@@ -134,7 +134,7 @@ def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLE
         other = Store(Path(name))
         for needed in first.run.needs:
             if store.status(needed) != "done":
-                kind = "teacher" if needed in first.run.teachers else "member"
+                kind = next(word for n, word in OTHERS.items() if needed in getattr(first.run, n))
                 raise VerifyError(
                     f"{first.run.label}: expected its {kind} {needed.id} in {store.root}, found "
                     f"{store.status(needed) or 'no such run'}. affectbench run does it"

@@ -120,6 +120,9 @@ def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
     recipe = run.recipe
     if not isinstance(recipe, Recipe):
         return Windowing(recipe.window, recipe.stride, "none", longest=run.window), Loading()
+    if run.trained:  # its model knows the scaling that it was trained with
+        recorded = replace(Windowing.of(recipe), scaling="none", longest=run.window)
+        return recorded, Loading(recipe.batch_size)
     single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
     return (
         replace(Windowing.of(recipe), longest=run.window),

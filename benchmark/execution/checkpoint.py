@@ -21,7 +21,7 @@ from benchmark.execution.predictor import (
     Probabilities,
     ProbePredictor,
 )
-from benchmark.probes.catalogue import PROBES
+from benchmark.probes.catalogue import KEPT, PROBES
 from benchmark.probes.fit import FittedProbe
 from benchmark.probes.kept import as_bytes, from_bytes
 from benchmark.run import Run
@@ -36,8 +36,6 @@ from lightning_modules.catalogue import MODELS
 
 NETWORK, PROBE = "model.ckpt", "model.skops"
 """Files in which the model of a run is kept."""
-KEPT = ("signals", "motion", "windows")
-"""What a probe sees, if it is kept: windows of signals, which any recording has."""
 PUBLISHED_CLASSES = ("baseline", "stress", "amusement")
 """Order of the classes in the authors' weights of Attention-LRCN."""
 DATA_STATE = frozenset({"classes", "train", "trials", "mean", "std"})

@@ -31,6 +31,7 @@ from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
 from benchmark.execution.profile import PROFILE, REST, Stopwatch
+from benchmark.execution.trained import test_trained
 from benchmark.files import full_disk, is_full, write_text
 from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES
@@ -138,6 +139,8 @@ def _compute(
         torch.cuda.reset_peak_memory_stats()
     with watch.profile("setup"):
         module = ready(run, places)
+    if run.trained:
+        return test_trained(run, module, places)
     if run.budget:
         check_chosen(run, Store(places.runs), module.fold.members.test)
     prepared = time.perf_counter()

@@ -193,8 +193,10 @@ class NetworkPredictor(Predictor):
             name: (samples - self.mean[name]) / self.std[name] if name in self.mean else samples
             for name, samples in windows.items()
         }
+        placed = {name: samples.to(self.model.device) for name, samples in scaled.items()}
         with torch.inference_mode():
-            found: Probabilities = self.model.probabilities(self.model(scaled)).double().numpy()
+            answers = self.model.probabilities(self.model(placed)).double().cpu()
+        found: Probabilities = answers.numpy()
         return found
 
 

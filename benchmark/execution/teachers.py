@@ -97,17 +97,17 @@ def check_teacher(
     if run.protocol.shuffled:
         return  # the same fold of the same deal, as its flags are shared
     passed = passes(run.protocol.flags) if passed is None else passed
-    trained = _tested(module, predictor.subjects, predictor.trials, passed)
+    trained = tested_of(module, predictor.subjects, predictor.trials, passed)
     if trained:
         raise LeakError(f"leak: the teacher was trained on {trained}, which this run tests.")
-    chosen = _tested(module, predictor.chosen_on, predictor.chosen_on_trials, passed)
+    chosen = tested_of(module, predictor.chosen_on, predictor.chosen_on_trials, passed)
     if chosen and "teacher" not in passed:
         raise LeakError(
             f"leak: the epoch of the teacher was chosen on {chosen}, which this run tests."
         )
 
 
-def _tested(
+def tested_of(
     module: EmotionDataModule,
     subjects: Sequence[str],
     trials: Sequence[str],

@@ -43,7 +43,7 @@ class Costs:
 def kind(run: Run) -> Kind:
     """Return what runs of one cost have in common; candidates of a study count as one kind."""
     same = run.untuned
-    return (run.dataset, run.options, run.name, same.recipe, same.arguments)
+    return (run.dataset, run.options, run.name, same.recipe, same.arguments, bool(run.trained))
 
 
 def windows(run: Run) -> Kind:
@@ -89,7 +89,8 @@ def shard(
     """Return one of several parts of the runs; no run waits for one of another part.
 
     A student is in the part of its teachers, and so is whoever shares one of them; all members of
-    an ensemble are in one part. Which part that is depends on the ids alone.
+    an ensemble are in one part, and so are a run and those that test its model. Which part that is
+    depends on the ids alone.
 
     Args:
         runs: All of them, also those that are done.
@@ -104,7 +105,7 @@ def shard(
             name = leader[name]
         return name
 
-    for group in (*((run, *run.teachers) for run in runs), *together):
+    for group in (*((run, *run.teachers, *run.trained) for run in runs), *together):
         for run in group[1:]:
             first, second = sorted((leader_of(group[0].id), leader_of(run.id)))
             leader[second] = first

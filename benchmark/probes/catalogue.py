@@ -24,6 +24,8 @@ Sees = Literal[
     "windows",
     "embedding",
 ]
+KEPT: tuple[Sees, ...] = ("signals", "motion", "windows")
+"""What a probe sees, if its model is kept: windows of signals, which any recording has."""
 ClassifierName = str
 """Key of ``benchmark.probes.classifiers.CLASSIFIERS``: one of those below, or of a plug-in."""
 CLASSIFIER_NAMES = (

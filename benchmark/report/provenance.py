@@ -21,7 +21,7 @@ SHORT = 8
 SHOWN = {
     *("dataset", "task", "protocol", "fold", "seed", "model", "signals", "subjects", "data"),
     *("options", "recipe", "kind", "changed", "arguments", "distiller", "distillation"),
-    *("teachers", "without", "alone", "members"),
+    *("teachers", "without", "alone", "members", "trained"),
 }
 """Fields of a run that have a line of their own, or none."""
 SAID = {"split", "folds", "stimulus_folds", "partitions", "rule", "padding", "mask", "version"}

@@ -56,6 +56,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "weights": (2,),
         "pretrained": "0123456789abcdef",
         "pretrained_on": ("tueg",),
+        "trained": (RUN,),
     },
     Protocol: {
         "split": "session_out",
@@ -219,6 +220,20 @@ def test_members_count_by_their_ids_and_weights():
     assert len(ids | {replace(run, members=members[::-1]).id}) == 4
     again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
     assert (again, again.id) == (run, run.id)
+
+
+def test_a_run_that_tests_the_model_of_another_waits_for_that_one_alone():
+    """A taught student that is tested again needs its teachers no more."""
+    trained = replace(RUN, teachers=(replace(RUN, model="lstm"),))
+    run = replace(trained, trained=(trained,))
+    assert run.id != trained.id
+    assert run.needs == (trained,)
+    again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
+    assert (again, again.id) == (run, run.id)
+    assert replace(run, trained=(replace(trained, seed=1),)).id != run.id
+    twice = replace(run, trained=(trained, RUN))
+    with pytest.raises(ValueError, match="expected one trained run or none, found 2"):
+        Run.from_dict(json.loads(json.dumps(twice.as_dict())))
 
 
 @pytest.mark.parametrize("weights", [(1,), (1, -1), (1, 1, 1)])

@@ -44,6 +44,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "weights": (),
         "pretrained": "",
         "pretrained_on": (),
+        "trained": (),
     },
     Protocol: {
         "split": "leave_one_subject_out",
