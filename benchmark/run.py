@@ -39,7 +39,7 @@ class Run:
         model: Catalogue key of a model or a probe.
         signals: Names of the signals that the model sees.
         subjects: Everybody who takes part, in the dataset's order.
-        data: Digest of the prepared recordings of these subjects.
+        data: Digest of the recordings of these subjects, without the samples of their signals.
         options: Options of the dataset's reader that differ from its defaults.
         recipe: Recipe of the model, with all its values.
         kind: Name of the model's own recipe that it starts from, ``"published"`` or ``"fast"``.
@@ -61,6 +61,8 @@ class Run:
             of the values which the run would have without a study.
         inner: Whether it is an inner run of a study: its scores choose values for another run, and
             it is on no board.
+        samples: Digest of the prepared samples of its signals, of these subjects; empty: it sees
+            none.
     """
 
     dataset: str
@@ -88,6 +90,7 @@ class Run:
     tuned: tuple[str, ...] = ()
     chosen_by: tuple[str, ...] = ()
     inner: bool = False
+    samples: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -220,7 +223,11 @@ class Run:
         for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
-        for text in (run.board, run.name, *filter(None, (run.data, run.code, run.alone))):
+        for text in (
+            run.board,
+            run.name,
+            *filter(None, (run.data, run.samples, run.code, run.alone)),
+        ):
             path_part(text)
         return run
 

@@ -33,10 +33,13 @@ def ready(run: Run, places: Places) -> EmotionDataModule:
     module = make_datamodule(run, places)
     module.prepare_data()
     module.setup()
-    if module.fold.archive.key != run.data:
+    archive = module.fold.archive
+    planned, read = (run.data, run.samples), (archive.key, archive.samples_key(run.signals))
+    if planned != read:
         raise DatasetCorruptedError(
-            f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
-            f"found others ({module.fold.archive.key}). The files changed meanwhile; run again."
+            f"{run.dataset}: expected the recordings that this run was planned on "
+            f"({' '.join(planned)}), found others ({' '.join(read)}). The files changed meanwhile; "
+            "run again."
         )
     L.seed_everything(run.seed, workers=True, verbose=False)
     return module

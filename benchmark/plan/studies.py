@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe, recipe_with
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import SuiteError, known_names
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from benchmark.run import Run, Value
-from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.spaces import NETWORK, SPACES, Space
@@ -33,7 +33,8 @@ class Study:
         budget: Number of candidates; the first has the values of ``run``.
         space: Values among which candidates are found, those of ``run`` among them.
         people: Subjects whom ``run`` does not test, in the dataset's order.
-        data: Digest of their recordings.
+        data: Digest of their recordings, without samples.
+        samples: Digest of the samples of the signals that ``run`` sees, of theirs.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class Study:
     space: Space
     people: tuple[str, ...]
     data: str
+    samples: str
 
     @property
     def first(self) -> dict[str, Value]:
@@ -60,6 +62,7 @@ class Study:
             ),
             subjects=self.people,
             data=self.data,
+            samples=self.samples,
             tuned=tuple(sorted(self.space)),
             inner=True,
         )
@@ -80,13 +83,13 @@ class Study:
         )
 
 
-def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) -> list[Study]:
+def studies_of(runs: Sequence[Run], budget: int, recordings: Prepared) -> list[Study]:
     """Return a study for each training of a model.
 
     Args:
         runs: Trainings of a model, one a fold and seed.
         budget: Number of candidates.
-        contents: Digest of the recordings of each subject.
+        recordings: Recordings of all subjects.
 
     Raises:
         IncompatibleRunError: It cannot be tuned under this protocol, with so few people, or has
@@ -108,7 +111,8 @@ def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) ->
     studies = []
     for run in runs:
         people = training_people(run)
-        study = Study(run, budget, space, people, digest([contents[name] for name in people]))
+        data, samples = recordings.data_of(people), recordings.samples_of(people, run.signals)
+        study = Study(run, budget, space, people, data, samples)
         _ = study.inner_runs(study.first)[0].n_folds  # too few people raise
         studies.append(study)
     return studies

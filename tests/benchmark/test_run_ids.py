@@ -52,6 +52,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "tuned": ("lr",),
         "chosen_by": ("0123456789ab",),
         "inner": True,
+        "samples": "0123456789abcdef",
     },
     Protocol: {
         "split": "session_out",
@@ -120,7 +121,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 25 + 1 + 12 + 21 + 1 + 3
+    assert len(runs) == 1 + 26 + 1 + 12 + 21 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 

@@ -40,6 +40,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "tuned": (),
         "chosen_by": (),
         "inner": False,
+        "samples": "",
     },
     Protocol: {
         "split": "leave_one_subject_out",

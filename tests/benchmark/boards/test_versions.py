@@ -161,6 +161,20 @@ def test_windows_that_were_cut_down_to_a_unit_are_older_than_those_around_it(tmp
     assert "rows on" not in (boards / "overall.csv").read_text()
 
 
+def test_other_samples_of_its_signals_make_a_row_older(tmp_path):
+    """Rows that see other signals stay, as what they saw is what it was."""
+    found = [
+        *results("cnn", 0.9, ended=9.0, samples="51" * 8),
+        *results("cnn", 0.6, ended=1.0, samples="52" * 8),
+        *results("lda", 0.7, ended=1.0, signals=("bvp",), samples="b1" * 8),
+    ]
+    boards = written(tmp_path, found, plan("cnn", samples="52" * 8))
+    assert macro_f1(boards / f"{BOARD}.csv") == {"cnn": 0.6, "lda": 0.7}
+    older = boards / "older" / f"{BOARD}__samples_of_cnn_515151.csv"
+    assert macro_f1(older) == {"cnn": 0.9}
+    assert f"the samples of cnn have changed: {'51' * 8}, today {'52' * 8}" in older.read_text()
+
+
 def test_new_code_that_is_half_done_is_shown_and_the_old_is_not(tmp_path):
     found = [*results("cnn", 0.9), *results("cnn", 0.6, code="c" * 16)[:1], *results("lda", 0.7)]
     store = stored(tmp_path, found)
