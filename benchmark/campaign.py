@@ -126,8 +126,8 @@ class Outcome:
         not_applicable: Reason by ``board/model`` that has no run.
         left_out: Reason by subject that cannot be read, by dataset.
         boards: Leaderboards of the runs; empty for a shard and a dry run.
-        studies: Number of studies that have not chosen yet, whose tuned runs are not among the
-            runs.
+        studies: Number of studies, and of ensembles, that have not chosen yet, whose tuned runs and
+            means are not among the runs.
     """
 
     runs: tuple[Run, ...]
@@ -197,6 +197,7 @@ def run_suite(
         logger=options.logger,
         deterministic=options.deterministic,
         profile=options.profile,
+        encoders=suite.encoders,
     )
     store = Store(places.runs)
     tracker = make_tracker(options.logger, options.wandb_mode, suite.name, store, reporter.warn)
@@ -212,12 +213,14 @@ def run_suite(
                 + "; ".join(dict.fromkeys(plan.not_applicable.values()))
             )
         reporter.doing(f"looking for finished runs in {places.runs}")
-        asked = shard(plan.runs, *options.shard) if options.shard else list(plan.runs)
+        asked = list(plan.runs)
+        if options.shard:
+            asked = shard(asked, *options.shard, [study.trainings for study in plan.studies])
         ordinary = set(asked)
-        studies = [study for study in plan.studies if study.run in ordinary]
+        studies = [study for study in plan.studies if ordinary.issuperset(study.trainings)]
         rounds = Rounds(studies, store, options.retry_failed)
         inner = rounds.advance()
-        asked += rounds.tuned
+        asked += rounds.chosen
         statuses = {run.id: store.status(run) for run in asked}
         again = (None, "failed") if options.retry_failed else (None,)
         todo = [run for run in asked if statuses[run.id] in again]
@@ -241,7 +244,7 @@ def run_suite(
             return outcome
         sweep([Path(tempfile.gettempdir())])
         sweep([places.runs, places.runs / INNER, places.cache, Path(folders.leaderboards)], depth=2)
-        store.save_plan([*plan.runs, *rounds.tuned], rounds.open)
+        store.save_plan([*plan.runs, *rounds.chosen], rounds.open)
         store.note_cells(plan.notes, plan.not_applicable)
         for run in asked:
             if statuses[run.id] not in (*again, "damaged"):
@@ -317,8 +320,10 @@ def changed_code(planned: Iterable[Run], finished: Iterable[Run]) -> dict[str, i
 
 
 def _without_code(run: Run) -> Run:
-    teachers = tuple(_without_code(teacher) for teacher in run.teachers)
-    return replace(run, code="", alone="", teachers=teachers)
+    teachers, members = (
+        tuple(_without_code(other) for other in others) for others in (run.teachers, run.members)
+    )
+    return replace(run, code="", alone="", teachers=teachers, members=members)
 
 
 @dataclass(frozen=True)
@@ -353,7 +358,7 @@ def _do_rounds(
         called: Time of the call.
 
     Returns:
-        The outcome, with the tuned runs, and all runs that were to be done.
+        The outcome, with the runs that were chosen, and all runs that were to be done.
     """
     store, options, reporter = Store(means.places.runs), means.options, means.reporter
     end = options.max_hours and time.monotonic() + options.max_hours * 3600
@@ -367,24 +372,24 @@ def _do_rounds(
             )
             break
         called, inner = time.time(), rounds.advance()
-        tuned = [run for run in rounds.tuned if run.id not in outcome.statuses]
-        statuses = {run.id: store.status(run) for run in tuned}
+        chosen = [run for run in rounds.chosen if run.id not in outcome.statuses]
+        statuses = {run.id: store.status(run) for run in chosen}
         outcome = replace(
             outcome,
-            runs=(*outcome.runs, *tuned),
+            runs=(*outcome.runs, *chosen),
             statuses={**outcome.statuses, **statuses},
             studies=len(rounds.open),
         )
-        todo = [run for run in tuned if statuses[run.id] is None]
-        for run in tuned:
+        todo = [run for run in chosen if statuses[run.id] is None]
+        for run in chosen:
             if statuses[run.id] == "done":
                 means.tracker.add(run)
         worked += [*todo, *inner]
-        store.save_plan([*plan.runs, *rounds.tuned], rounds.open)
+        store.save_plan([*plan.runs, *rounds.chosen], rounds.open)
         if inner:
             reporter.say(
-                f"tuning: {len(rounds.open)} studies have not chosen yet; {len(inner)} inner runs "
-                "are next"
+                f"inner folds: {len(rounds.open)} studies have not chosen yet; {len(inner)} inner "
+                "runs are next"
             )
     return outcome, worked
 
@@ -461,9 +466,9 @@ def _say_studies(rounds: Rounds, count: int, reporter: Reporter) -> None:
     """Say how many studies go on, and how many inner runs these may take."""
     if count:
         reporter.say(
-            f"tuning: {count - len(rounds.open)} of {count} studies have chosen; the others have "
-            f"at most {rounds.at_most} inner runs, and a tuned run each, those that are finished "
-            "among them"
+            f"inner folds: {count - len(rounds.open)} of {count} studies have chosen; the others "
+            f"have at most {rounds.at_most} inner runs, and a run each with what they choose, "
+            "those that are finished among them"
         )
 
 
@@ -510,7 +515,7 @@ def _say_outcome(outcome: Outcome, store: Store, reporter: Reporter) -> None:
         reporter.warn(f"damaged: {run.label}: delete {store.folder(run)} to have it done again")
     if outcome.studies:
         reporter.warn(
-            f"{outcome.studies} studies have not chosen, so that their tuned runs are not planned; "
+            f"{outcome.studies} studies have not chosen, so that their runs are not planned; "
             "the same call goes on with them"
         )
     if n_left_out := sum(map(len, outcome.left_out.values())):

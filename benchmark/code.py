@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from benchmark.plugins import PluginError, module_of, used
+from benchmark.plugins import ENSEMBLE, PluginError, module_of, used
 from benchmark.probes.catalogue import PROBES
+from benchmark.probes.encoders import Encoder
 from benchmark.run import Run
 from datamodules.source import code_digest, source_of, text_digest
 from lightning_modules.catalogue import DISTILLERS, MODELS
@@ -26,10 +27,14 @@ LEFT_OUT = frozenset(
 def code_of_run(run: Run) -> str:
     """Return the digest of the code that defines a run's model and its distiller.
 
-    The teachers of a run are runs with digests of their own.
+    The teachers of a run, and the members of an ensemble, are runs with digests of their own.
     """
+    if run.model == ENSEMBLE:
+        return code_of("benchmark.ensembles.greedy", ("benchmark.ensembles",))
     if run.model in PROBES:
         probe = PROBES[run.model]
+        if probe.encoder:
+            return _of_encoder(probe.encoder)
         code = code_of("benchmark.probes.fit", ("benchmark.probes", "datamodules.signals"))
         text = f"{code} {probe.sees} {probe.classifier} {sorted(probe.arguments.items())}"
         owner = module_of("CLASSIFIERS", probe.classifier)
@@ -47,8 +52,8 @@ def plugins_of(run: Run) -> dict[str, str]:
     """Return the plug-ins that a run needs, and a digest of the file of each."""
     kind = "PROBES" if run.model in PROBES else "MODELS"
     names = [(kind, run.model), ("DATASETS", run.dataset), ("DISTILLERS", run.distiller)]
-    teachers = {name: value for one in run.teachers for name, value in plugins_of(one).items()}
-    return used(names) | teachers
+    others = (*run.teachers, *run.members)
+    return used(names) | {name: value for one in others for name, value in plugins_of(one).items()}
 
 
 def check_code(run: Run) -> None:
@@ -61,6 +66,14 @@ def check_code(run: Run) -> None:
             f"{run.label}: expected the plug-in as it was when the run was planned, found another. "
             "It was changed meanwhile; run again"
         )
+
+
+def _of_encoder(encoder: Encoder) -> str:
+    """Return the digest of the code that makes embeddings and fits the head, and of the network."""
+    code = code_of("benchmark.encoders.fit", ("benchmark.encoders", "datamodules.signals"))
+    package = encoder.module.partition(".")[0]
+    network = code_of(encoder.module, (package, "lightning_modules"))
+    return text_digest(f"{code} {network} {encoder.facts()}")
 
 
 def _of_plugin(module: str) -> str:

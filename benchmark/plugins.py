@@ -1,10 +1,10 @@
 """Plug-ins: models, datasets, distillers and probes from outside, beside the built-in ones.
 
 A plug-in is a Python file, or a module that can be imported, with one or more of the dicts
-``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES``, ``CLASSIFIERS`` (of probes) and ``SPACES`` (of
-values of its models and probes, to be tuned), whose entries join the catalogues under their names.
-It is code of the user's, and is run as such. The head of a folder dataset, ``dataset.yaml``, is a
-plug-in without code.
+``MODELS``, ``DATASETS``, ``DISTILLERS``, ``PROBES``, ``CLASSIFIERS`` (of probes), ``ENCODERS``
+(frozen networks) and ``SPACES`` (of values of its models and probes, to be tuned), whose entries
+join the catalogues under their names. It is code of the user's, and is run as such. The head of a
+folder dataset, ``dataset.yaml``, is a plug-in without code.
 
 What is loaded in a process is passed on with ``Places`` to whatever does runs: forked workers, Ray
 tasks and the runs of ``verify``. A run's id covers the code of a plug-in's model, as that of any.
@@ -21,7 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.errors import BenchmarkError
-from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, Probe
+from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, Probe, encoder_probes
+from benchmark.probes.encoders import Encoder
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
@@ -34,6 +35,8 @@ from lightning_modules.spaces import Choice, Range
 
 PREFIX = "affectbench_plugin_"
 """Beginning of the name under which a file is imported, so that it hides no other module."""
+ENSEMBLE = "ensemble"
+"""Name of the rows that are means of other models; no model and no probe may have it."""
 NAME = r"[a-z][a-z0-9_]*"
 """Names of entries; they are parts of paths."""
 
@@ -58,9 +61,11 @@ CATALOGUES: dict[str, Callable[[str, Any], object]] = {
     "SPACES": _add_space,
 }
 """Function that puts an entry in its catalogue, by the name of the dict in a plug-in."""
+OF_ENCODERS = "ENCODERS"
+"""Dict of a plug-in whose entries become probes, two each."""
 TAKEN: dict[str, tuple[Collection[str], ...]] = {
-    "MODELS": (MODELS, PROBES),
-    "PROBES": (MODELS, PROBES),
+    "MODELS": (MODELS, PROBES, (ENSEMBLE,)),
+    "PROBES": (MODELS, PROBES, (ENSEMBLE,)),
     "DATASETS": (DATASETS,),
     "DISTILLERS": (DISTILLERS,),
     "CLASSIFIERS": (CLASSIFIER_NAMES,),
@@ -136,7 +141,7 @@ def not_loaded(dataset: str, model: str, distiller: str, plugins: Iterable[str])
     """
     lacking = [
         *([f"dataset {dataset}"] if dataset not in DATASETS else []),
-        *([f"model {model}"] if model not in MODELS and model not in PROBES else []),
+        *([f"model {model}"] if not any(model in names for names in TAKEN["MODELS"]) else []),
         *([f"distiller {distiller}"] if distiller and distiller not in DISTILLERS else []),
     ]
     if not lacking:
@@ -204,18 +209,30 @@ def _imported(name: str) -> ModuleType:
 def _entries(module: ModuleType, name: str) -> list[tuple[str, str, Any]]:
     """Return kind, name and value of the entries of a module."""
     found: list[tuple[str, str, Any]] = []
-    for kind in CATALOGUES:
+    for kind in (*CATALOGUES, OF_ENCODERS):
         entries = getattr(module, kind, {})
         if not isinstance(entries, Mapping):
             raise PluginError(
                 f"plug-in {name}: expected {kind} to be a dict, found {type(entries).__name__}"
             )
+        if kind == OF_ENCODERS:
+            for key, entry in entries.items():
+                found += _probes(str(key), entry, name)
+            continue
         found += [(kind, str(key), entry) for key, entry in entries.items()]
     if not found:
-        raise PluginError(
-            f"plug-in {name}: expected a dict named {', '.join(CATALOGUES)}, or several, found none"
-        )
+        kinds = ", ".join((*CATALOGUES, OF_ENCODERS))
+        raise PluginError(f"plug-in {name}: expected a dict named {kinds}, or several, found none")
     return found
+
+
+def _probes(key: str, entry: Any, name: str) -> list[tuple[str, str, Any]]:
+    """Return the rows of an encoder as entries of ``PROBES``."""
+    if not isinstance(entry, Encoder):
+        raise PluginError(
+            f"plug-in {name}: expected {key} of {OF_ENCODERS} to be an Encoder, found {entry!r}"
+        )
+    return [("PROBES", row, probe) for row, probe in encoder_probes(key, entry).items()]
 
 
 def _register(found: Sequence[tuple[str, str, Any]], name: str) -> None:

@@ -1,5 +1,6 @@
 """Result: measurements of one run. Names and numbers only, no live objects."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -23,7 +24,8 @@ class Result:
         labels: Source of the classes of units, in the task's words.
         parameters: Learnable values; for a forest, its nodes; 0 where there are none.
         efficiency: ``macs`` of a window, and ``latency_ms`` of it alone, on the run's device, and
-            ``cpu_latency_ms``; empty for a probe.
+            ``cpu_latency_ms``; empty for a probe. Of an ensemble, sums over its members, where all
+            have them, and ``train_seconds``, in which these were trained by runs of their own.
         seconds: Wall time of ``prepare``, ``train`` and ``predict``.
         peak_memory: Peak of the process or, on a GPU, of the device, in bytes.
         epochs: Epochs trained, and the one that counts, from 1; None for a probe.
@@ -44,6 +46,8 @@ class Result:
         notes: Lines that a reader of the board must know.
         error: One line; empty if done.
         traceback: Traceback of the error; empty if done.
+        averaged: SHA-256 digest of the predictions of each member that an ensemble is the mean of,
+            by the member's id.
     """
 
     run: Run
@@ -71,6 +75,12 @@ class Result:
     notes: tuple[str, ...] = ()
     error: str = ""
     traceback: str = ""
+    averaged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def train_seconds(self) -> float:
+        """Wall time of the training, or of those of an ensemble's members; NaN if not measured."""
+        return self.efficiency.get("train_seconds", self.seconds.get("train", math.nan))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON, with the schema that they are of."""

@@ -7,7 +7,7 @@ import re
 import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 from benchmark.probes.catalogue import ProbeRecipe
@@ -22,6 +22,8 @@ Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
 INNER = "tuning"
 """Folder, inside a store, of the inner runs of studies."""
+OTHERS = ("teachers", "members")
+"""Fields of a run that hold other runs; they count by their ids."""
 PART = re.compile(r"\w[\w.,+=@ -]{0,239}")
 """Name of a file or a folder: no path, nothing hidden, and no longer than file systems allow."""
 
@@ -63,6 +65,11 @@ class Run:
             it is on no board.
         samples: Digest of the prepared samples of its signals, of these subjects; empty: it sees
             none.
+        members: Runs of the same fold, seed and subjects among which an ensemble was chosen.
+        weights: Number of times that each of them was taken: its share in the mean of their
+            probabilities.
+        pretrained: Digest of the file of an encoder's weights; empty: none are read.
+        pretrained_on: Names of the datasets that these weights were trained on.
     """
 
     dataset: str
@@ -91,6 +98,10 @@ class Run:
     chosen_by: tuple[str, ...] = ()
     inner: bool = False
     samples: str = ""
+    members: tuple["Run", ...] = ()
+    weights: tuple[int, ...] = ()
+    pretrained: str = ""
+    pretrained_on: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -103,8 +114,9 @@ class Run:
         values = _not_default(self)
         values["protocol"] = {**_not_default(self.protocol), "version": self.protocol.version}
         values["recipe"] = _not_default(self.recipe)
-        if self.teachers:
-            values["teachers"] = [teacher.id for teacher in self.teachers]
+        for name in OTHERS:
+            if others := getattr(self, name):
+                values[name] = [other.id for other in others]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -170,12 +182,29 @@ class Run:
             *((name, getattr(self.recipe, name)) for name in self.changed),
         ]
         tuned = [f"tuned budget={self.budget}"] if self.budget else []
-        return " ".join([self.kind, *tuned, *(f"{name}={value}" for name, value in changed)])
+        members = ", ".join(f"{member.name} {member.recipe_label}" for member in self.members)
+        names = [f"of {members}"] if members else []
+        values = [f"{name}={value}" for name, value in changed]
+        weights = [f"weights={self.pretrained}"] if self.pretrained else []
+        return " ".join([self.kind, *tuned, *weights, *names, *values])
+
+    @property
+    def taken(self) -> dict["Run", int]:
+        """The members that an ensemble consists of, each with its weight."""
+        pairs = zip(self.members, self.weights, strict=True) if self.weights else ()
+        return {member: weight for member, weight in pairs if weight}
+
+    @property
+    def needs(self) -> tuple["Run", ...]:
+        """Runs that must be done before it can be."""
+        return (*self.teachers, *self.taken)
 
     @property
     def untuned(self) -> Self:
-        """The run without the values that its study chose, which are equal in no two folds."""
-        return self.without_values(self.tuned)
+        """The run without what its study chose, which is equal in no two folds."""
+        if not (self.tuned or self.members):
+            return self
+        return dataclasses.replace(self.without_values(self.tuned), chosen_by=(), weights=())
 
     def without_values(self, names: Collection[str]) -> Self:
         """Return the run with the defaults of ``Recipe`` or of the model in place of some values.
@@ -209,27 +238,46 @@ class Run:
         """
         _check_names(cls, values)
         fields = {name: _as_tuple(value) for name, value in values.items()}
-        _check_names(Protocol, values["protocol"])
-        fields["protocol"] = Protocol.from_dict(values["protocol"])
-        recipe = {name: _as_tuple(value) for name, value in values["recipe"].items()}
-        kind = Recipe if "source" in recipe else ProbeRecipe
-        _check_names(kind, recipe)
-        fields["recipe"] = kind(**recipe)
-        teachers = values.get("teachers", ())
-        fields["teachers"] = tuple(cls.from_dict(teacher) for teacher in teachers)
+        fields["protocol"] = _protocol(json.dumps(values["protocol"]))
+        fields["recipe"] = _recipe(json.dumps(values["recipe"]))
+        for name in OTHERS:
+            fields[name] = tuple(cls.from_dict(other) for other in values.get(name, ()))
         run = cls(**fields)
-        for part in (run, run.protocol, run.recipe):
-            check_fields(part)
+        check_fields(run)
         for name in ("fold", "seed", "budget"):
             if getattr(run, name) < 0:
                 raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
-        for text in (
-            run.board,
-            run.name,
-            *filter(None, (run.data, run.samples, run.code, run.alone)),
-        ):
+        several = len(run.weights) not in (0, len(run.members))
+        if several or min(run.weights, default=0) < 0:
+            raise ValueError(
+                f"expected a weight of 0 or more for each of {len(run.members)} members, found "
+                f"{run.weights}"
+            )
+        digests = (run.data, run.samples, run.code, run.alone, run.pretrained)
+        for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)
         return run
+
+
+@lru_cache(maxsize=1024)
+def _protocol(text: str) -> Protocol:
+    """Return the protocol of some JSON; thousands of runs of a store share one."""
+    values = json.loads(text)
+    _check_names(Protocol, values)
+    protocol = Protocol.from_dict(values)
+    check_fields(protocol)
+    return protocol
+
+
+@lru_cache(maxsize=1024)
+def _recipe(text: str) -> Recipe | ProbeRecipe:
+    """Return the recipe of some JSON, likewise."""
+    values = {name: _as_tuple(value) for name, value in json.loads(text).items()}
+    kind = Recipe if "source" in values else ProbeRecipe
+    _check_names(kind, values)
+    recipe = kind(**values)
+    check_fields(recipe)
+    return recipe
 
 
 def _check_names(kind: type[Any], values: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -10,8 +11,6 @@ Value = str | int | float | bool | None
 """Value of an argument or an option."""
 PLAIN = (str, int, bool, NoneType)
 """Types that a value has itself: True is no whole number here."""
-KINDS: dict[type[Any], dict[str, Any]] = {}
-"""Declared types by dataclass, as far as they were asked for."""
 
 
 def check_fields(made: Any) -> None:
@@ -19,7 +18,8 @@ def check_fields(made: Any) -> None:
 
     A number may be whole where it may be a fraction; NaN and infinity are no numbers.
     """
-    for name, kind in _kinds(type(made)).items():
+    made_of: Any = type(made)
+    for name, kind in _kinds(made_of).items():
         value = getattr(made, name)
         if not fits(value, kind):
             words = getattr(kind, "__name__", None) if get_origin(kind) is None else None
@@ -28,27 +28,45 @@ def check_fields(made: Any) -> None:
 
 def fits(value: object, kind: Any) -> bool:
     """Return whether a value is of an annotated type, with all that is in it."""
+    return _check(kind)(value)
+
+
+@cache
+def _check(kind: Any) -> Callable[[Any], bool]:
+    """Return the check of an annotated type, which is taken apart once."""
     if kind is Any:
-        return True
+        return lambda value: True
     if kind in PLAIN:
-        return type(value) is kind
+        return lambda value: type(value) is kind
     if kind is float:
-        return isinstance(value, int | float) and type(value) is not bool and _is_finite(value)
+        return _is_number
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return any(fits(value, one) for one in inner)
+        checks = [_check(one) for one in inner]
+        return lambda value: any(check(value) for check in checks)
     if origin is Literal:
-        return any(type(value) is type(one) and value == one for one in inner)
+        return lambda value: any(type(value) is type(one) and value == one for one in inner)
+    if origin is tuple and inner[1:] == (...,):
+        each = _check(inner[0])
+        return lambda value: isinstance(value, tuple) and all(map(each, value))
     if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        kinds = (inner[0],) * len(value) if inner[1:] == (...,) else inner
-        return len(value) == len(kinds) and all(map(fits, value, kinds))
-    if origin is Mapping:
-        return isinstance(value, Mapping) and all(
-            fits(name, inner[0]) and fits(item, inner[1]) for name, item in value.items()
+        places = [_check(one) for one in inner]
+        return lambda value: (
+            isinstance(value, tuple)
+            and len(value) == len(places)
+            and all(check(item) for check, item in zip(places, value, strict=True))
         )
-    return isinstance(value, kind)
+    if origin is Mapping:
+        of_name, of_item = (_check(one) for one in inner)
+        return lambda value: (
+            isinstance(value, Mapping)
+            and all(of_name(name) and of_item(item) for name, item in value.items())
+        )
+    return lambda value: isinstance(value, kind)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and _is_finite(value)
 
 
 def _is_finite(value: float) -> bool:
@@ -58,8 +76,7 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def _kinds(kind: type[Any]) -> dict[str, Any]:
-    """Return the declared types of a dataclass, which are read once."""
-    if kind not in KINDS:
-        KINDS[kind] = get_type_hints(kind)
-    return KINDS[kind]
+@cache
+def _kinds(kind: Any) -> dict[str, Any]:
+    """Return the declared types of a dataclass, read once."""
+    return get_type_hints(kind)

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -336,6 +336,18 @@ class EmotionDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         generator = torch.Generator().manual_seed(self.seed)
         return self._loader("train", generator, self.loading.chunk)
+
+    def mixed_batches(self) -> Iterator[Batch]:
+        """Yield the training windows in batches of one size, the same ones each time.
+
+        Windows are mixed as in training, and what is left in the end and fills no batch is not
+        there. No random number of a training is used up.
+        """
+        dataset: Any = self.train_dataloader().dataset
+        gather = dataset.gather if isinstance(dataset, ChunkDataset) else dataset.__getitem__
+        size = min(self.loading.batch_size, len(dataset))
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+        yield from map(gather, order[: len(dataset) // size * size].split(size))
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader("val", None, self.loading.chunk)

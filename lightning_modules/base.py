@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,6 +19,7 @@ from datamodules.batch import LENGTH, Batch, Chunk, Front, Inputs
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.metrics import SCORES
 from lightning_modules.recipe import Recipe
+from lightning_modules.statistics import norms_of, take_statistics
 from lightning_modules.units import predictions, score_units
 
 LOG = logging.getLogger(__name__)
@@ -113,6 +115,7 @@ class EmotionClassifier(L.LightningModule):
         self.register_buffer("class_weights", None, persistent=False)
         self._epoch: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"train": [], "val": []}
         self._tested: list[Tensor] = []
+        self._taken_after = -1
 
     @classmethod
     def choose_signals(cls, available: Collection[str]) -> tuple[str, ...]:
@@ -267,6 +270,36 @@ class EmotionClassifier(L.LightningModule):
     def probabilities(self, output: Output) -> Tensor:
         """Return the probabilities that an output stands for, shape (B, K)."""
         return output.logits.softmax(dim=1)
+
+    def on_validation_start(self) -> None:
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            self._take_statistics()
+
+    def on_train_end(self) -> None:
+        if self._taken_after != self.trainer.global_step:  # nothing was validated
+            self._take_statistics()
+
+    def _take_statistics(self) -> None:
+        """Take the statistics of batch normalisation anew, where the recipe says so.
+
+        Raises:
+            IncompatibleRunError: There is no datamodule whose training windows can be asked for.
+        """
+        self._taken_after = self.trainer.global_step
+        if self.recipe.statistics == "running" or not norms_of(self.network):
+            return
+        module: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(module, "mixed_batches"):
+            raise IncompatibleRunError(
+                f'statistics="{self.recipe.statistics}": expected a datamodule that gives its '
+                f"training windows, found {type(module).__name__ if module else 'loaders'}. Fit "
+                'with datamodule=, or take statistics="running".'
+            )
+        batches = (batch.signals.items() for batch in module.mixed_batches())
+        with self.trainer.precision_plugin.forward_context():
+            take_statistics(
+                self, ({name: window.to(self.device) for name, window in one} for one in batches)
+            )
 
     def on_train_epoch_end(self) -> None:
         self._log_epoch("train")

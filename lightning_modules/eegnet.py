@@ -28,8 +28,9 @@ EPS = 1e-3
 """Term in the denominator of BatchNorm in the framework of the published code."""
 
 PUBLISHED = Recipe(
-    source="Lawhern et al. 2018 and their example: Adam, 1e-3, batches of 16, 500 epochs, the "
-    "epoch with the lowest validation loss; windows as long as those of its motor imagery",
+    source="the example of Lawhern et al. 2018: Adam, 1e-3, batches of 16, the epoch with the "
+    "lowest validation loss; it trains 300 epochs, the paper 500 (not read again); windows as long "
+    "as those of its motor imagery",
     window=2.0,
     stride=2.0,
     lr=1e-3,

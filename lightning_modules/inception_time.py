@@ -29,7 +29,7 @@ N_GROUPS, PER_GROUP = 2, 3
 """Number of shortcuts, and of modules that each of them passes by."""
 
 PUBLISHED = Recipe(
-    source="Ismail Fawaz et al. 2020 and their code: Adam, 1e-3, batches of 64, 1500 epochs, the "
+    source="Ismail Fawaz et al. 2020 as sktime has it: Adam, 1e-3, batches of 64, 1500 epochs, the "
     "learning rate halved when the training loss stands still for 50 epochs; windows are ours",
     window=60.0,
     stride=10.0,

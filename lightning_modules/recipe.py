@@ -51,6 +51,9 @@ class Recipe:
         refit: Whether, once the epoch is chosen, a new model is trained for as many epochs on
             training and validation subjects together, at the same learning rates; that one is
             tested.
+        statistics: What batch normalisation predicts by: ``"running"`` means and variances of the
+            last training batches; or ``"training_windows"``: those of all training windows, taken
+            anew when an epoch ends, for which every window passes the network once more.
         tuned_on: Names of the datasets whose people had a say when this project chose a value; what
             the authors of a paper tried is not known. Like ``source`` it says where values are
             from, and is no part of what they do: it is left out of comparisons and of ids.
@@ -81,6 +84,7 @@ class Recipe:
     refit: bool = False
     plateau_delta: float = 1e-4
     select_on: Literal["val_macro_f1", "val_accuracy", "val_loss", "train_loss"] = "val_macro_f1"
+    statistics: Literal["running", "training_windows"] = "running"
     tuned_on: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:

@@ -20,8 +20,9 @@ MAPS = (64, 128, 128)
 """Number of feature maps of the three blocks."""
 
 PUBLISHED = Recipe(
-    source="Wang, Yan and Oates 2017 and their code: Adam, 1e-3, batches of 16, 1500 epochs, the "
-    "learning rate halved when the training loss stands still for 50 epochs; windows are ours",
+    source="Wang, Yan and Oates 2017 as sktime has it after Ismail Fawaz et al. 2019: Adam, "
+    "batches of 16, 1500 epochs; 1e-3, halved when the training loss stands still for 50 epochs, "
+    "was not read again; windows are ours",
     window=60.0,
     stride=10.0,
     lr=1e-3,

@@ -208,7 +208,7 @@ def test_every_probe_is_documented_with_its_arguments():
     cells = [row.split(" | ") for row in rows]
     for name, probe in PROBES.items():
         (row,) = (row for row in cells if f"`{name}`" in row[0])
-        if not probe.blind:
+        if not (probe.blind or probe.encoder):
             said = {n: f"{v:g}" if isinstance(v, float) else v for n, v in probe.arguments.items()}
             assert row[3] == ", ".join(f"`{n}` {value}" for n, value in said.items())
 

@@ -18,6 +18,8 @@ from benchmark.boards.cohort import (
 )
 from benchmark.boards.columns import Context, board_columns, table
 from benchmark.boards.distillation import gains_table
+from benchmark.boards.ensembles import best_members, ensembles_table, read_chosen
+from benchmark.boards.evidence import Evidence, read_evidence, tuning_hours
 from benchmark.boards.flawed import flawed_board
 from benchmark.boards.heads import TITLE, board_head
 from benchmark.boards.leak_audit import audit_head, audit_table
@@ -25,7 +27,7 @@ from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
-from benchmark.boards.tuned import Evidence, read_evidence, tuned_table, tuning_hours
+from benchmark.boards.tuned import tuned_table
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
 from benchmark.run import Run
@@ -88,7 +90,7 @@ def boards_of(
         cohorts: Rows of the boards of today.
         store: Their store, which holds the plan of the latest call and notes.
         older: Older versions of boards.
-        evidence: What chose the values of their tuned runs.
+        evidence: What chose the values of their tuned runs, and the members of their ensembles.
     """
     plan, hours = store.plan(), tuning_hours(evidence)
     return [_build(cohort, store, plan, older, hours) for cohort in cohorts]
@@ -98,9 +100,9 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv`` and ``tuned.csv`` if anything was distilled or tuned; if
-    nothing was, an earlier one goes. Runs under protocol flags are in none of them, but in
-    ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
+    ``runs.csv``, and ``distillation.csv``, ``tuned.csv`` and ``ensembles.csv`` if there is anything
+    of the kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but
+    in ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
     versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
@@ -114,7 +116,9 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     _write_if_any(folder / "distillation.csv", gains)
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
-    comparisons = comparisons_table(cohorts, gains)
+    ensembles = read_chosen(evidence, store)
+    _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
+    comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
@@ -224,7 +228,7 @@ def runs_table(results: Iterable[Scored]) -> pd.DataFrame:
             "status": result.status,
         }
         rest = {
-            "train_seconds": result.seconds.get("train", np.nan),
+            "train_seconds": result.train_seconds,
             "epochs": result.epochs[0] if result.epochs else "",
             "best_epoch": result.epochs[1] if result.epochs else "",
             "commit": result.commit,
@@ -251,7 +255,7 @@ def _build(
         store: Store with notes, and reasons why a model is not run.
         plan: Runs that the latest call asked for.
         older: Older versions of this board and of others.
-        hours: Hours of the inner runs of each tuned row, by its run.
+        hours: Hours of the inner runs of each tuned row and ensemble, by its run.
     """
     board = cohort.results[0].run.board
     reasons = store.not_applicable(board)

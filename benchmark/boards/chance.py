@@ -92,8 +92,7 @@ def _p_above_chance(table: Sequence[Sequence[int]]) -> float:
     if len(true) < 2:
         return 1.0
     if len(counts) == 2:
-        hits = stats.hypergeom(true.sum(), true[1], predicted[1])
-        return float(hits.sf(counts[1, 1] - 1))
+        return float(stats.hypergeom.sf(counts[1, 1] - 1, true.sum(), true[1], predicted[1]))
     weights = np.where(kept, 1.0, 0.0)
     weights[kept] = 1 / true
     drawn = stats.random_table(true, predicted, seed=0).rvs(size=TABLES)

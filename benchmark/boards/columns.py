@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.boards.chance import subjects_above_chance
 from benchmark.boards.cohort import Cohort, Row, pooled_macro_f1
 from benchmark.boards.decisions import decide, lead_over_simple, p_simple
-from benchmark.boards.provenance import input_of, tuned_on, window_of
+from benchmark.boards.provenance import input_of, pretrained_on, tuned_on, window_of
 from benchmark.boards.published import of_row
 from benchmark.boards.statistics import bootstrap_interval, interval, resampled_interval
 from benchmark.run import Run
@@ -34,7 +34,7 @@ class Context:
         ranks: First and last rank that each ranked row may have, by its run.
         leads: Lead of each row over the simple baselines, and its p-value, by its run.
         published: Values that papers report, and whether they can be compared, by the row's run.
-        tuning_hours: Hours of the inner runs of each tuned row, by its run.
+        tuning_hours: Hours of the inner runs of each tuned row and ensemble, by its run.
     """
 
     majority: Row | None = None
@@ -237,7 +237,7 @@ def _parameters(result: Scored) -> float:
 
 
 def _training(result: Scored) -> float:
-    return result.seconds.get("train", np.nan)
+    return result.train_seconds
 
 
 LABELS = [
@@ -249,6 +249,7 @@ PROVENANCE = [
     Column("window", lambda row, board: window_of(row.run)),
     Column("input", lambda row, board: input_of(row.run)),
     Column("tuned_on", lambda row, board: " ".join(tuned_on(row.run))),
+    Column("pretrained_on", lambda row, board: ", ".join(pretrained_on(row.run))),
 ]
 SIZES = [
     Column("n_subjects", lambda row, board: len(row.scores), whole=True),

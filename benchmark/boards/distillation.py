@@ -86,7 +86,8 @@ def gains_table(boards: Mapping[str, Sequence[Scored]]) -> pd.DataFrame:
 def across_folds(run: Run) -> Run:
     """Return the run of fold and seed 0 that stands for all runs of a row."""
     teachers = tuple(replace(across_folds(teacher), without=()) for teacher in run.teachers)
-    return replace(run.untuned, fold=0, seed=0, alone="", teachers=teachers)
+    members = tuple(across_folds(member) for member in run.members)
+    return replace(run.untuned, fold=0, seed=0, alone="", teachers=teachers, members=members)
 
 
 def _line(students: Sequence[Scored], by_id: Mapping[str, Scored]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from benchmark.boards.cohort import SIMPLE, Cohort
 from benchmark.boards.power import LEAST, POWER, smallest_difference
 from benchmark.boards.provenance import provenance_head
 from benchmark.boards.remarks import remarks
-from benchmark.boards.scores import DAMAGED
 from benchmark.boards.statistics import CONFIDENCE, EXACT, FLIPS, LEAST_SUBJECTS
 from benchmark.plugins import not_loaded
 from benchmark.run import Run
@@ -98,8 +97,11 @@ def _not_loaded(results: Sequence[Scored]) -> list[str]:
 
 def _unsure(results: Sequence[Scored]) -> list[str]:
     """Return lines on results whose predictions are not those committed, or may not be."""
-    damaged = [result.run for result in results if result.status == "damaged"]
-    lines = [f"NOT RANKED, {DAMAGED}: {run.name} {Path(run.folder).name}" for run in damaged]
+    lines = [
+        f"NOT RANKED, {result.error}: {result.run.name} {Path(result.run.folder).name}"
+        for result in results
+        if result.status == "damaged"
+    ]
     believed = sum(result.status == "done" and not result.files for result in results)
     if believed:
         lines.append(

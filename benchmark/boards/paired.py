@@ -1,6 +1,7 @@
 """Paired comparisons of a board's rows: the families of tests behind its decisions."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,14 +9,16 @@ import pandas as pd
 
 from benchmark.boards.cohort import Cohort, Row, shared
 from benchmark.boards.decisions import decide, p_of_pair
+from benchmark.boards.ensembles import best_row
 from benchmark.boards.statistics import Comparison, compare, effects, holm, pairs_of
 from benchmark.run import Run
 
 RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
-TUNED = "tuned_against_default"
+TUNED, ENSEMBLE = "tuned_against_default", "ensemble_against_best_member"
 """Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
 student against the same student alone; a tuned model against the same with its default values, on
-the seeds of both."""
+the seeds of both; an ensemble against the one member that scored best, fold by fold, in the inner
+runs that chose the ensemble."""
 COLUMNS = (
     "board",
     "family",
@@ -74,7 +77,9 @@ def pair(first: dict[str, float], second: dict[str, float], p: float | None = No
     return Pair(a, b, compare(*values, p), *effects(*values))
 
 
-def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.DataFrame:
+def comparisons_table(
+    cohorts: Iterable[Cohort], gains: pd.DataFrame, best: Mapping[Run, Run] | None = None
+) -> pd.DataFrame:
     """Return all families, a line a pair; ``claim`` where the p-value is one of a decision.
 
     Incomplete rows are in no line. Where rows are ranked by the units of all people together, the
@@ -83,10 +88,12 @@ def comparisons_table(cohorts: Iterable[Cohort], gains: pd.DataFrame) -> pd.Data
     Args:
         cohorts: Rows of all boards.
         gains: Table of benchmark.boards.distillation.
+        best: Best member by run of the ensemble, as from benchmark.boards.ensembles.
     """
     lines: list[dict[str, Any]] = []
     for cohort in cohorts:
         lines += [*_ranked(cohort), *_should_lose(cohort), *_tuned(cohort)]
+        lines += _ensembles(cohort, best or {})
     lines += [_taught(line) for line in gains.to_dict("records") if line["n_subjects"]]
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -132,6 +139,27 @@ def _tuned(cohort: Cohort) -> list[dict[str, Any]]:
         _line(cohort, TUNED, row, default, p) | {"p_corrected": corrected, "claim": True}
         for (row, default), p, corrected in zip(pairs, p_values, holm(p_values), strict=True)
     ]
+
+
+def _ensembles(cohort: Cohort, best: Mapping[Run, Run]) -> list[dict[str, Any]]:
+    """Return a line for each complete ensemble against its best member of each fold and seed.
+
+    P-values are corrected (Holm) over these lines of the board.
+    """
+    pairs = [
+        (row, other)
+        for row in cohort.complete
+        if row.run.members and (other := best_row(row, cohort, best))
+    ]
+    p_values = [p_of_pair(cohort, row, other) for row, other in pairs]
+    lines = []
+    for (row, other), p, corrected in zip(pairs, p_values, holm(p_values), strict=True):
+        counts = Counter(result.run.name for result in other.results).most_common()
+        which = ", ".join(f"{name} {count}" for name, count in counts)
+        against = {"against": "best member", "against_signals": "", "against_recipe": which}
+        line = _line(cohort, ENSEMBLE, row, other, p) | against
+        lines.append(line | {"p_corrected": corrected, "claim": True})
+    return lines
 
 
 def _as_tuned(default: Run, tuned: Run) -> Run:

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmark.boards.distillation import across_folds
 from benchmark.files import DiskFullError, write_text
-from benchmark.result import Result
+from benchmark.result import FIELDS, Result
 from benchmark.run import Run
 from benchmark.scored import (
     Scored,
@@ -33,7 +33,7 @@ from benchmark.scored import (
     together,
     with_scores,
 )
-from benchmark.store import PREDICTIONS, DamagedError, Store, parsed
+from benchmark.store import AGAIN, PREDICTIONS, DamagedError, Store, parsed
 from lightning_modules.metrics import SCORES, confusion
 from lightning_modules.units import score_units
 
@@ -78,7 +78,8 @@ def scored_results(store: Store) -> list[Scored]:
     """Return every result with its scores, in order of path.
 
     A result whose predictions are not those that were committed has the status ``"damaged"`` and no
-    scores; it is set aside, and the log names it.
+    scores; it is set aside, and the log names it. So is an ensemble of whose members one is not
+    there as it was when their mean was taken.
     """
     before = _read(store.root / CACHE)
     versions = score_versions()
@@ -103,11 +104,14 @@ def scored_results(store: Store) -> list[Scored]:
                 after.entries[digest] = old
         except (DamagedError, KeyError, IndexError, TypeError, ValueError) as error:
             store.put_aside(folder, error)
-            results.append(_damaged(result, folder))
+            results.append(_damaged(result, folder, DAMAGED))
             continue
         entry, digests[-1] = after.entries[digest], digest
         scores = {s: {name: v[name] for name in SCORES} for s, v in entry["scores"].items()}
         results.append(scored_result(result, folder=folder, **{**entry, "scores": scores}))
+    for n, reason in _outdated(results, digests).items():
+        store.put_aside(results[n].folder, DamagedError(f"{results[n].folder}: {reason}. {AGAIN}"))
+        results[n] = _damaged(results[n], results[n].folder, reason)
     for places in tested_together(results):
         key = digest_of_folds(digests[n] for n in places)
         if key not in before.entries or missing:
@@ -123,6 +127,23 @@ def scored_results(store: Store) -> list[Scored]:
         with suppress(OSError, DiskFullError):  # boards need no cache
             write_text(store.root / CACHE, after.as_text())
     return results
+
+
+def _outdated(results: Sequence[Result], digests: Sequence[str]) -> dict[int, str]:
+    """Return why ensembles are not the means of their members, by position of the result.
+
+    Args:
+        results: All results of a store.
+        digests: Digest of the predictions of each; empty for one that is not done.
+    """
+    there = {r.run.id: digest for r, digest in zip(results, digests, strict=True) if digest}
+    reasons: dict[int, str] = {}
+    for n, result in enumerate(results):
+        for name, digest in result.averaged.items():
+            if result.status == "done" and there.get(name) != digest:
+                state = "other predictions now" if name in there else "none now, or damaged ones"
+                reasons[n] = f"the mean was taken with predictions of {name}, which has {state}"
+    return reasons
 
 
 def tested_together(results: Sequence[Result]) -> list[list[int]]:
@@ -215,9 +236,10 @@ def _entry(content: bytes, folder: Path, old: Entry | None, missing: list[str]) 
     return {**(old or described(units)), "scores": scores}
 
 
-def _damaged(result: Result, folder: Path) -> Scored:
+def _damaged(result: Result, folder: Path, reason: str) -> Scored:
     """Return the result without scores, for a row that is incomplete and says why."""
-    return scored_result(result, folder=folder, status="damaged", error=DAMAGED)
+    bare = {name: getattr(result, name) for name in FIELDS}
+    return Scored(**bare | {"status": "damaged", "error": reason}, folder=folder)
 
 
 def _read(path: Path) -> Cache:

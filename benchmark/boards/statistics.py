@@ -37,14 +37,16 @@ BOOTSTRAPS = 2000
 CHUNK = 2**19
 """Number of differences that are looked at at once while exchanges are tried: as many as stay in a
 processor's cache."""
+WIDE = 400
+"""Number of columns from which on a loop over rows is sooner than numpy's ``accumulate``."""
 FEW = 2000
 """Number of subjects below which sums of STEP fit in 32 bits."""
 
 Scores = npt.NDArray[np.float64]
 Pooled = Callable[[Scores], Scores]
 """From sums over subjects (..., M) to a score (...)."""
-_Measure = Callable[[Scores, npt.NDArray[np.intp], npt.NDArray[np.intp]], npt.NDArray[Any]]
-"""From exchanges (E, subjects) and the rows of pairs to absolute differences (pairs, E)."""
+_Measure = Callable[[slice, npt.NDArray[np.intp], npt.NDArray[np.intp]], npt.NDArray[Any]]
+"""From some of the exchanges and the rows of pairs to absolute differences (pairs, exchanges)."""
 
 
 def p_text(p: float) -> str:
@@ -108,10 +110,15 @@ def bootstrap_interval(sums: Scores, pooled: Pooled) -> tuple[float, float]:
     n = len(sums)
     if n < LEAST_SUBJECTS:
         return np.nan, np.nan
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS)
-    scores = pooled(np.tensordot(drawn.astype(float), sums, axes=1))
+    scores = pooled(np.tensordot(_bootstraps(n), sums, axes=1))
     low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _bootstraps(n: int) -> Scores:
+    """Return how often each of n subjects is drawn, shape (BOOTSTRAPS, n)."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS).astype(float)
 
 
 def resampled_interval(means: Sequence[float], test_share: float) -> tuple[float, float]:
@@ -208,15 +215,15 @@ def step_down(
         return PairValues(np.empty(0), np.empty(0))
     first, second = np.array(pairs).T
     every = all_exchanges(scores.shape[1]) if exchanges is None else exchanges
-    measure = _means(scores) if pooled is None else _pooled(scores, pooled)
+    measure = _means(scores, every) if pooled is None else _pooled(scores, pooled, every)
     width = len(pairs) * (scores.shape[2] if scores.ndim > 2 else 1)
     size = max(1, CHUNK // width)
 
     def in_order(order: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[Any]]:
         for start in range(0, len(every), size):
-            yield measure(every[start : start + size], first[order], second[order])
+            yield measure(slice(start, start + size), first[order], second[order])
 
-    return values_of(measure(every[:1], first, second)[:, 0], in_order)
+    return values_of(measure(slice(1), first, second)[:, 0], in_order)
 
 
 def values_of(
@@ -236,7 +243,7 @@ def values_of(
     alone, largest, total = np.zeros(len(order)), np.zeros(len(order)), 0
     for differences in exchanged(order):
         alone[order] += np.count_nonzero(differences >= limit, axis=1)
-        np.maximum.accumulate(differences, axis=0, out=differences)
+        _so_far_largest(differences)
         largest[order] += np.count_nonzero(differences >= limit, axis=1)
         total += differences.shape[1]
     corrected = np.empty(len(order))
@@ -244,30 +251,38 @@ def values_of(
     return PairValues(alone / total, corrected / total)
 
 
-def _means(scores: Scores) -> _Measure:
+def _so_far_largest(differences: npt.NDArray[Any]) -> None:
+    """Replace each row by the largest of it and all before it, column by column."""
+    if differences.shape[1] < WIDE:
+        np.maximum.accumulate(differences, axis=0, out=differences)
+        return
+    for place in range(1, len(differences)):  # numpy's accumulate goes a column at a time
+        np.maximum(differences[place], differences[place - 1], out=differences[place])
+
+
+def _means(scores: Scores, exchanges: Scores) -> _Measure:
     """Return the measure of differences of means, as sums in whole steps: ties are ties."""
-    steps = np.rint(scores / STEP)
     kind = np.int32 if scores.shape[1] < FEW else np.int64
+    sums = (np.rint(scores / STEP) @ exchanges.T).astype(kind)  # (rows, E)
 
     def measure(
-        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+        some: slice, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
     ) -> npt.NDArray[Any]:
-        sums = (steps @ exchanges.T).astype(kind)  # (rows, E)
-        differences = np.take(sums, first, axis=0)
-        differences -= np.take(sums, second, axis=0)
+        differences = np.take(sums[:, some], first, axis=0)
+        differences -= np.take(sums[:, some], second, axis=0)
         return np.asarray(np.abs(differences, out=differences))
 
     return measure
 
 
-def _pooled(scores: Scores, pooled: Pooled) -> _Measure:
+def _pooled(scores: Scores, pooled: Pooled, exchanges: Scores) -> _Measure:
     """Return the measure of differences of a score that is made of sums over subjects."""
     sums = scores.sum(axis=1)  # (rows, M)
 
     def measure(
-        exchanges: Scores, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+        some: slice, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
     ) -> npt.NDArray[Any]:
-        flipped = np.einsum("es,rsm->rem", exchanges, scores)
+        flipped = np.einsum("es,rsm->rem", exchanges[some], scores)
         middle = (sums[first] + sums[second])[:, None] / 2
         half = (flipped[first] - flipped[second]) / 2
         return np.asarray(np.abs(pooled(middle + half) - pooled(middle - half)))

@@ -16,8 +16,8 @@ from benchmark.scored import Scored
 Basis = tuple[int, str]
 """Version of the protocol, and digest of the recordings without samples."""
 Code = tuple[str, ...]
-"""Digests of the code of a model and of its teachers; digest of the samples that they see; and
-seconds of a window that is longer than a score unit, which earlier code cut down to it."""
+"""Digests of the code of a model, of its teachers and members; digest of the samples that they see;
+and seconds of a window that is longer than a score unit, which earlier code cut down to it."""
 SHOWN = 6
 """Letters of a digest in the name of a file."""
 
@@ -142,14 +142,14 @@ def _by_code(
 def _by_choice(
     board: str, results: list[Scored], planned: Sequence[Run]
 ) -> tuple[list[Scored], list[Older]]:
-    """Return results with one tuned run a fold and seed of each row, and the others of each row.
+    """Return results with one choice a fold and seed of each row, and the others of each row.
 
-    A study whose inner runs were done again elsewhere may choose other values; today's are those
-    that the latest call asked for, or that were computed last.
+    A study whose inner runs were done again elsewhere may choose other values, or other members;
+    today's are those that the latest call asked for, or that were computed last.
     """
     groups: dict[tuple[Run, int, int], list[Scored]] = defaultdict(list)
     for result in results:
-        if result.run.budget:
+        if result.run.chosen_by:
             groups[across_folds(result.run), result.run.fold, result.run.seed].append(result)
     ids = {run.id for run in planned}
     outdated: dict[str, list[Scored]] = defaultdict(list)
@@ -161,7 +161,7 @@ def _by_choice(
         Older(
             f"{board}__choice_of_{name}_{others[0].run.id[:SHOWN]}",
             board,
-            f"values of {name} that other inner runs had chosen",
+            f"what other inner runs had chosen for {name}",
             tuple(others),
         )
         for name, others in outdated.items()
@@ -171,9 +171,9 @@ def _by_choice(
 
 def _code(run: Run) -> Code:
     window = f"{run.window:g}s" if run.window else "unit"
-    both = (run, *run.teachers)
-    seen = [one.samples for one in both if one.samples]
-    return *(one.code for one in both), " ".join(dict.fromkeys(seen)), window
+    runs = (run, *run.teachers, *run.members)
+    samples = dict.fromkeys(one.samples for one in runs if one.samples)
+    return *(one.code for one in runs), " ".join(samples), window
 
 
 def _kind(code: Code, other: Code) -> str:
@@ -186,8 +186,12 @@ def _kind(code: Code, other: Code) -> str:
 def _without_code(run: Run) -> Run:
     """Return the run that stands for all versions of code, samples and windows of a row."""
     row = across_folds(run)
-    teachers = tuple(replace(t, code="", window=0.0, samples="") for t in row.teachers)
-    return replace(row, code="", window=0.0, samples="", teachers=teachers)
+    teachers, members = (tuple(map(_bare, others)) for others in (row.teachers, row.members))
+    return replace(_bare(row), teachers=teachers, members=members)
+
+
+def _bare(run: Run) -> Run:
+    return replace(run, code="", window=0.0, samples="")
 
 
 def _shown(code: Code, other: Code) -> str:

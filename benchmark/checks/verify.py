@@ -115,8 +115,8 @@ def read_run(folder: Path) -> Scored:
 def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLERANCE) -> Verdict:
     """Do a run again, as ``affectbench run`` does it, and compare.
 
-    It is done in a temporary store; its teachers, and the inner runs that chose its values, are
-    read from the store of the run, whose files stay as they are.
+    It is done in a temporary store; its teachers or members, and the inner runs that chose its
+    values or members, are read from the store of the run, whose files stay as they are.
 
     Args:
         folder: Folder of the run, in its store.
@@ -126,22 +126,23 @@ def verify(folder: Path, places: Places, engine: Engine, tolerance: float = TOLE
         tolerance: Largest difference of probabilities and scores; 0: equal bits.
 
     Raises:
-        VerifyError: The run cannot be done again, or one of its teachers is missing.
+        VerifyError: The run cannot be done again, or one of its teachers or members is missing.
     """
     first, store = read_run(folder), Store(folder.parents[2])
     places = dataclasses.replace(places, deterministic=places.deterministic or first.deterministic)
     with tempfile.TemporaryDirectory(prefix=owned()) as name:
         other = Store(Path(name))
-        for teacher in first.run.teachers:
-            if store.status(teacher) != "done":
+        for needed in first.run.needs:
+            if store.status(needed) != "done":
+                kind = "teacher" if needed in first.run.teachers else "member"
                 raise VerifyError(
-                    f"{first.run.label}: expected its teacher {teacher.id} in {store.root}, found "
-                    f"{store.status(teacher) or 'no such run'}. affectbench run does it"
+                    f"{first.run.label}: expected its {kind} {needed.id} in {store.root}, found "
+                    f"{store.status(needed) or 'no such run'}. affectbench run does it"
                 )
-            link = other.folder(teacher)
+            link = other.folder(needed)
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(store.folder(teacher).absolute(), target_is_directory=True)
-        if first.run.budget and (store.root / INNER).is_dir():
+            link.symlink_to(store.folder(needed).absolute(), target_is_directory=True)
+        if first.run.chosen_by and (store.root / INNER).is_dir():
             (other.root / INNER).symlink_to((store.root / INNER).absolute(), True)
         places = dataclasses.replace(places, runs=other.root)
         engine.run_all([first.run], places, lambda _: None, Terms())

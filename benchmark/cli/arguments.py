@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
+    from benchmark.encoders.files import Weights
     from benchmark.run import Value
 
 
@@ -27,6 +28,25 @@ def add_options(parser: argparse.ArgumentParser, about: str) -> None:
     parser.add_argument(
         "--option", nargs="+", type=option, default=[], metavar="NAME=VALUE", help=about
     )
+
+
+def add_encoders(parser: argparse._ActionsContainer) -> None:
+    """Add ``--encoder``, which names the weights of frozen encoders."""
+    parser.add_argument(
+        "--encoder",
+        nargs="+",
+        type=option,
+        default=[],
+        metavar="NAME=FILE",
+        help="weights of a frozen encoder, as rows NAME and NAME_untrained",
+    )
+
+
+def encoder_weights(encoders: Sequence[tuple[str, str]]) -> dict[str, "Weights"]:
+    """Return the weights of encoders by name."""
+    from benchmark.encoders.files import Weights  # imports the errors of datasets
+
+    return {name: Weights(file) for name, file in encoders}
 
 
 def option(text: str) -> tuple[str, str]:

@@ -5,7 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, count, not_negative, positive, shard, whole
+from benchmark.cli.arguments import (
+    add_encoders,
+    add_folders,
+    count,
+    encoder_weights,
+    not_negative,
+    positive,
+    shard,
+    whole,
+)
 from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.cli.report import write_report
 from benchmark.engines.catalogue import ENGINES, make_engine
@@ -36,6 +45,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="tune every model and probe too, among N candidates in each fold",
     )
+    choice.add_argument(
+        "--ensemble",
+        nargs="*",
+        metavar="M",
+        help="add the mean of models that inner folds choose, among these or all of the call",
+    )
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
     choice.add_argument(
@@ -44,6 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="groups of stimuli that subject_stimulus_k_fold crosses with folds of people",
     )
+    add_encoders(choice)
     choice.add_argument("--effect", type=not_negative, help="effect planted in synthetic data")
     _add_engine(parser.add_argument_group("engine"))
     _add_limits(parser.add_argument_group("limits"))
@@ -204,10 +220,11 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
     """Return the suite, or the part of it, that was asked for."""
     from benchmark.plan.narrow import narrowed  # imported with the campaign
     from benchmark.plan.parse import load_suite
-    from benchmark.plan.suite import SuiteError
+    from benchmark.plan.suite import ALL, SuiteError
 
+    suite = load_suite(arguments.suite).with_encoders(encoder_weights(arguments.encoder))
     suite = narrowed(
-        load_suite(arguments.suite),
+        suite,
         datasets=arguments.dataset,
         tasks=arguments.task,
         splits=arguments.split,
@@ -224,6 +241,8 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         suite = replace(suite, recipe=arguments.recipe)
     if arguments.budget is not None:
         suite = replace(suite, budget=arguments.budget)
+    if arguments.ensemble is not None:
+        suite = replace(suite, ensemble=tuple(arguments.ensemble) or (ALL,))
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
@@ -246,6 +265,7 @@ COMMAND = Command(
         "affectbench run full --dataset wesad --task stress --model lda cnn --recipe fast",
         "affectbench run open --download --recipe fast --report",
         "affectbench run open --recipe fast --budget 20",
+        "affectbench run open --recipe fast --ensemble",
     ),
     starting="starting workers, importing torch, reading the suite",
 )

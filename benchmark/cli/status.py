@@ -47,7 +47,7 @@ def status(arguments: argparse.Namespace) -> int:
     for board, counts in boards.items():
         parts = [f"{count} {state}" for state, count in counts.items()]
         if studies := store.open_studies().get(board):
-            parts.append(f"{studies} studies that have not chosen yet, a tuned run each")
+            parts.append(f"{studies} studies that have not chosen yet, a run each")
         print(f"{board}: {', '.join(parts)}")
     if arguments.timing:
         _print_timing(store.calls())

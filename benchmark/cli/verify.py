@@ -3,7 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmark.cli.arguments import add_folders, add_run, not_negative
+from benchmark.cli.arguments import (
+    add_encoders,
+    add_folders,
+    add_run,
+    encoder_weights,
+    not_negative,
+)
 from benchmark.cli.command import DONE, FAILED, Command
 from benchmark.engines.catalogue import make_engine
 from benchmark.engines.placement import CPU, Placement
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_folders(parser, "data", "cache", "runs")
+    add_encoders(parser)
     parser.add_argument(
         "--device", metavar="D", help="cpu or the number of a GPU; default: as it was done"
     )
@@ -49,6 +56,7 @@ def verify(arguments: argparse.Namespace) -> int:
         arguments.runs,
         logger="none",
         deterministic=arguments.deterministic,
+        encoders=encoder_weights(arguments.encoder),
     )
     tolerance = arguments.tolerance
     if tolerance is None:

@@ -158,7 +158,7 @@ def peaks(results: Iterable[Result]) -> dict[Kind, int]:
 
 
 def to_measure(runs: Sequence[Run], measured: Mapping[Kind, int]) -> list[Run]:
-    """Return one run of each kind that was never measured, with the teachers it waits for."""
+    """Return one run of each kind that was never measured, with the runs it waits for."""
     by_id = {run.id: run for run in runs}
     chosen_runs: dict[str, Run] = {}
     seen = set(measured)
@@ -166,7 +166,7 @@ def to_measure(runs: Sequence[Run], measured: Mapping[Kind, int]) -> list[Run]:
         if kind(run) in seen:
             continue
         seen.add(kind(run))
-        for needed in (*run.teachers, run):
+        for needed in (*run.needs, run):
             if needed.id in by_id:
                 chosen_runs[needed.id] = by_id[needed.id]
     return list(chosen_runs.values())

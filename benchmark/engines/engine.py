@@ -44,7 +44,8 @@ class Terms:
 class Engine(Protocol):
     """Has runs done by workers; a context that ends them when it is left.
 
-    The order of runs, the wait of students for their teachers and the attempts after a loss are
+    The order of runs, the wait of students for their teachers, and of
+    ensembles for their members, and the attempts after a loss are
     those of ``benchmark.engines.queue.Queue``, which every engine asks for the next run and tells
     of every end. Wherever a run is done, torch has ``server.THREADS`` threads, as with others
     numbers differ.
@@ -65,7 +66,7 @@ class Engine(Protocol):
         """Do runs, and commit every result to the store.
 
         Args:
-            runs: Runs in the order in which they should start; one that has teachers among them
+            runs: Runs in the order in which they should start; one that needs others among them
                 waits for them.
             places: Folders, and how runs are executed; the device is set by the worker.
             finished: Function that takes the event of each run, called in this process.

@@ -20,10 +20,10 @@ ATTEMPTS = 2
 
 
 class Queue:
-    """Runs that wait for a worker, and those that wait for their teachers.
+    """Runs that wait for a worker, and those that wait for their teachers or members.
 
     Args:
-        runs: Runs in the order in which they should start; one that has teachers among them waits
+        runs: Runs in the order in which they should start; one that needs others among them waits
             for them.
         places: Folders; results are in the store at ``places.runs``.
         finished: Function that takes the event of each run.
@@ -46,7 +46,7 @@ class Queue:
         self._end = terms.end
 
     def next(self, delay: float = 0.0) -> tuple[Run, bool] | None:
-        """Return the first run for which there is time and whose teachers are all done.
+        """Return the first run for which there is time and that waits for no other.
 
         Args:
             delay: Seconds before it will start.
@@ -90,7 +90,7 @@ class Queue:
 
     def _ready(self, delay: float) -> Run | None:
         for run in self.waiting:
-            waits = any(teacher.id in self._unfinished for teacher in run.teachers)
+            waits = any(needed.id in self._unfinished for needed in run.needs)
             if not waits and self._in_time(run, delay):
                 return run
         return None

@@ -6,8 +6,12 @@ from typing import Any
 
 import lightning as L
 
+from benchmark.encoders.embeddings import Frozen
+from benchmark.encoders.files import weights_of
+from benchmark.encoders.fit import freeze
 from benchmark.execution.places import Places
 from benchmark.execution.teachers import make_distiller, taught_signals
+from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.catalogue import DATASETS
@@ -84,6 +88,22 @@ def make_model(run: Run, module: EmotionDataModule) -> EmotionClassifier:
     return model
 
 
+def frozen(run: Run, module: EmotionDataModule, places: Places) -> Frozen:
+    """Return the network of a run's encoder, with the weights that the run was planned with.
+
+    Raises:
+        WeightsError: The file of weights is not there, or is another one by now.
+    """
+    encoder = PROBES[run.model].encoder
+    assert encoder  # it is asked for only where there is one
+    file = weights_of(places.encoders, run.model, run.pretrained) if run.pretrained else None
+    archive = module.fold.archive
+    channels = [name for signal in run.signals for name in archive.stored(signal)[0].channels]
+    network = freeze(encoder, channels, module.length, file, run.seed)
+    origin = run.pretrained or f"seed {run.seed}"
+    return Frozen(encoder, network, f"{run.code} {origin}", places.device)
+
+
 def taught(
     run: Run, model: EmotionClassifier, module: EmotionDataModule, places: Places
 ) -> tuple[EmotionClassifier, EmotionDataModule]:
@@ -102,7 +122,7 @@ def taught(
 def _windows(run: Run, places: Places) -> tuple[Windowing, Loading]:
     recipe = run.recipe
     if not isinstance(recipe, Recipe):
-        return Windowing(recipe.window, recipe.stride, "none"), Loading()
+        return Windowing(recipe.window, recipe.stride, "none", longest=run.window), Loading()
     single = run.distiller or places.group_of(run) or recipe.precision != "32-true"
     return (
         replace(Windowing.of(recipe), longest=run.window),

@@ -204,6 +204,16 @@ def _described(folder: Path) -> Run:
 def _why_none(folder: Path) -> str:
     """Return the sentence that says why a run has no model."""
     run = _described(folder)
+    if run.members:
+        return (
+            f"{folder}: expected the run of one model, found an ensemble, which keeps none of its "
+            f"own: predict with {', '.join(member.id for member in run.taken)} and take the mean"
+        )
+    if run.model in PROBES and PROBES[run.model].encoder:
+        return (
+            f"{folder}: expected the run of a network or a probe that is kept, found {run.model}, "
+            "whose weights are in a file of yours"
+        )
     if run.model in PROBES and PROBES[run.model].sees not in KEPT:
         kept = ", ".join(name for name, probe in PROBES.items() if probe.sees in KEPT)
         return (

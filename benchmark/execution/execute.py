@@ -20,11 +20,13 @@ from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
 from benchmark.code import check_code, plugins_of
 from benchmark.curves import METRICS
-from benchmark.execution.assemble import make_model, ready, taught
+from benchmark.encoders.fit import FittedEncoder, fit_encoder
+from benchmark.execution.assemble import frozen, make_model, ready, taught
 from benchmark.execution.checkpoint import NETWORK, PROBE, save_probe
 from benchmark.execution.chosen import check_chosen
 from benchmark.execution.circumstances import commit, device_name, peak_memory, versions
 from benchmark.execution.cost import cost_of
+from benchmark.execution.ensemble import ensemble
 from benchmark.execution.epochs import EpochLogger
 from benchmark.execution.fit import Course, TestedEpochs, fit, refit
 from benchmark.execution.places import Places
@@ -32,7 +34,7 @@ from benchmark.execution.profile import PROFILE, REST, Stopwatch
 from benchmark.files import full_disk, is_full, write_text
 from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES
-from benchmark.probes.fit import fit_probe
+from benchmark.probes.fit import FittedProbe, fit_probe
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import Scored, with_scores
@@ -128,8 +130,10 @@ def out_of_memory(error: Exception) -> bool:
 def _compute(
     run: Run, places: Places, scratch: Path, watch: Profiler
 ) -> tuple[dict[str, Any], Columns]:
-    started = time.perf_counter()
     check_code(run)
+    if run.members:
+        return ensemble(run, Store(places.runs))
+    started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with watch.profile("setup"):
@@ -142,12 +146,16 @@ def _compute(
         if run.recipe.refit:
             module.train_on_validation()
         with watch.profile("probe"):
-            probe = fit_probe(PROBES[run.model], module, run.seed, dict(run.arguments))
+            probe: FittedProbe | FittedEncoder
+            if PROBES[run.model].encoder:
+                probe = fit_encoder(frozen(run, module, places), module)
+            else:
+                probe = fit_probe(PROBES[run.model], module, run.seed, dict(run.arguments))
             trained = time.perf_counter()
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
-        if not run.inner:
+        if isinstance(probe, FittedProbe) and not run.inner:
             with watch.profile("store"):
                 save_probe(probe, module, scratch / PROBE)
         sizes: dict[str, Any] = {"parameters": probe.size, "notes": probe.notes}

@@ -73,10 +73,11 @@ class Group:
 def spreads(run: Run) -> bool:
     """Return whether a run can be trained on several devices: networks without a teacher can.
 
-    A distiller's loss is no mean over windows, and a probe has no gradients. A network that is
-    refitted is trained twice, and a group meets once.
+    A distiller's loss is no mean over windows, a probe has no gradients, and an ensemble trains
+    nothing. A network that is refitted is trained twice, and a group meets once.
     """
-    return run.model not in PROBES and not run.distiller and not run.recipe.refit
+    of_one = run.model in PROBES or run.distiller or run.members or run.recipe.refit
+    return not of_one
 
 
 class RankEnvironment(LightningEnvironment):

@@ -1,8 +1,10 @@
 """Places: where things are on this machine, and on what a run is done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.encoders.files import Weights
 from benchmark.execution.parallel import Group, spreads
 from benchmark.files import visible
 from benchmark.plugins import loaded
@@ -24,6 +26,7 @@ class Places:
         group: Processes that train a run together with this one; None: it works alone.
         profile: Whether each run leaves a file of where its time went.
         plugins: Plug-ins that runs may need; those of this process unless said.
+        encoders: Weights of frozen encoders, by the name of the encoder.
     """
 
     data: Path
@@ -35,6 +38,7 @@ class Places:
     group: Group | None = None
     profile: bool = False
     plugins: tuple[str, ...] = field(default_factory=loaded)
+    encoders: Mapping[str, Weights] = field(default_factory=dict)
 
     def group_of(self, run: Run) -> Group | None:
         """Return the processes that train a run; None for one that is trained on one device."""

@@ -75,7 +75,8 @@ def with_signals(
         run: Run of a model.
         dataset: Dataset of the run.
         only: Signals that this model may choose from; empty: any.
-        longest: Seconds up to which the windows of a network may be longer than a score unit.
+        longest: Seconds up to which the windows of a network or an encoder may be longer than a
+            score unit.
 
     Raises:
         IncompatibleRunError: There is none that it takes, or they do not fit; with the reason.
@@ -96,6 +97,10 @@ def with_signals(
                 if dataset.has_stimuli
                 else "people share no stimuli"
             )
+        if probe.encoder:
+            shapes = dataset.window_inputs(available, run.recipe.window, run.protocol, longest)
+            window = dataset.window_beyond_unit(run.recipe.window, run.protocol, longest)
+            return replace(run, signals=probe.choose_signals(shapes), window=window)
         windows = probe.sees == "windows"
         names = dataset.recorded(available) if windows else dataset.hand_crafted(available)
         shapes = dataset.window_inputs(names, run.recipe.window)

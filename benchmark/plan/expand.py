@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
+from benchmark.plan.encoders import applies, check_encoder, with_weights
+from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import Fitted, check_pairs, fit_pair, name_of, runs_of_pair
 from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import Study, studies_of
@@ -15,8 +17,10 @@ from benchmark.plan.suite import (
     Suite,
     SuiteError,
     every_model,
+    known_names,
     reader_options,
 )
+from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.catalogue import DATASETS
@@ -38,13 +42,13 @@ class Plan:
         runs: Runs, teachers before their students.
         not_applicable: Reason by ``board/model``.
         notes: Lines that a board must say, by board.
-        studies: Studies of the runs that are tuned; what they choose is run too.
+        studies: Studies of the runs that are tuned, and ensembles; what they choose is run too.
     """
 
     runs: tuple[Run, ...]
     not_applicable: Mapping[str, str]
     notes: Mapping[str, list[str]]
-    studies: tuple[Study, ...] = ()
+    studies: tuple[Study | Ensemble, ...] = ()
 
 
 def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
@@ -61,7 +65,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     """
     check_pairs(suite)
     runs: list[Run] = []
-    studies: dict[tuple[Run, int], Study] = {}
+    studies: dict[tuple[Run, int], Study | Ensemble] = {}
     reasons: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     for name, recordings in prepared.items():
@@ -80,11 +84,17 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
                 usable = dataset.without(absent)
-                for run in _alone(arm, cell, usable, longest, reasons):
-                    folds = each_fold(arm, with_samples(run, recordings))
+                alone = [
+                    each_fold(arm, with_samples(run, recordings))
+                    for run in _alone(arm, cell, usable, longest, reasons)
+                    if _can_take(arm, run, usable, recordings, reasons)
+                ]
+                for folds in alone:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
                         studies[study.run, study.budget] = study
+                for ensemble in _ensembles(arm, alone, recordings, reasons):
+                    studies[ensemble.run, 0] = ensemble
                 for pair, fitted in _pairs(arm, cell, usable, longest, reasons):
                     teacher = fitted.teacher and with_samples(fitted.teacher, recordings)
                     student = with_samples(fitted.student, recordings)
@@ -163,13 +173,25 @@ def _alone(
     """Yield fold and seed 0 of each model; why others do not apply goes to ``reasons``."""
     for model in _models(suite):
         try:
-            run = of_model(suite, cell, model)
+            run = with_weights(suite, of_model(suite, cell, model))
             check_flaws(run, dataset)
             run = with_signals(suite, run, dataset, longest=longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
         yield run
+
+
+def _can_take(
+    suite: Suite, run: Run, dataset: Dataset, recordings: Prepared, reasons: dict[str, str]
+) -> bool:
+    """Return whether a model can take channels as they are; why not goes to ``reasons``."""
+    try:
+        check_encoder(suite, run, dataset, recordings.channels)
+    except IncompatibleRunError as error:
+        reasons[f"{run.board}/{run.model}"] = str(error)
+        return False
+    return True
 
 
 def _pairs(
@@ -202,10 +224,42 @@ def _tuned(
         return []
 
 
+def _ensembles(
+    suite: Suite,
+    alone: Sequence[Sequence[Run]],
+    recordings: Prepared,
+    reasons: dict[str, str],
+) -> list[Ensemble]:
+    """Return the ensembles of a board's models; why there are none goes to ``reasons``.
+
+    Raises:
+        SuiteError: A member that is no model of the suite.
+    """
+    if not (suite.ensemble and alone):
+        return []
+    if ALL not in suite.ensemble:
+        known_names(suite.ensemble, _models(suite), f"suite {suite.name}: member of the ensemble")
+    members = [
+        runs
+        for runs in alone
+        if (model := runs[0].model) in suite.ensemble
+        or (ALL in suite.ensemble and not (model in PROBES and PROBES[model].blind))
+    ]
+    try:
+        return ensembles_of(members, recordings)
+    except IncompatibleRunError as error:
+        reasons[f"{alone[0][0].board}/{ENSEMBLE}"] = str(error)
+        return []
+
+
 def _models(suite: Suite) -> tuple[str, ...]:
     if ALL not in suite.models:
         return suite.models
-    return tuple(m for m in every_model() if suite.protocol.padding or m != "length")
+    return tuple(
+        model
+        for model in every_model()
+        if (suite.protocol.padding or model != "length") and applies(model, suite.encoders)
+    )
 
 
 def _cells(

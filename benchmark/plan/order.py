@@ -65,10 +65,10 @@ def ordered(runs: Sequence[Run], costs: Costs) -> list[Run]:
     duration = {run.id: _or_endless(costs.seconds(run)) for run in runs}
     length = dict(duration)
     for run in runs:
-        for teacher in run.teachers:
-            if teacher.id in duration:
-                both = duration[teacher.id] + duration[run.id]
-                length[teacher.id] = max(length[teacher.id], both)
+        for needed in run.needs:
+            if needed.id in duration:
+                both = duration[needed.id] + duration[run.id]
+                length[needed.id] = max(length[needed.id], both)
     groups: dict[Kind, list[Run]] = defaultdict(list)
     for run in runs:
         groups[windows(run)].append(run)
@@ -83,16 +83,19 @@ def _or_endless(seconds: float | None) -> float:
     return float("inf") if seconds is None else seconds
 
 
-def shard(runs: Sequence[Run], number: int, count: int) -> list[Run]:
+def shard(
+    runs: Sequence[Run], number: int, count: int, together: Iterable[Sequence[Run]] = ()
+) -> list[Run]:
     """Return one of several parts of the runs; no run waits for one of another part.
 
-    A student is in the part of its teachers, and so is whoever shares one of them. Which part that
-    is depends on the ids alone.
+    A student is in the part of its teachers, and so is whoever shares one of them; all members of
+    an ensemble are in one part. Which part that is depends on the ids alone.
 
     Args:
         runs: All of them, also those that are done.
         number: Number of the part, from 1.
         count: Number of parts.
+        together: Runs that must be in one part, as what waits for all of them is done there.
     """
     leader = {run.id: run.id for run in runs}
 
@@ -101,9 +104,9 @@ def shard(runs: Sequence[Run], number: int, count: int) -> list[Run]:
             name = leader[name]
         return name
 
-    for run in runs:
-        for teacher in run.teachers:
-            first, second = sorted((leader_of(run.id), leader_of(teacher.id)))
+    for group in (*((run, *run.teachers) for run in runs), *together):
+        for run in group[1:]:
+            first, second = sorted((leader_of(group[0].id), leader_of(run.id)))
             leader[second] = first
     return [run for run in runs if int(leader_of(run.id), 16) % count == number - 1]
 

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from benchmark.encoders.files import Weights
 from benchmark.plan.strict import plain_values
 from benchmark.plan.suite import Distillation, Suite, SuiteError, known_names, with_values
 from benchmark.plugins import is_file, load
@@ -22,7 +23,7 @@ COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
 PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
-WHOLE = ("subjects", "options", "parts", "plugins")
+WHOLE = ("subjects", "options", "parts", "plugins", "encoders")
 """Keys that a part of a suite cannot have: recordings are read once for all of it."""
 
 
@@ -104,6 +105,9 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == "budget":
         expect(type(value) is int, "a whole number")
         return value
+    if key == "encoders":
+        expect(isinstance(value, dict), "a mapping from names of encoders to files")
+        return {str(name): _weights(path, entry) for name, entry in value.items()}
     if key == "parts":
         nested = isinstance(value, list) and all(isinstance(part, dict) for part in value)
         expect(nested, "a list of mappings from keys to values")
@@ -125,6 +129,21 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == "flags":
         known_names(values, FLAGS, f"{path}: flag")
     return tuple(values)
+
+
+def _weights(path: Path, entry: Any) -> Weights:
+    """Return the weights of an encoder; a file is named from the folder of the suite."""
+    values = {"file": entry} if isinstance(entry, str) else entry
+    values = values if isinstance(values, dict) else {}
+    names = values.get("pretrained_on", [])
+    fits = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not fits or not isinstance(values.get("file"), str):
+        raise SuiteError(
+            f"{path}: encoders: expected a file of weights, or a mapping with file and "
+            f"pretrained_on, a list of names, found {entry!r}"
+        )
+    known_names(values, ("file", "pretrained_on"), f"{path}: encoders:")
+    return Weights(str(path.parent / values["file"]), tuple(names))
 
 
 def _as_distillation(path: Path, entry: Mapping[str, Any]) -> Distillation:

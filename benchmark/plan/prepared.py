@@ -23,6 +23,7 @@ class Prepared:
         contents: Digest of the recordings of each subject, without the samples of their signals.
         samples: By subject, digest of the samples of each signal that is in the cache; empty where
             nothing was read yet.
+        channels: Names of the channels of each of these signals, as the first recording has them.
     """
 
     subjects: tuple[str, ...]
@@ -35,6 +36,7 @@ class Prepared:
     alone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""

@@ -15,6 +15,7 @@ from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from benchmark.run import Run, Value
 from datamodules.errors import IncompatibleRunError
+from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.spaces import NETWORK, SPACES, Space
 
@@ -43,6 +44,16 @@ class Study:
     people: tuple[str, ...]
     data: str
     samples: str
+
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        """Runs without which what it chooses is not done."""
+        return (self.run,)
+
+    @property
+    def at_most(self) -> int:
+        """Number of inner runs if no candidate is given up."""
+        return self.budget * FOLDS
 
     @property
     def first(self) -> dict[str, Value]:
@@ -96,26 +107,34 @@ def studies_of(runs: Sequence[Run], budget: int, recordings: Prepared) -> list[S
             nothing to tune; with the reason.
         SuiteError: A space with a name or a value that the model does not take.
     """
-    model, protocol = runs[0].model, runs[0].protocol
-    space = space_of(model)
+    space = space_around(runs[0])
     if not space:
         raise IncompatibleRunError("it has no space of values to choose from")
+    check_inner(runs[0].protocol)
+    studies = []
+    for run in runs:
+        study = study_of(run, budget, space, recordings)
+        _ = study.inner_runs(study.first)[0].n_folds  # too few people raise
+        studies.append(study)
+    return studies
+
+
+def study_of(run: Run, budget: int, space: Space, recordings: Prepared) -> Study:
+    """Return the study of a training, on the recordings of those whom it does not test."""
+    people = training_people(run)
+    data, samples = recordings.data_of(people), recordings.samples_of(people, run.signals)
+    return Study(run, budget, space, people, data, samples)
+
+
+def check_inner(protocol: Protocol) -> None:
+    """Refuse a protocol under which inner folds choose nothing; raises IncompatibleRunError."""
     if protocol.flags:
-        raise IncompatibleRunError("models are tuned under the honest protocol alone")
+        raise IncompatibleRunError("inner folds choose under the honest protocol alone")
     if not protocol.splitting.over_subjects:
         raise IncompatibleRunError(
             f"inner folds are dealt by person: expected a split over subjects, found "
             f"{protocol.split}, under which training people are tested, or got the tested stimuli"
         )
-    space = _including(space, runs[0])
-    studies = []
-    for run in runs:
-        people = training_people(run)
-        data, samples = recordings.data_of(people), recordings.samples_of(people, run.signals)
-        study = Study(run, budget, space, people, data, samples)
-        _ = study.inner_runs(study.first)[0].n_folds  # too few people raise
-        studies.append(study)
-    return studies
 
 
 def training_people(run: Run) -> tuple[str, ...]:
@@ -129,6 +148,21 @@ def space_of(model: str) -> Space:
     if model in PROBES:
         return {} if PROBES[model].blind else OF_PROBES.get(model, {})
     return SPACES.get(model, NETWORK)
+
+
+def space_around(run: Run) -> Space:
+    """Return the space of a run's model, which holds the values of the run.
+
+    Raises:
+        SuiteError: A name that the model has not, or values of another kind.
+    """
+    space = space_of(run.model)
+    in_recipe = [field.name for field in fields(run.recipe) if field.compare]
+    known_names(space, (*in_recipe, *defaults_of(run.model)), f"space of {run.model}:")
+    try:
+        return {name: space[name].including(v) for name, v in values_of(run, space).items()}
+    except ValueError as error:
+        raise SuiteError(f"space of {run.model}: {error}") from error
 
 
 def values_of(run: Run, names: Sequence[str] | Space) -> dict[str, Value]:
@@ -150,17 +184,3 @@ def with_values(run: Run, values: Values) -> Run:
         arguments = arguments_of(run.model, {**dict(run.arguments), **others}, subject)
     base = own_recipe(run.model, run.kind, run.dataset)[1]
     return replace(run, recipe=recipe, arguments=arguments, changed=differing(base, recipe))
-
-
-def _including(space: Space, run: Run) -> Space:
-    """Return a space that holds the values of a run.
-
-    Raises:
-        SuiteError: A name that the model has not, or values of another kind.
-    """
-    in_recipe = [field.name for field in fields(run.recipe) if field.compare]
-    known_names(space, (*in_recipe, *defaults_of(run.model)), f"space of {run.model}:")
-    try:
-        return {name: space[name].including(v) for name, v in values_of(run, space).items()}
-    except ValueError as error:
-        raise SuiteError(f"space of {run.model}: {error}") from error

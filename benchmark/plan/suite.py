@@ -1,15 +1,17 @@
 """Suite: a matrix of datasets, tasks, splits, models, pairs and seeds. It needs no torch."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from benchmark.encoders.files import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.files import visible
 from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
+from benchmark.probes.encoders import UNTRAINED
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
@@ -83,6 +85,8 @@ class Suite:
         recipe: Name of the models' own recipe: ``published``, or ``fast`` where there is one.
         budget: Number of candidates among which a study chooses values of each model and probe,
             fold by fold; each is run untuned too. 0: nothing is tuned.
+        ensemble: Models and probes among which the members of an ensemble are chosen, fold by fold;
+            ``all``: every one of the suite's that may win. Empty: there is no ensemble.
         options: Options of readers, by dataset.
         recipes: Changes to that recipe, by model.
         arguments: Arguments of models, by model: variants and switches of its constructor; of a
@@ -93,6 +97,7 @@ class Suite:
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
+        encoders: Weights of frozen encoders, by the name of the encoder.
         plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
@@ -110,12 +115,14 @@ class Suite:
     signals: tuple[str, ...] = ()
     recipe: str = "published"
     budget: int = 0
+    ensemble: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     distillations: tuple[Distillation, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
+    encoders: Mapping[str, Weights] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
 
@@ -128,9 +135,16 @@ class Suite:
         known_names(self.splits, (*SPLITS, DEFAULT), f"{where}: split")
         known_names(self.models, (*every_model(), ALL), f"{where}: model")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
+        known_names(self.ensemble, (*every_model(), ALL), f"{where}: member of the ensemble")
+        if blind := [n for n in self.ensemble if n in PROBES and PROBES[n].blind]:
+            raise SuiteError(
+                f"{where}: expected members of the ensemble that may win, found {blind[0]}, a "
+                "probe that should lose"
+            )
         known_names(self.options, DATASETS, f"{where}: options of dataset")
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, every_model(), f"{where}: arguments of model")
+        known_names(self.encoders, trained_encoders(), f"{where}: weights of encoder")
         known_names([flag for flaw in self.flaws for flag in flaw], FLAGS, f"{where}: flaw")
         for model, changes in self.recipes.items():
             kind = ProbeRecipe if model in PROBES else Recipe
@@ -245,6 +259,25 @@ class Suite:
         options = {**self.options, dataset: {**self.options.get(dataset, {}), option: value}}
         return replace(self, options=options)
 
+    def with_encoders(self, encoders: Mapping[str, Weights]) -> Self:
+        """Return the suite with weights of more encoders, in the place of those that it has.
+
+        Their rows are added where a suite names its models one by one, and those of the same
+        networks with random weights.
+        """
+
+        def added(models: Sequence[str]) -> tuple[str, ...]:
+            rows = [row for name in encoders for row in (name, name + UNTRAINED)]
+            return tuple(models) if ALL in models else tuple(dict.fromkeys([*models, *rows]))
+
+        known_names(encoders, trained_encoders(), f"suite {self.name}: weights of encoder")
+        parts = tuple(
+            {**part, "models": added(part["models"])} if "models" in part else part
+            for part in self.parts
+        )
+        encoders = {**self.encoders, **encoders}
+        return replace(self, encoders=encoders, models=added(self.models), parts=parts)
+
     def dataset_names(self, data: Path) -> tuple[str, ...]:
         """Return the datasets of the suite; ``found`` looks into a folder.
 
@@ -268,6 +301,11 @@ class Suite:
 def every_model() -> tuple[str, ...]:
     """Return the names of all models and probes, those of plug-ins among them."""
     return (*MODELS, *PROBES)
+
+
+def trained_encoders() -> tuple[str, ...]:
+    """Return the names of all encoders that take weights, those of plug-ins among them."""
+    return tuple(name for name, probe in PROBES.items() if probe.encoder and probe.pretrained)
 
 
 def with_values(protocol: Protocol, values: Mapping[str, Any], suite: str) -> Protocol:

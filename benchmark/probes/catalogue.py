@@ -7,12 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmark.probes.encoders import ENCODERS, UNTRAINED, Encoder
 from benchmark.typed import Value
 from datamodules.errors import IncompatibleRunError
 from datamodules.inputs import Inputs
 from datamodules.signals.kinds import kind_of
 
-Sees = Literal["nothing", "time", "length", "motion", "subject", "stimulus", "signals", "windows"]
+Sees = Literal[
+    "nothing",
+    "time",
+    "length",
+    "motion",
+    "subject",
+    "stimulus",
+    "signals",
+    "windows",
+    "embedding",
+]
 ClassifierName = str
 """Key of ``benchmark.probes.classifiers.CLASSIFIERS``: one of those below, or of a plug-in."""
 CLASSIFIER_NAMES = (
@@ -67,10 +78,11 @@ class Probe:
             dataset tells; ``"length"``: number of recorded seconds of a padded trial;
             ``"motion"``: features of acceleration; ``"signals"``: features of all other signals;
             ``"windows"``: samples of these, as ``benchmark.probes.windows.Windows``;
+            ``"embedding"``: what its encoder makes of a window, see ``benchmark.encoders``;
             ``"stimulus"``: number of the stimulus, which many people got;
             ``"subject"``: the mean of those over all windows of the subject, which tells people
             apart, but not moments.
-        classifier: Name of the classifier.
+        classifier: Name of the classifier; empty: the head of an encoder.
         about: One line for ``affectbench list models``.
         simple: Whether it is a baseline that every claim about a network must beat.
         blind: Whether it sees nothing of the moment and should lose; a board on which it wins
@@ -82,6 +94,8 @@ class Probe:
             those of the rate that most channels have.
         least_channels: Smallest number of channels that it can use, all signals together.
         least_samples: Smallest number of samples in a window of a signal that it can use.
+        encoder: Encoder whose embeddings it sees; None: it sees none.
+        pretrained: Whether the weights of its encoder are from a file; if not, they are random.
     """
 
     sees: Sees
@@ -94,6 +108,8 @@ class Probe:
     one_rate: bool = False
     least_channels: int = 1
     least_samples: int = 1
+    encoder: Encoder | None = None
+    pretrained: bool = True
 
     def with_arguments(self, changes: Mapping[str, Value]) -> dict[str, Value]:
         """Return all arguments of the classifier: the defaults, but for some changes.
@@ -119,6 +135,8 @@ class Probe:
         Raises:
             IncompatibleRunError: None of them is a signal that it can use, or too few channels are.
         """
+        if self.encoder:
+            return self.encoder.choose_signals(available)
         if self.sees not in ("motion", "subject", "signals", "windows"):
             return ()
         motion = self.sees == "motion"
@@ -144,6 +162,25 @@ class Probe:
                 f"there are {channels[best]}"
             )
         return tuple(name for name in long if rates[name] == best)
+
+
+def encoder_probes(name: str, encoder: Encoder) -> dict[str, Probe]:
+    """Return the probe of an encoder, and that of its network with random weights.
+
+    The second says how much of the first is owed to what the encoder was trained on.
+    """
+    windows = ProbeRecipe(encoder.window, encoder.window / 2)
+    return {
+        name: Probe("embedding", "", encoder.about, published=windows, encoder=encoder),
+        name + UNTRAINED: Probe(
+            "embedding",
+            "",
+            f"the network of {name} with random weights, which pre-training should beat",
+            published=windows,
+            encoder=encoder,
+            pretrained=False,
+        ),
+    }
 
 
 def _is_like(value: Value, default: Value) -> bool:
@@ -214,6 +251,11 @@ PROBES: dict[str, Probe] = {
         least_channels=2,
         least_samples=2,
     ),
+    **{
+        probe: entry
+        for name, encoder in ENCODERS.items()
+        for probe, entry in encoder_probes(name, encoder).items()
+    },
     "subject_mean": Probe(
         "subject",
         "linear",

@@ -80,6 +80,7 @@ def prepare(
         alone=alone,
         contents={subject: recorded.content for subject, recorded in stored.items()},
         samples={subject: _samples(recorded, signals) for subject, recorded in stored.items()},
+        channels=_channels(archive.subjects[0], signals),
     )
 
 
@@ -87,6 +88,13 @@ def _samples(recorded: StoredSubject, signals: Sequence[str] | None) -> dict[str
     """Return the digest of the samples of each signal that was asked for and is there."""
     names = [n for n in recorded.signals if signals is None or n in signals]
     return {name: recorded.samples(name).content for name in names}
+
+
+def _channels(first: StoredSubject, signals: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    """Return the channels of each signal of the first recording that was asked for."""
+    names = [n for n in first.recordings[0].signals if signals is None or n in signals]
+    stored = {name: first.samples(name).recordings[0] for name in names}
+    return {name: signal.channels for name, signal in stored.items() if signal}
 
 
 def lacking(

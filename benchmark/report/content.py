@@ -10,11 +10,11 @@ import pandas as pd
 from benchmark.boards.board import boards_of, honest
 from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts
 from benchmark.boards.distillation import gains_table
+from benchmark.boards.evidence import read_evidence
 from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import critical_difference
-from benchmark.boards.tuned import read_evidence
 from benchmark.boards.versions import by_version
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page

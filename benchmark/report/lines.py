@@ -50,6 +50,9 @@ COLUMNS = {
     "window": Column("window s", "seconds of signal that one prediction sees", False, True),
     "input": Column("input", "causal, or offline: it uses what came after a window", False, True),
     "tuned_on": Column("tuned on", "datasets whose people chose values of the recipe", False, True),
+    "pretrained_on": Column(
+        "pre-trained on", "datasets that a frozen encoder was trained on", False, True
+    ),
     "n_subjects": Column("subjects", "test subjects", more=True),
     "n_seeds": Column("seeds", "averaged within a subject first", more=True),
     "mcc": Column("MCC", "Matthews correlation, mean over subjects", more=True),
@@ -130,7 +133,7 @@ class Line:
         signals: Signals that it sees.
         recipe: Recipe that it was trained by.
         note: Error, or reason why it does not apply, or empty.
-        kind: ``probe``, ``network``, ``taught``, or ``absent`` if it does not apply.
+        kind: ``probe``, ``network``, ``taught``, ``ensemble``, or ``absent`` if it does not apply.
         ranks: First and last rank that it may have; None for a row that is not ranked.
         complete: Whether every subject was tested with every seed.
         cells: One a column.
@@ -166,6 +169,7 @@ def board_line(
     kind = "absent"
     if row:
         kind = "probe" if row.run.model in PROBES else "taught" if row.run.distiller else "network"
+        kind = "ensemble" if row.run.members else kind
     name, signals, recipe, note = (
         text(record[key]).text for key in ("model", "signals", "recipe", "note")
     )

@@ -67,9 +67,14 @@ function compare(one, other) {
   return one.localeCompare(other, "en", { numeric: true });
 }
 
+/* A word is its own value; a number has more digits than are shown. */
+function valueOf(cell) {
+  return cell.dataset.v ?? (cell.classList.contains("text") ? cell.textContent : undefined);
+}
+
 function sort(table, column, direction) {
   const body = table.tBodies[0];
-  const rows = [...body.rows].map((row, place) => ({ row, place, value: row.cells[column].dataset.v }));
+  const rows = [...body.rows].map((row, place) => ({ row, place, value: valueOf(row.cells[column]) }));
   const missing = ({ row, value }) => 2 * ("last" in row.dataset) + (value === undefined || value === "");
   rows.sort((one, other) =>
     missing(one) - missing(other) ||
@@ -157,15 +162,15 @@ function scores(subjects, values) {
 }
 
 function open(board, number) {
-  const { subjects, rows } = known[board];
+  const { subjects, rows } = known.boards[board];
   const row = rows[number];
   const close = made("button", { type: "button", className: "close", textContent: "Close" });
   close.addEventListener("click", () => dialog.close());
   const title = made("h2", { id: "row-title", textContent: row.title });
   title.append(made("small", { textContent: board }));
   const body = made("div");
-  for (const [name, pairs] of Object.entries(row.sections)) {
-    body.append(made("h3", { textContent: name }), facts(pairs));
+  for (const [name, place] of Object.entries(row.sections)) {
+    body.append(made("h3", { textContent: name }), facts(known.sections[place]));
   }
   body.append(made("h3", { textContent: "Macro F1 of each subject" }), scores(subjects, row.scores));
   const ids = made("details", {}, made("summary", { textContent: "Ids of the runs, in order of fold" }));
@@ -181,7 +186,7 @@ function open(board, number) {
 for (const sheet of all(document, "[data-lead]")) {
   sheet.querySelector("tbody").addEventListener("click", (event) => {
     const row = event.target.closest("tr");
-    if (String(getSelection()) || !(row.dataset.row in known[sheet.dataset.board].rows)) return;
+    if (String(getSelection()) || !(row.dataset.row in known.boards[sheet.dataset.board].rows)) return;
     open(sheet.dataset.board, row.dataset.row);
   });
 }
@@ -193,7 +198,7 @@ dialog.addEventListener("click", (event) => {
 const tip = document.getElementById("tip");
 
 for (const place of all(document, "[data-subjects]")) {
-  const { subjects, rows } = known[place.dataset.subjects];
+  const { subjects, rows } = known.boards[place.dataset.subjects];
   place.addEventListener("pointermove", (event) => {
     const strip = event.target.closest("li")?.querySelector(".strip");
     tip.hidden = true;

@@ -54,10 +54,17 @@ def html(content: Content) -> str:
 
 
 def _rows(content: Content) -> dict[str, Any]:
-    """Return the content that opens on a click, by board."""
-    return {
-        board.name: {"subjects": board.tested, "rows": board.provenance} for board in content.boards
-    }
+    """Return the content that opens on a click, by board; equal sections stand there once."""
+    places: dict[str, int] = {}
+    boards = {}
+    for board in content.boards:
+        rows = {}
+        for number, row in board.provenance.items():
+            texts = {name: json.dumps(facts) for name, facts in row["sections"].items()}
+            sections = {n: places.setdefault(text, len(places)) for n, text in texts.items()}
+            rows[number] = {**row, "sections": sections}
+        boards[board.name] = {"subjects": board.tested, "rows": rows}
+    return {"boards": boards, "sections": [json.loads(text) for text in places]}
 
 
 def _json(value: object) -> Markup:

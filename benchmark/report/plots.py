@@ -14,7 +14,12 @@ from benchmark.report.figures import Diagram, Scatter, Strip
 from benchmark.report.lines import label
 
 INK, SOFT, GRID = "#1b1e23", "#5a616b", "#e1e3e6"
-COLOURS = {"probe": "#5a616b", "network": "#0072b2", "taught": "#b84a00"}
+COLOURS = {
+    "probe": "#5a616b",
+    "network": "#0072b2",
+    "taught": "#b84a00",
+    "ensemble": "#007a59",
+}
 """Colour of a mark by kind of row."""
 PALE = "#a8cbe2"
 """Colour of a subject's dot."""
@@ -87,7 +92,10 @@ def _scatter(plot: Scatter, title: str, unit: str) -> Picture:
     width, height = figures.PLOT
     top, right, bottom, left = figures.MARGIN
     head, floor = 40, height - bottom
-    key = "square: probe; blue: network; orange: taught network; upright lines: 95 % intervals"
+    key = (
+        "square: probe; blue: network; orange: taught network; green: ensemble; upright lines: "
+        "95 % intervals"
+    )
     marks: list[Mark] = []
     for y, words in plot.up:
         marks += [

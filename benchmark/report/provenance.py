@@ -21,7 +21,7 @@ SHORT = 8
 SHOWN = {
     *("dataset", "task", "protocol", "fold", "seed", "model", "signals", "subjects", "data"),
     *("options", "recipe", "kind", "changed", "arguments", "distiller", "distillation"),
-    *("teachers", "without", "alone"),
+    *("teachers", "without", "alone", "members"),
 }
 """Fields of a run that have a line of their own, or none."""
 SAID = {"split", "folds", "stimulus_folds", "partitions", "rule", "padding", "mask", "version"}
@@ -40,6 +40,7 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
         "Protocol": _protocol(row, done),
         "Model": _model(row.run),
         "Taught by": _teaching(row.run),
+        "Chosen among": _members(row.run),
         "Data": _data(row.run, done),
         "Computed": _execution(row.results, done),
     }
@@ -67,6 +68,8 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
     if run.model in PROBES:
         used = "are trained on" if run.recipe.refit else "are not used"
         epoch = f"none to choose, so that validation {others} {used}"
+    if run.members:
+        epoch = f"that of each member; members are chosen by inner folds without test {others}"
     facts = [
         ("version", str(run.protocol.version)),
         ("split", f"{split_label(run)}: {splitting.about}"),
@@ -90,7 +93,7 @@ def _protocol(row: Row, done: Iterable[Scored]) -> Facts:
 
 
 def _model(run: Run) -> Facts:
-    values = {**dict(run.arguments), **vars(run.recipe)}
+    values = {**dict(run.arguments), **({} if run.members else vars(run.recipe))}
     values |= dict.fromkeys(run.tuned, "chosen in each fold, see tuned.csv")
     facts = [
         ("sees", signals_label(run)),
@@ -115,6 +118,13 @@ def _teaching(run: Run) -> Facts:
     if len(run.teachers) > 1:
         facts.append(("out of fold", f"{len(run.teachers)} teachers"))
     return facts
+
+
+def _members(run: Run) -> Facts:
+    return [
+        (member.name, f"sees {signals_label(member)}; {member.recipe_label}")
+        for member in run.members
+    ]
 
 
 def _data(run: Run, done: Iterable[Scored]) -> Facts:

@@ -3,17 +3,19 @@
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmark.plan.studies import FOLDS, Study
+from benchmark.plan.ensembles import Ensemble
+from benchmark.plan.studies import Study
 from benchmark.run import Run
 from benchmark.scored import Scored, scored
 from benchmark.store import DamagedError, Store
+from benchmark.tuning.members import chosen_members
 from benchmark.tuning.search import Needs, search
 
 
 @dataclass(eq=False)
 class _Open:
     number: int
-    study: Study
+    study: Study | Ensemble
     searching: Generator[Needs, Mapping[str, Scored], Run]
     needs: Needs
 
@@ -22,7 +24,7 @@ class Rounds:
     """Studies under way; each goes on as soon as what it needs is in the store.
 
     Args:
-        studies: The studies.
+        studies: The studies, and the ensembles.
         store: Store of the inner runs.
         retry_failed: Whether inner runs that failed before are done again, once.
 
@@ -30,7 +32,9 @@ class Rounds:
         damaged: Inner runs whose results are set aside; their studies wait until these are gone.
     """
 
-    def __init__(self, studies: Iterable[Study], store: Store, retry_failed: bool = False) -> None:
+    def __init__(
+        self, studies: Iterable[Study | Ensemble], store: Store, retry_failed: bool = False
+    ) -> None:
         self._store = store
         self._retry_failed = retry_failed
         self._handed_out: set[str] = set()
@@ -38,23 +42,23 @@ class Rounds:
         self._chosen: dict[int, Run] = {}
         self.damaged: list[Run] = []
         for number, study in enumerate(studies):
-            searching = search(study)
+            searching = search(study) if isinstance(study, Study) else chosen_members(study, store)
             self._open.append(_Open(number, study, searching, next(searching)))
 
     @property
     def open(self) -> list[Run]:
-        """Trainings whose studies have not chosen yet, with their untuned values."""
+        """Trainings whose studies have not chosen yet, as they are without a choice."""
         return [one.study.run for one in self._open]
 
     @property
-    def tuned(self) -> list[Run]:
-        """Trainings with the values that studies have chosen so far, in their order."""
+    def chosen(self) -> list[Run]:
+        """Runs with what studies have chosen for them so far, in their order."""
         return [run for _, run in sorted(self._chosen.items(), key=lambda item: item[0])]
 
     @property
     def at_most(self) -> int:
         """Number of inner runs of the studies that have not chosen yet, if none is given up."""
-        return sum(one.study.budget * FOLDS for one in self._open)
+        return sum(one.study.at_most for one in self._open)
 
     def advance(self) -> list[Run]:
         """Let every study go on as far as results allow; return the inner runs to be done now."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.boards.tuned import inner_score
+from benchmark.boards.evidence import inner_score
 from benchmark.plan.studies import FOLDS, Study
 from benchmark.run import Run, Value
 from benchmark.scored import Scored

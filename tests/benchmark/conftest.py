@@ -188,3 +188,24 @@ def tuned(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Simpl
     outcome = run_suite(suite, folders, InProcess())
     store = Store(root / "runs")
     return SimpleNamespace(suite=suite, folders=folders, outcome=outcome, store=store)
+
+
+@pytest.fixture(scope="session")
+def ensembled(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A suite with an ensemble of probes that see windows of two lengths; not to be written to."""
+    suite = workshop.suite(
+        ["majority", "lda", "logistic", "random_forest"],
+        splits=("subject_k_fold",),
+        options={"synthetic": {"n_subjects": 6, "phase": 60.0, "effect": 0.2}},
+        recipes={"random_forest": {"window": 30.0}},
+        arguments={"random_forest": {"n_trees": 10}},
+        seeds=(1,),
+        ensemble=("all",),
+        protocol=Protocol("subject_k_fold", 2),
+    )
+    root = tmp_path_factory.mktemp("ensembled")
+    folders = Folders(root / "data", workshop.cache, root / "runs", root / "leaderboards")
+    outcome = run_suite(suite, folders, InProcess())
+    runs = [run for run in outcome.runs if run.members]
+    store = Store(root / "runs")
+    return SimpleNamespace(suite=suite, folders=folders, outcome=outcome, store=store, runs=runs)

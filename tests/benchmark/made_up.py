@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
 from benchmark.boards.board import Board, build_boards
 from benchmark.boards.cohort import Cohort, build_cohorts
@@ -94,3 +95,29 @@ def boards_of(store: Store) -> list[Board]:
 def cohorts_of(results: Iterable[Scored]) -> list[Cohort]:
     """Return the rows of all boards."""
     return build_cohorts(by_version(results, [])[0])
+
+
+def plain_score(runs: Iterable[Path]) -> float:
+    """Return macro F1 of the people whom runs test, by a plain loop over score units.
+
+    Args:
+        runs: Their folders.
+    """
+    scores = []
+    for folder in runs:
+        columns = np.load(folder / PREDICTIONS)
+        for subject in np.unique(columns["subject"]):
+            of_subject = columns["subject"] == subject
+            keys = [
+                tuple(columns[name][row] for name in ("session", "trial", "unit"))
+                for row in np.flatnonzero(of_subject)
+            ]
+            probabilities = columns["probabilities"][of_subject]
+            label = columns["label"][of_subject]
+            target, predicted = [], []
+            for key in dict.fromkeys(keys):
+                rows = [place for place, other in enumerate(keys) if other == key]
+                target.append(label[rows[0]])
+                predicted.append(probabilities[rows].mean(axis=0).argmax())
+            scores.append(f1_score(target, predicted, average="macro"))
+    return float(np.mean(scores))

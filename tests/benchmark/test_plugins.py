@@ -8,16 +8,19 @@ import pytest
 
 from benchmark import plugins
 from benchmark.cli.new import NewError, write
+from benchmark.code import code_of, code_of_run
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite
 from benchmark.plugins import PluginError, load
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.classifiers import CLASSIFIERS
 from benchmark.probes.spaces import SPACES as OF_PROBES
+from datamodules import source
 from datamodules.catalogue import DATASETS
 from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.spaces import SPACES as OF_MODELS
 from lightning_modules.spaces import Range
+from tests.benchmark.made_up import make_run
 
 PROBE = """
 from sklearn.svm import SVC
@@ -31,6 +34,25 @@ SPACE = """
 from lightning_modules.spaces import Range
 
 SPACES = {"svm": {"C": Range(0.1, 10.0, log=True)}}
+"""
+
+
+ENCODER = """
+from torch import nn
+
+from benchmark.probes.encoders import Encoder
+
+
+class Mean(nn.Module):
+    def __init__(self, channels, n_times):
+        super().__init__()
+        self.scale = 0.5
+
+    def forward(self, window):
+        return self.scale * window.mean(dim=2)
+
+
+ENCODERS = {"tiny": Encoder(Mean, ("eda",), 4.0, 60.0, ("unknown",), "mean")}
 """
 
 
@@ -91,6 +113,7 @@ def test_a_dataset_of_its_own(tmp_path):
             "expected a new name in MODELS, found cnn, which this project has",
         ),
         ("PROBES = {'cnn': 1}", "found cnn, which this project has"),
+        ("MODELS = {'ensemble': int}", "found ensemble, which this project has"),
         ("MODELS = {'../up': int}", "expected names of small letters, digits and _"),
         ("MODELS = {'mine': 3}", "expected mine of MODELS to be a class, found 3"),
         ("PROBES = {'mine': 3}", "expected mine to be a Probe, found 3"),
@@ -144,6 +167,38 @@ def test_a_space_joins_those_of_its_kind(tmp_path):
     path.write_text(network + SPACE.replace("svm", "svm_net").replace('"C"', '"lr"'))
     load([str(path)])
     assert OF_MODELS["svm_net"] == {"lr": Range(0.1, 10.0, log=True)}
+
+
+def test_an_encoder_joins_as_two_rows(tmp_path):
+    path = tmp_path / "my_encoder.py"
+    path.write_text(ENCODER)
+    load([str(path)])
+    assert PROBES["tiny"].encoder is PROBES["tiny_untrained"].encoder
+    assert PROBES["tiny"].encoder.module == "affectbench_plugin_my_encoder"
+    for row in ("tiny", "tiny_untrained"):
+        assert list(plugins.used([("PROBES", row)])) == ["my_encoder.py"]
+    path = tmp_path / "other_encoder.py"
+    path.write_text("ENCODERS = {'other': 3}")
+    with pytest.raises(PluginError, match="expected other of ENCODERS to be an Encoder, found 3"):
+        load([str(path)])
+
+
+def test_a_row_of_an_encoder_depends_on_its_code(tmp_path):
+    path, codes = tmp_path / "my_encoder.py", []
+    values = {"dataset": "wesad", "task": "stress", "fold": 0, "seed": 0, "data": "a" * 16}
+    run = make_run(**values, model="tiny", signals=("eda",), subjects=("S2",))
+    for text in (ENCODER, ENCODER.replace("0.5", "0.25"), ENCODER + "\n# a comment"):
+        path.write_text(text)
+        for row in ("tiny", "tiny_untrained"):
+            PROBES.pop(row, None)
+        plugins._loaded.clear()
+        plugins._origins.clear()
+        sys.modules.pop(f"{plugins.PREFIX}my_encoder", None)
+        for cached in (code_of, source._read):
+            cached.cache_clear()
+        load([str(path)])
+        codes.append(code_of_run(run))
+    assert codes[0] == codes[2] != codes[1]
 
 
 def test_two_plug_ins_may_not_have_an_entry_of_one_name(tmp_path):

@@ -53,6 +53,10 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "chosen_by": ("0123456789ab",),
         "inner": True,
         "samples": "0123456789abcdef",
+        "members": (RUN,),
+        "weights": (2,),
+        "pretrained": "0123456789abcdef",
+        "pretrained_on": ("tueg",),
     },
     Protocol: {
         "split": "session_out",
@@ -90,6 +94,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "refit": True,
         "plateau_delta": 1e-5,
         "select_on": "val_accuracy",
+        "statistics": "training_windows",
     },
     ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }
@@ -121,7 +126,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 26 + 1 + 12 + 21 + 1 + 3
+    assert len(runs) == 1 + 30 + 1 + 12 + 22 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
@@ -193,6 +198,35 @@ def test_teachers_count_by_their_ids():
         "teachers": [one.id for one in parts],
     }
     assert taught.id == digest(values)
+
+
+def test_members_count_by_their_ids_and_weights():
+    """Also those that were not taken: a choice among others is another one."""
+    members = (RUN, replace(RUN, model="lstm"))
+    values = {
+        **{name: getattr(RUN, name) for name in ("dataset", "task", "fold", "seed")},
+        **{name: getattr(RUN, name) for name in ("signals", "subjects", "data")},
+        "model": "ensemble",
+        "protocol": {"version": VERSION},
+        "recipe": {},
+        "members": [one.id for one in members],
+        "weights": [0, 3],
+    }
+    run = replace(RUN, model="ensemble", members=members, weights=(0, 3))
+    assert run.id == digest(values)
+    assert run.taken == {members[1]: 3}
+    assert run.needs == (members[1],)
+    ids = {replace(run, weights=weights).id for weights in ((0, 3), (1, 2), (1, 3))}
+    assert len(ids | {replace(run, members=members[::-1]).id}) == 4
+    again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
+    assert (again, again.id) == (run, run.id)
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, -1), (1, 1, 1)])
+def test_weights_that_are_not_those_of_members_are_refused(weights):
+    run = replace(RUN, members=(RUN, replace(RUN, model="lstm")), weights=weights)
+    with pytest.raises(ValueError, match="expected a weight of 0 or more for each of 2 members"):
+        Run.from_dict(json.loads(json.dumps(run.as_dict())))
 
 
 # --- fields that come later

@@ -41,6 +41,10 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "chosen_by": (),
         "inner": False,
         "samples": "",
+        "members": (),
+        "weights": (),
+        "pretrained": "",
+        "pretrained_on": (),
     },
     Protocol: {
         "split": "leave_one_subject_out",
@@ -79,6 +83,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "refit": False,
         "plateau_delta": 1e-4,
         "select_on": "val_macro_f1",
+        "statistics": "running",
         "tuned_on": (),
     },
     ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},

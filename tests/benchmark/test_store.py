@@ -3,10 +3,12 @@
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from benchmark.store import (
     StoreError,
     check_committed,
     load_run,
+    parsed,
 )
 from datamodules.protocol import Protocol
 from tests.benchmark.made_up import as_schema_1
@@ -578,3 +581,53 @@ def test_an_error_at_every_call_leaves_nothing_half(tmp_path, files, before):
     assert status == 5
     assert call > 10
     assert len(raised) > 10
+
+
+def zipped(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, **options)
+    return file.getvalue()
+
+
+def test_predictions_are_read_as_numpy_reads_them(tmp_path):
+    columns = {
+        "texts": np.array(["a", "ünïcode"]),
+        "numbers": np.arange(6.0).reshape(2, 3),
+        "turned": np.asfortranarray(np.arange(6, dtype=">i4").reshape(2, 3)),
+        "none": np.empty((0, 2), dtype=np.float32),
+        "one": np.array(7),
+    }
+    file = io.BytesIO()
+    np.savez(file, **columns)
+    ours = parsed(file.getvalue(), tmp_path)
+    with np.load(io.BytesIO(file.getvalue())) as theirs:
+        assert list(ours) == list(theirs)
+        for name, column in ours.items():
+            np.testing.assert_array_equal(column, theirs[name])
+            assert column.dtype == theirs[name].dtype
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy(np.array([{}], dtype=object), allow_pickle=True),
+        npy(np.arange(3))[:-1],
+        npy(np.arange(3)) + b" ",
+        npy(np.arange(3), version=(2, 0)),
+        npy(np.arange(3)).replace(b"(3,), } ", b"(-3,), }"),
+        npy(np.arange(3)).replace(b"(3,)", b"(3, "),
+        npy(np.arange(3))[:9],
+        b"",
+    ],
+)
+def test_a_column_that_is_not_as_its_header_says(tmp_path, content):
+    with pytest.raises(DamagedError, match="predictions"):
+        parsed(zipped(label=content), tmp_path)

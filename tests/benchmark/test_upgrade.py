@@ -100,6 +100,10 @@ def test_a_run_is_what_it_was(old):
             "tuned",
             "chosen_by",
             "inner",
+            "members",
+            "weights",
+            "pretrained",
+            "pretrained_on",
         }
         assert run.window == 0.0  # windows were cut down to a unit
         assert json.loads(json.dumps({name: getattr(run, name) for name in values})) == values

@@ -7,9 +7,10 @@ five datasets of 25 subjects, two tasks, one seed, leave-one-subject-out, 40 row
 ``affectbench leaderboard`` on them in a process of its own, imports included, twice, and compares
 the bytes. The first call derives every score, the second takes them from the cache.
 
-Measured on a quiet machine with two cores, Python 3.11: 23.6 s for the first call, 14.6 s for the
-second. Of 40 rows a board compares 780 pairs under 100,000 exchanges, and simulates its power;
-before that was so, the calls took 15.1 and 5.6 s.
+Measured on a quiet machine with two cores, Python 3.11: 19.3 s for the first call, 13.4 s for the
+second; 28.6 and 16.7 s before recipes, headers of arrays and exchanges were gone through once, in
+turn on the same machine. Of 40 rows a board compares 780 pairs under 100,000 exchanges, and
+simulates its power; before that was so, the calls took 15.1 and 5.6 s.
 """
 
 import hashlib

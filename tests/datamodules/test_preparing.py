@@ -244,12 +244,14 @@ def test_no_more_processes_than_pay_or_fit(
 
 
 CALL = """
+import signal
 import sys
 from pathlib import Path
 from datamodules import preparing
 from tests.datamodules.test_preparing import DATASET, SUBJECTS, FatefulReader
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a call in the background ignores it
     preparing.WORTH, preparing.cores = 1, lambda: 2
     assert "torch" not in sys.modules
     reader = FatefulReader(Path(sys.argv[1]))

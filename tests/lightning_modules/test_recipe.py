@@ -23,6 +23,7 @@ def test_choices_are_found():
         "plateau_on",
         "precision",
         "select_on",
+        "statistics",
     }
 
 

@@ -10,11 +10,14 @@ import pytest
 from benchmark.boards.columns import Context, board_columns, flawed_columns
 from benchmark.boards.provenance import (
     INPUT_LINE,
+    has_seen,
     input_of,
     provenance_head,
     tuned_on,
     window_of,
 )
+from benchmark.probes.catalogue import PROBES, encoder_probes
+from benchmark.probes.encoders import Encoder
 from benchmark.run import Run
 from benchmark.scored import Scored
 from datamodules.catalogue import DATASETS
@@ -55,6 +58,52 @@ def rows_of(*runs: Run):
 )
 def test_input_is_that_of_the_steps_of_the_signals(run, expected):
     assert input_of(run) == expected
+
+
+def test_input_of_an_encoder_is_that_of_its_filters_and_rate(monkeypatch):
+    plain = Encoder("some.module:Network", ("bvp",), 64.0, 30.0, ("deap",), "plain")
+    for rate, name in ((64.0, "same"), (32.0, "other")):
+        probes = encoder_probes(name, dataclasses.replace(plain, sfreq=rate))
+        monkeypatch.setitem(PROBES, name, probes[name])
+    assert input_of(run_of("same", ("bvp",))) == "causal"
+    assert input_of(run_of("other", ("bvp",))) == "offline"
+    assert input_of(run_of("labram", ("eeg",), dataset="deap")) == "offline"
+
+
+# --- what encoders have seen
+
+
+def test_a_row_says_what_its_encoder_was_trained_on():
+    (column,) = (column for column in board_columns() if column.name == "pretrained_on")
+    values = {}
+    runs = (
+        run_of("labram", ("eeg",), pretrained="a" * 16, pretrained_on=("seed", "tuep")),
+        run_of("labram_untrained", ("eeg",)),
+        run_of("lda"),
+    )
+    for run in runs:
+        (row,) = rows_of(run)
+        values[run.model] = column.value(row, Context())
+    assert values == {"labram": "seed, tuep", "labram_untrained": "nothing", "lda": ""}
+
+
+@pytest.mark.parametrize("name", ["wesad", "WESAD", "We-Sad "])
+def test_a_board_marks_an_encoder_that_has_seen_its_people(name):
+    seen = run_of("labram", ("eeg",), pretrained="a" * 16, pretrained_on=("tuep", name))
+    assert has_seen(seen)
+    (line,) = (one for one in provenance_head(rows_of(seen)) if "people of this dataset" in one)
+    assert line.startswith(f"pre-trained on people of this dataset: labram ({'a' * 16});")
+    assert not has_seen(dataclasses.replace(seen, dataset="deap"))
+    assert has_seen(dataclasses.replace(seen, dataset="seed_v", pretrained_on=("SEED-V",)))
+    assert not has_seen(dataclasses.replace(seen, dataset="seed_v", pretrained_on=("seed",)))
+
+
+def test_a_board_says_of_an_encoder_that_nobody_knows_what_it_saw():
+    run = run_of("labram", ("eeg",), pretrained="b" * 16, pretrained_on=("tuep", "unknown"))
+    lines = provenance_head(rows_of(run))
+    assert any(line.startswith("frozen encoders: ") for line in lines)
+    assert any(f"labram ({'b' * 16}); the people who are tested" in line for line in lines)
+    assert not any("encoder" in line for line in provenance_head(rows_of(run_of())))
 
 
 # --- windows

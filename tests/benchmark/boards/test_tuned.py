@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
 
 from benchmark.boards.board import write_leaderboards
 from benchmark.boards.cohort import build_cohorts
@@ -17,7 +16,8 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import compare, holm
 from benchmark.boards.tuned import COLUMNS
 from benchmark.boards.versions import by_version
-from benchmark.store import PREDICTIONS, Store
+from benchmark.store import Store
+from tests.benchmark.made_up import plain_score
 
 BOARD = "synthetic_n_subjects_6_phase_60__stress__subject_2_fold"
 
@@ -30,28 +30,6 @@ def tables(tuned) -> dict[str, pd.DataFrame]:
 
 def tuned_runs(tuned):
     return [run for run in tuned.outcome.runs if run.budget]
-
-
-def plain_score(store, runs):
-    """Return macro F1 of the people whom inner runs test, by a plain loop over score units."""
-    scores = []
-    for folder in runs:
-        columns = np.load(folder / PREDICTIONS)
-        for subject in np.unique(columns["subject"]):
-            of_subject = columns["subject"] == subject
-            keys = [
-                tuple(columns[name][row] for name in ("session", "trial", "unit"))
-                for row in np.flatnonzero(of_subject)
-            ]
-            probabilities = columns["probabilities"][of_subject]
-            label = columns["label"][of_subject]
-            target, predicted = [], []
-            for key in dict.fromkeys(keys):
-                rows = [place for place, other in enumerate(keys) if other == key]
-                target.append(label[rows[0]])
-                predicted.append(probabilities[rows].mean(axis=0).argmax())
-            scores.append(f1_score(target, predicted, average="macro"))
-    return float(np.mean(scores))
 
 
 def test_columns_of_the_board(tuned, tables):
@@ -96,7 +74,7 @@ def test_a_line_says_what_a_study_chose(tuned, tables):
         for name in run.chosen_by:
             values = tuned.store.load(folders[name]).run
             of_values.setdefault((values.recipe, values.arguments), []).append(folders[name])
-        complete = {key: plain_score(tuned.store, f) for key, f in of_values.items() if len(f) == 3}
+        complete = {key: plain_score(f) for key, f in of_values.items() if len(f) == 3}
         assert line["default_score"] == pytest.approx(next(iter(complete.values())), abs=5e-5)
         assert line["chosen_score"] == pytest.approx(max(complete.values()), abs=5e-5)
         assert complete[run.recipe, run.arguments] == max(complete.values())

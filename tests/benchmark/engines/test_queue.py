@@ -1,5 +1,6 @@
 """What is next and what becomes of a lost run, without any worker."""
 
+import dataclasses
 import time
 
 import pytest
@@ -51,6 +52,17 @@ def test_next_is_the_first_whose_teachers_are_all_done(queue_of):
     assert queue.next()[0] == by_both
     assert queue.next() is None
     assert not queue.waiting
+
+
+def test_an_ensemble_waits_for_those_that_it_consists_of(queue_of):
+    one, two, other = run("cnn"), run("lstm"), run("lda")
+    mean = dataclasses.replace(run("ensemble"), members=(one, two, other), weights=(1, 0, 2))
+    queue = queue_of(mean, one, two, other)
+    assert [queue.next()[0] for _ in range(3)] == [one, two, other]
+    queue.ended(ended(one))
+    assert queue.next() is None
+    queue.ended(ended(other))
+    assert queue.next()[0] == mean
 
 
 def test_teachers_that_are_no_part_of_the_call_are_not_waited_for(queue_of):

@@ -43,6 +43,7 @@ def test_it_starts_and_a_terminal_is_told_before_torch_is_loaded(tmp_path):
     assert second == "torch loaded: False server"
     assert [line for line in others if line.startswith("torch loaded")] == [
         "torch loaded: True checking the recordings of synthetic ...",
+        *(f"torch loaded: True synthetic: {n} of 4 subjects read ..." for n in range(1, 5)),
         "torch loaded: True looking for finished runs in r ...",
     ]
 

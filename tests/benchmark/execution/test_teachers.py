@@ -545,6 +545,7 @@ def test_all_that_fixes_who_is_trained_on_and_what_is_shared():
     taught = {"distiller", "distillation", "teachers", "without", "alone"}
     apart = {"protocol"}  # flags may be of the teachers, see test_flags_of_a_teacher
     apart |= {"budget", "tuned", "chosen_by", "inner"}  # neither teachers nor students are tuned
+    apart |= {"members", "weights", "pretrained", "pretrained_on"}  # nor are they such rows
     assert set(SHARED) == {f.name for f in dataclasses.fields(Run)} - own - taught - apart
 
 

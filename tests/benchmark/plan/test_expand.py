@@ -9,6 +9,7 @@ import pytest
 from benchmark.plan.expand import Plan, expand, left_out, signals_of
 from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Distillation, Suite, SuiteError, every_model
+from benchmark.probes.catalogue import PROBES
 from datamodules.catalogue import DATASETS
 from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
@@ -165,7 +166,8 @@ def test_parts_are_of_the_datasets_that_they_name():
 def test_all_models_but_that_of_lengths(plan):
     expanded = plan(models=("all",))
     reasons = {cell.rpartition("/")[2]: why for cell, why in expanded.not_applicable.items()}
-    others = [model for model in every_model() if model not in ("length", *reasons)]
+    weightless = {"length", *(name for name, probe in PROBES.items() if probe.encoder)}
+    others = [model for model in every_model() if model not in {*weightless, *reasons}]
     assert list(dict.fromkeys(run.model for run in expanded.runs)) == others
     assert reasons.pop("stimulus") == "people share no stimuli"
     assert set(reasons) == {"dgcnn", "eegnet", "eegconformer"}

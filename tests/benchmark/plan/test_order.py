@@ -114,6 +114,20 @@ def test_shards_are_a_partition_in_which_students_have_their_teachers(count):
     assert [shard(runs[::-1], n, count)[::-1] for n in range(1, count + 1)] == parts
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_keep_together_what_is_to_be(count):
+    """All members of an ensemble of a fold, one of which has a student."""
+    runs = [of(model, fold) for fold in range(20) for model in ("cnn", "lda", "logistic", "time")]
+    students = [taught(of("dnn", fold), of("cnn", fold)) for fold in range(20)]
+    members = [[run for run in runs if run.fold == n and run.model != "time"] for n in range(20)]
+    parts = [shard([*runs, *students], number, count, members) for number in range(1, count + 1)]
+    assert Counter(run for part in parts for run in part) == Counter([*runs, *students])
+    for group, student in zip(members, students, strict=True):
+        assert sum(set(group) <= set(part) for part in parts) == 1
+        assert all((student in part) == (group[0] in part) for part in parts)
+    assert all(parts)
+
+
 def test_estimate(tmp_path):
     store = Store(tmp_path)
     (tmp_path / "file").write_bytes(bytes(5000))

@@ -65,6 +65,9 @@ def load(path: Path) -> Callable[..., Suite]:
         ({"budget": True}, ["budget", "a whole number"]),
         ({"budget": 1}, ["budget", "at least 2 candidates", "found 1"]),
         ({"budget": -5}, ["budget", "found -5"]),
+        ({"ensemble": ["cnnn"]}, ["member of the ensemble 'cnnn'", "did you mean cnn?"]),
+        ({"ensemble": ["lda", "time"]}, ["found time, a probe that should lose"]),
+        ({"ensemble": True}, ["ensemble", "list of str"]),
         ({"seeds": [True]}, ["seeds", "list of int"]),
         ({"seeds": [1.0]}, ["seeds", "list of int"]),
         ({"seeds": [-1]}, ["seeds from 0", "-1"]),
@@ -220,6 +223,7 @@ def test_every_key_is_read_as_written(load):
         "seeds": [3, 1],
         "subjects": ["S2"],
         "signals": ["eda", "bvp"],
+        "ensemble": ["cnn", "lda"],
     }
     mappings = {
         "options": {"deap": {"keep_baseline": True}},

@@ -7,8 +7,12 @@ import pytest
 
 from benchmark.probes.catalogue import CLASSIFIER_NAMES, PROBES, ProbeRecipe
 from benchmark.probes.classifiers import CLASSIFIERS
+from benchmark.probes.encoders import ENCODERS
 from datamodules.errors import IncompatibleRunError
 from datamodules.inputs import SignalSpec
+
+CLASSIFYING = {name: probe for name, probe in PROBES.items() if probe.encoder is None}
+"""Probes with a classifier of their own; an encoder has a head."""
 
 
 @pytest.mark.parametrize(
@@ -23,7 +27,7 @@ from datamodules.inputs import SignalSpec
 def test_signals_of_probes(available, motion, others):
     expected = {"motion": motion, "signals": others, "subject": others, "windows": others}
     available = {name: SignalSpec(3 if "acc" in name else 2, 240, 4.0) for name in available}
-    for probe in PROBES.values():
+    for probe in CLASSIFYING.values():
         if expected.get(probe.sees, ()) is None:
             with pytest.raises(IncompatibleRunError, match=r"takes .*; there is only"):
                 probe.choose_signals(available)
@@ -77,18 +81,33 @@ def test_names_of_classifiers_are_those_that_there_are():
 
 
 def test_every_classifier_is_known_and_used():
-    assert {probe.classifier for probe in PROBES.values()} == set(CLASSIFIERS)
+    assert {probe.classifier for probe in CLASSIFYING.values()} == set(CLASSIFIERS)
+
+
+def test_an_encoder_has_a_row_with_its_weights_and_one_with_random_ones():
+    of_encoders = {name: probe for name, probe in PROBES.items() if probe.encoder}
+    assert list(of_encoders) == [n for one in ENCODERS for n in (one, f"{one}_untrained")]
+    for name, encoder in ENCODERS.items():
+        both = [of_encoders[name], of_encoders[f"{name}_untrained"]]
+        assert [probe.pretrained for probe in both] == [True, False]
+        assert all(probe.encoder is encoder for probe in both)
+        assert all(probe.sees == "embedding" and not probe.classifier for probe in both)
+        assert (
+            both[0].published
+            == both[1].published
+            == ProbeRecipe(encoder.window, encoder.window / 2)
+        )
 
 
 def test_a_probe_is_to_be_beaten_or_should_lose():
     assert [name for name, probe in PROBES.items() if probe.simple] == ["random_forest", "lda"]
     assert not any(probe.simple and probe.blind for probe in PROBES.values())
     strong = ("gradient_boosting", "logistic", "svm_rbf", "minirocket", "tangent_space")
-    assert [n for n, p in PROBES.items() if not (p.simple or p.blind)] == list(strong)
+    assert [n for n, p in CLASSIFYING.items() if not (p.simple or p.blind)] == list(strong)
     assert all(probe.sees == "signals" for probe in PROBES.values() if probe.simple)
 
 
-@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("name", CLASSIFYING)
 def test_the_catalogue_declares_the_arguments_of_the_classifier_and_their_defaults(name):
     parameters = inspect.signature(CLASSIFIERS[PROBES[name].classifier]).parameters.values()
     given, *arguments = list(parameters)[2:]

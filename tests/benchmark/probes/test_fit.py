@@ -28,6 +28,8 @@ from datamodules.stored import as_recording
 from datamodules.synthetic import SyntheticReader
 from datamodules.tasks import ConditionTask
 
+CLASSIFYING = [name for name, probe in PROBES.items() if not probe.encoder]
+"""Probes with a classifier; encoders have a head, see the tests of ``benchmark.encoders``."""
 UNEVEN = {"synthetic": {"n_subjects": 4, "phase": 90.0}}
 """A phase holds two training windows, 30 s apart, and one score unit."""
 
@@ -296,7 +298,7 @@ def state(classifier: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "model", [m for m in PROBES if PROBES[m].sees not in ("nothing", "length", "stimulus")]
+    "model", [m for m in CLASSIFYING if PROBES[m].sees not in ("nothing", "length", "stimulus")]
 )
 def test_test_subject_has_no_influence(workshop, changed, model):
     module = module_of(workshop, model)
@@ -362,7 +364,7 @@ def test_windows_are_those_that_a_network_is_trained_on(workshop, validation):
     assert members[0] == members[1]
 
 
-@pytest.mark.parametrize("model", PROBES)
+@pytest.mark.parametrize("model", CLASSIFYING)
 def test_one_class_in_training_is_a_constant_with_a_note(workshop, model):
     module = module_of(workshop, "lda" if model != "motion" else model)
     grid = module.fold.grids["segments"]
@@ -394,7 +396,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> EmotionDataModule:
     return module
 
 
-@pytest.mark.parametrize("model", [m for m in PROBES if PROBES[m].sees != "motion"])
+@pytest.mark.parametrize("model", [m for m in CLASSIFYING if PROBES[m].sees != "motion"])
 def test_class_that_training_lacks_has_no_probability(lacking, model):
     fitted = fit_probe(PROBES[model], lacking, 0)
     probabilities = fitted.predict(lacking)

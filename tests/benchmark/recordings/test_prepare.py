@@ -249,11 +249,13 @@ def test_only_signals_that_runs_see_are_prepared(tmp_path):
     prepared = prepare("synthetic", tmp_path, cache, OPTIONS, (), ("bvp",))
     assert kept(cache) == {name: ["", "bvp"] for name in prepared.subjects}
     assert {name for names in prepared.samples.values() for name in names} == {"bvp"}
+    assert prepared.channels == {"bvp": ("bvp",)}
     more = prepare("synthetic", tmp_path, cache, OPTIONS, (), ("temp", "eda_tonic"))
     assert kept(cache) == {name: ["", "bvp", "eda_tonic", "temp"] for name in more.subjects}
     everything = prepare("synthetic", tmp_path, tmp_path / "other", OPTIONS, ())
     for some in (prepared, more):
-        assert replace(some, samples=everything.samples) == everything
+        of_signals = {"samples": everything.samples, "channels": everything.channels}
+        assert replace(some, **of_signals) == everything
         for subject, digests in some.samples.items():
             assert digests.items() <= everything.samples[subject].items()
 

@@ -268,7 +268,7 @@ def test_names_the_subject_under_the_pointer(opened):
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", strip)
     script = (
         "const box = arguments[0].getBoundingClientRect();"
-        "const row = known['wesad__stress__leave_one_subject_out'].rows[0];"
+        "const row = known.boards['wesad__stress__leave_one_subject_out'].rows[0];"
         "const at = {bubbles: true, clientX: box.left + box.width * row.scores[3],"
         " clientY: box.top + 9};"
         "arguments[0].dispatchEvent(new PointerEvent('pointermove', at));"

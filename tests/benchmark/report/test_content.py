@@ -394,8 +394,9 @@ def test_nothing_from_data_becomes_markup(read, evil):
     assert not [a for _, attributes in read.tags for a in attributes if a.startswith("on")]
     assert "".join(read.text).count(evil) >= 4
     rows = json.loads(read.scripts[0])
-    notes = [v for v in rows["wesad__stress__leave_one_subject_out"]["rows"].values()]
-    assert all(["note", evil] in row["sections"]["Computed"] for row in notes[:5])
+    notes = [v for v in rows["boards"]["wesad__stress__leave_one_subject_out"]["rows"].values()]
+    computed = [rows["sections"][row["sections"]["Computed"]] for row in notes[:5]]
+    assert all(["note", evil] in facts for facts in computed)
 
 
 def test_nothing_is_asked_of_the_network(read, page):

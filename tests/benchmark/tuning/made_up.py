@@ -1,5 +1,6 @@
 """Studies of models that nobody trains, and results that nobody measured."""
 
+from benchmark.campaign import Reporter
 from benchmark.plan.expand import expand
 from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import Study, values_of
@@ -50,3 +51,16 @@ def studies(budget: int = 12, model: str = "cnn") -> tuple[Study, ...]:
         splits=("subject_k_fold",),
     )
     return expand(suite, {"synthetic": RECORDINGS}).studies
+
+
+class Lines(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def warn(self, line):
+        self.lines.append(line)

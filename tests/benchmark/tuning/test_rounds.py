@@ -10,25 +10,13 @@ import pytest
 
 from benchmark import campaign
 from benchmark.boards.board import write_leaderboards
-from benchmark.campaign import Options, Reporter, run_suite
+from benchmark.campaign import Options, run_suite
 from benchmark.cli.main import main
 from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.plan.studies import FOLDS, training_people
 from benchmark.store import PREDICTIONS, RESULT, Store
-
-
-class Lines(Reporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-    def warn(self, line):
-        self.lines.append(line)
+from tests.benchmark.tuning.made_up import Lines
 
 
 def inner_predictions(store):
