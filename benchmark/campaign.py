@@ -19,10 +19,11 @@ from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.execution.places import Places
 from benchmark.execution.profile import summary
-from benchmark.plan.expand import Plan, Prepared, expand, left_out
+from benchmark.plan.expand import Plan, expand, left_out, signals_of
 from benchmark.plan.order import Costs, estimate, ordered, shard
 from benchmark.plan.pairs import check_pairs
 from benchmark.plan.parse import load_suite
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Suite, SuiteError, reader_options
 from benchmark.recordings.prepare import prepare
 from benchmark.run import INNER, Run
@@ -273,7 +274,7 @@ def run_suite(
 def prepare_suite(
     suite: Suite, places: Places, reporter: Reporter, strict: bool = False
 ) -> dict[str, Prepared]:
-    """Read the recordings of a suite's datasets into the cache.
+    """Read the recordings of a suite's datasets into the cache, with the signals that runs see.
 
     Raises:
         SuiteError: A subject cannot be read, and ``strict`` is set.
@@ -284,7 +285,12 @@ def prepare_suite(
         reporter.doing(f"checking the recordings of {name}")
         options = dict(reader_options(DATASETS[name], suite.options.get(name, {})))
         told = partial(_say_progress, reporter, name)
-        dataset = prepare(name, places.root(name), places.cache, options, suite.subjects, told)
+        words = name, places.root(name), places.cache, options, suite.subjects
+        signals = signals_of(suite, name)
+        dataset = prepare(*words, signals, told)
+        while more := set(signals_of(suite, name, dataset)) - set(signals):
+            signals = (*signals, *sorted(more))  # in place of those that somebody lacks
+            dataset = prepare(*words, signals, told)
         for line in left_out(dataset.left_out):
             reporter.warn(f"{name}: {line}")
         if strict and dataset.left_out:

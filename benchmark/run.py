@@ -42,7 +42,7 @@ class Run:
         model: Catalogue key of a model or a probe.
         signals: Names of the signals that the model sees.
         subjects: Everybody who takes part, in the dataset's order.
-        data: Digest of the prepared recordings of these subjects.
+        data: Digest of the recordings of these subjects, without the samples of their signals.
         options: Options of the dataset's reader that differ from its defaults.
         recipe: Recipe of the model, with all its values.
         kind: Name of the model's own recipe that it starts from, ``"published"`` or ``"fast"``.
@@ -64,6 +64,8 @@ class Run:
             of the values which the run would have without a study.
         inner: Whether it is an inner run of a study: its scores choose values for another run, and
             it is on no board.
+        samples: Digest of the prepared samples of its signals, of these subjects; empty: it sees
+            none.
         members: Runs of the same fold, seed and subjects among which an ensemble was chosen.
         weights: Number of times that each of them was taken: its share in the mean of their
             probabilities.
@@ -98,6 +100,7 @@ class Run:
     tuned: tuple[str, ...] = ()
     chosen_by: tuple[str, ...] = ()
     inner: bool = False
+    samples: str = ""
     members: tuple["Run", ...] = ()
     weights: tuple[int, ...] = ()
     pretrained: str = ""
@@ -261,7 +264,7 @@ class Run:
             )
         if len(run.trained) > 1:
             raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
-        digests = (run.data, run.code, run.alone, run.pretrained)
+        digests = (run.data, run.samples, run.code, run.alone, run.pretrained)
         for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)
         return run

@@ -1,49 +1,45 @@
-"""Archive: all recordings of a dataset, end to end, each signal as one memory-mapped array."""
+"""Archive: all recordings of some subjects, each signal of a subject one memory-mapped file."""
 
-import logging
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from datamodules.digests import digest
 from datamodules.errors import DatasetCorruptedError
-from datamodules.machine import caching
 from datamodules.repeats import Repeat, find_repeats
-from datamodules.samples import DamagedError, Samples, checksums, join_samples, map_samples
+from datamodules.samples import Samples
 from datamodules.signals.recording import Segment
-from datamodules.stored import StoredRecording, StoredSubject, samples_file
-
-LOGGER = logging.getLogger(__name__)
-READABLE = 0o644
-"""Mode of a finished array: a cache may be shared; temporary files are the owner's alone."""
-SPARSE = 1.0
-"""Rate in Hz below which the channels of a sample lie side by side in the array of a signal, as a
-window holds few samples and is gathered sooner so. Otherwise time runs first."""
+from datamodules.stored import StoredRecording, StoredSignal, StoredSubject
 
 
 @dataclass(eq=False)
 class Archive:
-    """All recordings of a dataset.
+    """All recordings of some subjects.
 
     Args:
-        folder: The dataset's folder in the cache.
         subjects: Subjects in the dataset's order.
     """
 
-    folder: Path
     subjects: tuple[StoredSubject, ...]
-    _mapped: dict[str, Samples] = field(default_factory=dict)
+    _stored: dict[str, tuple[StoredSignal, ...]] = field(default_factory=dict)
+    _mapped: dict[str, tuple[Samples, ...]] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
-        """Digest of the contents of all subjects."""
+        """Digest of the recordings of all subjects, without the samples of their signals."""
         return digest([subject.content for subject in self.subjects])
+
+    def samples_key(self, signals: tuple[str, ...]) -> str:
+        """Return the digest of the samples of some signals; empty if there are none."""
+        contents = {name: [s.samples(name).content for s in self.subjects] for name in signals}
+        return digest(contents) if contents else ""
+
+    @cached_property
+    def place(self) -> str:
+        """Digest of the places in the cache, which are other ones for other raw files or code."""
+        return digest([str(subject.folder) for subject in self.subjects])
 
     @cached_property
     def recordings(self) -> tuple[StoredRecording, ...]:
@@ -69,92 +65,41 @@ class Archive:
         """Equal stretches of signal in two places, compared once for all folds."""
         return find_repeats(self.subjects)
 
-    def offsets(self, signal: str) -> npt.NDArray[np.int64]:
-        """Return the first sample of each recording in the array of a signal, (recordings,).
+    def stored(self, signal: str) -> tuple[StoredSignal, ...]:
+        """Return a signal of each recording, without its samples.
 
         Raises:
             DatasetCorruptedError: A recording without the signal.
         """
-        for recording in self.recordings:
-            if signal not in recording.signals:
-                raise DatasetCorruptedError(
-                    f"{recording.subject}, session {recording.session}: expected a signal "
-                    f"{signal!r}, found {', '.join(recording.signals)}. Leave the subject or the "
-                    "signal out."
-                )
-        lengths = [recording.signals[signal].n_times for recording in self.recordings]
+        if signal not in self._stored:
+            for recording in self.recordings:
+                if signal not in recording.signals:
+                    raise DatasetCorruptedError(
+                        f"{recording.subject}, session {recording.session}: expected a signal "
+                        f"{signal!r}, found {', '.join(recording.signals)}. Leave the subject or "
+                        "the signal out."
+                    )
+            self._stored[signal] = tuple(
+                stored
+                for subject in self.subjects
+                for stored in subject.samples(signal).recordings
+                if stored is not None
+            )
+        return self._stored[signal]
+
+    def offsets(self, signal: str) -> npt.NDArray[np.int64]:
+        """Return the number of samples of a signal before each recording, shape (recordings,)."""
+        lengths = [stored.n_times for stored in self.stored(signal)]
         return np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
 
-    def holds(self, signal: str) -> bool:
-        """Return whether the array of a signal is there, as it was joined of its subjects.
-
-        Raises:
-            DatasetCorruptedError: A recording without the signal.
-            MachineError: It cannot be read.
-        """
-        bounds = (*self.offsets(signal).tolist(), self._shape(signal)[1])
-        target = self._array(signal)
-        with caching(target.parent):
-            if not target.exists():
-                return False
-            try:
-                sums = checksums(target, self._shape(signal), self._by_time(signal), bounds)
-            except DamagedError:
-                return False
-        written = [sums[signal] for subject in self.subjects for sums in subject.checksums]
-        return list(sums) == written
-
-    def join(self, signal: str) -> bool:
-        """Write the array of a signal, unless it is there.
-
-        Returns:
-            Whether another one was there, which was damaged and has been replaced.
-
-        Raises:
-            DatasetCorruptedError: A recording without the signal.
-            MachineError: It cannot be read or written.
-        """
-        if self.holds(signal):
-            return False
-        target = self._array(signal)
-        with caching(target.parent):
-            damaged = target.exists()
-            if damaged:
-                LOGGER.warning("%s: not what was written there, so it is written anew", target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-            os.close(descriptor)
-            temporary = Path(name)
-            try:
-                temporary.chmod(READABLE)
-                join_samples(
-                    temporary, self._shape(signal), self._by_time(signal), self._pieces(signal)
-                )
-                temporary.rename(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return damaged
-
-    def samples(self, signal: str) -> Samples:
-        """Return the samples of all recordings, memory-mapped float32 of shape (C, T of all)."""
+    def samples(self, signal: str) -> tuple[Samples, ...]:
+        """Return the samples of each recording, memory-mapped float32 of shape (C, T)."""
         if signal not in self._mapped:
-            self._mapped[signal] = map_samples(
-                self._array(signal), self._shape(signal), self._by_time(signal), "c"
+            self.stored(signal)  # no recording lacks it
+            self._mapped[signal] = tuple(
+                piece
+                for subject in self.subjects
+                for piece in subject.samples(signal).pieces()
+                if piece is not None
             )
         return self._mapped[signal]
-
-    def _shape(self, signal: str) -> tuple[int, int]:
-        signals = [recording.signals[signal] for recording in self.recordings]
-        return len(signals[0].channels), sum(stored.n_times for stored in signals)
-
-    def _by_time(self, signal: str) -> bool:
-        return self.recordings[0].signals[signal].sfreq < SPARSE
-
-    def _array(self, signal: str) -> Path:
-        return self.folder / f"all-{self.key}" / f"{signal}.npy"
-
-    def _pieces(self, signal: str) -> Iterator[Samples]:
-        for subject in self.subjects:
-            for number, recording in enumerate(subject.recordings):
-                path = samples_file(subject.folder, number, signal)
-                yield map_samples(path, recording.signals[signal].shape)

@@ -1,24 +1,27 @@
 """Prepared recordings on disk: read once from the raw files, then memory-mapped by every run.
 
-    <cache>/<dataset>/<subject>-<key>/   one subject: meta.json, blocks.npy, and samples in
-                                         <recording>.<signal>.npy
-    <cache>/<dataset>/all-<key>/         all subjects, end to end: <signal>.npy
+    <cache>/<dataset>/<subject>-<key>/             one subject: meta.json, blocks.npy
+    <cache>/<dataset>/<subject>-<key>.<signal>/    a signal of the subject: meta.json, samples.npy
 
-A subject's key is a digest of everything that made it: the raw files (name, size, time of change),
-the reader and its options, the preprocessing steps, and the source code of all of these. Everything
-is written under a temporary name and renamed, so a folder that exists is complete. What lies there
-is compared with its checksums by each process that opens it; what has changed since is written
-anew. The cache may be deleted at any time.
+What describes a subject is of all signals, whichever of them are prepared: those that somebody asks
+for, with no steps but their own. The others come when they are asked for.
+
+The key is a digest of everything that made it: the raw files (name, size, time of change), the
+reader and its options, the preprocessing steps, and the source code of all of these. Everything is
+written under a temporary name and renamed, so a folder that exists is complete. What lies there is
+compared with its checksums by each process that opens it; what has changed since is written anew.
+The cache may be deleted at any time.
 """
 
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,12 +29,24 @@ from datamodules.digests import digest, file_digest
 from datamodules.errors import DatasetCorruptedError
 from datamodules.machine import caching, reading, refuse_machine
 from datamodules.samples import DamagedError
-from datamodules.signals.preprocessing import Derived, Preprocessing, preprocess, steps_of
+from datamodules.signals.preprocessing import (
+    Derived,
+    Preprocessing,
+    durations,
+    preprocess,
+    steps_of,
+)
 from datamodules.signals.recording import Fault, Recording, Signal
 from datamodules.source import code_digest
-from datamodules.stored import StoredSubject, open_subject
+from datamodules.stored import (
+    StoredSubject,
+    open_signal,
+    open_subject,
+    samples_file,
+    signal_folder,
+)
 from datamodules.temporary import owned
-from datamodules.writer import SubjectWriter
+from datamodules.writer import SignalWriter, SubjectWriter
 
 LOGGER = logging.getLogger(__name__)
 
@@ -76,16 +91,18 @@ def store_subject(
     reader: Reader,
     preprocessing: Preprocessing,
     subject: str,
-    checked: Collection[str] = (),
+    signals: Collection[str] | None = None,
+    checked: bool = False,
 ) -> StoredSubject:
-    """Return a subject from the cache, after reading it from the raw files if need be.
+    """Return a subject from the cache, after reading the raw files if need be.
 
     Args:
         folder: The dataset's folder in the cache.
         reader: Reader of the raw files.
         preprocessing: Steps by signal.
         subject: One of ``reader.subjects``.
-        checked: Signals whose samples will be read, and are compared with their checksums.
+        signals: Signals that are in the cache then, as far as the subject has them; None: all.
+        checked: Whether their samples are compared with their checksums, if they were there.
 
     Raises:
         DatasetNotFoundError: The subject's files are missing.
@@ -94,21 +111,89 @@ def store_subject(
     """
     with reading(subject):
         target = subject_folder(folder, reader, preprocessing, subject)
-
-    def as_written() -> bool:
-        with suppress(DamagedError):
-            open_subject(target, checked)
-            return True
-        return False
-
     with caching(folder):
-        damaged = target.is_dir() and not as_written()
-        if damaged:
-            LOGGER.warning("%s: not what was written there, so it is read anew", target)
-        if damaged or not target.is_dir():
-            with written_folder(target, as_written) as temporary:
-                _write_subject(temporary, reader, preprocessing, subject)
+        missing = _missing(target, signals, checked)
+        if missing is None or missing:
+            _write_subject(target, reader, preprocessing, subject, missing, checked)
         return open_subject(target)
+
+
+def is_stored(target: Path, signals: Collection[str] | None) -> bool:
+    """Return whether signals of a subject are in the cache; what they hold is not looked at.
+
+    Args:
+        target: Folder of the subject.
+        signals: Names of signals; None: all.
+    """
+    if not target.is_dir():
+        return False
+    try:
+        names = open_subject(target).signals
+    except DamagedError:
+        return False
+    wanted = names if signals is None else [name for name in signals if name in names]
+    return all(signal_folder(target, name).is_dir() for name in wanted)
+
+
+def is_as_written(subject: StoredSubject, signals: Iterable[str]) -> bool:
+    """Return whether a subject and some signals, as far as it has them, are what was written.
+
+    Raises:
+        MachineError: They cannot be read.
+    """
+    names = [name for name in signals if name in subject.signals]
+    with caching(subject.folder.parent):
+        return _opens(partial(open_subject, subject.folder)) and all(
+            _opens(partial(open_signal, signal_folder(subject.folder, name), True))
+            for name in names
+        )
+
+
+SUBJECT = ""
+"""Name of what describes a subject, among names of its signals."""
+
+
+def _missing(
+    target: Path, signals: Collection[str] | None, checked: bool
+) -> tuple[str, ...] | None:
+    """Return what of a subject is not in the cache: names of signals, SUBJECT; None: everything.
+
+    Args:
+        target: Folder of the subject.
+        signals: Names of signals; None: all that the subject has.
+        checked: Whether samples are compared with their checksums.
+    """
+    described = _is_sound(target, lambda: open_subject(target))
+    if described:
+        names = open_subject(target).signals
+        wanted = names if signals is None else tuple(n for n in names if n in signals)
+    elif signals is None:
+        return None
+    else:
+        wanted = tuple(signals)
+    missing = [] if described else [SUBJECT]
+    for name in wanted:
+        place = signal_folder(target, name)
+        if not _is_sound(place, partial(open_signal, place, checked)):
+            missing.append(name)
+    return tuple(missing)
+
+
+def _is_sound(folder: Path, opened: Callable[[], object]) -> bool:
+    """Return whether a folder is there and can be opened; one that cannot is warned of."""
+    if not folder.is_dir():
+        return False
+    sound = _opens(opened)
+    if not sound:
+        LOGGER.warning("%s: not what was written there, so it is read anew", folder)
+    return sound
+
+
+def _opens(opened: Callable[[], object]) -> bool:
+    with suppress(DamagedError):
+        opened()
+        return True
+    return False
 
 
 def subject_folder(
@@ -195,9 +280,14 @@ def _name(reader: Reader, path: Path) -> str:
 
 
 def _write_subject(
-    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
+    target: Path,
+    reader: Reader,
+    preprocessing: Preprocessing,
+    subject: str,
+    missing: Collection[str] | None,
+    checked: bool,
 ) -> None:
-    """Read a subject and write its samples and what describes them.
+    """Read a subject and write what is missing of it; the raw files are read once.
 
     Raises:
         DatasetNotFoundError: The subject's files are missing.
@@ -205,48 +295,108 @@ def _write_subject(
         MachineError: They cannot be read.
         OSError: The folder cannot be written.
     """
-    writer = SubjectWriter(folder)
+    names = None if missing is None else [name for name in missing if name != SUBJECT]
+    describes = missing is None or SUBJECT in missing
     faults: list[Fault] = []
-    for item, signals in read_subject(reader, preprocessing, subject):
-        if isinstance(item, Fault):
-            faults.append(item)
-        else:
-            writer.write(item, signals)
-    with reading(subject):
-        paths = {_name(reader, path): path for path in reader.files(subject)}
-        files: dict[str, dict[str, str | int]] = {
-            name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-            for name, path in paths.items()
-        }
-    if not writer.recordings:
-        reasons = "; ".join(sorted({fault.reason for fault in faults}))
-        where = f" in {' and '.join(files)}" if 0 < len(files) <= NAMED_FILES else ""
-        raise DatasetCorruptedError(
-            f"{subject}: expected at least one recording{where}, found none"
-            + (f"; all {len(faults)} trials are left out: {reasons}" if faults else "")
-        )
-    writer.finish(subject, faults, files)
+    about, writers = SubjectWriter(), dict[str, tuple[Path, SignalWriter]]()
+    with ExitStack() as stack:
+        folder = target
+        if describes:
+            sound = partial(_opens, partial(open_subject, target))
+            folder = stack.enter_context(written_folder(target, sound))
+        for item, signals, seconds in read_subject(reader, preprocessing, subject, names):
+            if isinstance(item, Fault):
+                faults.append(item)
+                continue
+            for name in signals:
+                if name not in writers:
+                    place = signal_folder(target, name)
+                    sound = partial(_opens, partial(open_signal, place, checked))
+                    written = stack.enter_context(written_folder(place, sound))
+                    file: BinaryIO = stack.enter_context(samples_file(written).open("wb"))
+                    writers[name] = written, SignalWriter(file)
+                    for _ in about.recordings:
+                        writers[name][1].add(None)
+            about.add(item, seconds)
+            if describes:
+                about.hash(item)
+            for name, (_, writer) in writers.items():
+                writer.add(signals.get(name))
+        with reading(subject):
+            paths = {_name(reader, path): path for path in reader.files(subject)}
+            if not about.recordings:
+                raise DatasetCorruptedError(_nothing(subject, list(paths), faults))
+            files: dict[str, dict[str, str | int]] = {}
+            if describes:
+                files = {
+                    name: {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+                    for name, path in paths.items()
+                }
+        if describes:
+            about.finish(folder, subject, faults, files)
+        elif about.content() != open_subject(target).content:
+            raise DatasetCorruptedError(
+                f"{subject}: expected the recordings that were read from the same files before, "
+                f"found others. Delete {target}, and call again"
+            )
+        for written, writer in writers.values():
+            writer.finish(written)
+
+
+def _nothing(subject: str, files: Sequence[str], faults: Sequence[Fault]) -> str:
+    """Return the message about a subject without a recording."""
+    reasons = "; ".join(sorted({fault.reason for fault in faults}))
+    where = f" in {' and '.join(files)}" if 0 < len(files) <= NAMED_FILES else ""
+    return f"{subject}: expected at least one recording{where}, found none" + (
+        f"; all {len(faults)} trials are left out: {reasons}" if faults else ""
+    )
 
 
 def read_subject(
-    reader: Reader, preprocessing: Preprocessing, subject: str
-) -> Iterator[tuple[Recording | Fault, Mapping[str, Signal]]]:
-    """Yield faults, and recordings with their signals after all steps.
+    reader: Reader,
+    preprocessing: Preprocessing,
+    subject: str,
+    names: Collection[str] | None = None,
+) -> Iterator[tuple[Recording | Fault, Mapping[str, Signal], Mapping[str, float]]]:
+    """Yield faults, and recordings with signals after all of their steps.
 
     Nothing that is wrong with the cache comes to pass here: what does is about the raw files.
+
+    Args:
+        reader: Reader of the raw files.
+        preprocessing: Steps by signal.
+        subject: One of ``reader.subjects``.
+        names: Names of signals; None: all.
+
+    Yields:
+        A fault or a recording; those signals of it; and the duration of every signal of it.
     """
     try:
         with reading(subject):
             for item in reader.read(subject):
                 if isinstance(item, Fault):
-                    yield item, {}
-                else:
-                    signals = preprocess(item.signals, preprocessing)
-                    _check_finite(signals)
-                    yield item, signals
+                    yield item, {}, {}
+                    continue
+                untouched = {n: s for n, s in item.signals.items() if n not in preprocessing}
+                _check_finite(untouched)
+                seconds = durations(item.signals, preprocessing)
+                signals = preprocess(item.signals, preprocessing, names)
+                _check_finite({n: s for n, s in signals.items() if n not in untouched})
+                for name, signal in signals.items():
+                    _check_length(name, signal, seconds[name])
+                yield item, signals, seconds
     except (ValueError, KeyError, EOFError) as error:
         refuse_machine(error, subject)
         raise DatasetCorruptedError(f"{subject}: {error}") from error
+
+
+def _check_length(name: str, signal: Signal, seconds: float) -> None:
+    """Refuse a signal that its steps left shorter than they say."""
+    if signal.duration < seconds:
+        raise ValueError(
+            f"{name}: expected {seconds:g} s after its steps, found {signal.duration:g} s. A step "
+            "that shortens a signal says so in n_times"
+        )
 
 
 def _check_finite(signals: Mapping[str, Signal]) -> None:

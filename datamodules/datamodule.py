@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from datamodules.archive import Archive
 from datamodules.batch import Batch, Front, Inputs
-from datamodules.cache import Reader, store_subject
+from datamodules.cache import Reader, is_as_written, store_subject
 from datamodules.computed import ComputedDataset, measured_once
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -48,6 +48,7 @@ from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
+from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
 from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_samples
 
@@ -211,18 +212,23 @@ class EmotionDataModule(L.LightningDataModule):
         return self._fold
 
     def prepare_data(self) -> None:
-        """Fill the cache, and replace what is not as it was written."""
-        missing = [signal for signal in self.signals if not self._stored.holds(signal)]
-        if missing:
-            archive = self._open(missing)
-            if any([archive.join(signal) for signal in missing]):
-                RESIDENT.clear()  # it may hold what was damaged
+        """Fill the cache, and replace what is not as it was written.
+
+        Raises:
+            DatasetCorruptedError: A recording without a signal that windows are to have.
+        """
+        if not all(is_as_written(stored, self.signals) for stored in self._stored):
+            self._store(checked=True)
+            RESIDENT.clear()  # it may hold what was damaged
+        archive = Archive(self._stored)
+        for signal in self.signals:
+            archive.stored(signal)
 
     def setup(self, stage: str | None = None) -> None:
         """Deal, label and cut windows; fit the scaling on train; check it all for leaks."""
         if self._fold is not None:
             return
-        archive = RESIDENT.archive(self.folder, self._stored.subjects)
+        archive = RESIDENT.archive(self._stored)
         if self.protocol.shuffled:
             members = everybody(self.subjects)
         else:
@@ -403,7 +409,7 @@ class EmotionDataModule(L.LightningDataModule):
         later = self.fold.scaling if self.protocol.padding is None else None
         before = None if later else self.fold.scaling
         everyone = self._gathering(self.fold.grid(part), before, device)
-        measured = measured_once(everyone, front, self.fold.archive.key)
+        measured = measured_once(everyone, front, self.fold.archive.place)
         if measured is None:
             return windows
         rows = torch.from_numpy(self.fold.rows[part]).to(windows.device)
@@ -453,16 +459,16 @@ class EmotionDataModule(L.LightningDataModule):
         return missing <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
 
     @cached_property
-    def _stored(self) -> Archive:
+    def _stored(self) -> tuple[StoredSubject, ...]:
         """Recordings in the cache; Lightning asks for them before every loop."""
-        return self._open(())
+        return self._store(checked=False)
 
-    def _open(self, checked: Sequence[str]) -> Archive:
-        """Return the recordings in the cache, the samples of some signals compared."""
-        reader, steps = self.reader, self.dataset.preprocessing
-        return Archive(
-            self.folder,
-            tuple(store_subject(self.folder, reader, steps, s, checked) for s in self.subjects),
+    def _store(self, checked: bool) -> tuple[StoredSubject, ...]:
+        """Return the recordings, read where they are not in the cache."""
+        steps = self.dataset.preprocessing
+        return tuple(
+            store_subject(self.folder, self.reader, steps, subject, self.signals, checked)
+            for subject in self.subjects
         )
 
 

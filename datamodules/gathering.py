@@ -11,21 +11,22 @@ from torch.utils.data import DistributedSampler
 
 from datamodules.batch import LENGTH, Batch, Chunk
 from datamodules.protocol import Padding
+from datamodules.recorded import Recorded
 from datamodules.scaling import Scaling
 from datamodules.windows import WindowIndex
 
 
 class WindowDataset(torch.utils.data.Dataset[Batch]):
-    """Batches of windows, each gathered in one indexed read a signal.
+    """Batches of windows.
 
     An item is a whole batch: index it with an int64 tensor of rows. Nothing is copied until then,
     so overlapping windows cost no memory. A ``DataLoader`` with a ``batch_size`` of its own,
     shuffled or not, makes a Batch of them as well.
 
     Args:
-        arrays: Samples by signal, float32 of shape (C, T of all recordings), on any one device.
+        arrays: Samples by signal, all on one device.
         windows: The rows.
-        first: By signal, first sample of each window in its array, shape (N,).
+        first: By signal, first sample of each window, counted through all recordings, shape (N,).
         n_times: By signal, samples in a window.
         scaling: None leaves the samples as recorded.
         padding: Value, after scaling, where nothing is recorded: ``"zero"``; ``"mean"``: the
@@ -37,7 +38,7 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
 
     def __init__(
         self,
-        arrays: Mapping[str, Tensor],
+        arrays: Mapping[str, Recorded],
         windows: WindowIndex,
         first: Mapping[str, npt.NDArray[np.int64]],
         n_times: Mapping[str, int],
@@ -48,12 +49,7 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
     ) -> None:
         device = next(iter(arrays.values())).device
         self.arrays, self.n_times, self.padding = dict(arrays), dict(n_times), padding
-        self.views = {}
-        if padding is None:
-            self.views = {
-                signal: array.unfold(1, n_times[signal], 1).transpose(0, 1)
-                for signal, array in arrays.items()
-            }
+        self.recording = torch.from_numpy(windows.recording).to(device)
         self.first = {s: torch.from_numpy(rows).to(device) for s, rows in first.items()}
         self.recorded = {s: torch.from_numpy(n).to(device) for s, n in (recorded or {}).items()}
         self.target = torch.from_numpy(windows.target).to(device)
@@ -96,13 +92,9 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
 
     def _gathered(self, name: str, rows: Tensor) -> Tensor:
         """Return samples of windows, (B, C, T); after the last recorded one it is repeated."""
-        first = self.first[name][rows]
-        if self.padding is None:
-            # Only along the first axis does index_select read a strided view without a copy of it.
-            return self.views[name].index_select(0, first)
-        steps = torch.arange(self.n_times[name], device=self.device)
-        index = first[:, None] + torch.minimum(steps, self.recorded[name][rows, None] - 1)
-        return self.arrays[name][:, index].transpose(0, 1).contiguous()
+        recorded = None if self.padding is None else self.recorded[name][rows]
+        first, n_times = self.first[name][rows], self.n_times[name]
+        return self.arrays[name].windows(self.recording[rows], first, n_times, recorded)
 
     def _filled(self, name: str, rows: Tensor, window: Tensor) -> Tensor:
         if self.padding in (None, "edge"):

@@ -137,9 +137,4 @@ def _equal(blocks: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 
 def _needed(one: StoredRecording, other: StoredRecording) -> float:
-    shorter = min(
-        signal.n_times / signal.sfreq
-        for recording in (one, other)
-        for signal in recording.signals.values()
-    )
-    return min(SHARED_SECONDS, SHARED_PART * shorter)
+    return min(SHARED_SECONDS, SHARED_PART * min(one.duration, other.duration))

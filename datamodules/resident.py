@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from datamodules.archive import Archive
+from datamodules.recorded import Joined, Mapped, Recorded
 from datamodules.scaling import Moments, segment_moments
 from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
@@ -72,7 +72,7 @@ class Resident:
         self._archives: Shelf[Archive] = Shelf(1)
         self._grids: Shelf[tuple[WindowIndex, WindowIndex]] = Shelf(GRIDS)
         self._moments: Shelf[Moments] = Shelf(MOMENTS)
-        self._on_device: dict[tuple[str, str, torch.device], Tensor] = {}
+        self._on_device: dict[tuple[str, str, torch.device], Joined] = {}
         self.features: Shelf[dict[str, Tensor]] = Shelf(FEATURE_BYTES, _nbytes)
         self._others: list[Shelf[Any]] = []
 
@@ -81,14 +81,13 @@ class Resident:
         self._others.append(shelf)
         return shelf
 
-    def archive(self, folder: Path, subjects: tuple[StoredSubject, ...]) -> Archive:
+    def archive(self, subjects: tuple[StoredSubject, ...]) -> Archive:
         """Return an archive: the same object as long as runs ask for the same recordings."""
-        archive = Archive(folder, subjects)
-        key = (folder, archive.key)
-        if key not in self._archives:
+        archive = Archive(subjects)
+        if archive.place not in self._archives:
             self._grids.clear()
             self._moments.clear()
-        return self._archives.kept(key, lambda: archive)
+        return self._archives.kept(archive.place, lambda: archive)
 
     def grids(
         self, archive: Archive, task: Task, cutting: Cutting
@@ -101,18 +100,18 @@ class Resident:
         """Return the moments of a signal in every segment, shared by all folds."""
         return self._moments.kept((archive, signal), lambda: segment_moments(archive, signal))
 
-    def array(self, archive: Archive, signal: str, device: torch.device | None) -> Tensor:
+    def array(self, archive: Archive, signal: str, device: torch.device | None) -> Recorded:
         """Return the samples of a signal, memory-mapped (None) or on a device.
 
         Those on a device stay for later runs; only one archive at a time is kept there.
         """
         if device is None:
-            return torch.from_numpy(archive.samples(signal))
-        for kept in [kept for kept in self._on_device if kept[0] != archive.key]:
+            return Mapped(archive.samples(signal), archive.offsets(signal))
+        for kept in [kept for kept in self._on_device if kept[0] != archive.place]:
             del self._on_device[kept]
-        key = (archive.key, signal, device)
+        key = (archive.place, signal, device)
         if key not in self._on_device:
-            self._on_device[key] = torch.from_numpy(archive.samples(signal)).to(device)
+            self._on_device[key] = Joined.of(archive.samples(signal), device)
         return self._on_device[key]
 
     def missing_bytes(
@@ -120,9 +119,9 @@ class Resident:
     ) -> int:
         """Return the bytes that must be copied before a device holds these signals."""
         return sum(
-            archive.samples(signal).nbytes
+            sum(piece.nbytes for piece in archive.samples(signal))
             for signal in signals
-            if (archive.key, signal, device) not in self._on_device
+            if (archive.place, signal, device) not in self._on_device
         )
 
     def clear(self) -> None:

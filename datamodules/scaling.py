@@ -33,7 +33,7 @@ Moments = tuple[npt.NDArray[np.float64], npt.NDArray[np.float32], npt.NDArray[np
 
 def segment_moments(archive: Archive, signal: str) -> Moments:
     """Return the moments of a signal in every segment of an archive, whatever its label."""
-    shape = (len(archive.segments), len(archive.samples(signal)))
+    shape = (len(archive.segments), len(archive.samples(signal)[0]))
     count = np.zeros((len(archive.segments), 1))
     mean, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for position, samples in enumerate(_pieces(archive, signal)):
@@ -45,12 +45,12 @@ def segment_moments(archive: Archive, signal: str) -> Moments:
 
 def _pieces(archive: Archive, signal: str) -> Iterator[npt.NDArray[np.float32]]:
     """Yield the samples of a signal in every segment, at least one, shape (C, T) each."""
-    samples, offsets = archive.samples(signal), archive.offsets(signal)
+    pieces, signals = archive.samples(signal), archive.stored(signal)
     for row, segment in archive.segments:
-        stored = archive.recordings[row].signals[signal]
+        stored = signals[row]
         first = min(round(segment.start * stored.sfreq), stored.n_times - 1)
         stop = max(first + 1, round(segment.stop * stored.sfreq))
-        yield samples[:, offsets[row] + first : offsets[row] + stop]
+        yield pieces[row][:, first:stop]
 
 
 def fit_scaling(moments: Mapping[str, Moments], segments: npt.NDArray[np.bool_]) -> Scaling:

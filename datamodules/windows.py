@@ -274,14 +274,14 @@ def _window_index(archive: Archive, segment: npt.NDArray[np.int64], **columns: A
 
 
 def first_samples(archive: Archive, signal: str, windows: WindowIndex) -> npt.NDArray[np.int64]:
-    """Return the first sample of each window in ``archive.samples(signal)``, shape (N,).
+    """Return the first sample of each window, counted through all recordings, shape (N,).
 
     A window whose length is a whole number of samples is kept inside its recording although the
     start is rounded to the nearest sample.
     """
-    recordings = archive.recordings
-    sfreq = recordings[0].signals[signal].sfreq
-    n_times = np.array([recording.signals[signal].n_times for recording in recordings])
+    recordings = archive.stored(signal)
+    sfreq = recordings[0].sfreq
+    n_times = np.array([stored.n_times for stored in recordings])
     last = n_times[windows.recording] - recorded_samples(windows, sfreq)
     first = np.minimum(np.rint(windows.start * sfreq).astype(np.int64), last)
     if (first < 0).any():

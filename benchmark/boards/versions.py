@@ -14,10 +14,10 @@ from benchmark.run import Run
 from benchmark.scored import Scored
 
 Basis = tuple[int, str]
-"""Version of the protocol, and digest of the recordings."""
+"""Version of the protocol, and digest of the recordings without samples."""
 Code = tuple[str, ...]
-"""Digests of the code of a model, of its teachers and members, and seconds of a window that is
-longer than a score unit, which earlier code cut down to it."""
+"""Digests of the code of a model, of its teachers and members; digest of the samples that they see;
+and seconds of a window that is longer than a score unit, which earlier code cut down to it."""
 SHOWN = 6
 """Letters of a digest in the name of a file."""
 
@@ -129,11 +129,11 @@ def _by_code(
         )
         kept += versions.pop(now, [])
         for code, outdated in versions.items():
-            kind = "windows" if code[:-1] == now[:-1] else "code"
+            kind = _kind(code, now)
             name = f"{board}__{kind}_of_{row.name}_{_shown(code, now)[:SHOWN]}"
             older[name] += outdated
             reasons[name] = (
-                f"the {kind} of {row.name} {'have' if kind == 'windows' else 'has'} changed: "
+                f"the {kind} of {row.name} {'has' if kind == 'code' else 'have'} changed: "
                 f"{_shown(code, now)}, today {_shown(now, code)}"
             )
     return kept, [Older(n, board, reasons[n], tuple(rs)) for n, rs in older.items()]
@@ -171,17 +171,25 @@ def _by_choice(
 
 def _code(run: Run) -> Code:
     window = f"{run.window:g}s" if run.window else "unit"
-    others = (*run.teachers, *run.members, *run.trained)
-    return run.code, *(other.code for other in others), window
+    runs = (run, *run.teachers, *run.members, *run.trained)
+    samples = dict.fromkeys(one.samples for one in runs if one.samples)
+    return *(one.code for one in runs), " ".join(samples), window
+
+
+def _kind(code: Code, other: Code) -> str:
+    """Return the name of what differs between two versions."""
+    if code[:-2] != other[:-2]:
+        return "code"
+    return "samples" if code[-2] != other[-2] else "windows"
 
 
 def _without_code(run: Run) -> Run:
-    """Return the run that stands for all versions of the code and of the windows of a row."""
+    """Return the run that stands for all versions of code, samples and windows of a row."""
+    return _bare(across_folds(run).with_others(_bare))
 
-    def of_any_code(one: Run) -> Run:
-        return replace(one, code="", window=0.0)
 
-    return of_any_code(across_folds(run).with_others(of_any_code))
+def _bare(run: Run) -> Run:
+    return replace(run, code="", window=0.0, samples="")
 
 
 def _shown(code: Code, other: Code) -> str:

@@ -88,7 +88,8 @@ def embeddings(
         for windows in grids.values()
     ]
     distinct, rows = np.unique(np.concatenate(places), axis=0, return_inverse=True)
-    key = digest([frozen.key, archive.key, n_times, distinct.tolist()])
+    recordings = [archive.key, archive.samples_key(frozen.encoder.signals)]
+    key = digest([frozen.key, recordings, n_times, distinct.tolist()])
     path = folder / FOLDER / f"{key}.npz"
     table = _tables.kept(key, lambda: _from_cache(frozen, archive, distinct, n_times, path))
     ends = np.cumsum([len(one) for one in places])[:-1]
@@ -144,14 +145,14 @@ def _computed(frozen: Frozen, archive: Archive, places: Places, n_times: int) ->
         n_times: Number of samples in a window.
     """
     network, encoder = frozen.network.to(frozen.device), frozen.encoder
-    channels = [archive.recordings[0].signals[name].channels for name in encoder.signals]
+    channels = [archive.stored(name)[0].channels for name in encoder.signals]
     recordings = ((one, n) for one in archive.subjects for n in range(len(one.recordings)))
     parts = []
     for number, (subject, place) in enumerate(recordings):
         first = places[places[:, 0] == number, 1]
         if not len(first):
             continue
-        recorded = as_recording(subject, place).signals
+        recorded = as_recording(subject, place, encoder.signals).signals
         signals = [recorded[name] for name in encoder.signals]
         if [signal.channels for signal in signals] != channels:
             raise IncompatibleRunError(

@@ -37,10 +37,13 @@ def ready(run: Run, places: Places) -> EmotionDataModule:
     module = make_datamodule(run, places)
     module.prepare_data()
     module.setup()
-    if module.fold.archive.key != run.data:
+    archive = module.fold.archive
+    planned, read = (run.data, run.samples), (archive.key, archive.samples_key(run.signals))
+    if planned != read:
         raise DatasetCorruptedError(
-            f"{run.dataset}: expected the recordings that this run was planned on ({run.data}), "
-            f"found others ({module.fold.archive.key}). The files changed meanwhile; run again."
+            f"{run.dataset}: expected the recordings that this run was planned on "
+            f"({' '.join(planned)}), found others ({' '.join(read)}). The files changed meanwhile; "
+            "run again."
         )
     L.seed_everything(run.seed, workers=True, verbose=False)
     return module
@@ -94,8 +97,8 @@ def frozen(run: Run, module: EmotionDataModule, places: Places) -> Frozen:
     encoder = PROBES[run.model].encoder
     assert encoder  # it is asked for only where there is one
     file = weights_of(places.encoders, run.model, run.pretrained) if run.pretrained else None
-    recording = module.fold.archive.recordings[0]
-    channels = [name for signal in run.signals for name in recording.signals[signal].channels]
+    archive = module.fold.archive
+    channels = [name for signal in run.signals for name in archive.stored(signal)[0].channels]
     network = freeze(encoder, channels, module.length, file, run.seed)
     origin = run.pretrained or f"seed {run.seed}"
     return Frozen(encoder, network, f"{run.code} {origin}", places.device)

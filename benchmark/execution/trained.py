@@ -19,7 +19,7 @@ from datamodules.digests import digest
 from datamodules.errors import LeakError
 from lightning_modules.units import Columns, predictions
 
-SHARED = ("options", "task", "fold", "seed", "subjects", "data")
+SHARED = ("options", "task", "fold", "seed", "subjects", "data", "samples")
 """Fields of a run that are equal in its trained run, where both are of one dataset."""
 
 

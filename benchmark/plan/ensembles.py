@@ -4,14 +4,14 @@ These are the inner runs with which studies of the same models begin, see benchm
 that a board that is tuned as well does them once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.code import code_of_run
-from benchmark.plan.studies import FOLDS, Study, check_inner, space_around, training_people
+from benchmark.plan.prepared import Prepared
+from benchmark.plan.studies import FOLDS, Study, check_inner, space_around, study_of
 from benchmark.plugins import ENSEMBLE
 from benchmark.run import Run
-from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
 
 GREEDY = "greedy"
@@ -48,12 +48,12 @@ class Ensemble:
         return tuple(run for study in self.studies for run in study.inner_runs(study.first))
 
 
-def ensembles_of(models: Sequence[Sequence[Run]], contents: Mapping[str, str]) -> list[Ensemble]:
+def ensembles_of(models: Sequence[Sequence[Run]], recordings: Prepared) -> list[Ensemble]:
     """Return an ensemble for each fold and seed.
 
     Args:
         models: Trainings of each model that may be a member, one a fold and seed, equally ordered.
-        contents: Digest of the recordings of each subject.
+        recordings: Recordings of all subjects.
 
     Raises:
         IncompatibleRunError: Nothing can be chosen under this protocol, among so few models or with
@@ -67,16 +67,16 @@ def ensembles_of(models: Sequence[Sequence[Run]], contents: Mapping[str, str]) -
     ensembles = []
     for members in zip(*models, strict=True):
         first = members[0]
-        people = training_people(first)
-        data = digest([contents[name] for name in people])
-        studies = tuple(Study(one, 0, space_around(one), people, data) for one in members)
+        signals = tuple(dict.fromkeys(name for one in members for name in one.signals))
         run = Run(
             **{name: getattr(first, name) for name in OF_BOARD},
             model=ENSEMBLE,
-            signals=tuple(dict.fromkeys(name for one in members for name in one.signals)),
+            signals=signals,
+            samples=recordings.samples_of(first.subjects, signals),
             kind=GREEDY,
             members=members,
         )
+        studies = tuple(study_of(one, 0, space_around(one), recordings) for one in members)
         ensembles.append(Ensemble(replace(run, code=code_of_run(run)), studies))
         _ = ensembles[-1].inner_runs[0].n_folds  # too few people raise
     return ensembles

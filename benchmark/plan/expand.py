@@ -1,17 +1,19 @@
 """Plan: the runs that a suite comes to on the recordings that are there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.encoders import applies, check_encoder, with_weights
 from benchmark.plan.ensembles import Ensemble, ensembles_of
-from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
+from benchmark.plan.pairs import Fitted, check_pairs, fit_pair, name_of, runs_of_pair
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import Study, studies_of
 from benchmark.plan.suite import (
     ALL,
     DEFAULT,
     FOUND,
+    Distillation,
     Suite,
     SuiteError,
     every_model,
@@ -30,45 +32,6 @@ from datamodules.tasks import RatingTask
 
 MASKED: Padding = "zero"
 """Value that trials are filled up with where a mask hides it: one experiment has one board."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A dataset after its recordings were read.
-
-    Args:
-        subjects: Subjects that can be used.
-        left_out: Reasons why others cannot, by subject.
-        data: Digest of the prepared recordings.
-        sessions: Largest number of sessions of a subject.
-        taking: Subjects and digest by task, for each task of which some have no segment.
-        longest: Whole seconds that every segment with a score unit holds, by task; empty where
-            trials are the unit. No window is longer.
-        lacking: Subjects who lack a signal in some recording, by measured signal.
-        alone: Class by task, for each task of which all score units have the same one.
-        contents: Digest of the prepared recordings of each subject.
-        channels: Names of the channels of each signal, as the first recording has them.
-    """
-
-    subjects: tuple[str, ...]
-    left_out: Mapping[str, str]
-    data: str
-    sessions: int = 1
-    taking: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    longest: Mapping[str, float] = field(default_factory=dict)
-    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    alone: Mapping[str, str] = field(default_factory=dict)
-    contents: Mapping[str, str] = field(default_factory=dict)
-    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
-        """Return the subjects who have segments of a task, and the digest of their recordings."""
-        return self.taking.get(task, (self.subjects, self.data))
-
-    def absent(self, subjects: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return who of some subjects lacks a signal, by signal; no model sees these signals."""
-        lacking = {n: tuple(s for s in who if s in subjects) for n, who in self.lacking.items()}
-        return {name: who for name, who in lacking.items() if who}
 
 
 @dataclass(frozen=True)
@@ -121,17 +84,63 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
                 usable = dataset.without(absent)
-                alone = list(_alone(arm, cell, usable, recordings, reasons))
+                alone = [
+                    each_fold(arm, with_samples(run, recordings))
+                    for run in _alone(arm, cell, usable, longest, reasons)
+                    if _can_take(arm, run, usable, recordings, reasons)
+                ]
                 for folds in alone:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
                         studies[study.run, study.budget] = study
                 for ensemble in _ensembles(arm, alone, recordings, reasons):
                     studies[ensemble.run, 0] = ensemble
-                runs += _pairs(arm, cell, usable, longest, reasons)
+                for pair, fitted in _pairs(arm, cell, usable, longest, reasons):
+                    teacher = fitted.teacher and with_samples(fitted.teacher, recordings)
+                    student = with_samples(fitted.student, recordings)
+                    fitted = replace(fitted, student=student, teacher=teacher)
+                    runs += runs_of_pair(arm, cell, pair, fitted)
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes, tuple(studies.values()))
+
+
+def signals_of(suite: Suite, name: str, recordings: Prepared | None = None) -> tuple[str, ...]:
+    """Return the signals of a dataset that the runs of a suite see, in the dataset's order.
+
+    Args:
+        suite: Suite.
+        name: Catalogue key of the dataset.
+        recordings: The dataset after it was read; None: nothing was read yet, and everybody is
+            taken to have all signals and segments of any length.
+
+    Raises:
+        IncompatibleRunError: A signal that the dataset has not.
+        SuiteError: A value that a recipe, a model or a distiller does not take.
+    """
+    dataset = DATASETS[name]
+    if recordings is None:
+        longest = dict.fromkeys(dataset.every_task(), float("inf"))
+        recordings = Prepared((), {}, "", longest=longest)
+    dataset.check_signals(suite.signals)
+    seen: set[str] = set()
+    for arm in suite.arms():
+        if not {name, FOUND} & {*arm.datasets}:
+            continue
+        for cell in _cells(arm, dataset, recordings, {}):
+            usable = dataset.without(recordings.absent(cell.subjects))
+            within = recordings.longest.get(cell.task, 0.0)
+            for run in _alone(arm, cell, usable, within, {}):
+                seen.update(run.signals)
+            for _, fitted in _pairs(arm, cell, usable, within, {}):
+                seen.update(fitted.student.signals)
+                seen.update(fitted.teacher.signals if fitted.teacher else ())
+    return tuple(signal for signal in dataset.signals if signal in seen)
+
+
+def with_samples(run: Run, recordings: Prepared) -> Run:
+    """Return a run with the digest of the samples of its signals."""
+    return replace(run, samples=recordings.samples_of(run.subjects, run.signals))
 
 
 def one_class(task: str, name: str) -> str:
@@ -159,35 +168,43 @@ def lines_of_absent(absent: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _alone(
-    suite: Suite, cell: Run, dataset: Dataset, recordings: Prepared, reasons: dict[str, str]
-) -> Iterator[list[Run]]:
-    """Yield every fold and seed of each model; why others do not apply goes to ``reasons``."""
-    longest = recordings.longest.get(cell.task, 0.0)
+    suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
+) -> Iterator[Run]:
+    """Yield fold and seed 0 of each model; why others do not apply goes to ``reasons``."""
     for model in _models(suite):
         try:
             run = with_weights(suite, of_model(suite, cell, model))
             check_flaws(run, dataset)
             run = with_signals(suite, run, dataset, longest=longest)
-            check_encoder(suite, run, dataset, recordings.channels)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{model}"] = str(error)
             continue
-        yield each_fold(suite, run)
+        yield run
+
+
+def _can_take(
+    suite: Suite, run: Run, dataset: Dataset, recordings: Prepared, reasons: dict[str, str]
+) -> bool:
+    """Return whether a model can take channels as they are; why not goes to ``reasons``."""
+    try:
+        check_encoder(suite, run, dataset, recordings.channels)
+    except IncompatibleRunError as error:
+        reasons[f"{run.board}/{run.model}"] = str(error)
+        return False
+    return True
 
 
 def _pairs(
     suite: Suite, cell: Run, dataset: Dataset, longest: float, reasons: dict[str, str]
-) -> list[Run]:
-    """Return the runs of all distillations; why others do not apply goes to ``reasons``."""
-    runs: list[Run] = []
+) -> Iterator[tuple[Distillation, Fitted]]:
+    """Yield the distillations that fit; why others do not apply goes to ``reasons``."""
     for pair in suite.distillations:
         try:
             fitted = fit_pair(suite, cell, pair, dataset, longest)
         except IncompatibleRunError as error:
             reasons[f"{cell.board}/{name_of(pair)}"] = str(error)
             continue
-        runs += runs_of_pair(suite, cell, pair, fitted)
-    return runs
+        yield pair, fitted
 
 
 def _tuned(
@@ -201,7 +218,7 @@ def _tuned(
     if not suite.budget or (model in PROBES and PROBES[model].blind):
         return []
     try:
-        return studies_of(runs, suite.budget, recordings.contents)
+        return studies_of(runs, suite.budget, recordings)
     except IncompatibleRunError as error:
         reasons[f"{runs[0].board}/{model}-tuned"] = str(error)
         return []
@@ -229,7 +246,7 @@ def _ensembles(
         or (ALL in suite.ensemble and not (model in PROBES and PROBES[model].blind))
     ]
     try:
-        return ensembles_of(members, recordings.contents)
+        return ensembles_of(members, recordings)
     except IncompatibleRunError as error:
         reasons[f"{alone[0][0].board}/{ENSEMBLE}"] = str(error)
         return []

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from benchmark.plan.alone import arguments_of, defaults_of, differing, own_recipe, recipe_with
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import SuiteError, known_names
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.spaces import SPACES as OF_PROBES
 from benchmark.run import Run, Value
-from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
 from datamodules.splits import HOLD_OUT_SHARE
@@ -34,7 +34,8 @@ class Study:
         budget: Number of candidates; the first has the values of ``run``.
         space: Values among which candidates are found, those of ``run`` among them.
         people: Subjects whom ``run`` does not test, in the dataset's order.
-        data: Digest of their recordings.
+        data: Digest of their recordings, without samples.
+        samples: Digest of the samples of the signals that ``run`` sees, of theirs.
     """
 
     run: Run
@@ -42,6 +43,7 @@ class Study:
     space: Space
     people: tuple[str, ...]
     data: str
+    samples: str
 
     @property
     def trainings(self) -> tuple[Run, ...]:
@@ -71,6 +73,7 @@ class Study:
             ),
             subjects=self.people,
             data=self.data,
+            samples=self.samples,
             tuned=tuple(sorted(self.space)),
             inner=True,
         )
@@ -91,13 +94,13 @@ class Study:
         )
 
 
-def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) -> list[Study]:
+def studies_of(runs: Sequence[Run], budget: int, recordings: Prepared) -> list[Study]:
     """Return a study for each training of a model.
 
     Args:
         runs: Trainings of a model, one a fold and seed.
         budget: Number of candidates.
-        contents: Digest of the recordings of each subject.
+        recordings: Recordings of all subjects.
 
     Raises:
         IncompatibleRunError: It cannot be tuned under this protocol, with so few people, or has
@@ -110,11 +113,17 @@ def studies_of(runs: Sequence[Run], budget: int, contents: Mapping[str, str]) ->
     check_inner(runs[0].protocol)
     studies = []
     for run in runs:
-        people = training_people(run)
-        study = Study(run, budget, space, people, digest([contents[name] for name in people]))
+        study = study_of(run, budget, space, recordings)
         _ = study.inner_runs(study.first)[0].n_folds  # too few people raise
         studies.append(study)
     return studies
+
+
+def study_of(run: Run, budget: int, space: Space, recordings: Prepared) -> Study:
+    """Return the study of a training, on the recordings of those whom it does not test."""
+    people = training_people(run)
+    data, samples = recordings.data_of(people), recordings.samples_of(people, run.signals)
+    return Study(run, budget, space, people, data, samples)
 
 
 def check_inner(protocol: Protocol) -> None:

@@ -153,7 +153,7 @@ def _computed(
     archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
 ) -> Features:
     gather = gathering(archive, windows, signals, padding)
-    rates = {signal: archive.recordings[0].signals[signal].sfreq for signal in signals}
+    rates = {signal: archive.stored(signal)[0].sfreq for signal in signals}
     chunks = []
     for rows in np.array_split(np.arange(len(windows)), range(CHUNK, len(windows), CHUNK)):
         samples = gather(rows)
@@ -169,9 +169,9 @@ def gathering(
     archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
 ) -> Callable[[Rows], dict[str, npt.NDArray[np.float32]]]:
     """Return a function that gathers the samples of some windows, (n, C, T) by signal."""
-    specs = {signal: archive.recordings[0].signals[signal] for signal in signals}
+    specs = {signal: archive.stored(signal)[0] for signal in signals}
     dataset = WindowDataset(
-        {signal: torch.from_numpy(archive.samples(signal)) for signal in signals},
+        {signal: RESIDENT.array(archive, signal, None) for signal in signals},
         windows,
         {signal: first_samples(archive, signal, windows) for signal in signals},
         {signal: n_samples(windows.length, specs[signal].sfreq) for signal in signals},

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
-from benchmark.plan.expand import Prepared
+from benchmark.plan.prepared import Prepared
 from benchmark.plugins import load, loaded
 from benchmark.run import Value
 from datamodules.archive import Archive
@@ -31,6 +31,7 @@ def prepare(
     cache: Path,
     options: Mapping[str, object],
     subjects: Sequence[str],
+    signals: Sequence[str] | None = None,
     told: Callable[[SubjectsRead], object] = silent,
 ) -> Prepared:
     """Read the subjects of a dataset into the cache, leaving out those that cannot be read.
@@ -41,6 +42,7 @@ def prepare(
         cache: Folder of prepared recordings.
         options: Options of the reader.
         subjects: Subjects to read; empty: everybody.
+        signals: Signals that runs will see; None: all.
         told: Receiver of the progress of reading.
 
     Raises:
@@ -53,14 +55,14 @@ def prepare(
     if not names:
         raise BenchmarkError(f"{module.title} in {root}: expected at least one subject, found none")
     stored, failed = store_subjects(
-        module, reader, names, cache, told=told, start=partial(load, loaded())
+        module, reader, names, cache, signals, told=told, start=partial(load, loaded())
     )
     if not stored:
         first = next(iter(failed.values()))
         raise type(first)(
             f"none of the {len(names)} subjects of {module.title} can be read; the first: {first}"
         )
-    archive = Archive(cache / dataset, tuple(stored.values()))
+    archive = Archive(tuple(stored.values()))
     check_people(archive)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
@@ -77,8 +79,22 @@ def prepare(
         lacking=lacking(module, stored, options),
         alone=alone,
         contents={subject: recorded.content for subject, recorded in stored.items()},
-        channels={name: signal.channels for name, signal in archive.recordings[0].signals.items()},
+        samples={subject: _samples(recorded, signals) for subject, recorded in stored.items()},
+        channels=_channels(archive.subjects[0], signals),
     )
+
+
+def _samples(recorded: StoredSubject, signals: Sequence[str] | None) -> dict[str, str]:
+    """Return the digest of the samples of each signal that was asked for and is there."""
+    names = [n for n in recorded.signals if signals is None or n in signals]
+    return {name: recorded.samples(name).content for name in names}
+
+
+def _channels(first: StoredSubject, signals: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    """Return the channels of each signal of the first recording that was asked for."""
+    names = [n for n in first.recordings[0].signals if signals is None or n in signals]
+    stored = {name: first.samples(name).recordings[0] for name in names}
+    return {name: signal.channels for name, signal in stored.items() if signal}
 
 
 def lacking(
@@ -133,7 +149,7 @@ def _taking(module: Dataset, archive: Archive) -> dict[str, tuple[tuple[str, ...
         )
         if 0 < len(members) < len(archive.subjects):
             subjects = tuple(stored.subject for stored in members)
-            taking[name] = subjects, Archive(archive.folder, members).key
+            taking[name] = subjects, Archive(members).key
     return taking
 
 

@@ -134,6 +134,7 @@ def _data(run: Run, done: Iterable[Scored]) -> Facts:
         ("dataset", f"{run.dataset} ({options})" if options else run.dataset),
         ("subjects", f"{len(run.subjects)} took part"),
         ("prepared recordings", run.data),
+        ("samples of its signals", run.samples),
         ("raw files", raw),
     ]
     return [(name, value) for name, value in facts if value]

@@ -299,6 +299,9 @@ class Beats(Step):
     def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
         return len(CHANNELS), BEAT_RATE
 
+    def n_times(self, n_times: int, sfreq: float) -> int:
+        return int(np.ceil(n_times * BEAT_RATE / sfreq - 1e-9))
+
     def __call__(self, signal: Signal) -> Signal:
         if signal.sfreq < 2 * BEAT_RATE:
             raise ValueError(
@@ -306,7 +309,7 @@ class Beats(Step):
                 f"{signal.sfreq:g} Hz; take a faster signal, or leave its beats out"
             )
         beats = find_beats(signal.samples[0].astype(np.float64), signal.sfreq, self.kind)
-        n_times = int(np.ceil(signal.samples.shape[1] * BEAT_RATE / signal.sfreq - 1e-9))
+        n_times = self.n_times(signal.samples.shape[1], signal.sfreq)
         samples = np.zeros((len(CHANNELS), n_times), np.float32)
         ends = np.flatnonzero(beats.trusted)
         if len(ends):

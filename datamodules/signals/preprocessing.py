@@ -1,6 +1,6 @@
 """Preprocessing: the steps of each signal, and the signals that are derived from others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from datamodules.signals.beats import Beats
@@ -43,19 +43,60 @@ ECG_BEATS: Preprocessing = {"ecg_beats": Derived("ecg", (Beats("ecg"),))}
 """Heart beats of an ECG, for every dataset that has ``ecg``."""
 
 
-def preprocess(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, Signal]:
-    """Return the signals of a recording after their steps, derived ones last.
+def preprocess(
+    signals: Mapping[str, Signal],
+    preprocessing: Preprocessing,
+    names: Collection[str] | None = None,
+) -> dict[str, Signal]:
+    """Return signals of a recording after their steps, derived ones last.
 
     A recording may lack a signal; then it also lacks what is derived from it.
+
+    Args:
+        signals: Signals as they were recorded.
+        preprocessing: Steps by signal.
+        names: Names of the signals that are returned; no step is taken for others. None: all.
     """
-    prepared = dict(signals)
+    needed = None if names is None else sources(names, preprocessing)
+    prepared = {n: signal for n, signal in signals.items() if needed is None or n in needed}
     for name, source, steps in _in_order(preprocessing):
-        if source in prepared:
+        if source in prepared and (needed is None or name in needed):
             signal = prepared[source]
             for step in steps:
                 signal = step(signal)
             prepared[name] = signal
-    return prepared
+    return {n: signal for n, signal in prepared.items() if names is None or n in names}
+
+
+def sources(names: Iterable[str], preprocessing: Preprocessing) -> set[str]:
+    """Return the names of some signals, and of those that they are derived from."""
+    needed: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        needed.add(name := waiting.pop())
+        entry = preprocessing.get(name)
+        if isinstance(entry, Derived):
+            waiting.append(entry.source)
+    return needed
+
+
+def durations(signals: Mapping[str, Signal], preprocessing: Preprocessing) -> dict[str, float]:
+    """Return the seconds of every signal of a recording after its steps, derived ones last.
+
+    No step is taken for it.
+
+    Args:
+        signals: Signals as they were recorded.
+        preprocessing: Steps by signal.
+    """
+    lengths = {name: (s.samples.shape[1], s.sfreq) for name, s in signals.items()}
+    for name, source, steps in _in_order(preprocessing):
+        if source in lengths:
+            n_times, sfreq = lengths[source]
+            for step in steps:
+                n_times, (_, sfreq) = step.n_times(n_times, sfreq), step.shape(1, sfreq)
+            lengths[name] = n_times, sfreq
+    return {name: n_times / sfreq for name, (n_times, sfreq) in lengths.items()}
 
 
 def derived_shapes(

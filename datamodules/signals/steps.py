@@ -22,6 +22,8 @@ Samples = npt.NDArray[np.float64]
 
 LARGEST_FACTOR = 10_000
 """Largest numerator and denominator of a change of rate, which bounds the length of the filter."""
+ROUNDING = 1e-9
+"""Part of a sample by which a number of samples may come out too small."""
 VARIANCE_FLOOR = 1e-18
 """Smallest variance whose entropy is taken: below an amplifier's noise, both in uV and in V."""
 
@@ -43,6 +45,14 @@ class Step(Protocol):
     def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
         """Return number of channels and rate in Hz of the output, from those of the input."""
         return n_channels, sfreq
+
+    def n_times(self, n_times: int, sfreq: float) -> int:
+        """Return the number of samples of the output, from number and rate of those of the input.
+
+        The output is never shorter than that.
+        """
+        _, rate = self.shape(1, sfreq)
+        return int(n_times * rate / sfreq + ROUNDING)
 
 
 class _PerChannel(Step):
@@ -160,6 +170,9 @@ class Resample(_PerChannel):
 
     def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
         return n_channels, float(self.sfreq)
+
+    def n_times(self, n_times: int, sfreq: float) -> int:
+        return round(n_times * Fraction(self.sfreq) / Fraction(sfreq))
 
     def channel(self, x: Samples, sfreq: float) -> Samples:
         exact = Fraction(self.sfreq) / Fraction(sfreq)

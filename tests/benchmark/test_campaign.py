@@ -15,6 +15,7 @@ from benchmark.scored import scored
 from benchmark.store import Store
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.protocol import Protocol
+from datamodules.synthesis import empatica_e4
 from datamodules.synthetic import SyntheticReader
 
 BOARD = "synthetic_phase_60__stress__leave_one_subject_out"
@@ -223,3 +224,40 @@ def test_long_and_short_windows_stand_on_one_board(workshop, folders, in_process
     assert set(results["cnn"].n_units.values()) == {8 * 2}
     predictions = np.load(Store(Path(folders.runs)).folder(runs["cnn"]) / "predictions.npz")
     assert len(predictions["unit"]) == 8 * 2 * len(results["cnn"].n_units)
+
+
+# ---- signals that are prepared
+
+
+def prepared_signals(cache, dataset):
+    return {path.name.partition(".")[2] for path in (cache / dataset).iterdir()} - {""}
+
+
+def test_only_signals_of_the_runs_are_prepared_and_others_later(tmp_path, in_process, workshop):
+    folders = Folders("none", tmp_path / "cache", tmp_path / "runs", tmp_path / "leaderboards")
+    suite = workshop.suite(["cnn", "majority"], signals=("temp",))
+    first = run_suite(suite, folders, in_process())
+    assert first.complete
+    assert prepared_signals(tmp_path / "cache", "synthetic") == {"temp"}
+    more = dataclasses.replace(suite, signals=("temp", "eda"))
+    second = run_suite(more, folders, in_process())
+    assert prepared_signals(tmp_path / "cache", "synthetic") == {"temp", "eda"}
+    (board,) = second.boards
+    assert set(board.table["model"]) == {"cnn", "majority"}
+    # who predicts the majority sees no signal, whichever are prepared: it is not done again
+    again = {run.id for run in first.runs} & {run.id for run in second.runs}
+    assert again == {run.id for run in first.runs if run.model == "majority"}
+
+
+def test_another_signal_is_prepared_in_place_of_one_that_somebody_lacks(
+    tmp_path, in_process, write_suite
+):
+    empatica_e4.write(tmp_path / "data" / "empatica_e4", 4, minutes=2.2)
+    (tmp_path / "data" / "empatica_e4" / "P02" / "BVP.csv").unlink()
+    folders = Folders(tmp_path / "data", tmp_path / "cache", tmp_path / "r", tmp_path / "l")
+    keys = {"datasets": ["empatica_e4"], "models": ["attention_lrcn"], "options": {}}
+    outcome = run_suite(write_suite(**keys), folders, in_process(), Options(dry_run=True))
+    (signals,) = {run.signals for run in outcome.runs}
+    assert "bvp" not in signals
+    assert prepared_signals(tmp_path / "cache", "empatica_e4") == {"bvp", *signals}
+    assert all(run.samples for run in outcome.runs)

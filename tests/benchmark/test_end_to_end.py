@@ -232,7 +232,7 @@ def test_full_disk(undisturbed, small_disk, tmp_path, suite):
 
 @pytest.mark.parametrize("share", [0.1, 0.55, 0.8])
 def test_full_disk_of_the_cache(undisturbed, folder, small_disk, tmp_path, suite, share):
-    """While a subject is written, the last of them, and while arrays are joined."""
+    """While one subject or another is written."""
     size = sum(path.stat().st_size for path in (folder / "cache").rglob("*.npy"))
     disk = small_disk("cache", f"{share * size / 1024:.0f}k")
     stopped = call(tmp_path, suite, "--jobs-per-device", "2")
@@ -253,13 +253,13 @@ def test_full_disk_of_the_cache(undisturbed, folder, small_disk, tmp_path, suite
 def test_damaged_cache(undisturbed, folder, tmp_path, suite):
     """Numbers are those of sound arrays, and the log of a run says what was written anew."""
     shutil.copytree(folder / "cache", tmp_path / "cache")
-    (joined,) = (tmp_path / "cache" / "synthetic").glob("all-*")
-    for path in joined.iterdir():
+    entries = tmp_path / "cache" / "synthetic"
+    for path in entries.glob("S*/samples.npy"):
         content = bytearray(path.read_bytes())
         sixth = len(content) // 6
         content[200 : 200 + sixth] = np.full(sixth // 4 + 1, 7e4, np.float32).tobytes()[:sixth]
         path.write_bytes(content)
-    (meta, *_) = sorted(joined.parent.glob("S*/meta.json"))
+    (meta, *_) = sorted(entries.glob("S*/meta.json"))
     meta.write_bytes(meta.read_bytes()[:-100])
     done = call(tmp_path, suite)
     assert done.returncode == 0, done.stderr
@@ -270,7 +270,7 @@ def test_damaged_cache(undisturbed, folder, tmp_path, suite):
     )
     assert_same(boards(tmp_path), undisturbed[1])
     logs = "".join(path.read_text() for path in (tmp_path / "runs").rglob("log.txt"))
-    assert "not what was written there, so it is written anew" in logs
+    assert ".eda: not what was written there, so it is read anew" in logs
 
 
 def test_two_runners_at_once(undisturbed, started, tmp_path):

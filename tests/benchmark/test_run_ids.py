@@ -52,6 +52,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "tuned": ("lr",),
         "chosen_by": ("0123456789ab",),
         "inner": True,
+        "samples": "0123456789abcdef",
         "members": (RUN,),
         "weights": (2,),
         "pretrained": "0123456789abcdef",
@@ -126,7 +127,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 29 + 1 + 12 + 22 + 1 + 3
+    assert len(runs) == 1 + 30 + 1 + 12 + 22 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 

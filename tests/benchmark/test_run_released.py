@@ -40,6 +40,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "tuned": (),
         "chosen_by": (),
         "inner": False,
+        "samples": "",
         "members": (),
         "weights": (),
         "pretrained": "",

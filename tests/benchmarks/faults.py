@@ -324,14 +324,16 @@ def of_cache() -> Iterator[Case]:
     for name, change in {**BYTES, **TEXTS}.items():
         yield Case(f"meta.json {name}", at("cache/synthetic/*/meta.json", change), run, DERIVED)
     for name, change in BYTES.items():
-        yield Case(f"samples {name}", at("cache/synthetic/all-*/eda.npy", change), run, DERIVED)
+        yield Case(f"samples {name}", at("cache/synthetic/*.eda/samples.npy", change), run, DERIVED)
 
     def overwrite(path: Path) -> None:
         samples = np.load(path)
         samples[: len(samples) // 6 + 1] = 7e4
         np.save(path, samples)
 
-    yield Case("samples overwritten", at("cache/synthetic/all-*/eda.npy", overwrite), run, DERIVED)
+    yield Case(
+        "samples overwritten", at("cache/synthetic/*.eda/samples.npy", overwrite), run, DERIVED
+    )
 
 
 def of_calls() -> Iterator[Case]:

@@ -13,18 +13,17 @@ second  store_subject again, which is what every run pays: the cache's key, then
 hashes  share of the first time that hashing raw blocks takes (datamodules.blocks), median of the
         shares of the processes
 opened  raw files that Python opened, the first and the second time; their sizes may be looked at
-join    all signals of the subject, each written as one array, which is done once
-map     the same arrays memory-mapped, which every run does
+map     the samples of all signals memory-mapped, which every run does
 
 On a shared virtual machine (x86-64, two cores), idle, with heart beats among the signals:
 
-  dataset       raw file      first   hashes     second    second/first  opened     join        map
-  DEAP             103 MB     1.52 s   1.08 %     1.9 ms    0.125 %      1 / 0     0.18 s     2.2 ms
-  WESAD            899 MB     6.50 s   0.95 %     1.1 ms    0.017 %      2 / 0     0.28 s     2.8 ms
-  Stress-Predict     1 MB     0.93 s   0.35 %     1.2 ms    0.124 %      6 / 0     0.02 s     1.8 ms
+  dataset       raw file      first   hashes     second    second/first  opened       map
+  DEAP             103 MB     1.52 s   1.08 %     1.9 ms    0.125 %      1 / 0     2.2 ms
+  WESAD            899 MB     6.50 s   0.95 %     1.1 ms    0.017 %      2 / 0     2.8 ms
+  Stress-Predict     1 MB     0.93 s   0.35 %     1.2 ms    0.124 %      6 / 0     1.8 ms
 
-While a dozen other processes wanted the same two cores, the shares of hashing were 3.55, 1.41 and
-2.08 %.
+This was before each signal of a subject got a file of its own, and was not repeated since. While a
+dozen other processes wanted the same two cores, the shares of hashing were 3.55, 1.41 and 2.08 %.
 """
 
 import os
@@ -32,7 +31,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -42,13 +41,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from datamodules import cache as cache_module
+from datamodules import writer as writer_module
 from datamodules.archive import Archive
 from datamodules.blocks import blocks_of
 from datamodules.cache import code_of_reading, store_subject
 from datamodules.catalogue import DATASETS
 from datamodules.signals.cvxeda import decompose
-from datamodules.stored import StoredSubject
 from datamodules.synthesis import deap, stress_predict, wesad
 
 S2_MINUTES = 29.35
@@ -58,10 +56,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "wesad": ("S2", lambda root: wesad.write(root, 1, minutes=S2_MINUTES)),
     "stress_predict": ("S02", lambda root: stress_predict.write(root, 1)),
 }
-HEAD = (
-    "dataset       raw file      first   hashes     second    second/first  opened     join        "
-    "map"
-)
+HEAD = "dataset       raw file      first   hashes     second    second/first  opened       map"
 FIRST, SECOND = 3, 9
 """Repeats."""
 LARGEST_SHARE = 0.01
@@ -76,13 +71,12 @@ class Measured:
 
     store: float
     hashes: float
-    join: float
     map: float
     opened: tuple[str, ...]
 
 
 def measure(dataset: str, root: Path, cache: Path) -> Measured:
-    """Store, join and map the subject, with an empty cache or not."""
+    """Store and map the subject, with an empty cache or not."""
     value, (subject, _) = DATASETS[dataset], SUBJECTS[dataset]
     decompose(np.linspace(1.0, 2.0, 100), 4.0)
     code_of_reading(value.reader)
@@ -104,27 +98,16 @@ def measure(dataset: str, root: Path, cache: Path) -> Measured:
         hashing += time.perf_counter() - begin
         return blocks
 
-    cache_module.blocks_of = watched  # type: ignore[attr-defined]
+    writer_module.blocks_of = watched  # type: ignore[attr-defined]
     start = time.perf_counter()
     stored = store_subject(cache, value.make_reader(root), value.preprocessing, subject)
     seconds = time.perf_counter() - start
-    archive = Archive(cache, (stored,))
-
-    def join() -> None:
-        for signal in names(stored):
-            archive.join(signal)
-
-    return Measured(
-        seconds, hashing / seconds, timed(join), timed(lambda: mapped(archive)), tuple(opened)
-    )
-
-
-def names(stored: StoredSubject) -> Sequence[str]:
-    return list(stored.recordings[0].signals)
+    archive = Archive((stored,))
+    return Measured(seconds, hashing / seconds, timed(lambda: mapped(archive)), tuple(opened))
 
 
 def mapped(archive: Archive) -> None:
-    for signal in names(archive.subjects[0]):
+    for signal in archive.subjects[0].signals:
         archive.samples(signal)
 
 
@@ -156,7 +139,6 @@ def row(dataset: str, folder: Path) -> tuple[str, bool]:
         f"{value.title:14}{path.stat().st_size / 1e6:6.0f} MB{first:9.2f} s{100 * hashing:7.2f} %"
         f"{1e3 * second:8.1f} ms"
         f"{100 * share:9.3f} %{len(before):7} / {len(again)}"
-        f"{statistics.median(m.join for m in firsts):9.2f} s"
         f"{1e3 * statistics.median(m.map for m in seconds):8.1f} ms"
     )
     kept = share < LARGEST_SHARE and hashing < LARGEST_HASHING

@@ -114,17 +114,12 @@ def _list_reader() -> type[ListReader]:
 
 @pytest.fixture
 def archive_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Archive]:
-    """Recordings of subjects, stored, joined and opened."""
+    """Recordings of subjects, stored and opened."""
 
     def opened(recordings: Mapping[str, tuple[Recording, ...]]) -> Archive:
         folder = tmp_path_factory.mktemp("cache")
         reader = ListReader(recordings)
-        archive = Archive(
-            folder, tuple(store_subject(folder, reader, {}, name) for name in reader.subjects)
-        )
-        for signal in archive.recordings[0].signals:
-            archive.join(signal)
-        return archive
+        return Archive(tuple(store_subject(folder, reader, {}, name) for name in reader.subjects))
 
     return opened
 

@@ -16,6 +16,7 @@ from datamodules.amigos import (
 from datamodules.cache import store_subject
 from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.recording import Fault, Recording
+from datamodules.stored import as_recording
 from datamodules.synthesis import amigos as synthesis
 
 Arrays = dict[str, Any]
@@ -553,5 +554,7 @@ def test_from_files_to_batches(root: Path, tmp_path: Path, build: Any) -> None:
         assert set(module.windows(part).start) == {5.0}
     stored = store_subject(tmp_path / "amigos", module.reader, module.dataset.preprocessing, "P02")
     assert len(stored.faults) == 13
-    found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
+    found = {
+        name: (len(s.channels), s.sfreq) for name, s in as_recording(stored, 0).signals.items()
+    }
     assert found == dict(AMIGOS.signals)

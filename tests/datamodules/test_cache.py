@@ -16,7 +16,8 @@ from datamodules.cache import store_subject, written_folder
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import Derived, Preprocessing
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
-from datamodules.stored import as_recording
+from datamodules.signals.steps import Step
+from datamodules.stored import StoredSubject, as_recording, samples_file, signal_folder
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class FileReader:
 
 
 @dataclass(frozen=True)
-class Doubled:
+class Doubled(Step):
     """A step."""
 
     times: float = 2.0
@@ -78,6 +79,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "mine"
 
 
+def eda_of(stored: StoredSubject) -> list[float]:
+    """Values of the file of ``eda``."""
+    values: list[float] = np.load(samples_file(signal_folder(stored.folder, "eda"))).tolist()
+    return values
+
+
 def entries(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
@@ -105,7 +112,7 @@ def test_the_second_time_no_raw_file_is_read(
     monkeypatch.setattr(FileReader, "read", NeverReader.read)
     second = store_subject(folder, reader, {}, "S1")
     assert second == first
-    assert len(entries(folder)) == 1
+    assert entries(folder) == [first.folder.name, f"{first.folder.name}.eda"]
     with pytest.raises(AssertionError, match="read again"):
         store_subject(folder, reader, {}, "S2")
 
@@ -143,10 +150,12 @@ def test_whatever_made_an_entry_makes_another(
         reader = FileReader2(reader.root)
     second = store_subject(folder, reader, steps, "S1")
     assert second.folder != first.folder
-    assert len(entries(folder)) == 2
-    assert np.load(second.folder / "0.eda.npy").tolist() == [samples]
-    assert np.load(first.folder / "0.eda.npy").tolist() == [[2, 4, 6, 8, 10]]
-    assert (second.content == first.content) == (change in ("step's name", "reader"))
+    assert len(entries(folder)) == 4
+    assert eda_of(second) == samples
+    assert eda_of(first) == [2, 4, 6, 8, 10]
+    assert second.content == first.content
+    same = second.samples("eda").content == first.samples("eda").content
+    assert same == (change in ("step's name", "reader"))
 
 
 def test_another_place_is_no_change(reader: FileReader, folder: Path, tmp_path: Path) -> None:
@@ -165,9 +174,9 @@ def test_source_code_is_part_of_the_key(
 
 def test_steps_change_only_their_signal(reader: FileReader, folder: Path) -> None:
     stored = store_subject(folder, reader, {"bvp": [Doubled()]}, "S1")
-    assert np.load(stored.folder / "0.eda.npy").tolist() == [[1, 2, 3, 4, 5]]
+    assert eda_of(stored) == [1, 2, 3, 4, 5]
     stored = store_subject(folder, reader, {"eda": [Doubled(), Doubled(5.0)]}, "S1")
-    assert np.load(stored.folder / "0.eda.npy").tolist() == [[10, 20, 30, 40, 50]]
+    assert eda_of(stored) == [10, 20, 30, 40, 50]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -181,7 +190,7 @@ def test_an_interrupted_write_leaves_nothing(
 
     def stops(self: FileReader, subject: str) -> Iterator[Recording]:
         yield from real(self, subject)
-        assert len(entries(folder)) == 1
+        assert len(entries(folder)) == 2
         raise error
 
     monkeypatch.setattr(FileReader, "read", stops)
@@ -189,7 +198,7 @@ def test_an_interrupted_write_leaves_nothing(
         store_subject(folder, reader, {}, "S1")
     assert entries(folder) == []
     monkeypatch.setattr(FileReader, "read", real)
-    assert store_subject(folder, reader, {}, "S1").recordings[0].signals["eda"].n_times == 5
+    assert eda_of(store_subject(folder, reader, {}, "S1")) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -232,7 +241,7 @@ def test_the_slower_of_two_takes_what_is_there(
     monkeypatch.setattr(FileReader, "read", overtaken)
     slower = store_subject(folder, reader, {}, "S1")
     assert slower == quicker[1]
-    assert entries(folder) == [slower.folder.name]
+    assert entries(folder) == [slower.folder.name, f"{slower.folder.name}.eda"]
 
 
 def test_a_folder_that_cannot_be_named_is_an_error(tmp_path: Path) -> None:
@@ -254,10 +263,10 @@ reader = SyntheticReader(n_subjects=2, phase=60.0)
 mine.touch()
 while not other.exists():
     time.sleep(0.001)
-archive = Archive(folder, tuple(store_subject(folder, reader, {}, name) for name in ("S1", "S2")))
-for signal in ("bvp", "acc"):
-    archive.join(signal)
-print(json.dumps([archive.key, float(abs(archive.samples("acc")).sum())]))
+for signals in (["bvp"], None):
+    both = [store_subject(folder, reader, {}, name, signals) for name in ("S1", "S2")]
+archive = Archive(tuple(both))
+print(json.dumps([archive.key, *(float(abs(piece).sum()) for piece in archive.samples("acc"))]))
 """
 
 
@@ -276,9 +285,9 @@ def test_two_processes_at_once(folder: Path, tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], answers
     (one, _), (other, _) = answers
     assert json.loads(one) == json.loads(other)
-    found = entries(folder)
-    assert [name.split("-")[0] for name in found] == ["S1", "S2", "all"]
-    assert entries(folder / found[2]) == ["acc.npy", "bvp.npy"]
+    found = [(name.split("-")[0], *name.split(".")[1:]) for name in entries(folder)]
+    signals = [(), ("acc",), ("bvp",), ("eda",), ("temp",)]
+    assert found == [(subject, *signal) for subject in ("S1", "S2") for signal in signals]
 
 
 # ---- trials that are recordings of their own
@@ -333,11 +342,10 @@ def test_a_trial_is_a_recording(trial_reader: TrialReader, folder: Path) -> None
     assert [found.offset for found in stored.recordings] == [0.0, 10.0, 20.0, 30.0] * 2
     keys = ["a/3", "a/1", "a/2", "a/10", "clip 3", "clip 1", "clip 2", "clip 10"]
     assert [found.trial_key(*found.segments) for found in stored.recordings] == keys
-    archive = Archive(folder, (stored,))
+    archive = Archive((stored,))
     assert archive.trial_keys.tolist() == keys
-    archive.join("eda")
-    expected = [first + n + t for first in (0, 100) for t in TRIALS for n in range(8)]
-    assert archive.samples("eda").tolist() == [expected]
+    expected = [[first + n + t for n in range(8)] for first in (0, 100) for t in TRIALS]
+    assert [piece[0].tolist() for piece in archive.samples("eda")] == expected
     for number, read in enumerate(trial_reader.read("S1")):
         assert isinstance(read, Recording)
         found = as_recording(stored, number)
@@ -392,8 +400,11 @@ def test_all_trials_left_out(trial_reader: TrialReader, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Halving:
+class Halving(Step):
     """A step that takes every other sample."""
+
+    def shape(self, n_channels: int, sfreq: float) -> tuple[int, float]:
+        return n_channels, sfreq / 2
 
     def __call__(self, signal: Signal) -> Signal:
         return replace(
@@ -403,12 +414,8 @@ class Halving:
 
 def samples_of(reader: FileReader, folder: Path, steps: Preprocessing) -> dict[str, list[float]]:
     stored = store_subject(folder, reader, steps, "S1")
-    archive = Archive(folder, (stored,))
-    found = {}
-    for name in archive.recordings[0].signals:
-        archive.join(name)
-        (found[name],) = archive.samples(name).tolist()
-    return found
+    archive = Archive((stored,))
+    return {name: archive.samples(name)[0][0].tolist() for name in stored.signals}
 
 
 def test_derived_signals_come_after_the_steps_of_their_source(
@@ -424,8 +431,9 @@ def test_derived_signals_come_after_the_steps_of_their_source(
         "eda_ten": [10, 20, 30, 40, 50],
         "eda_slow": [10, 30, 50],
     }
-    stored = store_subject(folder, reader, steps, "S1").recordings[0].signals
-    assert [(kept.sfreq, kept.n_times) for kept in stored.values()] == [(4, 5), (4, 5), (2, 3)]
+    archive = Archive((store_subject(folder, reader, steps, "S1"),))
+    kept = [archive.stored(name)[0] for name in ("eda", "eda_ten", "eda_slow")]
+    assert [(signal.sfreq, signal.n_times) for signal in kept] == [(4, 5), (4, 5), (2, 3)]
 
 
 def test_derived_signals_that_are_named_before_the_steps_of_their_source(
@@ -465,3 +473,127 @@ def test_a_stimulus_is_kept_and_one_that_is_none_leaves_no_trace(
     described = json.loads((stored.folder / "meta.json").read_text())["recordings"]
     shown = {r["session"] for r in described for s in r["segments"] if "stimulus" in s}
     assert shown == {"b"}
+
+
+# ---- some signals, and others later
+
+
+@dataclass(frozen=True)
+class ManyReader(FileReader):
+    """Two trials of ``eda`` and ``bvp``; the second has no ``bvp``, and some have ``temp``."""
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        with (self.root / "read").open("a") as file:
+            file.write(subject + " ")
+        for trial in (1, 2):
+            rng = np.random.default_rng([trial, int(subject[1])])
+            signals = {
+                name: Signal(rng.normal(size=(1, 240)).astype(np.float32), 4.0, (name,), "a.u.")
+                for name in ("eda", *(["bvp"] if trial == 1 else []))
+            }
+            yield Recording(subject, str(trial), signals, (Segment(0.0, 60.0, trial, {}),))
+
+
+@dataclass(frozen=True)
+class Forbidden(Step):
+    """A step that nobody may take."""
+
+    def __call__(self, signal: Signal) -> Signal:
+        raise AssertionError("taken")
+
+
+MANY: Preprocessing = {
+    "bvp_double": Derived("bvp", (Doubled(),)),
+    "eda_forbidden": Derived("eda", (Forbidden(),)),
+}
+
+
+@pytest.fixture
+def many(reader: FileReader) -> ManyReader:
+    return ManyReader(reader.root)
+
+
+def reads(reader: FileReader) -> list[str]:
+    path = reader.root / "read"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_only_signals_that_are_asked_for_are_prepared(many: ManyReader, folder: Path) -> None:
+    stored = store_subject(folder, many, MANY, "S1", ("bvp_double",))
+    assert entries(folder) == [stored.folder.name, f"{stored.folder.name}.bvp_double"]
+    assert stored.signals == ("eda", "bvp", "bvp_double", "eda_forbidden")
+    assert [r.signals for r in stored.recordings] == [
+        ("eda", "bvp", "bvp_double", "eda_forbidden"),
+        ("eda", "eda_forbidden"),
+    ]
+    first, second = stored.samples("bvp_double").recordings
+    assert first is not None
+    assert first.n_times == 240
+    assert second is None
+    again = store_subject(folder, many, MANY, "S1", ("bvp_double",))
+    assert (again, reads(many)) == (stored, ["S1"])
+
+
+def test_others_come_later_and_change_nothing(many: ManyReader, folder: Path) -> None:
+    first = store_subject(folder, many, MANY, "S1", ())
+    assert entries(folder) == [first.folder.name]
+    store_subject(folder, many, MANY, "S1", ("eda",))
+    before = {path: path.stat() for path in folder.rglob("*")}
+    later = store_subject(folder, many, MANY, "S1", ("eda", "bvp", "bvp_double", "absent"))
+    assert later == first
+    assert reads(many) == ["S1"] * 3
+    assert {path: path.stat() for path in before} == before
+    at_once = store_subject(folder.with_name("other"), many, MANY, "S1", ("bvp", "eda"))
+    for name in ("eda", "bvp"):
+        assert at_once.samples(name).content == later.samples(name).content
+        one, other = (signal_folder(s.folder, name) for s in (at_once, later))
+        for path in one.iterdir():
+            assert path.read_bytes() == (other / path.name).read_bytes()
+    assert at_once.content == first.content
+    assert store_subject(folder, many, MANY, "S1", ("absent", "eda")) == first
+    assert reads(many) == ["S1"] * 4
+
+
+def test_what_a_description_says_is_the_same_whichever_signals_are_prepared(
+    many: ManyReader, folder: Path
+) -> None:
+    """Segments, what is lacking, and the blocks by which copies are found."""
+    steps = {name: entry for name, entry in MANY.items() if name != "eda_forbidden"}
+    stored = [
+        store_subject(folder.with_name(str(number)), many, steps, "S1", signals)
+        for number, signals in enumerate([(), ("eda",), None])
+    ]
+    one, *others = (
+        {path.name: path.read_bytes() for path in subject.folder.iterdir()} for subject in stored
+    )
+    assert others == [one, one]
+    assert stored[0].hashed == (("eda", 4.0), ("bvp", 4.0))
+
+
+def test_recordings_that_are_not_those_of_before_are_refused(
+    many: ManyReader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_subject(folder, many, MANY, "S1", ("eda",))
+    before = entries(folder)
+    real = ManyReader.read
+    monkeypatch.setattr(ManyReader, "read", lambda self, name: list(real(self, name))[:1])
+    with pytest.raises(DatasetCorruptedError, match=r"S1: expected the recordings .* Delete "):
+        store_subject(folder, many, MANY, "S1", ("bvp",))
+    assert entries(folder) == before
+
+
+def test_a_signal_that_nobody_asks_for_must_be_numbers_all_the_same(
+    reader: FileReader, folder: Path
+) -> None:
+    (reader.root / "S1.txt").write_text("1 2 nan 4 5")
+    with pytest.raises(DatasetCorruptedError, match="S1: eda: expected finite samples"):
+        store_subject(folder, reader, {}, "S1", ())
+
+
+def test_a_step_that_leaves_less_than_it_says(reader: FileReader, folder: Path) -> None:
+    class Cutting(Doubled):
+        def __call__(self, signal: Signal) -> Signal:
+            return replace(signal, samples=signal.samples[:, :3])
+
+    with pytest.raises(DatasetCorruptedError, match=r"expected 1\.25 s after its steps, found"):
+        store_subject(folder, reader, {"eda": [Cutting()]}, "S1")

@@ -146,11 +146,11 @@ def test_a_writer_takes_a_folder_and_a_number_of_subjects(dataset: Dataset) -> N
 
 def test_declared_signals_are_those_stored(module: EmotionDataModule) -> None:
     assert len(module.fold.archive.recordings) >= 3
-    for recording in module.fold.archive.recordings:
-        stored = {
-            name: (len(signal.channels), signal.sfreq) for name, signal in recording.signals.items()
-        }
-        assert stored == {name: module.dataset.signals[name] for name in module.signals}
+    archive = module.fold.archive
+    for number, recording in enumerate(archive.recordings):
+        signals = {name: archive.stored(name)[number] for name in module.signals}
+        stored = {name: (len(s.channels), s.sfreq) for name, s in signals.items()}
+        assert stored == {name: module.dataset.signals[name] for name in recording.signals}
         starts = [segment.start for segment in recording.segments]
         assert starts == sorted(starts)
         trials = [segment.trial for segment in recording.segments]
@@ -321,7 +321,7 @@ def test_scaling_is_fitted_on_training_subjects(module: EmotionDataModule) -> No
             for number, stored in enumerate(subject.recordings):
                 if stored.subject not in module.fold.members.train:
                     continue
-                samples = as_recording(subject, number).signals[name].samples
+                samples = as_recording(subject, number, [name]).signals[name].samples
                 for segment in stored.segments:
                     if module.fold.task.label(stored.subject, segment) is not None:
                         first = round(segment.start * sfreq)
@@ -346,7 +346,7 @@ def test_without_scaling_windows_are_as_recorded(dataset: Dataset, small_dataset
     subject = module.fold.archive.subjects[windows.subject[0]]
     for name in names:
         rate = module.dataset.signals[name][1]
-        samples = as_recording(subject, 0).signals[name].samples
+        samples = as_recording(subject, 0, [name]).signals[name].samples
         first = round(windows.start[0] * rate)
         last = first + n_samples(module.length, rate)
         np.testing.assert_array_equal(batch.signals[name][0], samples[:, first:last])

@@ -20,6 +20,7 @@ from datamodules.errors import (
 )
 from datamodules.formats.pickles import load_arrays
 from datamodules.signals.recording import Fault, Recording, Segment
+from datamodules.stored import as_recording
 from datamodules.synthesis import deap as synthesis
 from datamodules.synthesis.pickles import write_python2_binary
 
@@ -525,5 +526,7 @@ def test_from_files_to_batches(root: Path, tmp_path: Path, build: Any) -> None:
         np.testing.assert_array_equal(np.unique(windows.start), [3.0, 23.0, 43.0])
     stored = store_subject(tmp_path / "deap", module.reader, module.dataset.preprocessing, "s03")
     assert [fault.trial for fault in stored.faults] == [2]
-    found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
+    found = {
+        name: (len(s.channels), s.sfreq) for name, s in as_recording(stored, 0).signals.items()
+    }
     assert found == dict(DEAP.signals)

@@ -64,8 +64,8 @@ def test_a_file_under_another_name(name: str, small_datasets: Any, tmp_path: Pat
     with pytest.raises(LeakError, match=rf"leak: {one} and {other} share .* of \w+.*--subject"):
         copied.setup()
     for name in (one, other):
-        rest = tuple(stored for stored in copied._stored.subjects if stored.subject != name)
-        check_people(Archive(copied.folder, rest))
+        rest = tuple(stored for stored in copied._stored if stored.subject != name)
+        check_people(Archive(rest))
 
 
 def test_a_trial_that_is_stored_twice(tmp_path: Path, build: Callable[..., Any]) -> None:

@@ -178,9 +178,8 @@ def test_scaling_is_that_of_the_labelled_training_segments(
                     one.subject == recording.subject and one.session == recording.session
                     for one in archive.recordings
                 ].index(True)
-                first = archive.offsets(name)[row] + round(segment.start * sfreq)
-                stop = archive.offsets(name)[row] + round(segment.stop * sfreq)
-                pieces.append(archive.samples(name)[:, first:stop].astype(np.float64))
+                first, stop = (round(second * sfreq) for second in (segment.start, segment.stop))
+                pieces.append(archive.samples(name)[row][:, first:stop].astype(np.float64))
         joined = np.concatenate(pieces, axis=1)
         shift, scale = joined.mean(axis=1), joined.std(axis=1)
         if scaling == "min_max":
@@ -384,10 +383,9 @@ def test_scaling_of_a_joined_fold_is_that_of_both(fold_of, archive):
                 continue
             number = archive.recordings.index(recording)
             for name in RATES:
-                stored = archive.recordings[number].signals[name]
-                offset = archive.offsets(name)[number]
-                first, stop = (round(t * stored.sfreq) for t in (segment.start, segment.stop))
-                samples[name].append(archive.samples(name)[:, offset + first : offset + stop])
+                sfreq = archive.stored(name)[number].sfreq
+                first, stop = (round(t * sfreq) for t in (segment.start, segment.stop))
+                samples[name].append(archive.samples(name)[number][:, first:stop])
     for name, pieces in samples.items():
         together = np.concatenate(pieces, axis=1).astype(np.float64)
         mean, std = joined.scaling.mean[name].numpy(), joined.scaling.std[name].numpy()

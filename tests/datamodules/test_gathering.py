@@ -22,6 +22,7 @@ from datamodules.gathering import (
     WindowDataset,
 )
 from datamodules.protocol import PADDINGS, Padding
+from datamodules.resident import RESIDENT
 from datamodules.scaling import fit_scaling, segment_moments
 from datamodules.signals.recording import STATIC_RATE, Recording
 from datamodules.stored import as_recording
@@ -54,11 +55,13 @@ def segments_of(archive: Archive, subjects: tuple[str, ...]) -> np.ndarray:
     )
 
 
-def dataset(archive: Archive, index: WindowIndex, scaled: bool) -> WindowDataset:
+def dataset(
+    archive: Archive, index: WindowIndex, scaled: bool, device: torch.device | None = None
+) -> WindowDataset:
     rates = {"fast": 8.0, "slow": 2.5}
     moments = {name: segment_moments(archive, name) for name in rates}
     return WindowDataset(
-        {name: torch.from_numpy(archive.samples(name)) for name in rates},
+        {name: RESIDENT.array(archive, name, device) for name in rates},
         index,
         {name: first_samples(archive, name, index) for name in rates},
         {name: n_samples(index.length, rate) for name, rate in rates.items()},
@@ -66,10 +69,17 @@ def dataset(archive: Archive, index: WindowIndex, scaled: bool) -> WindowDataset
     )
 
 
+DEVICES = [None, torch.device("cpu")]
+"""Recordings as they are mapped, and as they lie on a device."""
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("scaled", [False, True])
-def test_batches_are_slices_of_the_recordings(archive: Archive, scaled: bool) -> None:
+def test_batches_are_slices_of_the_recordings(
+    archive: Archive, scaled: bool, device: torch.device | None
+) -> None:
     index = index_windows(archive, TASK, 4.8, 1.125, 10.0, in_units=True)
-    data = dataset(archive, index, scaled)
+    data = dataset(archive, index, scaled, device)
     recordings = [
         as_recording(subject, number)
         for subject in archive.subjects
@@ -98,10 +108,11 @@ def test_batches_are_slices_of_the_recordings(archive: Archive, scaled: bool) ->
 
 
 def test_gathering_leaves_the_samples_as_they_are(archive: Archive) -> None:
-    before = archive.samples("fast").copy()
+    before = [piece.copy() for piece in archive.samples("fast")]
     data = dataset(archive, index_windows(archive, TASK, 5.0, 1.0, None, False), scaled=True)
     first = data[torch.arange(len(data))].signals["fast"]
-    np.testing.assert_array_equal(archive.samples("fast"), before)
+    for piece, sound in zip(archive.samples("fast"), before, strict=True):
+        np.testing.assert_array_equal(piece, sound)
     torch.testing.assert_close(data[torch.arange(len(data))].signals["fast"], first)
     assert abs(float(first.mean())) < 0.1
 
@@ -111,12 +122,13 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np, torch
 from datamodules.gathering import BatchRows, WindowDataset
+from datamodules.recorded import Mapped
 from datamodules.scaling import Scaling
 from datamodules.windows import WindowIndex
 
 seconds, sfreq, length = 7200, 64, 60
 np.save(sys.argv[1], np.zeros((1, seconds * sfreq), np.float32))
-samples = torch.from_numpy(np.load(sys.argv[1], mmap_mode="c"))
+samples = Mapped([np.load(sys.argv[1], mmap_mode="r")], np.zeros(1, np.int64))
 n = seconds - length
 zeros = np.zeros(n, np.int64)
 start, seconds = np.arange(n, dtype=float), np.full(n, float(length))
@@ -134,7 +146,7 @@ after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
     "windows": total,
     "grown": (after - before) * 1024,
-    "file": samples.numel() * 4,
+    "file": samples.nbytes,
     "batch": 64 * length * sfreq * 4,
     "table": n * length * sfreq * 4,
 }))
@@ -164,10 +176,11 @@ def padded(
     padding: Padding | None,
     scaled: bool = False,
     mask: bool = False,
+    device: torch.device | None = None,
 ) -> WindowDataset:
     moments = {name: segment_moments(archive, name) for name in MIXED}
     return WindowDataset(
-        {name: torch.from_numpy(archive.samples(name)) for name in MIXED},
+        {name: RESIDENT.array(archive, name, device) for name in MIXED},
         index,
         {name: first_samples(archive, name, index) for name in MIXED},
         {name: n_samples(index.length, sfreq) for name, (_, sfreq) in MIXED.items()},
@@ -178,11 +191,14 @@ def padded(
     )
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("scaled", [False, True])
-def test_padding_sample_by_sample(trials: Archive, padding: Padding, scaled: bool) -> None:
+def test_padding_sample_by_sample(
+    trials: Archive, padding: Padding, scaled: bool, device: torch.device | None
+) -> None:
     index = index_trials(trials, TASK, LONGEST)
-    data = padded(trials, index, padding, scaled)
+    data = padded(trials, index, padding, scaled, device=device)
     recordings = [
         as_recording(subject, number)
         for subject in trials.subjects
@@ -226,7 +242,7 @@ def test_nothing_but_the_trial_leaks_into_its_window(trials: Archive, padding: P
     batch = padded(trials, index_trials(trials, TASK, LONGEST), padding)[torch.arange(6)]
     for name, window in batch.signals.items():
         assert float(window.abs().max()) < 100, name
-        assert float(trials.samples(name).max()) == 1e9
+        assert max(float(piece.max()) for piece in trials.samples(name)) == 1e9
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -246,13 +262,14 @@ def test_a_recorded_window_is_the_same_with_and_without_padding(
 
 
 def test_gathering_padded_windows_leaves_the_samples_as_they_are(trials: Archive) -> None:
-    before = {name: trials.samples(name).copy() for name in MIXED}
+    before = {name: [piece.copy() for piece in trials.samples(name)] for name in MIXED}
     for padding in PADDINGS:
         data = padded(trials, index_trials(trials, TASK, LONGEST), padding, scaled=True)
         first, again = data[torch.arange(6)], data[torch.arange(6)]
         for name, samples in before.items():
             assert torch.equal(first.signals[name], again.signals[name])
-            np.testing.assert_array_equal(trials.samples(name), samples)
+            for piece, sound in zip(trials.samples(name), samples, strict=True):
+                np.testing.assert_array_equal(piece, sound)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -280,7 +297,7 @@ def test_a_static_vector_is_that_of_its_recording_at_any_time(
     count, mean, variance = segment_moments(archive, "static")
     index = index_windows(archive, TASK, 30.0, 30.0, None, in_units=True)
     data = WindowDataset(
-        {"static": torch.from_numpy(archive.samples("static"))},
+        {"static": RESIDENT.array(archive, "static", None)},
         index,
         {"static": first_samples(archive, "static", index)},
         {"static": 1},

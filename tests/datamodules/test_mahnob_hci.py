@@ -20,6 +20,7 @@ from datamodules.errors import (
 from datamodules.mahnob_hci import EEG, MAHNOB_HCI, SUBJECTS, MAHNOBHCIReader
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.signals.steps import BandPass, CommonAverage
+from datamodules.stored import as_recording
 from datamodules.synthesis import mahnob_hci as synthesis
 from datamodules.synthesis.edf import Channel, write_bdf
 from datamodules.synthesis.mahnob_hci import CHANNELS, Clip
@@ -866,7 +867,7 @@ def test_the_cache_takes_it(root: Path, tmp_path: Path) -> None:
     assert [fault.trial for fault in stored.faults] == [2]
     names = sorted("/".join(name.split("/")[-2:]) for name in stored.files)
     assert names == sorted(f"{p.parent.name}/{p.name}" for p in reader.files("1"))
-    eeg = np.load(stored.folder / "0.eeg.npy")
+    eeg = as_recording(stored, 0, ("eeg",)).signals["eeg"].samples
     # offsets of thousands of microvolts are gone, and so is what all channels share
     assert np.abs(eeg.mean(axis=1)).max() < 1
     assert np.abs(eeg.mean(axis=0)).max() < 1e-2

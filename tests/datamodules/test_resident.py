@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datamodules.archive import Archive
+from datamodules.recorded import Mapped
 from datamodules.resident import GRIDS, RESIDENT, Resident, Shelf
 from datamodules.scaling import segment_moments
 from datamodules.tasks import ConditionTask, RatingTask
@@ -80,14 +81,14 @@ def test_a_process_has_one() -> None:
 
 def test_the_same_recordings_are_the_same_object(archive: Archive, trials: Archive) -> None:
     resident = Resident()
-    first = resident.archive(archive.folder, archive.subjects)
-    again = resident.archive(archive.folder, tuple(replace(s) for s in archive.subjects))
+    first = resident.archive(archive.subjects)
+    again = resident.archive(tuple(replace(s) for s in archive.subjects))
     assert again is first
-    fewer = resident.archive(archive.folder, archive.subjects[:2])
+    fewer = resident.archive(archive.subjects[:2])
     assert [subject.subject for subject in fewer.subjects] == ["S1", "S2"]
-    assert resident.archive(trials.folder, trials.subjects) is not first
+    assert resident.archive(trials.subjects) is not first
     # One at a time: the first has to be opened anew.
-    assert resident.archive(archive.folder, archive.subjects) is not first
+    assert resident.archive(archive.subjects) is not first
 
 
 def test_grids_are_shared_by_equal_tasks_and_cuttings(archive: Archive) -> None:
@@ -108,12 +109,12 @@ def test_grids_are_shared_by_equal_tasks_and_cuttings(archive: Archive) -> None:
 
 def test_grids_of_another_archive_are_dropped(archive: Archive, trials: Archive) -> None:
     resident = Resident()
-    opened = resident.archive(archive.folder, archive.subjects)
+    opened = resident.archive(archive.subjects)
     made, moments = resident.grids(opened, TASK, CUTTING), resident.moments(opened, "fast")
-    assert resident.archive(archive.folder, archive.subjects) is opened
+    assert resident.archive(archive.subjects) is opened
     assert resident.grids(opened, TASK, CUTTING) is made
     assert resident.moments(opened, "fast") is moments
-    resident.archive(trials.folder, trials.subjects)
+    resident.archive(trials.subjects)
     assert resident.grids(opened, TASK, CUTTING) is not made
     assert resident.moments(opened, "fast") is not moments
 
@@ -145,19 +146,20 @@ def test_moments_are_those_of_the_signal(archive: Archive) -> None:
 
 
 def test_without_a_device_samples_stay_where_they_are(archive: Archive) -> None:
-    samples = Resident().array(archive, "fast", None)
-    np.testing.assert_array_equal(samples, archive.samples("fast"))
-    assert samples.data_ptr() == archive.samples("fast").ctypes.data
+    recorded = Resident().array(archive, "fast", None)
+    assert isinstance(recorded, Mapped)
+    assert recorded.pieces is archive.samples("fast")
+    assert recorded.nbytes == sum(piece.nbytes for piece in archive.samples("fast"))
 
 
 def test_on_a_device_samples_stay_for_later_runs(archive: Archive, trials: Archive) -> None:
     resident = Resident()
     signals = ("fast", "slow")
-    size = {name: archive.samples(name).nbytes for name in signals}
+    size = {name: sum(p.nbytes for p in archive.samples(name)) for name in signals}
     assert resident.missing_bytes(archive, signals, OTHER_DEVICE) == sum(size.values())
     fast = resident.array(archive, "fast", OTHER_DEVICE)
     assert fast.device == OTHER_DEVICE
-    assert fast.shape == archive.samples("fast").shape
+    assert fast.nbytes == size["fast"]
     assert resident.missing_bytes(archive, signals, OTHER_DEVICE) == size["slow"]
     assert resident.array(archive, "fast", OTHER_DEVICE) is fast
     resident.array(archive, "slow", OTHER_DEVICE)
@@ -169,7 +171,7 @@ def test_on_a_device_samples_stay_for_later_runs(archive: Archive, trials: Archi
 
 def test_it_can_be_cleared(archive: Archive) -> None:
     resident = Resident()
-    opened = resident.archive(archive.folder, archive.subjects)
+    opened = resident.archive(archive.subjects)
     made, moments = resident.grids(opened, TASK, CUTTING), resident.moments(opened, "fast")
     resident.array(opened, "fast", OTHER_DEVICE)
     resident.features.put("key", {"mean": torch.zeros(3)})
@@ -178,7 +180,7 @@ def test_it_can_be_cleared(archive: Archive) -> None:
     assert resident.missing_bytes(opened, ("fast",), OTHER_DEVICE) > 0
     assert resident.grids(opened, TASK, CUTTING) is not made
     assert resident.moments(opened, "fast") is not moments
-    assert resident.archive(archive.folder, archive.subjects) is not opened
+    assert resident.archive(archive.subjects) is not opened
 
 
 def test_shelves_of_others_are_cleared_too() -> None:

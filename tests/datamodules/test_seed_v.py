@@ -29,6 +29,7 @@ from datamodules.seed_v import (
     SEEDVReader,
 )
 from datamodules.signals.recording import Fault, Recording, Segment
+from datamodules.stored import as_recording
 from datamodules.synthesis import seed_v as synthesis
 
 EEG, EYE, RAW = "EEG_DE_features", "Eye_movement_features", "EEG_raw"
@@ -691,11 +692,13 @@ def test_raw_trials_are_cut_at_their_sessions_times(short_root: Path) -> None:
 def test_raw_eeg_is_filtered_and_resampled_trial_by_trial(short_root: Path, tmp_path: Path) -> None:
     reader = SEEDVReader(short_root, raw=True)
     stored = store_subject(tmp_path, reader, SEED_V.preprocessing, "1")
-    found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
+    found = {
+        name: (len(s.channels), s.sfreq) for name, s in as_recording(stored, 0).signals.items()
+    }
     studied = ("eeg_study", "eeg_study_pooled")
     assert found == {k: v for k, v in SEED_V.signals.items() if k not in studied}
-    assert {one.signals["eeg"].n_times for one in stored.recordings} == {800}
-    samples = np.load(stored.folder / "7.eeg.npy")
+    assert {s.n_times for s in stored.samples("eeg").recordings if s} == {800}
+    samples = as_recording(stored, 7, ("eeg",)).signals["eeg"].samples
     spectrum = np.abs(np.fft.rfft(samples, axis=1)).mean(axis=0)
     frequency = np.fft.rfftfreq(800, 1 / 200)
     assert spectrum[frequency > 95].max() < spectrum[(frequency > 2) & (frequency < 60)].min() / 5
@@ -726,9 +729,12 @@ def test_raw_eeg_as_a_study_has_it(short_root: Path, tmp_path: Path) -> None:
     reader = SEEDVReader(short_root, study=True, session=2)
     stored = store_subject(tmp_path, reader, SEED_V.preprocessing, "1")
     assert [one.session for one in stored.recordings] == ["2"] * 15
-    found = {name: (len(s.channels), s.sfreq) for name, s in stored.recordings[0].signals.items()}
+    found = {
+        name: (len(s.channels), s.sfreq) for name, s in as_recording(stored, 0).signals.items()
+    }
     assert found == {k: v for k, v in SEED_V.signals.items() if k != "eeg"}
-    samples, pooled = (np.load(stored.folder / f"7.{name}.npy") for name in list(found)[2:])
+    signals = as_recording(stored, 7).signals
+    samples, pooled = (signals[name].samples for name in list(found)[2:])
     np.testing.assert_allclose(samples.std(axis=0), 1.0, rtol=1e-4)
     np.testing.assert_allclose(samples.mean(axis=0), 0.0, atol=1e-5)
     np.testing.assert_allclose(pooled[1, 5], samples[3:6, 15:18].mean(), atol=1e-6)

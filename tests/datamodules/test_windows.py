@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from datamodules.archive import Archive
 from datamodules.errors import IncompatibleRunError
 from datamodules.signals.recording import Recording, Segment
-from datamodules.stored import StoredRecording, StoredSignal, StoredSubject
+from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.tasks import ConditionTask
 from datamodules.windows import (
     Cutting,
@@ -143,10 +143,9 @@ def archive_from(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Arch
             Segment(start, stop, trial, {"condition": condition})
             for trial, (start, stop, condition) in enumerate(spans, start=1)
         )
-        signal = StoredSignal(10000, 8.0, ("c",), "a.u.")
-        recording = StoredRecording("S1", "1", {"fast": signal}, segments, 0.0)
-        stored = StoredSubject("S1", folder / "S1", (recording,), (), "0", {}, (), 0, ({},))
-        return Archive(folder, (stored,))
+        recording = StoredRecording("S1", "1", ("fast",), segments, 0.0, 1250.0)
+        stored = StoredSubject("S1", folder / "S1", (recording,), (), "0", {}, (), 0)
+        return Archive((stored,))
 
     return opened
 

@@ -161,6 +161,30 @@ def test_windows_that_were_cut_down_to_a_unit_are_older_than_those_around_it(tmp
     assert "rows on" not in (boards / "overall.csv").read_text()
 
 
+def test_other_samples_of_its_signals_make_a_row_older(tmp_path):
+    """Rows that see other signals stay, as what they saw is what it was."""
+    found = [
+        *results("cnn", 0.9, ended=9.0, samples="51" * 8),
+        *results("cnn", 0.6, ended=1.0, samples="52" * 8),
+        *results("lda", 0.7, ended=1.0, signals=("bvp",), samples="b1" * 8),
+    ]
+    boards = written(tmp_path, found, plan("cnn", samples="52" * 8))
+    assert macro_f1(boards / f"{BOARD}.csv") == {"cnn": 0.6, "lda": 0.7}
+    older = boards / "older" / f"{BOARD}__samples_of_cnn_515151.csv"
+    assert macro_f1(older) == {"cnn": 0.9}
+    assert f"the samples of cnn have changed: {'51' * 8}, today {'52' * 8}" in older.read_text()
+
+
+def test_other_samples_of_a_member_make_an_ensemble_older():
+    def made(samples):
+        return results("ensemble", 0.8, kind="greedy", members=(run("cnn", 0, samples=samples),))
+
+    old, new = made("51" * 8), made("52" * 8)
+    today, (older,) = by_version(old + new, [r.run for r in new])
+    assert [r.run for r in today[BOARD]] == [r.run for r in new]
+    assert older.name == f"{BOARD}__samples_of_ensemble_515151"
+
+
 def test_new_code_that_is_half_done_is_shown_and_the_old_is_not(tmp_path):
     found = [*results("cnn", 0.9), *results("cnn", 0.6, code="c" * 16)[:1], *results("lda", 0.7)]
     store = stored(tmp_path, found)

@@ -4,7 +4,8 @@ import numpy as np
 from scipy import stats
 
 from benchmark.checks.cases import DRAWS, FEWER, JUDGED, draws_of, make_cases
-from benchmark.plan.expand import Prepared, expand
+from benchmark.plan.expand import expand
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Suite
 from datamodules.flags import FLAGS, known_flags
 

@@ -13,7 +13,8 @@ from benchmark.checks.selftest import Check, allowed_misses, table_of
 from benchmark.cli.main import main
 from benchmark.execution.execute import execute
 from benchmark.execution.places import Places
-from benchmark.plan.expand import Prepared, expand
+from benchmark.plan.expand import expand
+from benchmark.plan.prepared import Prepared
 from benchmark.probes import fit
 from benchmark.recordings.prepare import prepare
 from benchmark.store import Store

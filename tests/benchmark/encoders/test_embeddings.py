@@ -14,6 +14,7 @@ from benchmark.encoders import embeddings as module
 from benchmark.encoders.embeddings import FOLDER, Frozen, as_one_array, embeddings, steps
 from benchmark.execution.assemble import make_datamodule
 from benchmark.probes.encoders import Encoder
+from datamodules.archive import Archive
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.resident import RESIDENT
@@ -82,6 +83,20 @@ def test_windows_are_computed_once(data, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again["units"], first["units"])
     embeddings(replace(frozen, key="other weights"), fold.archive, fold.grids, tmp_path)
     assert network.calls == 2 * len(starts)
+
+
+def test_other_samples_of_its_signals_are_computed_anew(data, tmp_path, monkeypatch):
+    network = Moments()
+    frozen, fold = Frozen(ENCODER, network, "key"), data.fold
+    embeddings(frozen, fold.archive, fold.grids, tmp_path)
+    calls, samples_key = network.calls, Archive.samples_key
+
+    def other(archive, signals):
+        return "other" if signals == ENCODER.signals else samples_key(archive, signals)
+
+    monkeypatch.setattr(Archive, "samples_key", other)
+    embeddings(frozen, fold.archive, fold.grids, tmp_path)
+    assert network.calls == 2 * calls
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip archive", None])

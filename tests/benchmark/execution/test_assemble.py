@@ -77,5 +77,8 @@ def test_ready_sets_the_seed(network, workshop, tmp_path):
 
 def test_recordings_that_changed_are_refused(network, workshop, tmp_path):
     other = dataclasses.replace(network, data="0" * 16)
-    with pytest.raises(DatasetCorruptedError, match=r"planned on \(0{16}\), found others"):
+    with pytest.raises(DatasetCorruptedError, match=r"planned on \(0{16} \w{16}\), found others"):
+        ready(other, workshop.places(tmp_path))
+    other = dataclasses.replace(network, samples="0" * 16)
+    with pytest.raises(DatasetCorruptedError, match=r"planned on \(\w{16} 0{16}\), found others"):
         ready(other, workshop.places(tmp_path))

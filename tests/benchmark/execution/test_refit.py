@@ -19,7 +19,8 @@ from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.execute import execute
 from benchmark.execution.fit import Course, refit
 from benchmark.execution.parallel import spreads
-from benchmark.plan.expand import Prepared, expand
+from benchmark.plan.expand import expand
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Distillation, SuiteError
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.fit import fit_probe

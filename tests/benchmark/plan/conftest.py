@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmark.plan.expand import Plan, Prepared, expand
+from benchmark.plan.expand import Plan, expand
 from benchmark.plan.parse import PROTOCOL_KEYS
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Distillation, Suite, with_values
 from datamodules.protocol import Protocol
 
@@ -22,6 +23,12 @@ def make_suite(**keys: Any) -> Suite:
 def make_plan(recordings: Prepared = FOUR, **keys: Any) -> Plan:
     suite = make_suite(**{"datasets": ("synthetic",), "models": ("lda",), **keys})
     return expand(suite, dict.fromkeys(suite.datasets, recordings))
+
+
+@pytest.fixture
+def suite_of() -> Callable[..., Suite]:
+    """Makes a suite of keys as a file has them."""
+    return make_suite
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.code import code_of_run
 from benchmark.plan.alone import changed, check_flaws, differing
-from benchmark.plan.expand import Prepared
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import SuiteError
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Run

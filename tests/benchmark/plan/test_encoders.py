@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark.encoders.files import Weights, WeightsError
-from benchmark.plan.expand import expand
+from benchmark.plan.expand import expand, signals_of
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import SuiteError, every_model
 from benchmark.probes.catalogue import PROBES, encoder_probes
@@ -54,6 +54,20 @@ def test_rows_take_the_windows_and_signals_of_the_encoder(workshop, weights):
     plan = planned(workshop, ["tiny"], encoders={"tiny": Weights(str(weights))})
     assert {run.signals for run in plan.runs} == {("eda", "bvp")}
     assert {(run.recipe.window, run.recipe.stride) for run in plan.runs} == {(20.0, 10.0)}
+
+
+def test_signals_of_an_encoder_are_known_before_a_file_is_read(workshop, weights):
+    """Its channels are known, and looked at, when these were read."""
+    suite = workshop.suite(["tiny"], recipes={}, encoders={"tiny": Weights(str(weights))})
+    signals = signals_of(suite, "synthetic")
+    assert signals == ("bvp", "eda")
+    options = suite.options["synthetic"]
+    words = "synthetic", Path("none"), workshop.cache, options, suite.subjects
+    some, everything = prepare(*words, signals), prepare(*words)
+    assert set(some.channels) == {"bvp", "eda"}
+    plan = expand(suite, {"synthetic": some})
+    assert plan.runs
+    assert plan == expand(suite, {"synthetic": everything})
 
 
 def test_window_may_be_longer_than_a_unit(workshop, monkeypatch):

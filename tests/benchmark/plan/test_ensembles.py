@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from benchmark.plan.ensembles import Ensemble
-from benchmark.plan.expand import Prepared
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import FOLDS
 from benchmark.plan.suite import Distillation, SuiteError
+from datamodules.catalogue import DATASETS
 from datamodules.digests import digest
 
 PEOPLE = tuple(f"S{number}" for number in range(1, 9))
@@ -48,6 +49,26 @@ def test_nobody_who_is_tested_is_in_an_inner_run_of_an_ensemble(plan):
             assert tested
             assert set(run.subjects) == set(PEOPLE) - set(tested)
             assert run.data == digest([f"content of {name}" for name in run.subjects])
+
+
+def test_ensembles_members_and_inner_runs_see_samples_of_their_own_signals_and_people(plan):
+    names = DATASETS["synthetic"].signals
+    samples = {name: {s: f"{s} of {name}" for s in names} for name in PEOPLE}
+
+    def seen(people, signals):
+        return digest({s: [f"{s} of {name}" for name in people] for s in signals})
+
+    keys = {"models": ("cnn", "lda"), "splits": SPLITS}
+    recordings = dataclasses.replace(EIGHT, samples=samples)
+    ensembles = ensembles_of(plan(recordings, ensemble=("all",), **keys))
+    assert ensembles
+    for one in ensembles:
+        for run in (one.run, *one.run.members, *one.inner_runs):
+            assert run.samples == seen(run.subjects, run.signals)
+    others = {**samples, "S3": {**samples["S3"], "bvp": "other"}}
+    changed = dataclasses.replace(recordings, samples=others)
+    again = ensembles_of(plan(changed, ensemble=("all",), **keys))
+    assert not {one.run.id for one in ensembles} & {one.run.id for one in again}
 
 
 def test_inner_runs_of_an_ensemble_are_those_with_which_studies_begin(plan):

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.plan.expand import Plan, Prepared, expand, left_out
+from benchmark.plan.expand import Plan, expand, left_out, signals_of
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Distillation, Suite, SuiteError, every_model
 from benchmark.probes.catalogue import PROBES
 from datamodules.catalogue import DATASETS
+from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
 from datamodules.synthetic import SYNTHETIC
@@ -418,3 +420,85 @@ def test_a_task_of_one_class_is_refused_and_others_are_not(plan):
     for rule, count in (("midpoint", 0), ("median", 1)):
         runs = plan(rated, datasets=("deap",), splits=("trial_k_fold",), rule=rule).runs
         assert bool(runs) == bool(count)
+
+
+# ---- signals that runs see
+
+
+SAMPLES = {name: {"eda": f"eda of {name}", "bvp": f"bvp of {name}"} for name in FOUR.subjects}
+
+
+def test_what_a_run_sees_is_part_of_it(plan):
+    """Of its signals and people, and of no others; what reads nothing sees nothing."""
+    recordings = dataclasses.replace(FOUR, samples=SAMPLES)
+    keys = {"models": ("cnn", "majority"), "splits": ("subject_hold_out",)}
+    cnn, majority = plan(recordings, signals=("eda",), **keys).runs
+    assert cnn.samples == digest({"eda": [f"eda of {name}" for name in FOUR.subjects]})
+    assert majority.samples == ""
+    others = {name: {**both, "bvp": "other"} for name, both in SAMPLES.items()}
+    changed = dataclasses.replace(recordings, samples=others)
+    assert plan(changed, signals=("eda",), **keys).runs == (cnn, majority)
+    assert plan(changed, signals=("bvp",), **keys).runs[0].samples != cnn.samples
+    others = {**SAMPLES, "S3": {**SAMPLES["S3"], "eda": "other"}}
+    changed = dataclasses.replace(recordings, samples=others)
+    assert plan(changed, signals=("eda",), **keys).runs[0].id != cnn.id
+
+
+def test_a_student_and_its_teacher_see_signals_of_their_own(plan):
+    pair = Distillation(
+        "soft_targets", "cnn", "cnn", student_signals=("eda",), teacher_signals=("bvp",)
+    )
+    recordings = dataclasses.replace(FOUR, samples=SAMPLES)
+    keys = {"models": (), "splits": ("subject_hold_out",), "distillations": (pair,)}
+    alone, teacher, taught = plan(recordings, **keys).runs
+    seen = [digest({s: [f"{s} of {n}" for n in FOUR.subjects]}) for s in ("eda", "bvp")]
+    assert [alone.samples, teacher.samples, taught.samples] == [seen[0], seen[1], seen[0]]
+    assert taught.teachers == (teacher,)
+    assert taught.alone == alone.id
+
+
+def names_of(plan: Plan) -> set[str]:
+    return {signal for run in plan.runs for signal in run.signals}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"models": ("cnn",)},
+        {"models": ("cnn", "lda")},
+        {"models": ("majority", "time")},
+        {"models": ("rtcan_1d",)},
+        {"models": ("cnn",), "signals": ("temp",)},
+        {"models": ("all",), "splits": ("leave_one_subject_out",)},
+        {"models": ("cnn",), "options": {"synthetic": {"n_subjects": 4}}},
+    ],
+)
+def test_signals_are_known_before_a_file_is_read(plan, suite_of, keys):
+    """Those of the plan, which is made when everything was read."""
+    suite = suite_of(datasets=("synthetic",), **keys)
+    recordings = dataclasses.replace(FOUR, longest={"stress": 60.0})
+    assert set(signals_of(suite, "synthetic")) == names_of(plan(recordings, **keys))
+    assert set(signals_of(suite, "synthetic", recordings)) == names_of(plan(recordings, **keys))
+
+
+def test_signals_of_a_window_that_fits_no_segment_are_asked_for_all_the_same(suite_of):
+    """How long segments are is not known yet: better a signal too many than one too few."""
+    keys = {"models": ("mlstm_fcn",), "recipes": {"mlstm_fcn": {"window": 200.0}}}
+    suite = suite_of(datasets=("synthetic",), **keys)
+    unread, read = signals_of(suite, "synthetic"), signals_of(suite, "synthetic", FOUR)
+    assert set(read) <= set(unread)
+    assert unread
+
+
+def test_in_place_of_signals_that_somebody_lacks_others_are_asked_for(plan, suite_of):
+    recordings = dataclasses.replace(EIGHT, lacking={"bvp": ("s1",)})
+    suite = suite_of(datasets=("wesad",), models=("attention_lrcn",))
+    assert signals_of(suite, "wesad") == ("bvp",)
+    (signal,) = signals_of(suite, "wesad", recordings)
+    assert signal != "bvp"
+    assert {signal} == names_of(plan(recordings, datasets=("wesad",), models=("attention_lrcn",)))
+
+
+def test_a_dataset_that_no_part_of_a_suite_names_has_no_signals(suite_of):
+    suite = suite_of(datasets=("synthetic",), models=("cnn",))
+    assert signals_of(suite, "wesad") == ()

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from benchmark.code import code_of_run
-from benchmark.plan.expand import Plan, Prepared
+from benchmark.plan.expand import Plan
 from benchmark.plan.pairs import check_pairs, name_of
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Distillation, Suite, SuiteError
 from benchmark.run import Run
 from datamodules.errors import IncompatibleRunError

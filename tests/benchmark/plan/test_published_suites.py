@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from benchmark.errors import BenchmarkError
-from benchmark.plan.expand import Prepared, expand
+from benchmark.plan.expand import expand
 from benchmark.plan.narrow import narrowed
 from benchmark.plan.parse import SUITES, load_suite, suite_names
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import SuiteError
 from benchmark.recordings.prepare import synthesize
 from benchmark.run import Run

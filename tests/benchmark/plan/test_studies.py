@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from benchmark.plan.expand import Prepared
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import FOLDS, space_of, values_of, with_values
 from benchmark.plan.suite import Distillation, SuiteError
 from benchmark.probes.catalogue import PROBES

@@ -19,6 +19,7 @@ from datamodules.dataset import Dataset
 from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
+from datamodules.signals.steps import Step
 from datamodules.tasks import ConditionTask, RatingTask
 
 SPANS = ((0.0, 130.0, "calm", 2.0), (140.0, 200.0, "wild", 5.0), (200.0, 230.0, "wild", 8.0))
@@ -103,7 +104,7 @@ class MadeReader:
 
 
 @dataclass(frozen=True)
-class Halved:
+class Halved(Step):
     """A step."""
 
     def __call__(self, signal: Signal) -> Signal:

@@ -8,9 +8,11 @@ import pytest
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.recordings.prepare import prepare, reason_without_place, synthesize
+from datamodules.archive import Archive
 from datamodules.catalogue import DATASETS
-from datamodules.errors import DatasetCorruptedError
+from datamodules.errors import DatasetCorruptedError, LeakError
 from datamodules.folder import folder_dataset
+from datamodules.preparing import store_subjects
 from datamodules.synthesis import empatica_e4
 from datamodules.synthetic import SyntheticReader
 
@@ -227,3 +229,62 @@ def test_the_check_of_a_folder_names_every_row_that_cannot_be_used(tmp_path, mon
     assert "3 of 3 subjects can be used, with 5 of 9 trials" in said
     for line, reason in expected.items():
         assert f"1 trial(s) left out: recordings.csv, line {line}: {reason}" in said
+
+
+# ---- some signals
+
+
+def kept(cache):
+    """Signals that lie in the cache, by subject; "" is what describes the subject."""
+    names = sorted(path.name for path in (cache / "synthetic").iterdir())
+    subjects = {name.partition("-")[0] for name in names}
+    return {
+        subject: [name.partition(".")[2] for name in names if name.startswith(f"{subject}-")]
+        for subject in sorted(subjects)
+    }
+
+
+def test_only_signals_that_runs_see_are_prepared(tmp_path):
+    cache = tmp_path / "cache"
+    prepared = prepare("synthetic", tmp_path, cache, OPTIONS, (), ("bvp",))
+    assert kept(cache) == {name: ["", "bvp"] for name in prepared.subjects}
+    assert {name for names in prepared.samples.values() for name in names} == {"bvp"}
+    assert prepared.channels == {"bvp": ("bvp",)}
+    more = prepare("synthetic", tmp_path, cache, OPTIONS, (), ("temp", "eda_tonic"))
+    assert kept(cache) == {name: ["", "bvp", "eda_tonic", "temp"] for name in more.subjects}
+    everything = prepare("synthetic", tmp_path, tmp_path / "other", OPTIONS, ())
+    for some in (prepared, more):
+        of_signals = {"samples": everything.samples, "channels": everything.channels}
+        assert replace(some, **of_signals) == everything
+        for subject, digests in some.samples.items():
+            assert digests.items() <= everything.samples[subject].items()
+
+
+def test_digests_are_those_of_what_is_read(tmp_path):
+    """A run is planned by one, and refuses recordings by the other."""
+    prepared = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())
+    module = DATASETS["synthetic"]
+    reader = module.make_reader(None, **OPTIONS)
+    stored, _ = store_subjects(module, reader, reader.subjects, tmp_path / "cache")
+    for subjects in (("S1", "S2", "S3"), ("S1", "S3")):
+        archive = Archive(tuple(stored[subject] for subject in subjects))
+        assert prepared.data_of(subjects) == archive.key
+        for signals in ((), ("eda",), ("eda", "bvp")):
+            assert prepared.samples_of(subjects, signals) == archive.samples_key(signals)
+    assert prepared.data == prepared.data_of(prepared.subjects)
+
+
+def test_one_person_under_two_names_is_found_whatever_is_prepared(tmp_path):
+    empatica_e4.write(tmp_path / "e4", 3, minutes=2.2)
+    root, cache = tmp_path / "e4", tmp_path / "cache"
+    for name in ("ACC", "BVP", "EDA", "TEMP"):
+        lines = (root / "P01" / f"{name}.csv").read_text().splitlines()
+        if name == "BVP":  # that alone is prepared, and differs
+            lines[2:] = [f"{float(value) + 0.01 * row:.4f}" for row, value in enumerate(lines[2:])]
+        (root / "P02" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    labels = (root / "labels.csv").read_text().splitlines()
+    copies = [row.replace("P01", "P02") for row in labels if row.startswith("P01")]
+    labels = [row for row in labels if not row.startswith("P02")]
+    (root / "labels.csv").write_text("\n".join([*labels, *copies]) + "\n")
+    with pytest.raises(LeakError, match="P01 and P02 share"):
+        prepare("empatica_e4", root, cache, {}, (), ("bvp",))

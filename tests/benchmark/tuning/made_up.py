@@ -1,7 +1,8 @@
 """Studies of models that nobody trains, and results that nobody measured."""
 
 from benchmark.campaign import Reporter
-from benchmark.plan.expand import Prepared, expand
+from benchmark.plan.expand import expand
+from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import Study, values_of
 from benchmark.plan.suite import Suite
 from benchmark.run import Run

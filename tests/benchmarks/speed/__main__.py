@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.speed [PART ...]
 
-Prints a table; parts are steps, cell, settings, data_path, commands and boards. Every ratio is
-measured side by side in one run:
+Prints a table; parts are steps, cell, settings, data_path, preparing, commands and boards. Every
+ratio is measured side by side in one run:
 
 steps      CPU time of a training step through EmotionClassifier, datamodule, metrics, epoch's
            logging and Trainer as ``affectbench run`` builds them, against a loop that gathers
@@ -14,6 +14,9 @@ cell       15 subjects, leave one out: ``affectbench run`` from an empty cache t
 settings   CPU time of a training step on noise, with what a worker or a model sets and without
 data_path  from recordings in the cache to the first batch, and a table of windows with
            spectrograms, made of 512 windows and multiplied; memory while all batches are gathered
+preparing  recordings of DEAP in full size: CPU time and bytes of one signal against all of them,
+           and a pass in batches, out of a file a person against out of one array; WESAD read by as
+           many processes as there are cores, against one after another
 commands   CPU time of processes, and the wait for the first line of ``run``
 boards     the same, once
 
@@ -54,7 +57,7 @@ import sys
 
 import torch
 
-from tests.benchmarks.speed import cell, commands, data_path, settings, steps
+from tests.benchmarks.speed import cell, commands, data_path, preparing, settings, steps
 from tests.benchmarks.speed.table import HEAD, machine, show
 
 PARTS = {
@@ -62,6 +65,7 @@ PARTS = {
     "cell": cell.rows,
     "settings": settings.rows,
     "data_path": data_path.rows,
+    "preparing": preparing.rows,
     "commands": commands.rows,
     "boards": commands.board_rows,
 }

@@ -92,6 +92,7 @@ def test_of_every_step(step: Step, n_times: int):
     assert (len(found.channels), found.sfreq) == step.shape(3, SFREQ)
     assert isinstance(found.sfreq, float)
     assert abs(found.duration - signal.duration) <= 1 / found.sfreq
+    assert found.samples.shape[1] == step.n_times(n_times, SFREQ)
     if not isinstance(step, DifferentialEntropy | AveragePool):
         assert (found.channels, found.unit) == (signal.channels, signal.unit)
     np.testing.assert_array_equal(signal.samples, before)
