@@ -146,8 +146,11 @@ class Run:
         split += "" if protocol.validation else "_without_validation"
         split += "_by_window" if protocol.score_windows else ""
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
+        disturbed = [f"tested_with_{protocol.corruption}"] if protocol.corruption else []
         inner = [INNER] if self.inner else []
-        return path_part("__".join(["_".join(dataset), "_".join(task), split, *flawed, *inner]))
+        return path_part(
+            "__".join(["_".join(dataset), "_".join(task), split, *flawed, *disturbed, *inner])
+        )
 
     @property
     def n_folds(self) -> int:

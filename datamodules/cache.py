@@ -86,6 +86,16 @@ class Reader(Protocol):
         """Yield the recordings of a subject in order of session and trial, and their faults."""
 
 
+class Change(Protocol):
+    """A change of recordings as they were read, before any step; a frozen dataclass.
+
+    Its ``repr`` is part of the cache key, and the code of its module.
+    """
+
+    def __call__(self, recording: Recording, number: int) -> Recording:
+        """Return a changed recording, from its number among those of its subject, from 0."""
+
+
 def store_subject(
     folder: Path,
     reader: Reader,
@@ -93,6 +103,7 @@ def store_subject(
     subject: str,
     signals: Collection[str] | None = None,
     checked: bool = False,
+    change: Change | None = None,
 ) -> StoredSubject:
     """Return a subject from the cache, after reading the raw files if need be.
 
@@ -103,6 +114,7 @@ def store_subject(
         subject: One of ``reader.subjects``.
         signals: Signals that are in the cache then, as far as the subject has them; None: all.
         checked: Whether their samples are compared with their checksums, if they were there.
+        change: Change of recordings before their steps; None: there is none.
 
     Raises:
         DatasetNotFoundError: The subject's files are missing.
@@ -110,11 +122,11 @@ def store_subject(
         MachineError: They cannot be read, or the cache cannot be written.
     """
     with reading(subject):
-        target = subject_folder(folder, reader, preprocessing, subject)
+        target = subject_folder(folder, reader, preprocessing, subject, change)
     with caching(folder):
         missing = _missing(target, signals, checked)
         if missing is None or missing:
-            _write_subject(target, reader, preprocessing, subject, missing, checked)
+            _write_subject(target, reader, preprocessing, subject, missing, checked, change)
         return open_subject(target)
 
 
@@ -197,14 +209,18 @@ def _opens(opened: Callable[[], object]) -> bool:
 
 
 def subject_folder(
-    folder: Path, reader: Reader, preprocessing: Preprocessing, subject: str
+    folder: Path,
+    reader: Reader,
+    preprocessing: Preprocessing,
+    subject: str,
+    change: Change | None = None,
 ) -> Path:
     """Return the folder of a subject in the cache, arguments as of ``store_subject``.
 
     Raises:
         DatasetNotFoundError: The subject's files are missing.
     """
-    return folder / f"{subject}-{_key(reader, preprocessing, subject)}"
+    return folder / f"{subject}-{_key(reader, preprocessing, subject, change)}"
 
 
 @contextmanager
@@ -237,13 +253,18 @@ def written_folder(folder: Path, as_written: Callable[[], bool] = lambda: True) 
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _key(reader: Reader, preprocessing: Preprocessing, subject: str) -> str:
+def _key(reader: Reader, preprocessing: Preprocessing, subject: str, change: Change | None) -> str:
     """Return the digest of everything that makes the stored form of a subject."""
     steps = {name: steps_of(entry) for name, entry in preprocessing.items()}
     modules = {type(step).__module__ for chain in steps.values() for step in chain}
     options = {f.name: repr(getattr(reader, f.name)) for f in fields(reader) if f.name != "root"}
+    changed: dict[str, str] = {}
+    if change is not None:
+        modules.add(type(change).__module__)
+        changed["change"] = repr(change)
     return digest(
         {
+            **changed,
             "reader": [type(reader).__qualname__, options],
             "steps": {
                 name: repr(entry) if isinstance(entry, Derived) else [repr(step) for step in entry]
@@ -286,6 +307,7 @@ def _write_subject(
     subject: str,
     missing: Collection[str] | None,
     checked: bool,
+    change: Change | None,
 ) -> None:
     """Read a subject and write what is missing of it; the raw files are read once.
 
@@ -304,7 +326,7 @@ def _write_subject(
         if describes:
             sound = partial(_opens, partial(open_subject, target))
             folder = stack.enter_context(written_folder(target, sound))
-        for item, signals, seconds in read_subject(reader, preprocessing, subject, names):
+        for item, signals, seconds in read_subject(reader, preprocessing, subject, names, change):
             if isinstance(item, Fault):
                 faults.append(item)
                 continue
@@ -357,6 +379,7 @@ def read_subject(
     preprocessing: Preprocessing,
     subject: str,
     names: Collection[str] | None = None,
+    change: Change | None = None,
 ) -> Iterator[tuple[Recording | Fault, Mapping[str, Signal], Mapping[str, float]]]:
     """Yield faults, and recordings with signals after all of their steps.
 
@@ -367,16 +390,20 @@ def read_subject(
         preprocessing: Steps by signal.
         subject: One of ``reader.subjects``.
         names: Names of signals; None: all.
+        change: Change of recordings before their steps; None: there is none.
 
     Yields:
         A fault or a recording; those signals of it; and the duration of every signal of it.
     """
+    number = 0
     try:
         with reading(subject):
             for item in reader.read(subject):
                 if isinstance(item, Fault):
                     yield item, {}, {}
                     continue
+                if change is not None:
+                    item, number = change(item, number), number + 1
                 untouched = {n: s for n, s in item.signals.items() if n not in preprocessing}
                 _check_finite(untouched)
                 seconds = durations(item.signals, preprocessing)

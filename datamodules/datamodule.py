@@ -20,6 +20,7 @@ from datamodules.archive import Archive
 from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Reader, is_as_written, store_subject
 from datamodules.computed import ComputedDataset, measured_once
+from datamodules.corruptions import CORRUPTIONS, Disturbed
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import Flag
@@ -43,11 +44,13 @@ from datamodules.gathering import (
     SharedRows,
     WindowDataset,
 )
-from datamodules.guard import check_fold, check_read
+from datamodules.guard import check_fold, check_read, check_undisturbed
 from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
+from datamodules.recorded import Constant, Recorded
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling
+from datamodules.signals.preprocessing import sources
 from datamodules.stored import StoredSubject
 from datamodules.tasks import Task
 from datamodules.windows import Cutting, WindowIndex, first_samples, recorded_samples
@@ -152,6 +155,7 @@ class EmotionDataModule(L.LightningDataModule):
         if self._deals_subjects:  # what cannot be is refused before a file is read
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None
+        self._disturbed: Archive | None = None
 
     @classmethod
     def for_recipe(cls, recipe: WindowRecipe, *arguments: Any, **named: Any) -> Self:
@@ -259,6 +263,7 @@ class EmotionDataModule(L.LightningDataModule):
         )
         fold = with_flaws(fold, self.protocol.flags)
         check_fold(fold, passes(self.protocol.flags))
+        self._disturbed = self._disturb(fold)
         self._fold = fold
 
     def train_on_validation(self) -> None:
@@ -325,7 +330,7 @@ class EmotionDataModule(L.LightningDataModule):
     def ranges(self) -> dict[str, Range]:
         """Return the range of each signal over the training windows, as recorded."""
         windows = self.windows("train")
-        gathered = self._gathering(windows, None, None)
+        gathered = self._gathering(windows, None, self._arrays(self.fold.archive, None))
         parts: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in self.signals}
         for rows in torch.from_numpy(thinned_rows(len(windows))).split(RANGE_ROWS):
             for name, samples in gathered[rows].signals.items():
@@ -373,14 +378,53 @@ class EmotionDataModule(L.LightningDataModule):
             part: Which one.
             device: Place of the recordings; None leaves them memory-mapped.
         """
-        return self._gathering(self.windows(part), self.fold.scaling, device)
+        windows, archive = self.windows(part), self._recordings(part)
+        if part == "test":
+            arrays = {**self._arrays(archive, device), **self._missing(device)}
+        else:
+            check_undisturbed(self.fold.archive, archive, part, windows)
+            arrays = self._arrays(archive, device)
+        return self._gathering(windows, self.fold.scaling, arrays)
+
+    def _recordings(self, part: Part) -> Archive:
+        """Return the recordings that the windows of a part are gathered from."""
+        return (part == "test" and self._disturbed) or self.fold.archive
+
+    def _arrays(self, archive: Archive, device: torch.device | None) -> dict[str, Recorded]:
+        return {signal: RESIDENT.array(archive, signal, device) for signal in self.signals}
+
+    def _missing(self, device: torch.device | None) -> dict[str, Recorded]:
+        """Return what is in the place of signals that are not there when a model is tested."""
+        corruption = CORRUPTIONS.get(self.protocol.corruption)
+        if corruption is None or not corruption.missing:
+            return {}
+        steps = self.dataset.preprocessing
+        gone = [name for name in self.signals if corruption.missing in sources([name], steps)]
+        means = self.fold.means(gone)
+        return {name: Constant(values, device) for name, values in means.items()}
+
+    def _disturb(self, fold: Fold) -> Archive | None:
+        """Return the recordings with those of the tested people disturbed; None: none is."""
+        corruption = CORRUPTIONS.get(self.protocol.corruption)
+        if corruption is None or corruption.disturbance is None:
+            return None
+        change = Disturbed(self.protocol.corruption, corruption.disturbance)
+        steps, signals = self.dataset.preprocessing, self.signals
+        return Archive(
+            tuple(
+                store_subject(self.folder, self.reader, steps, s.subject, signals, True, change)
+                if s.subject in fold.members.test
+                else s
+                for s in fold.archive.subjects
+            )
+        )
 
     def _gathering(
-        self, windows: WindowIndex, scaling: Scaling | None, device: torch.device | None
+        self, windows: WindowIndex, scaling: Scaling | None, arrays: Mapping[str, Recorded]
     ) -> WindowDataset:
         archive, inputs = self.fold.archive, self.inputs
         return WindowDataset(
-            {signal: RESIDENT.array(archive, signal, device) for signal in self.signals},
+            arrays,
             windows,
             {signal: first_samples(archive, signal, windows) for signal in self.signals},
             {signal: inputs[signal].n_times for signal in self.signals},
@@ -408,7 +452,8 @@ class EmotionDataModule(L.LightningDataModule):
         device = windows.device if windows.device.type == "cuda" else None
         later = self.fold.scaling if self.protocol.padding is None else None
         before = None if later else self.fold.scaling
-        everyone = self._gathering(self.fold.grid(part), before, device)
+        arrays = self._arrays(self.fold.archive, device)
+        everyone = self._gathering(self.fold.grid(part), before, arrays)
         measured = measured_once(everyone, front, self.fold.archive.place)
         if measured is None:
             return windows

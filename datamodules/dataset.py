@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from datamodules.cache import Reader
+from datamodules.corruptions import CORRUPTIONS
 from datamodules.download import Download
 from datamodules.errors import DatasetNotFoundError, IncompatibleRunError
 from datamodules.inputs import LENGTH, SignalSpec
@@ -237,7 +238,8 @@ class Dataset:
 
         Raises:
             IncompatibleRunError: A split that it has not, a flaw that the split cannot have, a rule
-                for a task without ratings, or padding where trials are not the score unit.
+                for a task without ratings, padding where trials are not the score unit, or a
+                corruption of signals that it has not.
         """
         self.check_split(protocol.split)
         if "same_stimuli" in protocol.flags and not protocol.splitting.crosses_stimuli:
@@ -250,6 +252,12 @@ class Dataset:
             raise IncompatibleRunError(
                 f"{self.title}, {task}: expected ratings for the label rule {protocol.rule}, "
                 "found conditions"
+            )
+        recorded = self.recorded(tuple(self.signals))
+        if protocol.corruption and not CORRUPTIONS[protocol.corruption].touched(recorded):
+            raise IncompatibleRunError(
+                f"{self.title}: expected signals that {protocol.corruption} disturbs, found "
+                f"{', '.join(recorded)}"
             )
         if protocol.padding is not None and self.trial_seconds is None:
             raise IncompatibleRunError(

@@ -177,6 +177,13 @@ class Fold:
         moments = {name: RESIDENT.moments(self.archive, name) for name in self.signals}
         return fit_scaling(moments, chosen)
 
+    def means(self, signals: Sequence[str]) -> Mapping[str, torch.Tensor]:
+        """Return the mean of signals over what a scaling is fitted on, by signal, shape (C, 1)."""
+        chosen = np.zeros(len(self.archive.segments), dtype=bool)
+        chosen[self.scaled_on] = True
+        moments = {name: RESIDENT.moments(self.archive, name) for name in signals}
+        return fit_scaling(moments, chosen).mean
+
     def segments_of(self, part: Part) -> Positions:
         """Return the positions of the segments of a part's subjects and trials."""
         return self.segments[self._read_as(part)]

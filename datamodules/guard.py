@@ -160,6 +160,29 @@ def check_padding(windows: WindowIndex) -> None:
         )
 
 
+def check_undisturbed(archive: Archive, gathered: Archive, part: str, windows: WindowIndex) -> None:
+    """Refuse a part that is not tested, if its windows are gathered from disturbed recordings.
+
+    Args:
+        archive: Recordings as they are.
+        gathered: Recordings that the windows are gathered from.
+        part: Part of the fold.
+        windows: Its windows.
+
+    Raises:
+        LeakError: Naming the subjects.
+    """
+    pairs = zip(archive.subjects, gathered.subjects, strict=True)
+    differing = np.array([one.folder != other.folder for one, other in pairs])
+    rows = np.flatnonzero(differing[windows.subject])
+    if len(rows):
+        names = np.array([stored.subject for stored in archive.subjects])[windows.subject[rows]]
+        raise LeakError(
+            f"leak: {len(rows)} window(s) in {part} are of disturbed recordings, of "
+            f"{', '.join(np.unique(names)[:SHOWN])}: nothing but what is tested may be disturbed."
+        )
+
+
 def check_read(passed: Collection[Check] = ()) -> None:
     """Refuse to read the test part while a model is fitted.
 

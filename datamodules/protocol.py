@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
+from datamodules.corruptions import CORRUPTIONS
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS, Dealing, Split
@@ -39,6 +40,9 @@ class Protocol:
         stimulus_folds: Number of groups of stimuli for ``subject_stimulus_k_fold``.
         partitions: Number of times that ``subject_k_fold`` deals the subjects into folds; each
             subject is tested once in each.
+        corruption: Fault of the recordings of the people who are tested, a key of
+            ``datamodules.corruptions.CORRUPTIONS``, with boards of its own; empty: there is none.
+            Nobody else's recordings are changed.
 
     Raises:
         IncompatibleRunError: A name that is not known, or values that do not go together.
@@ -56,6 +60,7 @@ class Protocol:
     version: int = VERSION
     stimulus_folds: int = 4
     partitions: int = 1
+    corruption: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flags", known_flags(self.flags))
@@ -63,6 +68,7 @@ class Protocol:
             ("split", self.split, tuple(SPLITS)),
             ("rule", self.rule, RULES),
             ("padding", self.padding, (None, *PADDINGS)),
+            ("corruption", self.corruption, ("", *CORRUPTIONS)),
         ):
             if value not in choices:
                 listed = ", ".join(str(choice) for choice in choices if choice)
@@ -85,6 +91,11 @@ class Protocol:
             )
         if self.mask and self.padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
+        if self.corruption and self.flags:
+            raise IncompatibleRunError(
+                f"corruption {self.corruption}: expected the honest protocol beside it, found the "
+                f"flags {', '.join(self.flags)}"
+            )
         check_flags(self.flags, self.split, self.rule, self.padding is not None and not self.mask)
 
     @property
@@ -151,6 +162,11 @@ class Protocol:
     def of_teachers(self) -> "Protocol":
         """Return the protocol under which the teachers of a run are trained."""
         return self.with_flags(teacher_flags(self.flags))
+
+    @property
+    def ranked(self) -> bool:
+        """True if its boards are ranked: no flag is set, and nothing is disturbed."""
+        return not (self.flags or self.corruption)
 
     @property
     def honest(self) -> bool:

@@ -72,6 +72,24 @@ class Mapped(Recorded):
         return torch.from_numpy(batch)
 
 
+class Constant(Recorded):
+    """A signal that is not there: one value a channel in its place.
+
+    Args:
+        values: Shape (C, 1).
+        device: Device that windows are gathered on; None: the CPU.
+    """
+
+    def __init__(self, values: Tensor, device: torch.device | None) -> None:
+        self.values = values.to(device or torch.device("cpu"))
+        self.device, self.nbytes = self.values.device, self.values.nbytes
+
+    def windows(
+        self, recording: Tensor, first: Tensor, n_times: int, recorded: Tensor | None
+    ) -> Tensor:
+        return self.values.repeat(len(first), 1, n_times)
+
+
 class Joined(Recorded):
     """Samples on a device, end to end; a batch is one indexed read.
 

@@ -26,6 +26,7 @@ from benchmark.boards.leak_audit import audit_head, audit_table
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
+from benchmark.boards.robustness import robustness_head, robustness_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.tuned import tuned_table
 from benchmark.boards.versions import Older, by_version
@@ -123,7 +124,8 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
     everything = [result for results in today.values() for result in results]
-    ranked = [result for result in everything if not result.run.protocol.flags]
+    _write_if_any(folder / "robustness.csv", robustness_table(everything), robustness_head())
+    ranked = [result for result in everything if result.run.protocol.ranked]
     write_text(folder / "runs.csv", csv_text(runs_table(ranked), NUMBERS))
     flawed = [result for result in everything if result.run.protocol.flags]
     if flawed:
@@ -138,17 +140,17 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def _write_if_any(path: Path, lines: pd.DataFrame) -> None:
+def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> None:
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
-        write_text(path, csv_text(lines, NUMBERS))
-    elif _begins(path, ",".join(lines.columns[:2])):
+        write_text(path, csv_text(lines, NUMBERS, head))
+    elif _begins(path, f"# {head[0]}" if head else ",".join(lines.columns[:2])):
         path.unlink()
 
 
 def honest(named: Mapping[str, Sequence[Scored]]) -> dict[str, Sequence[Scored]]:
-    """Return boards without those of runs under protocol flags."""
-    return {name: results for name, results in named.items() if not results[0].run.protocol.flags}
+    """Return boards without those of runs under protocol flags and on disturbed recordings."""
+    return {name: results for name, results in named.items() if results[0].run.protocol.ranked}
 
 
 def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:

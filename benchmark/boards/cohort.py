@@ -182,7 +182,9 @@ class Cohort:
 def build_cohorts(
     named: Mapping[str, Sequence[Scored]], planned: Collection[Run] = ()
 ) -> list[Cohort]:
-    """Return the rows of every board, by name of the board; runs under protocol flags are on none.
+    """Return the rows of every board, by name of the board.
+
+    Runs under protocol flags, and tests on disturbed recordings, are on none.
 
     Args:
         named: Results of today by name of their board, as from benchmark.boards.versions.
@@ -193,7 +195,7 @@ def build_cohorts(
     """
     cohorts = []
     for name, everything in named.items():
-        results = [r for r in everything if not r.run.without and not r.run.protocol.flags]
+        results = [r for r in everything if r.run.protocol.ranked and not r.run.without]
         if results:
             cohorts.append(build_cohort(name, results, planned))
     return cohorts

@@ -59,6 +59,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="groups of stimuli that subject_stimulus_k_fold crosses with folds of people",
     )
+    choice.add_argument(
+        "--corruption",
+        nargs="+",
+        metavar="C",
+        help="test each trained model on disturbed recordings too: these, or all",
+    )
     add_encoders(choice)
     choice.add_argument("--effect", type=not_negative, help="effect planted in synthetic data")
     _add_engine(parser.add_argument_group("engine"))
@@ -243,6 +249,8 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         suite = replace(suite, budget=arguments.budget)
     if arguments.ensemble is not None:
         suite = replace(suite, ensemble=tuple(arguments.ensemble) or (ALL,))
+    if arguments.corruption is not None:
+        suite = replace(suite, corruptions=tuple(arguments.corruption))
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:
@@ -266,6 +274,7 @@ COMMAND = Command(
         "affectbench run open --download --recipe fast --report",
         "affectbench run open --recipe fast --budget 20",
         "affectbench run open --recipe fast --ensemble",
+        "affectbench run open --recipe fast --corruption eda_detached motion_strong",
     ),
     starting="starting workers, importing torch, reading the suite",
 )

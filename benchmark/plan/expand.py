@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
+from benchmark.plan.disturbed import disturbed_runs
 from benchmark.plan.encoders import applies, check_encoder, with_weights
 from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import Fitted, check_pairs, fit_pair, name_of, runs_of_pair
@@ -84,6 +85,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                 ]
                 longest = recordings.longest.get(cell.task, 0.0)
                 usable = dataset.without(absent)
+                before = len(runs)
                 alone = [
                     each_fold(arm, with_samples(run, recordings))
                     for run in _alone(arm, cell, usable, longest, reasons)
@@ -100,6 +102,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     student = with_samples(fitted.student, recordings)
                     fitted = replace(fitted, student=student, teacher=teacher)
                     runs += runs_of_pair(arm, cell, pair, fitted)
+                runs += [*disturbed_runs(arm, runs[before:], usable, reasons)]
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes, tuple(studies.values()))

@@ -14,6 +14,7 @@ from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.probes.encoders import UNTRAINED
 from benchmark.run import Value
 from datamodules.catalogue import DATASETS
+from datamodules.corruptions import CORRUPTIONS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import FLAGS, SHUFFLED, Flag, known_flags
@@ -97,6 +98,8 @@ class Suite:
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
+        corruptions: Faults of recordings on which each trained model is tested besides, keys of
+            ``datamodules.corruptions.CORRUPTIONS``; ``all``: all that the dataset can have.
         encoders: Weights of frozen encoders, by the name of the encoder.
         plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
@@ -122,6 +125,7 @@ class Suite:
     distillations: tuple[Distillation, ...] = ()
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
+    corruptions: tuple[str, ...] = ()
     encoders: Mapping[str, Weights] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
@@ -145,6 +149,7 @@ class Suite:
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, every_model(), f"{where}: arguments of model")
         known_names(self.encoders, trained_encoders(), f"{where}: weights of encoder")
+        known_names(self.corruptions, (*CORRUPTIONS, ALL), f"{where}: corruption")
         known_names([flag for flaw in self.flaws for flag in flaw], FLAGS, f"{where}: flaw")
         for model, changes in self.recipes.items():
             kind = ProbeRecipe if model in PROBES else Recipe
@@ -193,6 +198,11 @@ class Suite:
             raise SuiteError(
                 f"{where}: score_windows: models of a ranked board share their units; expected "
                 "protocol flags beside it, found none"
+            )
+        if protocol.corruption:
+            raise SuiteError(
+                f"{where}: models are trained on recordings as they are: expected "
+                f"{protocol.corruption} among corruptions, found it in the protocol"
             )
         for split in self.splits:
             if split != DEFAULT:

@@ -11,11 +11,18 @@ from benchmark.report import hints
 from benchmark.report.tables import Table, pairs, plain
 
 PUBLISHED = "published.csv"
+ROBUSTNESS = "robustness.csv"
 EXTRAS = {
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
         ("model", "flaw", "besides", "padding", "adds", "low", "high", "p_holm", "without", "with"),
+    ),
+    ROBUSTNESS: (
+        "Robustness",
+        "The same trained models on recordings as they are and with a sensor that fails: what they "
+        "lose.",
+        ("model", "corruption", "drop", "low", "high", "p_holm", "undisturbed", "disturbed"),
     ),
     PUBLISHED: (
         "Published",
@@ -90,7 +97,9 @@ def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, 
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
                     "delete it to have the page without it."
                 ) from error
-            folded = name == PUBLISHED and sum(len(p.table.lines) for p in parts) > MANY
+            folded = (
+                name in (PUBLISHED, ROBUSTNESS) and sum(len(p.table.lines) for p in parts) > MANY
+            )
             present.append(Extra(path.stem, title, about, head, parts, folded))
     return tuple(present)
 
@@ -114,7 +123,22 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
+    if path.name == ROBUSTNESS:
+        return head, _of_boards(names, rows, first)
     return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
+
+
+def _of_boards(
+    names: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str]
+) -> tuple[Part, ...]:
+    """Return the rows of each board, most columns on demand."""
+    board = names.index("board")
+    parts = []
+    for title in dict.fromkeys(row[board] for row in rows):
+        chosen = [row for row in rows if row[board] == title]
+        table = plain(*_moved(names, chosen, first), shown=first, hints=hints.ROBUSTNESS)
+        parts.append(Part(f"{title}: {len(chosen)} rows", table))
+    return tuple(parts)
 
 
 def _published(
