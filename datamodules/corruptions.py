@@ -57,7 +57,7 @@ class Corruption:
         if not set(touched) & set(seen):
             return f"it sees no {' and no '.join(touched)}, so that its score stays as it is"
         if set(seen) <= set(touched) and (self.missing or isinstance(self.disturbance, Late)):
-            return "it sees no other signal" + ("" if self.missing else " that keeps time")
+            return "it sees no other signal" if self.missing else "all that it sees is late alike"
         return ""
 
     def touched(self, names: Collection[str]) -> tuple[str, ...]:

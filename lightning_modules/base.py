@@ -18,6 +18,7 @@ from torchmetrics.functional.classification import multiclass_f1_score
 from datamodules.batch import LENGTH, Batch, Chunk, Front, Inputs
 from datamodules.errors import IncompatibleRunError
 from lightning_modules.metrics import SCORES
+from lightning_modules.modality_dropout import drop_signals
 from lightning_modules.recipe import Recipe
 from lightning_modules.statistics import norms_of, take_statistics
 from lightning_modules.units import predictions, score_units
@@ -224,6 +225,9 @@ class EmotionClassifier(L.LightningModule):
         optimizer.step()
 
     def _training_loss(self, batch: Batch) -> Tensor:
+        if self.recipe.modality_dropout:
+            signals = drop_signals(batch.signals, self.recipe.modality_dropout)
+            batch = batch._replace(signals=signals)
         loss, logits = self.loss(batch)
         self._epoch["train"].append((loss.detach(), logits.detach(), batch.target))
         return loss

@@ -54,6 +54,9 @@ class Recipe:
         statistics: What batch normalisation predicts by: ``"running"`` means and variances of the
             last training batches; or ``"training_windows"``: those of all training windows, taken
             anew when an epoch ends, for which every window passes the network once more.
+        modality_dropout: Probability of each signal to be left out of a training window: it is 0
+            there, its training mean after standard scaling, and so is what is derived of it. Never
+            are all left out. 0 draws no random number.
         tuned_on: Names of the datasets whose people had a say when this project chose a value; what
             the authors of a paper tried is not known. Like ``source`` it says where values are
             from, and is no part of what they do: it is left out of comparisons and of ids.
@@ -85,6 +88,7 @@ class Recipe:
     plateau_delta: float = 1e-4
     select_on: Literal["val_macro_f1", "val_accuracy", "val_loss", "train_loss"] = "val_macro_f1"
     statistics: Literal["running", "training_windows"] = "running"
+    modality_dropout: float = 0.0
     tuned_on: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +104,14 @@ class Recipe:
             value = getattr(self, name)
             if not (_is_number(value) and isinstance(value, int) and value > 0):
                 raise ValueError(f"expected {name} to be a positive whole number, found {value!r}")
+        dropout = self.modality_dropout
+        if not (_is_number(dropout) and 0 <= dropout < 1):
+            raise ValueError(f"expected modality_dropout from 0 to below 1, found {dropout!r}")
+        if dropout and self.scaling != "standard":
+            raise ValueError(
+                "modality_dropout: expected scaling standard, by which a signal that is left out "
+                f"is its mean, found {self.scaling!r}"
+            )
         if not isinstance(self.refit, bool):
             raise ValueError(f"expected refit to be true or false, found {self.refit!r}")
         if not (

@@ -93,8 +93,13 @@ class RowClassifier(EmotionClassifier):
 
     @property
     def front(self) -> Front | None:
-        """Features; None for the study's layers, and if all signals are feature rows already."""
-        return self.network.rows.front if isinstance(self.network, RowNetwork) else None
+        """Features; None for the study's layers, and if all signals are feature rows already.
+
+        None too where signals are left out of training windows: rows are those of what is left.
+        """
+        if self.recipe.modality_dropout or not isinstance(self.network, RowNetwork):
+            return None
+        return self.network.rows.front
 
     @classmethod
     def check_inputs(cls, inputs: Inputs) -> None:

@@ -16,6 +16,7 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_EPOCHS, OF_TEACHERS
 from datamodules.tasks import RatingTask
 from lightning_modules.catalogue import MODELS
+from lightning_modules.modality_dropout import check_droppable
 from lightning_modules.recipe import Recipe
 
 GIVEN = ("inputs", "n_classes", "recipe", "student", "student_signals", "teachers")
@@ -109,6 +110,8 @@ def with_signals(
     signals = model.choose_signals(available)
     inputs = dataset.window_inputs(signals, run.recipe.window, run.protocol, longest)
     model.check_inputs(inputs)
+    if isinstance(run.recipe, Recipe) and run.recipe.modality_dropout:
+        check_droppable(signals)
     if run.arguments:
         build: Any = model
         try:

@@ -106,6 +106,10 @@ def fit_pair(
             "refit: expected student and teacher to be trained once, on the training subjects "
             "alone; a teacher that knows the validation subjects would choose the student's epoch"
         )
+    if isinstance(student.recipe, Recipe) and student.recipe.modality_dropout:
+        raise IncompatibleRunError(
+            "modality_dropout: expected a student that sees all signals of its teachers' windows"
+        )
     if pair.out_of_fold and not protocol.splitting.over_subjects:
         raise IncompatibleRunError(
             f"out-of-fold teachers need a split over subjects: {protocol.split}"

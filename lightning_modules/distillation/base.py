@@ -108,7 +108,8 @@ class Distiller(EmotionClassifier, ABC):
             without teachers.
 
     Raises:
-        IncompatibleRunError: Teachers with another number of classes.
+        IncompatibleRunError: Teachers with another number of classes, or a student whose recipe
+            leaves signals out.
         ValueError: Too few or too many teachers.
     """
 
@@ -137,6 +138,11 @@ class Distiller(EmotionClassifier, ABC):
         if bool(teachers) != bool(self.n_teachers):
             expected = "a teacher" if self.n_teachers else "no teacher"
             raise ValueError(f"{name}: expected {expected}, found {len(teachers)}")
+        if student.recipe.modality_dropout:
+            raise IncompatibleRunError(
+                f"{name}: expected a student that sees all of its signals, as its teachers answer "
+                "for those; found modality_dropout in its recipe"
+            )
         if any(teacher.model.n_classes != student.n_classes for teacher in teachers):
             raise IncompatibleRunError(
                 f"{name}: expected teachers of {student.n_classes} classes, as the student has, "
