@@ -72,6 +72,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION + 1,
         "stimulus_folds": 3,
         "partitions": 3,
+        "corruption": "eda_detached",
     },
     Recipe: {
         "window": 20.0,
@@ -96,6 +97,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "plateau_delta": 1e-5,
         "select_on": "val_accuracy",
         "statistics": "training_windows",
+        "modality_dropout": 0.3,
     },
     ProbeRecipe: {"window": 20.0, "stride": 5.0, "refit": True},
 }
@@ -127,7 +129,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 30 + 1 + 12 + 22 + 1 + 3
+    assert len(runs) == 1 + 31 + 1 + 13 + 23 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
@@ -231,7 +233,7 @@ def test_a_run_that_tests_the_model_of_another_waits_for_that_one_alone():
     assert run.needs == (trained,)
     again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
     assert (again, again.id) == (run, run.id)
-    assert replace(run, trained=(replace(trained, seed=1),)).id != run.id
+    assert replace(run, trained=(replace(trained, seed=2),)).id != run.id
     twice = replace(run, trained=(trained, RUN))
     with pytest.raises(ValueError, match="expected one trained run or none, found 2"):
         Run.from_dict(json.loads(json.dumps(twice.as_dict())))

@@ -60,6 +60,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION,
         "stimulus_folds": 4,
         "partitions": 1,
+        "corruption": "",
     },
     Recipe: {
         "source": MISSING,
@@ -85,6 +86,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "plateau_delta": 1e-4,
         "select_on": "val_macro_f1",
         "statistics": "running",
+        "modality_dropout": 0.0,
         "tuned_on": (),
     },
     ProbeRecipe: {"window": 60.0, "stride": 30.0, "refit": False},
