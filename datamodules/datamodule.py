@@ -44,6 +44,7 @@ from datamodules.gathering import (
     WindowDataset,
 )
 from datamodules.guard import check_fold, check_read
+from datamodules.minutes import after_minutes, check_minutes, minutes_of
 from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
 from datamodules.resident import RESIDENT
@@ -252,6 +253,8 @@ class EmotionDataModule(L.LightningDataModule):
             ),
         )
         fold = with_flaws(fold, self.protocol.flags)
+        if self.protocol.calibrating.kind == "labelled":
+            fold = after_minutes(fold)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
 
@@ -273,6 +276,16 @@ class EmotionDataModule(L.LightningDataModule):
     def windows(self, part: Part) -> WindowIndex:
         """Return the windows of a part, in order of subject, session and time."""
         return self.fold.windows(part)
+
+    def labelled_minutes(self) -> WindowIndex:
+        """Return the windows of tested people whose labels the protocol gives to a model.
+
+        Raises:
+            LeakError: They overlap what is tested, or are closer to it than the gap.
+        """
+        minutes = minutes_of(self.fold, self.protocol.calibrating.minutes)
+        check_minutes(self.fold, minutes)
+        return minutes
 
     def columns(self, part: Part) -> dict[str, npt.NDArray[Any]]:
         """Return subject, session, trial, unit, start and label of a part's windows, (N,) each."""
@@ -368,6 +381,10 @@ class EmotionDataModule(L.LightningDataModule):
             device: Place of the recordings; None leaves them memory-mapped.
         """
         return self._gathering(self.windows(part), self.fold.scaling, device)
+
+    def gathered_windows(self, windows: WindowIndex) -> WindowDataset:
+        """Return some windows of the fold's recordings, as those of a part."""
+        return self._gathering(windows, self.fold.scaling, None)
 
     def _gathering(
         self, windows: WindowIndex, scaling: Scaling | None, device: torch.device | None

@@ -25,6 +25,7 @@ from benchmark.boards.heads import TITLE, board_head
 from benchmark.boards.leak_audit import audit_head, audit_table
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
+from benchmark.boards.personalisation import personalisation_head, personalisation_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.tuned import tuned_table
@@ -116,6 +117,8 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     _write_if_any(folder / "distillation.csv", gains)
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
+    personalisation = personalisation_table(cohorts)
+    _write_if_any(folder / "personalisation.csv", personalisation, personalisation_head())
     ensembles = read_chosen(evidence, store)
     _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
     comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
@@ -138,11 +141,11 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def _write_if_any(path: Path, lines: pd.DataFrame) -> None:
+def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> None:
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
-        write_text(path, csv_text(lines, NUMBERS))
-    elif _begins(path, ",".join(lines.columns[:2])):
+        write_text(path, csv_text(lines, NUMBERS, head))
+    elif _begins(path, f"# {head[0]}" if head else ",".join(lines.columns[:2])):
         path.unlink()
 
 

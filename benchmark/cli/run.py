@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.cli.arguments import (
     add_encoders,
     add_folders,
@@ -50,6 +51,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="M",
         help="add the mean of models that inner folds choose, among these or all of the call",
+    )
+    choice.add_argument(
+        "--adapter",
+        nargs="+",
+        metavar="A",
+        help="add the curve over labelled minutes of each tested person, by these adapters: "
+        + ", ".join(ADAPTERS),
+    )
+    choice.add_argument(
+        "--labelled-minutes",
+        nargs="+",
+        type=not_negative,
+        metavar="M",
+        help="numbers of these minutes; default: those of the suite",
     )
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
@@ -243,6 +258,10 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         suite = replace(suite, budget=arguments.budget)
     if arguments.ensemble is not None:
         suite = replace(suite, ensemble=tuple(arguments.ensemble) or (ALL,))
+    if arguments.adapter is not None:
+        suite = replace(suite, adapters=tuple(arguments.adapter))
+    if arguments.labelled_minutes is not None:
+        suite = replace(suite, labelled_minutes=tuple(arguments.labelled_minutes))
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:

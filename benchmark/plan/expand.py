@@ -7,6 +7,7 @@ from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.encoders import applies, check_encoder, with_weights
 from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import check_pairs, fit_pair, name_of, runs_of_pair
+from benchmark.plan.personal import personal_runs
 from benchmark.plan.studies import Study, studies_of
 from benchmark.plan.suite import (
     ALL,
@@ -48,6 +49,8 @@ class Prepared:
         alone: Class by task, for each task of which all score units have the same one.
         contents: Digest of the prepared recordings of each subject.
         channels: Names of the channels of each signal, as the first recording has them.
+        after_minutes: Subjects by task who have score units after the largest number of labelled
+            minutes that an adapter is given.
     """
 
     subjects: tuple[str, ...]
@@ -60,6 +63,7 @@ class Prepared:
     alone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    after_minutes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
@@ -126,6 +130,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
                         studies[study.run, study.budget] = study
+                people = recordings.after_minutes.get(cell.task, ())
+                runs += personal_runs(arm, alone, people, reasons)
                 for ensemble in _ensembles(arm, alone, recordings, reasons):
                     studies[ensemble.run, 0] = ensemble
                 runs += _pairs(arm, cell, usable, longest, reasons)

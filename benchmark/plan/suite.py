@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.encoders.files import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.files import visible
@@ -13,6 +14,7 @@ from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.probes.encoders import UNTRAINED
 from benchmark.run import Value
+from datamodules.calibration import MOST_LABELLED
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -23,6 +25,8 @@ from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.recipe import RECIPES, Recipe
 
 ALL, FOUND, DEFAULT = "all", "found", "default"
+LABELLED_MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""Labelled minutes of each person that adapters are given unless a suite says otherwise."""
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
 SECONDS = (0.001, 86400.0)
@@ -92,6 +96,9 @@ class Suite:
         arguments: Arguments of models, by model: variants and switches of its constructor; of a
             probe, the arguments that its classifier declares.
         distillations: Students and their teachers, besides the models.
+        adapters: Adapters that are given labelled minutes of each tested person, once for each
+            model that is trained alone; empty: nobody is.
+        labelled_minutes: Numbers of these minutes; each model is tested without any, too.
         protocol: Protocol of every run, but for the split. A number of folds holds for k-folds,
             unless the dataset's trials come in blocks of their own; a rule for tasks with ratings.
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
@@ -120,6 +127,8 @@ class Suite:
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     distillations: tuple[Distillation, ...] = ()
+    adapters: tuple[str, ...] = ()
+    labelled_minutes: tuple[float, ...] = LABELLED_MINUTES
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
     encoders: Mapping[str, Weights] = field(default_factory=dict)
@@ -141,6 +150,13 @@ class Suite:
                 f"{where}: expected members of the ensemble that may win, found {blind[0]}, a "
                 "probe that should lose"
             )
+        known_names(self.adapters, ADAPTERS, f"{where}: adapter")
+        for minutes in self.labelled_minutes:
+            if not 0 <= minutes <= MOST_LABELLED:
+                raise SuiteError(
+                    f"{where}: expected labelled minutes from 0 to {MOST_LABELLED:g}, after which "
+                    f"the tested part begins, found {minutes:g}"
+                )
         known_names(self.options, DATASETS, f"{where}: options of dataset")
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, every_model(), f"{where}: arguments of model")

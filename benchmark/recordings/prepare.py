@@ -15,6 +15,7 @@ from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.minutes import people_after
 from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
 from datamodules.stored import StoredRecording, StoredSubject
@@ -78,6 +79,10 @@ def prepare(
         alone=alone,
         contents={subject: recorded.content for subject, recorded in stored.items()},
         channels={name: signal.channels for name, signal in archive.recordings[0].signals.items()},
+        after_minutes={
+            name: people_after(archive, task, module.unit)
+            for name, task in module.every_task().items()
+        },
     )
 
 

@@ -1,0 +1,127 @@
+"""Predictions of each tested person by a model that was adapted to labelled minutes of theirs."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.adapters.catalogue import ADAPTERS, ONE_CLASS
+from benchmark.adapters.person import Numbers, Seen, Trained, Values, adapt_of
+from benchmark.errors import BenchmarkError
+from benchmark.execution.predictor import BATCH, NetworkPredictor, Predictor, ProbePredictor
+from benchmark.probes.catalogue import PROBES
+from benchmark.probes.classifiers import CLASSIFIERS, logistic
+from benchmark.run import Run
+from datamodules.datamodule import EmotionDataModule
+from datamodules.windows import WindowIndex
+
+PENALTY = 1e-2
+"""Inverse weight of the squared coefficients of the head of a network."""
+
+
+def adapted(
+    run: Run, predictor: Predictor, module: EmotionDataModule, trained_on: tuple[int, ...]
+) -> tuple[Values, tuple[str, ...]]:
+    """Return the probabilities of the test windows, and notes on the people's minutes.
+
+    Args:
+        run: Run with an adapter.
+        predictor: Model that is adapted, for each person anew.
+        module: Its datamodule, set up, which leaves samples as recorded.
+        trained_on: Number of windows of each class that the model was trained on.
+
+    Raises:
+        LeakError: Labelled minutes that overlap what is tested, or are too close to it.
+        BenchmarkError: A network without the layer that the adapter trains.
+    """
+    if run.recipe.refit:
+        module.train_on_validation()
+    minutes, tested = module.labelled_minutes(), module.windows("test")
+    seen_of_minutes, seen_of_tested = (seen(predictor, module, w) for w in (minutes, tested))
+    trained = Trained(
+        n_classes=module.n_classes,
+        shares=np.asarray(trained_on) / sum(trained_on),
+        minutes=run.protocol.calibrating.minutes,
+        training=cache(lambda: seen(predictor, module, module.windows("train"))),
+        build=lambda n_classes, shape: _unfitted(run, n_classes, shape),
+        layer=_last_layer(predictor, module) if run.adapter == "last_layer" else None,
+    )
+    adapt = adapt_of(run.adapter)
+    probabilities = np.empty_like(seen_of_tested.probabilities)
+    one_class = []
+    for person in np.unique(tested.subject).tolist():
+        rows = np.flatnonzero(tested.subject == person)
+        own = _rows(seen_of_minutes, np.flatnonzero(minutes.subject == person))
+        if len(np.unique(own.target)) == 1:
+            one_class.append(module.subjects[person])
+        probabilities[rows] = adapt(trained, own, _rows(seen_of_tested, rows))
+    notes = (ONE_CLASS + ", ".join(one_class),) if one_class else ()
+    return probabilities, notes
+
+
+def seen(predictor: Predictor, module: EmotionDataModule, windows: WindowIndex) -> Seen:
+    """Return what a model makes of windows."""
+    dataset = module.gathered_windows(windows)
+    columns, probabilities = [], [np.empty((0, module.n_classes))]
+    for rows in torch.arange(len(windows)).split(BATCH):
+        signals = dataset[rows].signals
+        probabilities.append(predictor.probabilities(signals))
+        if isinstance(predictor, NetworkPredictor):
+            with torch.inference_mode():
+                columns.append(predictor.output(signals).embedding.double().cpu().numpy())
+        elif isinstance(predictor, ProbePredictor) and predictor.sees != "windows":
+            columns.append(predictor.features(signals))
+    together = np.concatenate(columns) if columns else np.empty((len(windows), 0))
+    return Seen(together, np.concatenate(probabilities), windows.target, windows.subject)
+
+
+def _rows(those: Seen, rows: Numbers) -> Seen:
+    return Seen(*(values[rows] for values in those))
+
+
+def _unfitted(run: Run, n_classes: int, shape: tuple[int, int]) -> object:
+    """Return the classifier of a head: of a probe its own, of a network a logistic regression."""
+    if run.model not in PROBES:
+        return logistic(run.seed, n_classes, shape, C=PENALTY)
+    probe = PROBES[run.model]
+    arguments = probe.with_arguments(dict(run.arguments))
+    return CLASSIFIERS[probe.classifier](run.seed, n_classes, shape, **arguments)
+
+
+def _last_layer(predictor: Predictor, module: EmotionDataModule) -> nn.Linear:
+    """Return the linear layer that makes the logits of a network of its embedding.
+
+    It is the one whose input and output are these for a window of the training people.
+
+    Raises:
+        BenchmarkError: There is none, or probabilities are not the softmax of its output.
+    """
+    assert isinstance(predictor, NetworkPredictor)  # plans have no others
+    passed: list[tuple[nn.Linear, Tensor, Tensor]] = []
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        assert isinstance(layer, nn.Linear)
+        passed.append((layer, given[0], made))
+
+    layers = [layer for layer in predictor.model.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    window = module.gathered_windows(module.windows("train"))[torch.arange(1)].signals
+    with torch.inference_mode():
+        output = predictor.output(window)
+        softmax = torch.allclose(
+            predictor.model.probabilities(output), output.logits.softmax(dim=1)
+        )
+    for hook in hooks:
+        hook.remove()
+    for layer, given, made in passed:
+        if softmax and _same(given, output.embedding) and _same(made, output.logits):
+            return layer
+    raise BenchmarkError(
+        f"last_layer: expected a network whose logits are a linear layer of its embedding, found "
+        f"another: {predictor.name}. Take {', '.join(n for n in ADAPTERS if n != 'last_layer')}"
+    )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.to(other.dtype), other)
