@@ -35,7 +35,7 @@ def code_of_run(run: Run) -> str:
     if run.adapter:
         adapter = ADAPTERS[run.adapter].function.partition(":")[0]
         code = code_of_run(replace(run, adapter=""))
-        return text_digest(f"{code} {code_of(adapter, ('benchmark.adapters',))}")
+        return text_digest(f"{code} {code_of(adapter, ('benchmark.adapters', 'benchmark.probes'))}")
     if run.model == ENSEMBLE:
         return code_of("benchmark.ensembles.greedy", ("benchmark.ensembles",))
     if run.model in PROBES:

@@ -5,9 +5,13 @@ import inspect
 import numpy as np
 
 from benchmark.adapters.person import Seen, Trained, Values
+from benchmark.probes.classifiers import logistic
 
 WEIGHT = 10
-"""Number of training windows that a window of the person counts as."""
+"""Number of training windows that a window of the person counts as; chosen beforehand."""
+PENALTY = 1e-2
+"""Inverse weight of the squared coefficients of the head of a network, on standardised embeddings;
+chosen beforehand."""
 
 
 def head(trained: Trained, minutes: Seen, tested: Seen) -> Values:
@@ -26,7 +30,11 @@ def head(trained: Trained, minutes: Seen, tested: Seen) -> Values:
     )
     usable = np.isfinite(columns).all(axis=1)
     columns, target, people = columns[usable], target[usable], people[usable]
-    classifier = trained.build(len(np.unique(target)), columns.shape)
+    n_classes, (n, width) = len(np.unique(target)), columns.shape
+    if trained.classifier is None:
+        classifier = logistic(trained.seed, n_classes, (n, width), C=PENALTY)
+    else:
+        classifier = trained.classifier(trained.seed, n_classes, (n, width))
     asks = "groups" in inspect.signature(classifier.fit).parameters
     classifier = classifier.fit(columns, target, **({"groups": people} if asks else {}))
     probabilities = np.full((len(tested.columns), trained.n_classes), np.nan)

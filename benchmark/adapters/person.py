@@ -40,8 +40,9 @@ class Trained:
         shares: Share of each class among the training windows, shape (K,).
         minutes: Labelled minutes of each person.
         training: Function that returns what the model makes of its training windows.
-        build: Function of the number of classes and the shape (N, D) of the columns that returns an
-            unfitted classifier, as scikit-learn's.
+        seed: Seed of the model.
+        classifier: Function of seed, number of classes and shape (N, D) of the columns that returns
+            an unfitted classifier like that of a probe; None for a network.
         layer: Last layer of a network, from embeddings to logits; None for a probe.
     """
 
@@ -49,7 +50,8 @@ class Trained:
     shares: Values
     minutes: float
     training: Callable[[], Seen]
-    build: Callable[[int, tuple[int, int]], Any]
+    seed: int
+    classifier: Callable[[int, int, tuple[int, int]], Any] | None = None
     layer: nn.Linear | None = None
 
 

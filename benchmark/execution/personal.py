@@ -1,6 +1,8 @@
 """Predictions of each tested person by a model that was adapted to labelled minutes of theirs."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +13,10 @@ from benchmark.adapters.person import Numbers, Seen, Trained, Values, adapt_of
 from benchmark.errors import BenchmarkError
 from benchmark.execution.predictor import BATCH, NetworkPredictor, Predictor, ProbePredictor
 from benchmark.probes.catalogue import PROBES
-from benchmark.probes.classifiers import CLASSIFIERS, logistic
+from benchmark.probes.classifiers import CLASSIFIERS
 from benchmark.run import Run
 from datamodules.datamodule import EmotionDataModule
 from datamodules.windows import WindowIndex
-
-PENALTY = 1e-2
-"""Inverse weight of the squared coefficients of the head of a network."""
 
 
 def adapted(
@@ -44,7 +43,8 @@ def adapted(
         shares=np.asarray(trained_on) / sum(trained_on),
         minutes=run.protocol.calibrating.minutes,
         training=cache(lambda: seen(predictor, module, module.windows("train"))),
-        build=lambda n_classes, shape: _unfitted(run, n_classes, shape),
+        seed=run.seed,
+        classifier=_classifier(run),
         layer=_last_layer(predictor, module) if run.adapter == "last_layer" else None,
     )
     adapt = adapt_of(run.adapter)
@@ -80,13 +80,13 @@ def _rows(those: Seen, rows: Numbers) -> Seen:
     return Seen(*(values[rows] for values in those))
 
 
-def _unfitted(run: Run, n_classes: int, shape: tuple[int, int]) -> object:
-    """Return the classifier of a head: of a probe its own, of a network a logistic regression."""
+def _classifier(run: Run) -> Callable[[int, int, tuple[int, int]], Any] | None:
+    """Return what makes the classifier of a probe, with its arguments; None for a network."""
     if run.model not in PROBES:
-        return logistic(run.seed, n_classes, shape, C=PENALTY)
+        return None
     probe = PROBES[run.model]
     arguments = probe.with_arguments(dict(run.arguments))
-    return CLASSIFIERS[probe.classifier](run.seed, n_classes, shape, **arguments)
+    return partial(CLASSIFIERS[probe.classifier], **arguments)
 
 
 def _last_layer(predictor: Predictor, module: EmotionDataModule) -> nn.Linear:
