@@ -139,8 +139,10 @@ class Run:
         split += "" if protocol.validation else "_without_validation"
         split += "_by_window" if protocol.score_windows else ""
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
+        calibrated = [protocol.calibrating.slug] if protocol.calibrating else []
         inner = [INNER] if self.inner else []
-        return path_part("__".join(["_".join(dataset), "_".join(task), split, *flawed, *inner]))
+        parts = ["_".join(dataset), "_".join(task), split, *calibrated, *flawed, *inner]
+        return path_part("__".join(parts))
 
     @property
     def n_folds(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
+from datamodules.calibration import Calibration, parse
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS, Dealing, Split
@@ -56,9 +57,11 @@ class Protocol:
     version: int = VERSION
     stimulus_folds: int = 4
     partitions: int = 1
+    calibration: str = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flags", known_flags(self.flags))
+        object.__setattr__(self, "calibration", str(parse(self.calibration)))
         for name, value, choices in (
             ("split", self.split, tuple(SPLITS)),
             ("rule", self.rule, RULES),
@@ -86,6 +89,22 @@ class Protocol:
         if self.mask and self.padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
         check_flags(self.flags, self.split, self.rule, self.padding is not None and not self.mask)
+        self._check_calibration()
+
+    def _check_calibration(self) -> None:
+        excluding = [f"flag {flag}" for flag in self.flags]
+        excluding += [f"padding {self.padding}"] if self.padding else []
+        excluding += [] if not self.splitting.within_subject else [f"split {self.split}"]
+        if self.calibrating and excluding:
+            raise IncompatibleRunError(
+                f"calibration {self.calibration}: expected a split over people, windows without "
+                f"padding and no flags, found {', '.join(excluding)}"
+            )
+
+    @property
+    def calibrating(self) -> Calibration:
+        """What is known of each person beforehand; false if nothing is."""
+        return parse(self.calibration)
 
     @property
     def _may_repeat(self) -> bool:
