@@ -41,9 +41,14 @@ class Calibration:
         return self.kind != "none"
 
     @property
+    def scales(self) -> bool:
+        """True if people are scaled by their own recordings."""
+        return self.kind in ("baseline", "unlabelled", "whole")
+
+    @property
     def seconds(self) -> float:
-        """Seconds of a baseline, or with labels; 0 for the other kinds."""
-        return 60 * self.minutes
+        """Seconds of a baseline; 0 for the other kinds."""
+        return 60 * self.minutes if self.kind == "baseline" else 0.0
 
     @property
     def slug(self) -> str:
@@ -99,7 +104,7 @@ def check_windows(
         IncompatibleRunError: Windows longer than a baseline or than a score unit, or scaling by a
             range.
     """
-    if calibration and scaling == "min_max":
+    if calibration.scales and scaling == "min_max":
         raise IncompatibleRunError(
             f"calibration {calibration}: expected samples scaled by mean and standard deviation, "
             "or not at all, found scaling min_max"

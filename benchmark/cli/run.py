@@ -37,6 +37,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("part of the suite")
     for name in ("dataset", "task", "split", "model", "subject"):
         choice.add_argument(f"--{name}", nargs="+", metavar=name[0].upper(), help="only these")
+    choice.add_argument(
+        "--calibration",
+        nargs="+",
+        metavar="C",
+        help="what models are given of each person beforehand, a board each: none, baseline:M "
+        "(M minutes of rest), unlabelled, whole",
+    )
     choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=RECIPES, help="recipe of every model")
@@ -243,6 +250,7 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         datasets=arguments.dataset,
         tasks=arguments.task,
         splits=arguments.split,
+        calibrations=arguments.calibration,
         models=arguments.model,
         seeds=arguments.seeds,
         signals=arguments.signals,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.encoders import applies, check_encoder, with_weights
@@ -22,13 +23,18 @@ from benchmark.plan.suite import (
 from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
+from datamodules.baseline import rest_of
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
+from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Padding, Protocol
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS
 from datamodules.tasks import RatingTask
+from datamodules.windows import EPSILON
 
+LEAST_PEOPLE = 3
+"""Number of people that training, the choice of an epoch and a test take at least."""
 MASKED: Padding = "zero"
 """Value that trials are filled up with where a mask hides it: one experiment has one board."""
 
@@ -48,6 +54,7 @@ class Prepared:
         lacking: Subjects who lack a signal in some recording, by measured signal.
         alone: Class by task, for each task of which all score units have the same one.
         contents: Digest of the prepared recordings of each subject.
+        rests: Seconds of the first rest of each subject who has one, by task.
         channels: Names of the channels of each signal, as the first recording has them.
         after_minutes: Subjects by task who have score units after the largest number of labelled
             minutes that an adapter is given.
@@ -62,12 +69,22 @@ class Prepared:
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     alone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    rests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     after_minutes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
         return self.taking.get(task, (self.subjects, self.data))
+
+    def resting(self, task: str, seconds: float) -> tuple[tuple[str, ...], str]:
+        """Return the subjects of a task who rest so long at first, and their digest likewise."""
+        subjects, data = self.of_task(task)
+        rests = self.rests.get(task, {})
+        members = tuple(s for s in subjects if rests.get(s, 0.0) >= seconds - EPSILON)
+        if members == subjects:
+            return subjects, data
+        return members, digest([self.contents[subject] for subject in members])
 
     def absent(self, subjects: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return who of some subjects lacks a signal, by signal; no model sees these signals."""
@@ -116,14 +133,13 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
             if not {name, FOUND} & {*arm.datasets}:
                 continue
             for cell in _cells(arm, dataset, recordings, reasons):
-                strangers = [s for s in recordings.subjects if s not in cell.subjects]
-                unlabelled = dict.fromkeys(strangers, f"no segment is part of {cell.task}")
+                strangers = _strangers(cell, recordings)
                 absent = recordings.absent(cell.subjects)
                 notes[cell.board] = [
-                    *left_out({**recordings.left_out, **unlabelled}),
+                    *left_out({**recordings.left_out, **strangers}),
                     *lines_of_absent(absent),
                 ]
-                longest = recordings.longest.get(cell.task, 0.0)
+                longest = _longest(cell, recordings)
                 usable = dataset.without(absent)
                 alone = list(_alone(arm, cell, usable, recordings, reasons))
                 for folds in alone:
@@ -138,6 +154,27 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     if not runs and not reasons:
         raise SuiteError(f"none of {', '.join(prepared)} has a task {', '.join(suite.tasks)}")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes, tuple(studies.values()))
+
+
+def _strangers(cell: Run, recordings: Prepared) -> dict[str, str]:
+    """Return why subjects whose recordings can be read do not take part, by subject."""
+    members, _ = recordings.of_task(cell.task)
+    calibration = cell.protocol.calibrating
+    return {
+        subject: f"the first rest is shorter than {calibration.minutes:g} min"
+        if subject in members
+        else f"no segment is part of {cell.task}"
+        for subject in recordings.subjects
+        if subject not in cell.subjects
+    }
+
+
+def _longest(cell: Run, recordings: Prepared) -> float:
+    """Return the seconds up to which a window may be longer than a score unit; 0: none is.
+
+    A longer one around a unit would reach into a baseline.
+    """
+    return 0.0 if cell.protocol.calibrating.seconds else recordings.longest.get(cell.task, 0.0)
 
 
 def one_class(task: str, name: str) -> str:
@@ -168,7 +205,7 @@ def _alone(
     suite: Suite, cell: Run, dataset: Dataset, recordings: Prepared, reasons: dict[str, str]
 ) -> Iterator[list[Run]]:
     """Yield every fold and seed of each model; why others do not apply goes to ``reasons``."""
-    longest = recordings.longest.get(cell.task, 0.0)
+    longest = _longest(cell, recordings)
     for model in _models(suite):
         try:
             run = with_weights(suite, of_model(suite, cell, model))
@@ -256,14 +293,15 @@ def _cells(
 ) -> Iterator[Run]:
     """Yield fold and seed 0 of every task and split, without a model.
 
-    The first split of a dataset may be one that the suite's flags exclude: the reason goes to
-    ``reasons``, for each model and each pair.
+    The first split of a dataset may be one that the suite's flags or calibrations exclude, and a
+    task may have no rest: the reason goes to ``reasons``, for each model and each pair.
     """
-    flags = suite.protocol.flags
     options = reader_options(dataset, suite.options.get(dataset.name, {}))
+    names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
     for task in _tasks(suite, dataset):
         subjects, data = recordings.of_task(task)
-        for split in suite.splits:
+        for split, calibration in product(suite.splits, suite.calibrations):
+            calibrated = replace(suite.protocol, calibration=calibration)
             honest = suite.protocol.with_flags(())
             cell = Run(
                 dataset=dataset.name,
@@ -277,18 +315,42 @@ def _cells(
                 data=data,
                 options=options,
             )
-            names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
             if task in recordings.alone and cell.protocol.rule == "midpoint":
                 reason = one_class(task, recordings.alone[task])
                 reasons.update(dict.fromkeys((f"{cell.board}/{name}" for name in names), reason))
                 continue
             try:
-                protocol = _protocol(suite.protocol, dataset, task, split, recordings)
+                protocol = _protocol(calibrated, dataset, task, split, recordings)
+                if seconds := protocol.calibrating.seconds:
+                    rest_of(dataset.task(task))
+                    cell = _rested(cell, recordings, seconds)
             except IncompatibleRunError as error:
-                board = f"{cell.board}__with_{'_and_'.join(flags)}"
+                board = f"{cell.board}{_apart(calibrated)}"
                 reasons.update(dict.fromkeys((f"{board}/{name}" for name in names), str(error)))
                 continue
             yield replace(cell, protocol=protocol)
+
+
+def _rested(cell: Run, recordings: Prepared, seconds: float) -> Run:
+    """Return a cell with those who rest so many seconds at first.
+
+    Raises:
+        IncompatibleRunError: Too few of them.
+    """
+    subjects, data = recordings.resting(cell.task, seconds)
+    if len(subjects) < LEAST_PEOPLE:
+        raise IncompatibleRunError(
+            f"expected at least {LEAST_PEOPLE} people with a first rest of {seconds:g} s, found "
+            f"{len(subjects)}. Take fewer minutes."
+        )
+    return replace(cell, subjects=subjects, data=data)
+
+
+def _apart(protocol: Protocol) -> str:
+    """Return the end of the name of a board, of what sets it apart from the honest default."""
+    calibration, flags = protocol.calibrating, protocol.flags
+    end = f"__{calibration.slug}" if calibration else ""
+    return end + (f"__with_{'_and_'.join(flags)}" if flags else "")
 
 
 def _protocol(

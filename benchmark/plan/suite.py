@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from lightning_modules.recipe import RECIPES, Recipe
 ALL, FOUND, DEFAULT = "all", "found", "default"
 LABELLED_MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0)
 """Labelled minutes of each person that adapters are given unless a suite says otherwise."""
+UNCALIBRATED = Protocol().calibration
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
 SECONDS = (0.001, 86400.0)
@@ -105,6 +107,8 @@ class Suite:
             more under each. ``labels_from_all_ratings`` takes the rule ``median`` for both unless
             the suite has another than ``midpoint``.
         encoders: Weights of frozen encoders, by the name of the encoder.
+        calibrations: What models are given of each person beforehand, one board each; see
+            ``datamodules.calibration``.
         plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
@@ -131,6 +135,7 @@ class Suite:
     labelled_minutes: tuple[float, ...] = LABELLED_MINUTES
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
+    calibrations: tuple[str, ...] = (UNCALIBRATED,)
     encoders: Mapping[str, Weights] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
@@ -174,7 +179,7 @@ class Suite:
                 pair.recipe, names, f"{where}: recipe of {pair.student} by {pair.distiller}:"
             )
             _check_seconds(pair.recipe, f"{where}: recipe of {pair.student} by {pair.distiller}")
-        for required in ("datasets", "splits", "models", "seeds"):
+        for required in ("datasets", "splits", "models", "seeds", "calibrations"):
             if not getattr(self, required) and (required != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {required}, found none")
         if self.budget < 0 or self.budget == 1:
@@ -210,14 +215,19 @@ class Suite:
                 f"{where}: score_windows: models of a ranked board share their units; expected "
                 "protocol flags beside it, found none"
             )
-        for split in self.splits:
-            if split != DEFAULT:
-                self.protocol_of(split)
+        for split, calibration in product(self.splits, self.calibrations):
+            split = self.protocol.split if split == DEFAULT else split
+            if self.protocol_of(split, calibration).calibrating.kind == "labelled":
+                raise SuiteError(
+                    f"{where}: calibration {calibration}: labelled minutes are given to adapters, "
+                    f"which change models that were trained without them: expected adapters among "
+                    f"{', '.join(ADAPTERS)} and labelled_minutes in its place"
+                )
 
-    def protocol_of(self, split: str) -> Protocol:
+    def protocol_of(self, split: str, calibration: str = UNCALIBRATED) -> Protocol:
         """Return the protocol with a split; SuiteError where they do not go together."""
         try:
-            return replace(self.protocol, split=split)
+            return replace(self.protocol, split=split, calibration=calibration)
         except IncompatibleRunError as error:
             raise SuiteError(f"suite {self.name}: {error}") from error
 
