@@ -57,6 +57,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "pretrained": "0123456789abcdef",
         "pretrained_on": ("tueg",),
         "trained": (RUN,),
+        "adapter": "head",
     },
     Protocol: {
         "split": "session_out",
@@ -71,6 +72,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION + 1,
         "stimulus_folds": 3,
         "partitions": 3,
+        "calibration": "unlabelled",
     },
     Recipe: {
         "window": 20.0,

@@ -45,6 +45,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "pretrained": "",
         "pretrained_on": (),
         "trained": (),
+        "adapter": "",
     },
     Protocol: {
         "split": "leave_one_subject_out",
@@ -59,6 +60,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION,
         "stimulus_folds": 4,
         "partitions": 1,
+        "calibration": "none",
     },
     Recipe: {
         "source": MISSING,
