@@ -12,6 +12,11 @@ from benchmark.report.tables import Table, pairs, plain
 
 PUBLISHED = "published.csv"
 EXTRAS = {
+    "calibration.csv": (
+        "Calibration",
+        "The same models with and without what is known of each person beforehand: what it adds.",
+        ("board", "model", "calibration", "adds", "low", "high", "p_corrected", "none"),
+    ),
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
@@ -114,7 +119,7 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
+    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
 
 
 def _published(
