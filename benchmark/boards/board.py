@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.boards.calibration import HEAD as CALIBRATION_HEAD
+from benchmark.boards.calibration import calibration_table
 from benchmark.boards.classes import classes_table
 from benchmark.boards.cohort import (
     Cohort,
@@ -101,10 +103,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv`` and ``ensembles.csv`` if there is anything
-    of the kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but
-    in ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
-    versions of boards are in ``older/`` alone.
+    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv`` and ``calibration.csv``
+    if there is anything of the kind; otherwise an earlier one goes. Runs under protocol flags are
+    in none of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
+    ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
     today, older = by_version(scored_results(store), planned)
@@ -118,10 +120,12 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     _write_if_any(folder / "distillation.csv", gains)
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
     personalisation = personalisation_table(cohorts)
-    _write_if_any(folder / "personalisation.csv", personalisation, personalisation_head())
+    _write_if_any(folder / "personalisation.csv", personalisation, personalisation_head(), SMALL)
     ensembles = read_chosen(evidence, store)
     _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
-    comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
+    calibrated = calibration_table(cohorts, store)
+    _write_if_any(folder / "calibration.csv", calibrated, CALIBRATION_HEAD, SMALL)
+    comparisons = comparisons_table(cohorts, gains, best_members(ensembles), calibrated)
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
@@ -141,10 +145,12 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> None:
+def _write_if_any(
+    path: Path, lines: pd.DataFrame, head: Sequence[str] = (), numbers: str = NUMBERS
+) -> None:
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
-        write_text(path, csv_text(lines, NUMBERS, head))
+        write_text(path, csv_text(lines, numbers, head))
     elif _begins(path, f"# {head[0]}" if head else ",".join(lines.columns[:2])):
         path.unlink()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from datamodules.adapting import PRIOR
 from datamodules.fold import Fold, Grid
 from datamodules.personal import people, sittings, spread
 from datamodules.windows import EPSILON, WindowIndex
@@ -33,8 +34,11 @@ def personal_features(fold: Fold, grid: Grid, measure: Measure) -> Features:
     if kind == "baseline":
         return _by_rest(fold, windows, table, measure)
     units = fold.grids["units"]
-    standard = {"whole": _by_all, "unlabelled": _by_past}[kind]
-    return standard(fold, windows, table, units, measure(units).astype(np.float64))
+    measured = measure(units).astype(np.float64)
+    if kind == "whole":
+        return _by_all(fold, windows, table, units, measured)
+    training = measure(fold.grids["segments"])[fold.rows["train"]].astype(np.float64)
+    return _by_past(fold, windows, table, units, measured, training)
 
 
 def _by_all(
@@ -53,27 +57,37 @@ def _by_all(
 
 
 def _by_past(
-    fold: Fold, windows: WindowIndex, table: Features, units: WindowIndex, measured: Features
+    fold: Fold,
+    windows: WindowIndex,
+    table: Features,
+    units: WindowIndex,
+    measured: Features,
+    training: Features,
 ) -> Features:
-    """Return features standardised by the units of the same session that have ended by then."""
+    """Return features standardised by the units of the same session that have ended by then.
+
+    The moments of the training windows count beside them, as those of ``PRIOR`` units. Otherwise
+    the first unit of everybody would be zero, and all values of the second 1 or -1: features would
+    tell how much time has gone by.
+    """
     session = sittings(fold.archive)
     offsets = np.array([recording.offset for recording in fold.archive.recordings])
     ended, now = (w.start + w.seconds + offsets[w.recording] for w in (units, windows))
+    level, variance = training.mean(axis=0), training.var(axis=0)
     standard = np.empty_like(table)
     for number in np.unique(session[windows.recording]):
         own = np.flatnonzero(session[units.recording] == number)
         own = own[np.argsort(ended[own], kind="stable")]
         rows = np.flatnonzero(session[windows.recording] == number)
-        level = measured[own[:1]].mean(axis=0) if len(own) else table[rows[0]]
         around = measured[own] - level
         before = np.zeros((1, table.shape[1]))
         sums, squares = (
             np.concatenate([before, np.cumsum(values, axis=0)]) for values in (around, around**2)
         )
         count = np.searchsorted(ended[own], now[rows] + EPSILON, side="right")
-        n = np.maximum(count, 1)[:, None]
-        mean = sums[count] / n
-        std = spread(squares[count] / n - mean**2, mean + level)
+        weight = PRIOR + count[:, None]
+        mean = sums[count] / weight
+        std = spread((PRIOR * variance + squares[count]) / weight - mean**2, mean + level)
         standard[rows] = (table[rows] - level - mean) / std
     return standard
 

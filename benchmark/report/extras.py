@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.boards.cohort import LeaderboardError
+from benchmark.drawing import Picture
 from benchmark.report import hints
+from benchmark.report.personal import drawn
 from benchmark.report.tables import Table, pairs, plain
 
-PUBLISHED = "published.csv"
+PUBLISHED, PERSONALISATION = "published.csv", "personalisation.csv"
 EXTRAS = {
+    "calibration.csv": (
+        "Calibration",
+        "The same models with and without what is known of each person beforehand: what it adds.",
+        ("board", "model", "calibration", "adds", "low", "high", "p_corrected", "none"),
+    ),
+    PERSONALISATION: (
+        "Personalisation",
+        "What a person's first minutes with labels add to a trained model, by each adapter.",
+        ("board", "model", "adapter", "minutes", "macro_f1", "difference", "low", "high"),
+    ),
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
@@ -58,6 +70,7 @@ class Extra:
         head: Its comment lines.
         parts: Its rows.
         folded: Whether they are so many that each part is folded.
+        pictures: Pictures of its rows.
     """
 
     key: str
@@ -66,6 +79,7 @@ class Extra:
     head: tuple[str, ...]
     parts: tuple[Part, ...]
     folded: bool
+    pictures: tuple[Picture, ...] = ()
 
 
 def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, ...]:
@@ -85,13 +99,14 @@ def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, 
         if path.is_file():
             try:
                 head, parts = _read(path, first, measured)
+                pictures = drawn(path) if name == PERSONALISATION else ()
             except (ValueError, AttributeError, TypeError) as error:
                 raise LeaderboardError(
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
                     "delete it to have the page without it."
                 ) from error
             folded = name == PUBLISHED and sum(len(p.table.lines) for p in parts) > MANY
-            present.append(Extra(path.stem, title, about, head, parts, folded))
+            present.append(Extra(path.stem, title, about, head, parts, folded, pictures))
     return tuple(present)
 
 
@@ -114,7 +129,7 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
+    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
 
 
 def _published(
