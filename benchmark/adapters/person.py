@@ -43,7 +43,7 @@ class Trained:
         seed: Seed of the model.
         classifier: Function of seed, number of classes and shape (N, D) of the columns that returns
             an unfitted classifier like that of a probe; None for a network.
-        layer: Last layer of a network, from embeddings to logits; None for a probe.
+        layer: Last layer of a network, from embeddings to logits; None where it is not asked for.
     """
 
     n_classes: int
@@ -52,7 +52,7 @@ class Trained:
     training: Callable[[], Seen]
     seed: int
     classifier: Callable[[int, int, tuple[int, int]], Any] | None = None
-    layer: nn.Linear | None = None
+    layer: nn.Module | None = None
 
 
 Adapt = Callable[[Trained, Seen, Seen], Values]

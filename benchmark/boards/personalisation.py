@@ -68,6 +68,8 @@ def personalisation_table(cohorts: Iterable[Cohort]) -> pd.DataFrame:
         lines += of_board
     places = {name: place for place, name in enumerate(("none", *ADAPTERS))}
     table = pd.DataFrame(lines, columns=list(COLUMNS))
+    counts = ["won", "lost"]
+    table[counts] = table[counts].astype("Int64")
     table["place"] = table["adapter"].map(lambda name: places.get(name, len(places)))
     by = ["board", "model", "signals", "recipe", "place", "adapter", "minutes"]
     return table.sort_values(by, ignore_index=True)[list(COLUMNS)]

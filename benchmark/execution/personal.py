@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from benchmark.adapters.catalogue import ADAPTERS, ONE_CLASS
+from benchmark.adapters.catalogue import ONE_CLASS
+from benchmark.adapters.last_layer import layer_of
 from benchmark.adapters.person import Numbers, Seen, Trained, Values, adapt_of
 from benchmark.errors import BenchmarkError
 from benchmark.execution.predictor import BATCH, NetworkPredictor, Predictor, ProbePredictor
@@ -89,39 +90,14 @@ def _classifier(run: Run) -> Callable[[int, int, tuple[int, int]], Any] | None:
     return partial(CLASSIFIERS[probe.classifier], **arguments)
 
 
-def _last_layer(predictor: Predictor, module: EmotionDataModule) -> nn.Linear:
-    """Return the linear layer that makes the logits of a network of its embedding.
-
-    It is the one whose input and output are these for a window of the training people.
-
-    Raises:
-        BenchmarkError: There is none, or probabilities are not the softmax of its output.
-    """
+def _last_layer(predictor: Predictor, module: EmotionDataModule) -> nn.Module:
+    """Return the last layer of a network; raises BenchmarkError where there is none."""
     assert isinstance(predictor, NetworkPredictor)  # plans have no others
-    passed: list[tuple[nn.Linear, Tensor, Tensor]] = []
-
-    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-        assert isinstance(layer, nn.Linear)
-        passed.append((layer, given[0], made))
-
-    layers = [layer for layer in predictor.model.modules() if isinstance(layer, nn.Linear)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
     window = module.gathered_windows(module.windows("train"))[torch.arange(1)].signals
-    with torch.inference_mode():
-        output = predictor.output(window)
-        softmax = torch.allclose(
-            predictor.model.probabilities(output), output.logits.softmax(dim=1)
+    layer = layer_of(predictor.model, {n: s.to(predictor.model.device) for n, s in window.items()})
+    if layer is None:
+        raise BenchmarkError(
+            "last_layer: expected a network whose logits are made of its embedding, and "
+            f"probabilities by softmax, found another: {predictor.name}. Take another adapter"
         )
-    for hook in hooks:
-        hook.remove()
-    for layer, given, made in passed:
-        if softmax and _same(given, output.embedding) and _same(made, output.logits):
-            return layer
-    raise BenchmarkError(
-        f"last_layer: expected a network whose logits are a linear layer of its embedding, found "
-        f"another: {predictor.name}. Take {', '.join(n for n in ADAPTERS if n != 'last_layer')}"
-    )
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(one.to(other.dtype), other)
+    return layer

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +34,8 @@ def drawn(path: Path) -> tuple[Picture, ...]:
     Raises:
         ValueError, KeyError: A file that is no such table.
     """
-    table = with_names(pd.read_csv(path, comment="#", keep_default_na=False, na_values=[""]))
+    rows = (line for line in path.read_text().splitlines(True) if not line.startswith("#"))
+    table = with_names(pd.read_csv(StringIO("".join(rows)), keep_default_na=False, na_values=[""]))
     return tuple(_picture(str(board), lines) for board, lines in table.groupby("board"))
 
 
