@@ -1,8 +1,10 @@
 """Code: a digest of the source that defines a model, so that a changed model is other work."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
+from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.plugins import ENSEMBLE, PluginError, module_of, used
 from benchmark.probes.catalogue import PROBES
 from benchmark.probes.encoders import Encoder
@@ -27,8 +29,13 @@ LEFT_OUT = frozenset(
 def code_of_run(run: Run) -> str:
     """Return the digest of the code that defines a run's model and its distiller.
 
-    The teachers of a run, and the members of an ensemble, are runs with digests of their own.
+    The teachers of a run, and the members of an ensemble, are runs with digests of their own. That
+    of a run with an adapter covers the adapter too.
     """
+    if run.adapter:
+        adapter = ADAPTERS[run.adapter].function.partition(":")[0]
+        code = code_of_run(replace(run, adapter=""))
+        return text_digest(f"{code} {code_of(adapter, ('benchmark.adapters', 'benchmark.probes'))}")
     if run.model == ENSEMBLE:
         return code_of("benchmark.ensembles.greedy", ("benchmark.ensembles",))
     if run.model in PROBES:

@@ -73,6 +73,8 @@ class Run:
         pretrained_on: Names of the datasets that these weights were trained on.
         trained: The run whose model is tested, as it was kept, in place of one that is trained;
             empty: it trains a model of its own.
+        adapter: Catalogue key of the adapter that makes another model of that of the trained run
+            for each tested person, from labelled minutes of theirs; empty: it is tested as it is.
     """
 
     dataset: str
@@ -106,6 +108,7 @@ class Run:
     pretrained: str = ""
     pretrained_on: tuple[str, ...] = ()
     trained: tuple["Run", ...] = ()
+    adapter: str = ""
 
     @cached_property
     def id(self) -> str:
@@ -147,10 +150,10 @@ class Run:
         split += "_by_window" if protocol.score_windows else ""
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
         disturbed = [f"tested_with_{protocol.corruption}"] if protocol.corruption else []
+        calibrated = [protocol.calibrating.slug] if protocol.calibrating else []
         inner = [INNER] if self.inner else []
-        return path_part(
-            "__".join(["_".join(dataset), "_".join(task), split, *flawed, *disturbed, *inner])
-        )
+        board = ["_".join(dataset), "_".join(task), split]
+        return path_part("__".join([*board, *calibrated, *flawed, *disturbed, *inner]))
 
     @property
     def n_folds(self) -> int:
@@ -167,7 +170,8 @@ class Run:
         tuned = ["tuned"] if self.budget else []
         taught = [f"by_{self.distiller}"] if self.distiller else []
         teacher = [f"of_{t.model}" for t in self.teachers[:1]]
-        return path_part("-".join([self.model, *tuned, *taught, *teacher]))
+        adapted = [f"adapted_by_{self.adapter}"] if self.adapter else []
+        return path_part("-".join([self.model, *tuned, *taught, *teacher, *adapted]))
 
     @property
     def folder(self) -> str:
@@ -267,6 +271,8 @@ class Run:
             )
         if len(run.trained) > 1:
             raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
+        if run.adapter and not run.trained:
+            raise ValueError(f"expected a trained run for the adapter {run.adapter}, found none")
         digests = (run.data, run.samples, run.code, run.alone, run.pretrained)
         for text in (run.board, run.name, *filter(None, digests)):
             path_part(text)

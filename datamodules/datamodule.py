@@ -16,9 +16,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from datamodules.adapting import PersonalNorms
 from datamodules.archive import Archive
 from datamodules.batch import Batch, Front, Inputs
 from datamodules.cache import Reader, is_as_written, store_subject
+from datamodules.calibration import check_windows
 from datamodules.computed import ComputedDataset, measured_once
 from datamodules.corruptions import CORRUPTIONS, Disturbed
 from datamodules.dataset import Dataset
@@ -45,6 +47,8 @@ from datamodules.gathering import (
     WindowDataset,
 )
 from datamodules.guard import check_fold, check_read, check_undisturbed
+from datamodules.minutes import after_minutes, check_minutes, minutes_of
+from datamodules.personal import sittings
 from datamodules.protocol import Protocol
 from datamodules.ranges import Range, measure_range, thinned, thinned_rows
 from datamodules.recorded import Constant, Recorded
@@ -150,12 +154,14 @@ class EmotionDataModule(L.LightningDataModule):
         self.length = dataset.window_length(
             self.windowing.length, self.protocol, self.windowing.longest
         )
+        check_windows(self.protocol.calibrating, self.length, dataset.unit, self.windowing.scaling)
         self.folder = Path(cache_dir) / dataset.name
         self.dealing = self.protocol.dealing(fold, seed, dataset.trial_blocks)
         if self._deals_subjects:  # what cannot be is refused before a file is read
             self.protocol.splitting.members(dict.fromkeys(self.subjects, ()), self.dealing)
         self._fold: Fold | None = None
         self._disturbed: Archive | None = None
+        self._norms: PersonalNorms | None = None
 
     @classmethod
     def for_recipe(cls, recipe: WindowRecipe, *arguments: Any, **named: Any) -> Self:
@@ -262,6 +268,8 @@ class EmotionDataModule(L.LightningDataModule):
             ),
         )
         fold = with_flaws(fold, self.protocol.flags)
+        if self.protocol.calibrating.kind == "labelled":
+            fold = after_minutes(fold)
         check_fold(fold, passes(self.protocol.flags))
         self._disturbed = self._disturb(fold)
         self._fold = fold
@@ -284,6 +292,16 @@ class EmotionDataModule(L.LightningDataModule):
     def windows(self, part: Part) -> WindowIndex:
         """Return the windows of a part, in order of subject, session and time."""
         return self.fold.windows(part)
+
+    def labelled_minutes(self) -> WindowIndex:
+        """Return the windows of tested people whose labels the protocol gives to a model.
+
+        Raises:
+            LeakError: They overlap what is tested, or are closer to it than the gap.
+        """
+        minutes = minutes_of(self.fold, self.protocol.calibrating.minutes)
+        check_minutes(self.fold, minutes)
+        return minutes
 
     def columns(self, part: Part) -> dict[str, npt.NDArray[Any]]:
         """Return subject, session, trial, unit, start and label of a part's windows, (N,) each."""
@@ -384,6 +402,11 @@ class EmotionDataModule(L.LightningDataModule):
         else:
             check_undisturbed(self.fold.archive, archive, part, windows)
             arrays = self._arrays(archive, device)
+        return self._gathering(windows, self.fold.scaling_of(part), arrays)
+
+    def gathered_windows(self, windows: WindowIndex) -> WindowDataset:
+        """Return some windows of the fold's recordings, as those of a part."""
+        arrays = self._arrays(self.fold.archive, None)
         return self._gathering(windows, self.fold.scaling, arrays)
 
     def _recordings(self, part: Part) -> Archive:
@@ -434,6 +457,48 @@ class EmotionDataModule(L.LightningDataModule):
             self.protocol.mask,
         )
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Where people are calibrated, let a network predict by statistics of each of them."""
+        tests = self.trainer and self.trainer.state.fn in (TrainerFn.TESTING, TrainerFn.PREDICTING)
+        if tests and self.protocol.calibrating.scales:
+            if self._norms is None:
+                self._norms = self._personal_norms()
+            self._norms.expect(self._groups()[batch.row.cpu()])
+        return batch
+
+    def teardown(self, stage: str) -> None:
+        if self._norms is not None:
+            self._norms.remove()
+            self._norms = None
+
+    def _personal_norms(self) -> PersonalNorms:
+        """Return the normalisation of the network that is tested, its people measured."""
+        network, fold = self.trainer.lightning_module, self.fold
+        kind = self.protocol.calibrating.kind
+        norms = PersonalNorms(network, running=kind == "unlabelled")
+        if norms.running or not norms:
+            return norms
+        windows, owner = self.gathered("test"), self.windows("test").subject
+        if kind == "baseline":
+            resting = fold.resting_windows
+            scaling = fold.personal_scaling(resting) if fold.scaling else None
+            windows, owner = (
+                self._gathering(resting, scaling, self._arrays(fold.archive, None)),
+                resting.subject,
+            )
+        with self.trainer.precision_plugin.forward_context():
+            for person in np.unique(self.windows("test").subject).tolist():
+                signals = windows[torch.from_numpy(np.flatnonzero(owner == person))].signals
+                norms.measure(person, {n: v.to(network.device) for n, v in signals.items()})
+        return norms
+
+    def _groups(self) -> Tensor:
+        """Return the number of the person of each test window, or of the person's session."""
+        windows = self.windows("test")
+        if self.protocol.calibrating.kind == "unlabelled":
+            return torch.from_numpy(sittings(self.fold.archive)[windows.recording])
+        return torch.from_numpy(windows.subject)
+
     @property
     def front(self) -> Front | None:
         """First part of the network that is fitted, if it may be computed once and kept."""
@@ -450,7 +515,7 @@ class EmotionDataModule(L.LightningDataModule):
         for this one; but padding follows the scaling, so that padded trials are scaled before.
         """
         device = windows.device if windows.device.type == "cuda" else None
-        later = self.fold.scaling if self.protocol.padding is None else None
+        later = self.protocol.padding is None
         before = None if later else self.fold.scaling
         arrays = self._arrays(self.fold.archive, device)
         everyone = self._gathering(self.fold.grid(part), before, arrays)
@@ -459,7 +524,7 @@ class EmotionDataModule(L.LightningDataModule):
             return windows
         rows = torch.from_numpy(self.fold.rows[part]).to(windows.device)
         chosen = {name: values.index_select(0, rows) for name, values in measured.items()}
-        shift, scale = (windows.mean, windows.std) if later else (None, None)
+        shift, scale = (windows.mean or None, windows.std or None) if later else (None, None)
         return ComputedDataset(windows, front.scaled(chosen, shift, scale))
 
     def _loader(

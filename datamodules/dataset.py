@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
+from datamodules.baseline import rest_of
 from datamodules.cache import Reader
 from datamodules.corruptions import CORRUPTIONS
 from datamodules.download import Download
@@ -239,9 +240,12 @@ class Dataset:
         Raises:
             IncompatibleRunError: A split that it has not, a flaw that the split cannot have, a rule
                 for a task without ratings, padding where trials are not the score unit, or a
-                corruption of signals that it has not.
+                corruption of signals that it has not, or a baseline where a task does not say
+                when people rest.
         """
         self.check_split(protocol.split)
+        if protocol.calibrating.seconds:
+            rest_of(self.task(task))
         if "same_stimuli" in protocol.flags and not protocol.splitting.crosses_stimuli:
             crossing = ", ".join(name for name, split in SPLITS.items() if split.crosses_stimuli)
             raise IncompatibleRunError(

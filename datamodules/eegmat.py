@@ -126,6 +126,8 @@ EEGMAT = Dataset(
             CONDITIONS,
             {"rest": 0, "arithmetic": 1},
             source="the publisher's two files: rest before, and serial subtraction",
+            rest=("rest",),
+            rests_before=True,
         )
     },
     signals=derived_shapes({"eeg": (len(EEG), SFREQ), "ecg": (1, SFREQ)}, ECG_BEATS),

@@ -15,7 +15,15 @@ import numpy.typing as npt
 import torch
 
 from datamodules.archive import Archive
+from datamodules.baseline import Rest, baseline_windows, baselines, near
 from datamodules.errors import IncompatibleRunError
+from datamodules.personal import (
+    people,
+    resting_means,
+    scaled_by_all,
+    scaled_by_past,
+    shifted_by_rest,
+)
 from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
 from datamodules.scaling import Scaling, fit_range, fit_scaling
@@ -159,6 +167,38 @@ class Fold:
         return rows
 
     @cached_property
+    def baselines(self) -> Mapping[str, Rest]:
+        """Baseline of each person; empty unless the protocol calibrates by one.
+
+        Raises:
+            IncompatibleRunError: People who rest less, or a task that does not say when they do.
+        """
+        seconds = self.protocol.calibrating.seconds
+        return baselines(self.archive, self.published, seconds) if seconds else {}
+
+    @property
+    def gap(self) -> float:
+        """Seconds around a baseline that are neither trained on nor tested: one score unit."""
+        return max(self.cutting.length, self.cutting.unit or 0.0)
+
+    @cached_property
+    def resting_windows(self) -> WindowIndex:
+        """Return the windows inside baselines, as close to each other as those of training."""
+        cutting = self.cutting
+        return baseline_windows(
+            self.archive, self.baselines.values(), cutting.length, cutting.stride
+        )
+
+    @cached_property
+    def _kept_out(self) -> Mapping[Grid, npt.NDArray[np.bool_]]:
+        """Whether a window of a grid is in or near a baseline, shape (N,) each."""
+        rests = self.baselines.values()
+        return {
+            name: near(self.archive, rests, windows, self.gap)
+            for name, windows in self.grids.items()
+        }
+
+    @cached_property
     def scaled_on(self) -> Positions:
         """Positions of the labelled segments that the scaling is fitted on."""
         chosen = np.zeros(len(self.archive.segments), dtype=bool)
@@ -167,9 +207,16 @@ class Fold:
 
     @cached_property
     def scaling(self) -> Scaling | None:
-        """Scaling of the signals; None leaves the samples as recorded."""
+        """Scaling that is fitted on training segments; None where samples are as recorded.
+
+        None, too, where each person's own recordings give it. Of people who are calibrated by a
+        baseline, it is the spread after their level at rest is taken away.
+        """
         if self.windowing.scaling == "none":
             return None
+        calibration = self.protocol.calibrating
+        if calibration.scales:
+            return self._rested_scaling if calibration.seconds else None
         chosen = np.zeros(len(self.archive.segments), dtype=bool)
         chosen[self.scaled_on] = True
         if self.windowing.scaling == "min_max":
@@ -184,6 +231,43 @@ class Fold:
         moments = {name: RESIDENT.moments(self.archive, name) for name in signals}
         return fit_scaling(moments, chosen).mean
 
+    @cached_property
+    def _resting_means(self) -> Mapping[str, npt.NDArray[np.float64]]:
+        return {name: resting_means(self.archive, name, self.baselines) for name in self.signals}
+
+    @cached_property
+    def _rested_scaling(self) -> Scaling:
+        chosen = np.zeros(len(self.archive.segments), dtype=bool)
+        chosen[self.scaled_on] = True
+        owner = people(self.archive)[[row for row, _ in self.archive.segments]]
+        moments = {}
+        for name, means in self._resting_means.items():
+            count, mean, variance = RESIDENT.moments(self.archive, name)
+            moments[name] = count, (mean - means[owner]).astype(np.float32), variance
+        fitted = fit_scaling(moments, chosen)
+        return Scaling({n: torch.zeros_like(m) for n, m in fitted.mean.items()}, fitted.std)
+
+    def personal_scaling(self, windows: WindowIndex) -> Scaling:
+        """Return the scaling of windows by their people's own recordings, (N, C, 1) a signal.
+
+        Args:
+            windows: Windows of any people, as those of a grid.
+        """
+        kind = self.protocol.calibrating.kind
+        if kind == "baseline":
+            return shifted_by_rest(self.archive, self._resting_means, self._rested_scaling, windows)
+        scale = {"whole": scaled_by_all, "unlabelled": scaled_by_past}[kind]
+        return scale(self.archive, self.signals, windows)
+
+    def scaling_of(self, part: Part) -> Scaling | None:
+        """Return the scaling of the windows of a part; None leaves the samples as recorded."""
+        if self.windowing.scaling == "none" or not self.protocol.calibrating.scales:
+            return self.scaling
+        scaling, rows = self.personal_scaling(self.grid(part)), torch.from_numpy(self.rows[part])
+        return Scaling(
+            *({n: v[rows] for n, v in both.items()} for both in (scaling.mean, scaling.std))
+        )
+
     def segments_of(self, part: Part) -> Positions:
         """Return the positions of the segments of a part's subjects and trials."""
         return self.segments[self._read_as(part)]
@@ -191,7 +275,8 @@ class Fold:
     def rows_of(self, grid: Grid, part: Part) -> Positions:
         """Return the rows of a grid that belong to a part, copies behind the others."""
         if grid not in self.dealt:
-            return np.flatnonzero(np.isin(self.grids[grid].segment, self.segments_of(part)))
+            inside = np.isin(self.grids[grid].segment, self.segments_of(part))
+            return np.flatnonzero(inside & ~self._kept_out[grid] if self.baselines else inside)
         number = PARTS.index(self._read_as(part))
         rows = np.flatnonzero(self.dealt[grid] == number)
         if grid == "units" or self.copies is None:

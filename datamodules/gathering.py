@@ -70,7 +70,8 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
         for name in self.arrays:
             window = self._gathered(name, rows)
             if name in self.mean:
-                window.sub_(self.mean[name]).div_(self.std[name])
+                mean, std = (self._of_rows(m[name], rows) for m in (self.mean, self.std))
+                window.sub_(mean).div_(std)
             signals[name] = self._filled(name, rows, window)
         if self.share is not None:
             signals[LENGTH] = self.share[rows]
@@ -89,6 +90,10 @@ class WindowDataset(torch.utils.data.Dataset[Batch]):
     def labelled(self, rows: Tensor, signals: dict[str, Tensor]) -> Batch:
         """Return a batch of signals of these rows, on the device of the recordings."""
         return Batch(signals, self.target[rows], self.subject[rows], self.trial[rows], rows)
+
+    def _of_rows(self, values: Tensor, rows: Tensor) -> Tensor:
+        """Return values (C, 1) of all windows, or (B, C, 1) of some where each has its own."""
+        return values if values.ndim == 2 else values.index_select(0, rows)
 
     def _gathered(self, name: str, rows: Tensor) -> Tensor:
         """Return samples of windows, (B, C, T); after the last recorded one it is repeated."""

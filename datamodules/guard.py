@@ -6,7 +6,7 @@ no person takes part under two names. Where stretches of signal may overlap, one
 twice.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 from typing import Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.archive import Archive
+from datamodules.baseline import Rest, near
 from datamodules.doubles import check_parts, check_people
 from datamodules.errors import LeakError
 from datamodules.fold import PARTS, Fold
@@ -59,6 +60,7 @@ def check_fold(fold: Fold, passed: Collection[Check] = ()) -> None:
     if "overlap" not in passed:
         chosen_on_test = {"val"} if "choice" in passed else set()
         check_parts(fold.archive, {p: parts[p] for p in parts if p not in chosen_on_test})
+    check_baselines(fold.archive, fold.baselines.values(), fold.gap, parts)
     trained = fold.segments_of("train")
     if fold.scaling is not None and "scaling" not in passed:
         check_fitted(fold.archive, "the scaling was", fold.scaled_on, trained)
@@ -144,6 +146,34 @@ def check_fitted(
         f"leak: {fitted} fitted on {len(strangers)} segment(s) that are not trained on: {listed}"
         f"{', ...' if len(strangers) > SHOWN else ''}."
     )
+
+
+def check_baselines(
+    archive: Archive, rests: Iterable[Rest], gap: float, parts: Mapping[str, WindowIndex]
+) -> None:
+    """Refuse windows in a person's baseline, or closer to it than a gap.
+
+    Args:
+        archive: Recordings.
+        rests: Baselines.
+        gap: Seconds.
+        parts: Windows by part.
+
+    Raises:
+        LeakError: Naming the offenders.
+    """
+    rests = tuple(rests)
+    for part, windows in parts.items():
+        close = np.flatnonzero(near(archive, rests, windows, gap))
+        if len(close):
+            named = ", ".join(
+                f"{archive.recordings[windows.recording[row]].subject} at {windows.start[row]:g} s"
+                for row in close[:SHOWN]
+            )
+            raise LeakError(
+                f"leak: {len(close)} window(s) in {part} are in a baseline that calibrates, or "
+                f"closer to it than {gap:g} s: {named}{', ...' if len(close) > SHOWN else ''}."
+            )
 
 
 def check_padding(windows: WindowIndex) -> None:

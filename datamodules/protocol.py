@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
+from datamodules.calibration import Calibration, parse
 from datamodules.corruptions import CORRUPTIONS
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import REPORTED, SHUFFLED, Flag, known_flags, teacher_flags
@@ -43,6 +44,8 @@ class Protocol:
         corruption: Fault of the recordings of the people who are tested, a key of
             ``datamodules.corruptions.CORRUPTIONS``, with boards of its own; empty: there is none.
             Nobody else's recordings are changed.
+        calibration: What a model is given of each person beforehand; see
+            ``datamodules.calibration``.
 
     Raises:
         IncompatibleRunError: A name that is not known, or values that do not go together.
@@ -61,9 +64,11 @@ class Protocol:
     stimulus_folds: int = 4
     partitions: int = 1
     corruption: str = ""
+    calibration: str = "none"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "flags", known_flags(self.flags))
+        object.__setattr__(self, "calibration", str(parse(self.calibration)))
         for name, value, choices in (
             ("split", self.split, tuple(SPLITS)),
             ("rule", self.rule, RULES),
@@ -91,12 +96,29 @@ class Protocol:
             )
         if self.mask and self.padding is None:
             raise IncompatibleRunError("expected padding where there is a mask, found none")
-        if self.corruption and self.flags:
+        beside = [*self.flags, *([self.calibration] if self.calibrating else [])]
+        if self.corruption and beside:
             raise IncompatibleRunError(
-                f"corruption {self.corruption}: expected the honest protocol beside it, found the "
-                f"flags {', '.join(self.flags)}"
+                f"corruption {self.corruption}: expected no flags and no calibration beside it, "
+                f"found {', '.join(beside)}"
             )
         check_flags(self.flags, self.split, self.rule, self.padding is not None and not self.mask)
+        self._check_calibration()
+
+    def _check_calibration(self) -> None:
+        excluding = [f"flag {flag}" for flag in self.flags]
+        excluding += [f"padding {self.padding}"] if self.padding else []
+        excluding += [] if not self.splitting.within_subject else [f"split {self.split}"]
+        if self.calibrating and excluding:
+            raise IncompatibleRunError(
+                f"calibration {self.calibration}: expected a split over people, windows without "
+                f"padding and no flags, found {', '.join(excluding)}"
+            )
+
+    @property
+    def calibrating(self) -> Calibration:
+        """What is known of each person beforehand; false if nothing is."""
+        return parse(self.calibration)
 
     @property
     def _may_repeat(self) -> bool:

@@ -16,11 +16,12 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class Scaling:
-    """Shift and divisor of each channel, fitted on training segments.
+    """Shift and divisor of each channel, for all windows or for each of them.
 
     Attributes:
-        mean: By signal, shape (C, 1); the lowest value where the range is scaled to 0 ... 1.
-        std: By signal, shape (C, 1); the range, there; 1 for a channel that never changes.
+        mean: By signal, shape (C, 1), or (N, C, 1) of N windows; the lowest value where the range
+            is scaled to 0 ... 1.
+        std: By signal, likewise; the range, there; 1 for a channel that never changes.
     """
 
     mean: Mapping[str, Tensor]

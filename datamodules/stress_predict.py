@@ -162,6 +162,7 @@ STRESS_PREDICT = Dataset(
             ("no_stress", "stress"),
             {"no_stress": 0, "stress": 1},
             source="the publisher's Label column",
+            rest=("no_stress",),
         )
     },
     signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),

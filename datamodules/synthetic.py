@@ -77,7 +77,11 @@ SYNTHETIC = Dataset(
     reader=SyntheticReader,
     tasks={
         "stress": ConditionTask(
-            "stress", tuple(AROUSAL), {"baseline": 0, "stress": 1}, source="made up, see synthesis"
+            "stress",
+            tuple(AROUSAL),
+            {"baseline": 0, "stress": 1},
+            source="made up, see synthesis",
+            rest=("baseline",),
         )
     },
     signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),

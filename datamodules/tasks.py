@@ -42,9 +42,12 @@ class ConditionTask:
         conditions: Class index of each published condition; the others are not part of the task.
         source: Paper or readme that set the task.
         annotation: Key of the condition among a segment's annotations.
+        rest: Conditions under which a person rests, of those that take part.
+        rests_before: Whether a recording is rest from its beginning on, before its segment of rest.
 
     Raises:
-        ValueError: Fewer than two classes, or an index that names none of them.
+        ValueError: Fewer than two classes, an index that names none of them, or a rest that is not
+            among the conditions.
     """
 
     name: str
@@ -52,12 +55,19 @@ class ConditionTask:
     conditions: Mapping[str, int]
     source: str
     annotation: str = "condition"
+    rest: tuple[str, ...] = ()
+    rests_before: bool = False
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2 or set(self.conditions.values()) != set(range(len(self.classes))):
             raise ValueError(
                 f"task {self.name}: expected conditions for each of {self.classes}, "
                 f"found {dict(self.conditions)}"
+            )
+        if unknown := set(self.rest) - set(self.conditions):
+            raise ValueError(
+                f"task {self.name}: expected rest among {list(self.conditions)}, found "
+                f"{sorted(unknown)}"
             )
 
     def label(self, subject: str, segment: Segment) -> int | None:
@@ -67,6 +77,10 @@ class ConditionTask:
     def position(self, segment: Segment) -> int:
         """Return the position of the condition of a segment that takes part in ``conditions``."""
         return list(self.conditions).index(self._condition(segment))
+
+    def is_rest(self, segment: Segment) -> bool:
+        """Return whether a person rests in a segment."""
+        return self._condition(segment) in self.rest
 
     def _condition(self, segment: Segment) -> str:
         return str(segment.annotations.get(self.annotation))

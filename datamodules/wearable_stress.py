@@ -394,6 +394,7 @@ WEARABLE_STRESS = Dataset(
             ("no_stress", "stress"),
             {**dict.fromkeys(RESTS, 0), **dict.fromkeys(STRESSORS, 1)},
             source="the publisher's protocol: stressors against baseline and rests",
+            rest=RESTS,
         ),
         "activity": ConditionTask(
             "activity",
@@ -404,6 +405,7 @@ WEARABLE_STRESS = Dataset(
                 **dict.fromkeys((AEROBIC.lower(), ANAEROBIC.lower()), 2),
             },
             source="the publisher's three sessions; rests are those of STRESS",
+            rest=RESTS,
         ),
         REPORT: RatingTask(
             REPORT,

@@ -333,12 +333,14 @@ WESAD = Dataset(
             ("no_stress", "stress"),
             {"baseline": 0, "stress": 1, "amusement": 0},
             source="Schmidt et al. 2018: stress against baseline and amusement",
+            rest=("baseline",),
         ),
         "affect": ConditionTask(
             "affect",
             ("baseline", "stress", "amusement"),
             {"baseline": 0, "stress": 1, "amusement": 2},
             source="Schmidt et al. 2018: baseline, stress, amusement",
+            rest=("baseline",),
         ),
     },
     signals=derived_shapes(

@@ -152,7 +152,7 @@ def index_windows(
     owner = np.repeat(np.arange(len(table)), counts)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     columns = table[owner].astype(np.int64)
-    return _window_index(
+    return windows_of(
         archive,
         segment=columns[:, 0],
         target=columns[:, 1],
@@ -193,7 +193,7 @@ def index_around_units(archive: Archive, task: Task, length: float, unit: float)
             rows.append((position, target, number, min(max(start, segment.start), last)))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     columns = table[:, :3].astype(np.int64)
-    return _window_index(
+    return windows_of(
         archive,
         segment=columns[:, 0],
         target=columns[:, 1],
@@ -238,7 +238,7 @@ def index_trials(archive: Archive, task: Task, length: float) -> WindowIndex:
             f"expected trials of at most {length:g} s to pad, found one of {seconds.max():g} s. "
             "Run without padding."
         )
-    return _window_index(
+    return windows_of(
         archive,
         segment=np.array([position for position, _, _ in trials], dtype=np.int64),
         target=np.array([target for _, _, target in trials], dtype=np.int64),
@@ -257,7 +257,7 @@ def _labelled(archive: Archive, task: Task) -> Iterator[tuple[int, tuple[int, Se
             yield position, (row, segment), target
 
 
-def _window_index(archive: Archive, segment: npt.NDArray[np.int64], **columns: Any) -> WindowIndex:
+def windows_of(archive: Archive, segment: npt.NDArray[np.int64], **columns: Any) -> WindowIndex:
     """Return windows, with subject, trial and recording of their segments."""
     owners = np.array([row for row, _ in archive.segments], dtype=np.int64)
     trials = np.array([cut.trial for _, cut in archive.segments], dtype=np.int64)

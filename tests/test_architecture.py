@@ -46,6 +46,7 @@ ROOMS = (
     "tracking",
     "plan",
     "code",
+    "adapters",
     "encoders",
     "boards",
     "ensembles",

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark.boards.calibration import HEAD as CALIBRATION_HEAD
+from benchmark.boards.calibration import calibration_table
 from benchmark.boards.classes import classes_table
 from benchmark.boards.cohort import (
     Cohort,
@@ -25,6 +27,7 @@ from benchmark.boards.heads import TITLE, board_head
 from benchmark.boards.leak_audit import audit_head, audit_table
 from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
+from benchmark.boards.personalisation import personalisation_head, personalisation_table
 from benchmark.boards.published import published_table
 from benchmark.boards.robustness import robustness_head, robustness_table
 from benchmark.boards.scores import scored_results
@@ -101,10 +104,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv`` and ``ensembles.csv`` if there is anything
-    of the kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but
-    in ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
-    versions of boards are in ``older/`` alone.
+    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv`` and ``calibration.csv``
+    if there is anything of the kind; otherwise an earlier one goes. Runs under protocol flags are
+    in none of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
+    ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
     today, older = by_version(scored_results(store), planned)
@@ -117,9 +120,13 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     _write_if_any(folder / "distillation.csv", gains)
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
+    personalisation = personalisation_table(cohorts)
+    _write_if_any(folder / "personalisation.csv", personalisation, personalisation_head(), SMALL)
     ensembles = read_chosen(evidence, store)
     _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
-    comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
+    calibrated = calibration_table(cohorts, store)
+    _write_if_any(folder / "calibration.csv", calibrated, CALIBRATION_HEAD, SMALL)
+    comparisons = comparisons_table(cohorts, gains, best_members(ensembles), calibrated)
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
@@ -140,10 +147,12 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> None:
+def _write_if_any(
+    path: Path, lines: pd.DataFrame, head: Sequence[str] = (), numbers: str = NUMBERS
+) -> None:
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
-        write_text(path, csv_text(lines, NUMBERS, head))
+        write_text(path, csv_text(lines, numbers, head))
     elif _begins(path, f"# {head[0]}" if head else ",".join(lines.columns[:2])):
         path.unlink()
 

@@ -36,6 +36,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
     return [
         f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol.version}, honest: {words} read once",
+        *_calibration(run),
         f"n = {n} subjects, {sum(units.values())} score units; {_intervals(n)}",
         *remarks(cohort),
         *_chance(cohort),
@@ -49,6 +50,18 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         *_incomplete(cohort, plan),
         *_unsure(results),
         *_not_loaded(results),
+    ]
+
+
+def _calibration(run: Run) -> list[str]:
+    """Return a line on what models are given of each person beforehand, if anything."""
+    calibration = run.protocol.calibrating
+    if not calibration:
+        return []
+    table = "personalisation" if calibration.kind == "labelled" else "calibration"
+    return [
+        f"calibration {calibration}: {calibration.about}. Not to be ranked with boards that are "
+        f"not calibrated so; what it adds is in {table}.csv"
     ]
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from benchmark.boards.cohort import Cohort, Row
 from benchmark.boards.statistics import CONFIDENCE, critical_difference
-from datamodules.splits import Split
+from datamodules.protocol import Protocol
 
 LEAST_DATASETS = 5
 """From which on a test over datasets is worth its name."""
@@ -26,13 +26,13 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     Models are ranked by macro F1 on each board (1 is best, equal scores share the mean of their
     ranks); the ranks of a dataset's boards are averaged and ranked anew, so that a dataset counts
     once however many tasks and splits it has; ``average_rank`` is the mean over datasets. Boards of
-    splits within subjects do not take part. A model that has several rows on one board is not
-    ranked: to choose one would be to choose by score.
+    splits within subjects, and of people who are calibrated, do not take part. A model that has
+    several rows on one board is not ranked: to choose one would be to choose by score.
 
     From five datasets on, Friedman's test and the critical difference of Nemenyi's (Demšar 2006)
     stand in the head.
     """
-    boards = [cohort for cohort in cohorts if not _splitting(cohort).within_subject]
+    boards = [cohort for cohort in cohorts if _takes_part(cohort.results[0].run.protocol)]
     rows = [_rows(cohort) for cohort in boards]
     models = sorted(set().union(*rows)) if rows else []
     lacking = {model: _lacking(model, boards, rows) for model in models}
@@ -71,8 +71,8 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     return (*_head(boards, len(blocks)), *_tests(of_datasets)), table
 
 
-def _splitting(cohort: Cohort) -> Split:
-    return cohort.results[0].run.protocol.splitting
+def _takes_part(protocol: Protocol) -> bool:
+    return not (protocol.splitting.within_subject or protocol.calibrating)
 
 
 def _rows(cohort: Cohort) -> dict[Model, list[Row]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.boards.calibration import compared
 from benchmark.boards.cohort import Cohort, Row, shared
 from benchmark.boards.decisions import decide, p_of_pair
 from benchmark.boards.ensembles import best_row
@@ -18,7 +19,7 @@ TUNED, ENSEMBLE = "tuned_against_default", "ensemble_against_best_member"
 """Families: all pairs of ranked rows; each of these against each probe that should lose; a taught
 student against the same student alone; a tuned model against the same with its default values, on
 the seeds of both; an ensemble against the one member that scored best, fold by fold, in the inner
-runs that chose the ensemble."""
+runs that chose the ensemble. One more is in benchmark.boards.calibration."""
 COLUMNS = (
     "board",
     "family",
@@ -78,7 +79,10 @@ def pair(first: dict[str, float], second: dict[str, float], p: float | None = No
 
 
 def comparisons_table(
-    cohorts: Iterable[Cohort], gains: pd.DataFrame, best: Mapping[Run, Run] | None = None
+    cohorts: Iterable[Cohort],
+    gains: pd.DataFrame,
+    best: Mapping[Run, Run] | None = None,
+    calibrated: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return all families, a line a pair; ``claim`` where the p-value is one of a decision.
 
@@ -89,12 +93,14 @@ def comparisons_table(
         cohorts: Rows of all boards.
         gains: Table of benchmark.boards.distillation.
         best: Best member by run of the ensemble, as from benchmark.boards.ensembles.
+        calibrated: Table of benchmark.boards.calibration.
     """
     lines: list[dict[str, Any]] = []
     for cohort in cohorts:
         lines += [*_ranked(cohort), *_should_lose(cohort), *_tuned(cohort)]
         lines += _ensembles(cohort, best or {})
     lines += [_taught(line) for line in gains.to_dict("records") if line["n_subjects"]]
+    lines += compared(calibrated) if calibrated is not None else []
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 

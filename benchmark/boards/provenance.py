@@ -59,6 +59,7 @@ def input_of(run: Run) -> str:
     if probe is not None and probe.encoder:
         rates = {name: sfreq for name, (_, sfreq) in dataset.signals.items()}
         ahead = not probe.encoder.is_causal(rates)
+    ahead = ahead or not run.protocol.calibrating.causal
     ahead = ahead or not all(is_causal(name, dataset.preprocessing) for name in run.signals)
     return OFFLINE if ahead else CAUSAL
 

@@ -117,7 +117,7 @@ def accepted(run: Run) -> dict[str, tuple[str, ...]]:
         "split": (protocol.slug,),
         "both_sides": ("subjects",) if protocol.splitting.within_subject else ("nothing",),
         "selection": SOUND,
-        "scaling": ("none", "window", "training"),
+        "scaling": () if protocol.calibrating else ("none", "window", "training"),
         "oversampling": ("none", "training"),
         "labels_from": ("fixed", "training"),
         "padding": (protocol.padding or "none",),

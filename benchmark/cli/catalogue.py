@@ -49,6 +49,12 @@ def _splits() -> Rows:
     return [(name, split.about) for name, split in SPLITS.items()]
 
 
+def _calibrations() -> Rows:
+    from datamodules.calibration import ABOUT, TIMED
+
+    return [(f"{kind}:M" if kind in TIMED else kind, about) for kind, about in ABOUT.items()]
+
+
 def _suites() -> Rows:
     from benchmark.plan.parse import about_suite, suite_names
 
@@ -60,10 +66,11 @@ CATALOGUES: Mapping[str, Callable[[], Rows]] = {
     "models": _models,
     "distillers": _distillers,
     "splits": _splits,
+    "calibrations": _calibrations,
     "suites": _suites,
 }
 COMMAND = Command(
-    "list datasets, models, distillers, splits or suites",
+    "list datasets, models, distillers, splits, calibrations or suites",
     _arguments,
     show,
     ("affectbench list models",),

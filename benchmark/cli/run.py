@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.cli.arguments import (
     add_encoders,
     add_folders,
@@ -36,6 +37,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("part of the suite")
     for name in ("dataset", "task", "split", "model", "subject"):
         choice.add_argument(f"--{name}", nargs="+", metavar=name[0].upper(), help="only these")
+    choice.add_argument(
+        "--calibration",
+        nargs="+",
+        metavar="C",
+        help="what models are given of each person beforehand, a board each: none, baseline:M "
+        "(M minutes of rest), unlabelled, whole",
+    )
     choice.add_argument("--signals", nargs="+", metavar="S", help="what models may choose from")
     choice.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     choice.add_argument("--recipe", choices=RECIPES, help="recipe of every model")
@@ -50,6 +58,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="M",
         help="add the mean of models that inner folds choose, among these or all of the call",
+    )
+    choice.add_argument(
+        "--adapter",
+        nargs="+",
+        metavar="A",
+        help="add the curve over labelled minutes of each tested person, by these adapters: "
+        + ", ".join(ADAPTERS),
+    )
+    choice.add_argument(
+        "--labelled-minutes",
+        nargs="+",
+        type=not_negative,
+        metavar="M",
+        help="numbers of these minutes; default: those of the suite",
     )
     choice.add_argument("--max-epochs", type=count, metavar="N", help="epochs of every model")
     choice.add_argument("--folds", type=int, metavar="K", help="folds of a k-fold")
@@ -234,6 +256,7 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         datasets=arguments.dataset,
         tasks=arguments.task,
         splits=arguments.split,
+        calibrations=arguments.calibration,
         models=arguments.model,
         seeds=arguments.seeds,
         signals=arguments.signals,
@@ -251,6 +274,10 @@ def _suite(arguments: argparse.Namespace) -> "Suite":
         suite = replace(suite, ensemble=tuple(arguments.ensemble) or (ALL,))
     if arguments.corruption is not None:
         suite = replace(suite, corruptions=tuple(arguments.corruption))
+    if arguments.adapter is not None:
+        suite = replace(suite, adapters=tuple(arguments.adapter))
+    if arguments.labelled_minutes is not None:
+        suite = replace(suite, labelled_minutes=tuple(arguments.labelled_minutes))
     if arguments.max_epochs is not None:
         suite = suite.with_max_epochs(arguments.max_epochs)
     if arguments.effect is not None:

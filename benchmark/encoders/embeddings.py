@@ -23,7 +23,6 @@ from benchmark.probes.encoders import Encoder
 from datamodules.archive import Archive
 from datamodules.digests import digest
 from datamodules.errors import IncompatibleRunError
-from datamodules.fold import Grid
 from datamodules.machine import caching
 from datamodules.resident import RESIDENT, Shelf
 from datamodules.signals.recording import Signal
@@ -66,8 +65,8 @@ class Frozen:
 
 
 def embeddings(
-    frozen: Frozen, archive: Archive, grids: Mapping[Grid, WindowIndex], folder: Path
-) -> dict[Grid, Table]:
+    frozen: Frozen, archive: Archive, grids: Mapping[str, WindowIndex], folder: Path
+) -> dict[str, Table]:
     """Return the embeddings of the windows of each grid, shape (N, D).
 
     A window that is in several grids, or several times in one, is computed once.

@@ -13,6 +13,7 @@ from benchmark.encoders.embeddings import Frozen, Table, embeddings
 from benchmark.encoders.head import LinearHead
 from benchmark.encoders.weights import load_weights, read_weights
 from benchmark.probes.encoders import Encoder
+from benchmark.probes.personal import personal_features
 from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError
 from datamodules.fold import Grid, Part
@@ -115,5 +116,12 @@ def _part(frozen: Frozen, module: EmotionDataModule, part: Part) -> tuple[Table,
     grid: Grid = "units" if part == "test" else "segments"
     fold = module.fold
     rows = fold.rows_of(grid, part)
-    tables = embeddings(frozen, fold.archive, fold.grids, module.folder)
-    return tables[grid][rows], fold.grids[grid].take(rows)
+    if not module.protocol.calibrating.scales:
+        tables = embeddings(frozen, fold.archive, fold.grids, module.folder)
+        return tables[grid][rows], fold.grids[grid].take(rows)
+    resting: dict[str, WindowIndex] = {"rest": fold.resting_windows} if fold.baselines else {}
+    indices = {**fold.grids, **resting}
+    tables = embeddings(frozen, fold.archive, indices, module.folder)
+    of_index = {index: tables[name] for name, index in indices.items()}
+    table = personal_features(fold, grid, of_index.__getitem__).astype(np.float32)
+    return table[rows], fold.grids[grid].take(rows)

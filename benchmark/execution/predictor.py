@@ -17,7 +17,7 @@ from datamodules.batch import LENGTH, Inputs, kind_of
 from datamodules.ranges import Range
 from datamodules.signals.features import features
 from datamodules.signals.recording import Signal
-from lightning_modules.base import EmotionClassifier
+from lightning_modules.base import EmotionClassifier, Output
 
 BATCH = 64
 """Number of windows that are on the device at once."""
@@ -189,15 +189,20 @@ class NetworkPredictor(Predictor):
     std: Mapping[str, Tensor] = field(default_factory=dict)
 
     def probabilities(self, windows: Mapping[str, Tensor]) -> Probabilities:
+        with torch.inference_mode():
+            answers = self.model.probabilities(self.output(windows)).double().cpu()
+        found: Probabilities = answers.numpy()
+        return found
+
+    def output(self, windows: Mapping[str, Tensor]) -> Output:
+        """Return what the network makes of windows as recorded, by signal of shape (N, C, T)."""
         scaled = {
             name: (samples - self.mean[name]) / self.std[name] if name in self.mean else samples
             for name, samples in windows.items()
         }
         placed = {name: samples.to(self.model.device) for name, samples in scaled.items()}
-        with torch.inference_mode():
-            answers = self.model.probabilities(self.model(placed)).double().cpu()
-        found: Probabilities = answers.numpy()
-        return found
+        output: Output = self.model(placed)
+        return output
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,10 +225,7 @@ class ProbePredictor(Predictor):
             usable: Flags = np.asarray(np.isfinite(sums).all(axis=0))
             columns: Any = Windows.of(self.inputs, {n: a[usable] for n, a in arrays.items()})
         else:
-            computed = [
-                features(name, arrays[name], spec.sfreq)[0] for name, spec in self.inputs.items()
-            ]
-            together = np.concatenate(computed, axis=1)
+            together = self.features(windows)
             with np.errstate(over="ignore"):  # forests compare in float32
                 usable = np.asarray(np.isfinite(together.astype(np.float32)).all(axis=1))
             columns = together[usable]
@@ -233,3 +235,11 @@ class ProbePredictor(Predictor):
             rows = np.flatnonzero(usable)[:, None]
             found[rows, self.classifier.classes_] = self.classifier.predict_proba(columns)
         return found
+
+    def features(self, windows: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:
+        """Return the features of windows as recorded, shape (N, F)."""
+        computed = [
+            features(name, windows[name].numpy(), spec.sfreq)[0]
+            for name, spec in self.inputs.items()
+        ]
+        return np.concatenate(computed, axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 from benchmark.errors import BenchmarkError
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.circumstances import peak_memory
+from benchmark.execution.personal import adapted
 from benchmark.execution.places import Places
 from benchmark.execution.predictor import NetworkPredictor, Predictor
 from benchmark.execution.teachers import tested_of
@@ -44,9 +45,13 @@ def test_trained(
     if isinstance(predictor, NetworkPredictor):
         predictor.model.to(places.device)
     prepared = time.perf_counter()
-    probabilities = np.concatenate(
-        [predictor.probabilities(batch.signals) for batch in module.test_dataloader()]
-    )
+    notes: tuple[str, ...] = ()
+    if run.adapter:
+        probabilities, notes = adapted(run, predictor, module, result.trained_on)
+    else:
+        probabilities = np.concatenate(
+            [predictor.probabilities(batch.signals) for batch in module.test_dataloader()]
+        )
     subjects = module.fold.archive.subjects
     return {
         "parameters": result.parameters,
@@ -62,6 +67,7 @@ def test_trained(
             "predict": round(time.perf_counter() - prepared, 3),
         },
         "peak_memory": peak_memory(places.device),
+        "notes": notes,
         "raw": digest({s.recordings[0].subject: dict(s.files) for s in subjects}),
     }, predictions(module.columns("test"), probabilities)
 

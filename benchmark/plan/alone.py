@@ -11,6 +11,7 @@ from benchmark.code import code_of_run
 from benchmark.plan.suite import Suite, SuiteError, as_its_default, known_names
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.run import Arguments, Run, Value
+from datamodules.calibration import check_windows
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.flags import OF_EPOCHS, OF_TEACHERS
@@ -84,6 +85,12 @@ def with_signals(
         SuiteError: Arguments that the model does not take.
     """
     dataset.check_protocol(run.task, run.protocol)
+    check_windows(
+        run.protocol.calibrating,
+        dataset.window_length(run.recipe.window, run.protocol, longest),
+        dataset.unit,
+        run.recipe.scaling if isinstance(run.recipe, Recipe) else "none",
+    )
     available = dataset.available(dict(run.options))
     for chosen in (suite.signals, only):
         if chosen:

@@ -17,7 +17,8 @@ def disturbed_runs(
 ) -> Iterator[Run]:
     """Yield a test of each run's model for each corruption of a suite that it can feel.
 
-    Runs under protocol flags, and teachers of some of the training people, are not tested again.
+    Runs under protocol flags or with a calibration, and teachers of some of the training people,
+    are not tested again.
 
     Args:
         suite: Suite.
@@ -31,7 +32,7 @@ def disturbed_runs(
         if ALL in suite.corruptions and not CORRUPTIONS[name].touched(recorded):
             continue
         for run in dict.fromkeys(runs):
-            if run.protocol.flags or run.without:
+            if run.protocol.flags or run.protocol.calibrating or run.without:
                 continue
             protocol = replace(run.protocol, corruption=name)
             try:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from benchmark.plan.alone import check_flaws, each_fold, of_model, with_signals
 from benchmark.plan.disturbed import disturbed_runs
 from benchmark.plan.encoders import applies, check_encoder, with_weights
 from benchmark.plan.ensembles import Ensemble, ensembles_of
 from benchmark.plan.pairs import Fitted, check_pairs, fit_pair, name_of, runs_of_pair
+from benchmark.plan.personal import personal_runs
 from benchmark.plan.prepared import Prepared
 from benchmark.plan.studies import Study, studies_of
 from benchmark.plan.suite import (
@@ -24,6 +26,7 @@ from benchmark.plan.suite import (
 from benchmark.plugins import ENSEMBLE
 from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
+from datamodules.baseline import rest_of
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
@@ -31,6 +34,8 @@ from datamodules.protocol import Padding, Protocol
 from datamodules.splits import HOLD_OUT_SHARE, SPLITS
 from datamodules.tasks import RatingTask
 
+LEAST_PEOPLE = 3
+"""Number of people that training, the choice of an epoch and a test take at least."""
 MASKED: Padding = "zero"
 """Value that trials are filled up with where a mask hides it: one experiment has one board."""
 
@@ -76,14 +81,13 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
             if not {name, FOUND} & {*arm.datasets}:
                 continue
             for cell in _cells(arm, dataset, recordings, reasons):
-                strangers = [s for s in recordings.subjects if s not in cell.subjects]
-                unlabelled = dict.fromkeys(strangers, f"no segment is part of {cell.task}")
+                strangers = _strangers(cell, recordings)
                 absent = recordings.absent(cell.subjects)
                 notes[cell.board] = [
-                    *left_out({**recordings.left_out, **unlabelled}),
+                    *left_out({**recordings.left_out, **strangers}),
                     *lines_of_absent(absent),
                 ]
-                longest = recordings.longest.get(cell.task, 0.0)
+                longest = _longest(cell, recordings)
                 usable = dataset.without(absent)
                 before = len(runs)
                 alone = [
@@ -95,6 +99,8 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     runs += folds
                     for study in _tuned(arm, folds, recordings, reasons):
                         studies[study.run, study.budget] = study
+                people = recordings.after_minutes.get(cell.task, ())
+                runs += personal_runs(arm, alone, people, reasons)
                 for ensemble in _ensembles(arm, alone, recordings, reasons):
                     studies[ensemble.run, 0] = ensemble
                 for pair, fitted in _pairs(arm, cell, usable, longest, reasons):
@@ -132,7 +138,7 @@ def signals_of(suite: Suite, name: str, recordings: Prepared | None = None) -> t
             continue
         for cell in _cells(arm, dataset, recordings, {}):
             usable = dataset.without(recordings.absent(cell.subjects))
-            within = recordings.longest.get(cell.task, 0.0)
+            within = _longest(cell, recordings)
             for run in _alone(arm, cell, usable, within, {}):
                 seen.update(run.signals)
             for _, fitted in _pairs(arm, cell, usable, within, {}):
@@ -144,6 +150,27 @@ def signals_of(suite: Suite, name: str, recordings: Prepared | None = None) -> t
 def with_samples(run: Run, recordings: Prepared) -> Run:
     """Return a run with the digest of the samples of its signals."""
     return replace(run, samples=recordings.samples_of(run.subjects, run.signals))
+
+
+def _strangers(cell: Run, recordings: Prepared) -> dict[str, str]:
+    """Return why subjects whose recordings can be read do not take part, by subject."""
+    members, _ = recordings.of_task(cell.task)
+    calibration = cell.protocol.calibrating
+    return {
+        subject: f"the first rest is shorter than {calibration.minutes:g} min"
+        if subject in members
+        else f"no segment is part of {cell.task}"
+        for subject in recordings.subjects
+        if subject not in cell.subjects
+    }
+
+
+def _longest(cell: Run, recordings: Prepared) -> float:
+    """Return the seconds up to which a window may be longer than a score unit; 0: none is.
+
+    A longer one around a unit would reach into a baseline.
+    """
+    return 0.0 if cell.protocol.calibrating.seconds else recordings.longest.get(cell.task, 0.0)
 
 
 def one_class(task: str, name: str) -> str:
@@ -270,14 +297,15 @@ def _cells(
 ) -> Iterator[Run]:
     """Yield fold and seed 0 of every task and split, without a model.
 
-    The first split of a dataset may be one that the suite's flags exclude: the reason goes to
-    ``reasons``, for each model and each pair.
+    The first split of a dataset may be one that the suite's flags or calibrations exclude, and a
+    task may have no rest: the reason goes to ``reasons``, for each model and each pair.
     """
-    flags = suite.protocol.flags
     options = reader_options(dataset, suite.options.get(dataset.name, {}))
+    names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
     for task in _tasks(suite, dataset):
         subjects, data = recordings.of_task(task)
-        for split in suite.splits:
+        for split, calibration in product(suite.splits, suite.calibrations):
+            calibrated = replace(suite.protocol, calibration=calibration)
             honest = suite.protocol.with_flags(())
             cell = Run(
                 dataset=dataset.name,
@@ -291,18 +319,42 @@ def _cells(
                 data=data,
                 options=options,
             )
-            names = (*_models(suite), *(name_of(pair) for pair in suite.distillations))
             if task in recordings.alone and cell.protocol.rule == "midpoint":
                 reason = one_class(task, recordings.alone[task])
                 reasons.update(dict.fromkeys((f"{cell.board}/{name}" for name in names), reason))
                 continue
             try:
-                protocol = _protocol(suite.protocol, dataset, task, split, recordings)
+                protocol = _protocol(calibrated, dataset, task, split, recordings)
+                if seconds := protocol.calibrating.seconds:
+                    rest_of(dataset.task(task))
+                    cell = _rested(cell, recordings, seconds)
             except IncompatibleRunError as error:
-                board = f"{cell.board}__with_{'_and_'.join(flags)}"
+                board = f"{cell.board}{_apart(calibrated)}"
                 reasons.update(dict.fromkeys((f"{board}/{name}" for name in names), str(error)))
                 continue
             yield replace(cell, protocol=protocol)
+
+
+def _rested(cell: Run, recordings: Prepared, seconds: float) -> Run:
+    """Return a cell with those who rest so many seconds at first.
+
+    Raises:
+        IncompatibleRunError: Too few of them.
+    """
+    subjects, data = recordings.resting(cell.task, seconds)
+    if len(subjects) < LEAST_PEOPLE:
+        raise IncompatibleRunError(
+            f"expected at least {LEAST_PEOPLE} people with a first rest of {seconds:g} s, found "
+            f"{len(subjects)}. Take fewer minutes."
+        )
+    return replace(cell, subjects=subjects, data=data)
+
+
+def _apart(protocol: Protocol) -> str:
+    """Return the end of the name of a board, of what sets it apart from the honest default."""
+    calibration, flags = protocol.calibrating, protocol.flags
+    end = f"__{calibration.slug}" if calibration else ""
+    return end + (f"__with_{'_and_'.join(flags)}" if flags else "")
 
 
 def _protocol(

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmark.plan.suite import ALL, FOUND, Suite, SuiteError, every_model, known_names
 
-OPEN = ("subjects", "signals", "seeds", "splits")
+OPEN = ("subjects", "signals", "seeds", "splits", "calibrations")
 """Fields that may be set to values that the suite does not name."""
 
 Part = Mapping[str, Any]

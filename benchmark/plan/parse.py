@@ -105,6 +105,10 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == "budget":
         expect(type(value) is int, "a whole number")
         return value
+    if key == "labelled_minutes":
+        numbers = value if isinstance(value, list) else [value]
+        expect(all(type(one) in (int, float) for one in numbers), "a list of numbers")
+        return tuple(map(float, numbers))
     if key == "encoders":
         expect(isinstance(value, dict), "a mapping from names of encoders to files")
         return {str(name): _weights(path, entry) for name, entry in value.items()}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datamodules.digests import digest
+from datamodules.windows import EPSILON
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Prepared:
         contents: Digest of the recordings of each subject, without the samples of their signals.
         samples: By subject, digest of the samples of each signal that is in the cache; empty where
             nothing was read yet.
+        rests: Seconds of the first rest of each subject who has one, by task.
         channels: Names of the channels of each of these signals, as the first recording has them.
+        after_minutes: Subjects by task who have score units after the largest number of labelled
+            minutes that an adapter is given.
     """
 
     subjects: tuple[str, ...]
@@ -36,11 +40,20 @@ class Prepared:
     alone: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    rests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    after_minutes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""
         return self.taking.get(task, (self.subjects, self.data))
+
+    def resting(self, task: str, seconds: float) -> tuple[tuple[str, ...], str]:
+        """Return the subjects of a task who rest so long at first, and their digest likewise."""
+        subjects, data = self.of_task(task)
+        rests = self.rests.get(task, {})
+        members = tuple(s for s in subjects if rests.get(s, 0.0) >= seconds - EPSILON)
+        return members, data if members == subjects else self.data_of(members)
 
     def absent(self, subjects: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return who of some subjects lacks a signal, by signal; no model sees these signals."""

@@ -3,9 +3,11 @@
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
+from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.encoders.files import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.files import visible
@@ -13,6 +15,7 @@ from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.probes.encoders import UNTRAINED
 from benchmark.run import Value
+from datamodules.calibration import MOST_LABELLED
 from datamodules.catalogue import DATASETS
 from datamodules.corruptions import CORRUPTIONS
 from datamodules.dataset import Dataset
@@ -24,6 +27,9 @@ from lightning_modules.catalogue import DISTILLERS, MODELS
 from lightning_modules.recipe import RECIPES, Recipe
 
 ALL, FOUND, DEFAULT = "all", "found", "default"
+LABELLED_MINUTES = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""Labelled minutes of each person that adapters are given unless a suite says otherwise."""
+UNCALIBRATED = Protocol().calibration
 SEEDS = 2**32
 """Seeds are smaller than this; numpy takes no others."""
 SECONDS = (0.001, 86400.0)
@@ -93,6 +99,9 @@ class Suite:
         arguments: Arguments of models, by model: variants and switches of its constructor; of a
             probe, the arguments that its classifier declares.
         distillations: Students and their teachers, besides the models.
+        adapters: Adapters that are given labelled minutes of each tested person, once for each
+            model that is trained alone; empty: nobody is.
+        labelled_minutes: Numbers of these minutes; each model is tested without any, too.
         protocol: Protocol of every run, but for the split. A number of folds holds for k-folds,
             unless the dataset's trials come in blocks of their own; a rule for tasks with ratings.
         flaws: Flaws to be measured, each a flag or several: the suite is run as it is, and once
@@ -101,6 +110,8 @@ class Suite:
         corruptions: Faults of recordings on which each trained model is tested besides, keys of
             ``datamodules.corruptions.CORRUPTIONS``; ``all``: all that the dataset can have.
         encoders: Weights of frozen encoders, by the name of the encoder.
+        calibrations: What models are given of each person beforehand, one board each; see
+            ``datamodules.calibration``.
         plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
@@ -123,9 +134,12 @@ class Suite:
     recipes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     arguments: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     distillations: tuple[Distillation, ...] = ()
+    adapters: tuple[str, ...] = ()
+    labelled_minutes: tuple[float, ...] = LABELLED_MINUTES
     protocol: Protocol = field(default_factory=Protocol)
     flaws: tuple[tuple[str, ...], ...] = ()
     corruptions: tuple[str, ...] = ()
+    calibrations: tuple[str, ...] = (UNCALIBRATED,)
     encoders: Mapping[str, Weights] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
@@ -145,6 +159,13 @@ class Suite:
                 f"{where}: expected members of the ensemble that may win, found {blind[0]}, a "
                 "probe that should lose"
             )
+        known_names(self.adapters, ADAPTERS, f"{where}: adapter")
+        for minutes in self.labelled_minutes:
+            if not 0 <= minutes <= MOST_LABELLED:
+                raise SuiteError(
+                    f"{where}: expected labelled minutes from 0 to {MOST_LABELLED:g}, after which "
+                    f"the tested part begins, found {minutes:g}"
+                )
         known_names(self.options, DATASETS, f"{where}: options of dataset")
         known_names(self.recipes, every_model(), f"{where}: recipe of model")
         known_names(self.arguments, every_model(), f"{where}: arguments of model")
@@ -163,7 +184,7 @@ class Suite:
                 pair.recipe, names, f"{where}: recipe of {pair.student} by {pair.distiller}:"
             )
             _check_seconds(pair.recipe, f"{where}: recipe of {pair.student} by {pair.distiller}")
-        for required in ("datasets", "splits", "models", "seeds"):
+        for required in ("datasets", "splits", "models", "seeds", "calibrations"):
             if not getattr(self, required) and (required != "models" or not self.distillations):
                 raise SuiteError(f"{where}: expected at least one of {required}, found none")
         if self.budget < 0 or self.budget == 1:
@@ -207,11 +228,19 @@ class Suite:
         for split in self.splits:
             if split != DEFAULT:
                 self.protocol_of(split)
+        for split, calibration in product(self.splits, self.calibrations):
+            split = self.protocol.split if split == DEFAULT else split
+            if self.protocol_of(split, calibration).calibrating.kind == "labelled":
+                raise SuiteError(
+                    f"{where}: calibration {calibration}: labelled minutes are given to adapters, "
+                    f"which change models that were trained without them: expected adapters among "
+                    f"{', '.join(ADAPTERS)} and labelled_minutes in its place"
+                )
 
-    def protocol_of(self, split: str) -> Protocol:
+    def protocol_of(self, split: str, calibration: str = UNCALIBRATED) -> Protocol:
         """Return the protocol with a split; SuiteError where they do not go together."""
         try:
-            return replace(self.protocol, split=split)
+            return replace(self.protocol, split=split, calibration=calibration)
         except IncompatibleRunError as error:
             raise SuiteError(f"suite {self.name}: {error}") from error
 

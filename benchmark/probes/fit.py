@@ -11,6 +11,7 @@ import torch
 
 from benchmark.probes.catalogue import Probe
 from benchmark.probes.classifiers import CLASSIFIERS, learned_values, most_frequent
+from benchmark.probes.personal import personal_features
 from benchmark.probes.windows import Rows, Windows
 from benchmark.typed import Value
 from datamodules.archive import Archive
@@ -19,6 +20,7 @@ from datamodules.fold import Grid, Part
 from datamodules.gathering import WindowDataset
 from datamodules.protocol import Padding
 from datamodules.resident import RESIDENT, Shelf
+from datamodules.scaling import Scaling
 from datamodules.signals.features import features
 from datamodules.windows import WindowIndex, first_samples, n_samples, recorded_samples
 
@@ -116,7 +118,9 @@ def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features | 
     grid, rows = _windows(module, part)
     if probe.sees == "windows":
         inputs = {name: module.inputs[name] for name in module.signals}
-        gather = gathering(module.fold.archive, grid, module.signals, module.protocol.padding)
+        fold = module.fold
+        scaling = fold.personal_scaling(grid) if module.protocol.calibrating.scales else None
+        gather = gathering(fold.archive, grid, module.signals, module.protocol.padding, scaling)
         return Windows(inputs, len(rows), lambda numbers: gather(rows[numbers]))
     if probe.sees == "nothing":
         return np.zeros((len(rows), 1))
@@ -128,7 +132,13 @@ def _columns(probe: Probe, module: EmotionDataModule, part: Part) -> Features | 
         return numbers[grid.segment[rows], None].astype(np.float64)
     if probe.sees == "length":
         return grid.seconds[rows, None]
-    table = window_features(module.fold.archive, grid, module.signals, module.protocol.padding)
+    table = personal_features(
+        module.fold,
+        "units" if part == "test" else "segments",
+        lambda windows: window_features(
+            module.fold.archive, windows, module.signals, module.protocol.padding
+        ),
+    )
     if probe.sees == "subject":
         subjects = range(len(module.subjects))
         means = np.array([table[grid.subject == subject].mean(axis=0) for subject in subjects])
@@ -166,7 +176,11 @@ def _computed(
 
 
 def gathering(
-    archive: Archive, windows: WindowIndex, signals: tuple[str, ...], padding: Padding | None
+    archive: Archive,
+    windows: WindowIndex,
+    signals: tuple[str, ...],
+    padding: Padding | None,
+    scaling: Scaling | None = None,
 ) -> Callable[[Rows], dict[str, npt.NDArray[np.float32]]]:
     """Return a function that gathers the samples of some windows, (n, C, T) by signal."""
     specs = {signal: archive.stored(signal)[0] for signal in signals}
@@ -175,7 +189,7 @@ def gathering(
         windows,
         {signal: first_samples(archive, signal, windows) for signal in signals},
         {signal: n_samples(windows.length, specs[signal].sfreq) for signal in signals},
-        None,
+        scaling,
         padding,
         {signal: recorded_samples(windows, specs[signal].sfreq) for signal in signals},
     )

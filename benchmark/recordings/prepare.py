@@ -11,14 +11,17 @@ from benchmark.plan.prepared import Prepared
 from benchmark.plugins import load, loaded
 from benchmark.run import Value
 from datamodules.archive import Archive
+from datamodules.baseline import first_rests
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.doubles import check_people
 from datamodules.errors import AffectbenchError
+from datamodules.minutes import people_after
 from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
 from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.synthesis import folder
+from datamodules.tasks import ConditionTask
 from datamodules.windows import EPSILON, shortest_with_unit
 
 EXAMPLE = "folder"
@@ -80,7 +83,12 @@ def prepare(
         alone=alone,
         contents={subject: recorded.content for subject, recorded in stored.items()},
         samples={subject: _samples(recorded, signals) for subject, recorded in stored.items()},
+        rests={name: _rests(module, name, archive) for name in module.every_task()},
         channels=_channels(archive.subjects[0], signals),
+        after_minutes={
+            name: people_after(archive, task, module.unit)
+            for name, task in module.every_task().items()
+        },
     )
 
 
@@ -161,6 +169,15 @@ def _longest(module: Dataset, archive: Archive) -> dict[str, float]:
         name: float(int(shortest_with_unit(archive, task, module.unit) + EPSILON))
         for name, task in module.every_task().items()
     }
+
+
+def _rests(module: Dataset, task: str, archive: Archive) -> dict[str, float]:
+    """Return the seconds of each subject's first rest; empty for a task that knows no rest."""
+    labelled = module.task(task)
+    if not (isinstance(labelled, ConditionTask) and labelled.rest):
+        return {}
+    rests = first_rests(archive.recordings, labelled)
+    return {subject: rest.stop - rest.start for subject, rest in rests.items()}
 
 
 def reason_without_place(module: Dataset, root: Path, subject: str, error: AffectbenchError) -> str:

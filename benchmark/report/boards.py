@@ -147,6 +147,7 @@ def titles(cohort: Cohort) -> tuple[str, str]:
         if run.protocol.padding
         else []
     )
+    more += [f"calibrated: {run.protocol.calibration}"] if run.protocol.calibrating else []
     return f"{run.dataset} · {run.task}", ", ".join([split_label(run), *more])
 
 

@@ -7,12 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.boards.cohort import LeaderboardError
+from benchmark.drawing import Picture
 from benchmark.report import hints
+from benchmark.report.personal import drawn
 from benchmark.report.tables import Table, pairs, plain
 
-PUBLISHED = "published.csv"
+PUBLISHED, PERSONALISATION = "published.csv", "personalisation.csv"
 ROBUSTNESS = "robustness.csv"
 EXTRAS = {
+    "calibration.csv": (
+        "Calibration",
+        "The same models with and without what is known of each person beforehand: what it adds.",
+        ("board", "model", "calibration", "adds", "low", "high", "p_corrected", "none"),
+    ),
+    PERSONALISATION: (
+        "Personalisation",
+        "What a person's first minutes with labels add to a trained model, by each adapter.",
+        ("board", "model", "adapter", "minutes", "macro_f1", "difference", "low", "high"),
+    ),
     "leak_audit.csv": (
         "Leak audit",
         "The same models under protocols that leak, beside the honest one: what a flaw adds.",
@@ -65,6 +77,7 @@ class Extra:
         head: Its comment lines.
         parts: Its rows.
         folded: Whether they are so many that each part is folded.
+        pictures: Pictures of its rows.
     """
 
     key: str
@@ -73,6 +86,7 @@ class Extra:
     head: tuple[str, ...]
     parts: tuple[Part, ...]
     folded: bool
+    pictures: tuple[Picture, ...] = ()
 
 
 def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, ...]:
@@ -92,6 +106,7 @@ def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, 
         if path.is_file():
             try:
                 head, parts = _read(path, first, measured)
+                pictures = drawn(path) if name == PERSONALISATION else ()
             except (ValueError, AttributeError, TypeError) as error:
                 raise LeaderboardError(
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
@@ -100,7 +115,7 @@ def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, 
             folded = (
                 name in (PUBLISHED, ROBUSTNESS) and sum(len(p.table.lines) for p in parts) > MANY
             )
-            present.append(Extra(path.stem, title, about, head, parts, folded))
+            present.append(Extra(path.stem, title, about, head, parts, folded, pictures))
     return tuple(present)
 
 
@@ -125,7 +140,7 @@ def _read(
         return head, _published(names, rows, first, measured)
     if path.name == ROBUSTNESS:
         return head, _of_boards(names, rows, first)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
+    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
 
 
 def _of_boards(

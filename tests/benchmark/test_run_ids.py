@@ -58,6 +58,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "pretrained": "0123456789abcdef",
         "pretrained_on": ("tueg",),
         "trained": (RUN,),
+        "adapter": "head",
     },
     Protocol: {
         "split": "session_out",
@@ -73,6 +74,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "stimulus_folds": 3,
         "partitions": 3,
         "corruption": "eda_detached",
+        "calibration": "unlabelled",
     },
     Recipe: {
         "window": 20.0,

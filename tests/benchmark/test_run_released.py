@@ -46,6 +46,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "pretrained": "",
         "pretrained_on": (),
         "trained": (),
+        "adapter": "",
     },
     Protocol: {
         "split": "leave_one_subject_out",
@@ -61,6 +62,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "stimulus_folds": 4,
         "partitions": 1,
         "corruption": "",
+        "calibration": "none",
     },
     Recipe: {
         "source": MISSING,
