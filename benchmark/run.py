@@ -219,7 +219,7 @@ class Run:
 
     def with_others(self, change: Callable[["Run"], "Run"]) -> Self:
         """Return the run with other teachers, members and trained run: each of them changed."""
-        others = {name: tuple(map(change, getattr(self, name))) for name in OTHERS}
+        others: dict[str, Any] = {n: tuple(map(change, getattr(self, n))) for n in OTHERS}
         return dataclasses.replace(self, **others)
 
     def without_values(self, names: Collection[str]) -> Self:

@@ -66,13 +66,12 @@ def scaled_by_past(archive: Archive, signals: Sequence[str], windows: WindowInde
 
 def resting_means(archive: Archive, signal: str, rests: Mapping[str, Rest]) -> Values:
     """Return the mean of each channel of a signal over each person's baseline, (people, C)."""
-    samples, offsets = archive.samples(signal), archive.offsets(signal)
-    sfreq = archive.recordings[0].signals[signal].sfreq
+    samples, sfreq = archive.samples(signal), archive.stored(signal)[0].sfreq
     means = []
     for stored in archive.subjects:
         rest = rests[stored.subject]
         first, stop = (round(second * sfreq) for second in (rest.start, rest.stop))
-        piece = samples[:, offsets[rest.recording] :][:, first : max(stop, first + 1)]
+        piece = samples[rest.recording][:, first : max(stop, first + 1)]
         means.append(piece.astype(np.float64).mean(axis=1))
     return np.array(means)
 
@@ -121,17 +120,16 @@ def _of_people(archive: Archive, signal: str) -> Moments:
 
 def _piece(archive: Archive, signal: str, row: int) -> Values:
     """Return the samples of a recording, shape (C, T)."""
-    first, length = archive.offsets(signal)[row], archive.recordings[row].signals[signal].n_times
-    return archive.samples(signal)[:, first : first + length].astype(np.float64)
+    return archive.samples(signal)[row].astype(np.float64)
 
 
 def _running(archive: Archive, signal: str, windows: WindowIndex) -> Moments:
     """Return the moments of a session up to the end of each window, shapes (N, C)."""
     recordings, offsets = archive.recordings, archive.offsets(signal)
-    sfreq = recordings[0].signals[signal].sfreq
+    sfreq = archive.stored(signal)[0].sfreq
     first = first_samples(archive, signal, windows) - offsets[windows.recording]
     ends = first + recorded_samples(windows, sfreq)
-    n_channels = len(archive.samples(signal))
+    n_channels = len(archive.samples(signal)[0])
     mean, variance = np.zeros((len(windows), n_channels)), np.ones((len(windows), n_channels))
     of_session = sittings(archive)
     for number in np.unique(of_session[windows.recording]):
