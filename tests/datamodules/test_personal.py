@@ -73,9 +73,12 @@ def before(
         if (other.subject, other.session) == (here.subject, here.session)
         and other.offset < here.offset
     ]
-    sfreq = here.signals[signal].sfreq
+    sfreq = archive.stored(signal)[windows.recording[row]].sfreq
     n_times = round(windows.length * sfreq)
-    first = min(round(windows.start[row] * sfreq), here.signals[signal].n_times - n_times)
+    first = min(
+        round(windows.start[row] * sfreq),
+        archive.stored(signal)[windows.recording[row]].n_times - n_times,
+    )
     own = samples_of(archive, int(windows.recording[row]), signal)[:, : first + n_times]
     return np.concatenate([*earlier, own], axis=1)
 
@@ -145,7 +148,7 @@ def test_people_are_shifted_by_their_level_at_rest(parted: Archive, windows: Win
         for row in range(len(windows)):
             subject = parted.recordings[windows.recording[row]].subject
             first = next(n for n, r in enumerate(parted.recordings) if r.subject == subject)
-            sfreq = parted.recordings[first].signals[signal].sfreq
+            sfreq = parted.stored(signal)[first].sfreq
             rest = samples_of(parted, first, signal)[:, round(sfreq) : round(11 * sfreq)]
             assert scaling.mean[signal][row].numpy() == pytest.approx(
                 rest.mean(axis=1, keepdims=True), rel=1e-6
