@@ -58,6 +58,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION,
         "stimulus_folds": 4,
         "partitions": 1,
+        "calibration": "none",
     },
     Recipe: {
         "source": MISSING,
