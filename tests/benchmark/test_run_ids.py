@@ -72,7 +72,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "version": VERSION + 1,
         "stimulus_folds": 3,
         "partitions": 3,
-        "calibration": "unlabelled",
+        "calibration": "whole",
     },
     Recipe: {
         "window": 20.0,
@@ -122,13 +122,17 @@ def test_every_field_but_an_origin_has_another_value_here(kind):
 def test_every_field_counts():
     runs = [RUN, *(replace(RUN, **{name: value}) for name, value in OTHERS[Run].items())]
     padded = Protocol("subject_k_fold", padding="mean")
-    protocols = [padded, *(replace(padded, **{n: v}) for n, v in OTHERS[Protocol].items())]
+    bare = {"calibration": {"padding": None}}  # a value that excludes padding
+    protocols = [
+        padded,
+        *(replace(padded, **bare.get(n, {}), **{n: v}) for n, v in OTHERS[Protocol].items()),
+    ]
     runs += [replace(RUN, protocol=protocol) for protocol in protocols]
     runs += [replace(RUN, recipe=Recipe("", **{n: v})) for n, v in OTHERS[Recipe].items()]
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 29 + 1 + 12 + 22 + 1 + 3
+    assert len(runs) == 1 + 29 + 1 + 13 + 22 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
