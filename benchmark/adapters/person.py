@@ -13,6 +13,8 @@ from benchmark.adapters.catalogue import ADAPTERS
 
 Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
+NO_LABEL = -1
+"""Class of a window whose label an adapter is not given."""
 
 
 class Seen(NamedTuple):
@@ -21,7 +23,7 @@ class Seen(NamedTuple):
     Attributes:
         columns: Embeddings of a network, or features of a probe, shape (N, D).
         probabilities: Answers of the model as it is, shape (N, K).
-        target: Classes, shape (N,); of windows that are tested, an adapter must not read them.
+        target: Classes, shape (N,); NO_LABEL for windows that are tested.
         people: Number of the person of each window, shape (N,).
     """
 

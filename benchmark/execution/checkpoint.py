@@ -56,7 +56,8 @@ def load_predictor(path: Path) -> Predictor:
             or a folder with the authors' three files.
 
     Raises:
-        BenchmarkError: Files that are none of them, or not those that were committed.
+        BenchmarkError: Files that are none of them, or not those that were committed, or a model of
+            people who are calibrated.
     """
     if path.is_dir():
         if not (path / "run.json").is_file():
@@ -64,6 +65,8 @@ def load_predictor(path: Path) -> Predictor:
         path = path / (PROBE if (path / PROBE).is_file() else NETWORK)
     if not path.is_file() and path.with_name("run.json").is_file():
         raise BenchmarkError(_why_none(path.parent))
+    if path.with_name("run.json").is_file():
+        _check_uncalibrated(_described(path.parent))
     return load_probe(path) if path.name == PROBE else load_network(path)
 
 
@@ -197,6 +200,17 @@ def _described(folder: Path) -> Run:
         if not isinstance(run.model, str):
             raise ValueError("a model without a name")
     return run
+
+
+def _check_uncalibrated(run: Run) -> None:
+    """Raise BenchmarkError for a model that wants more of a person than new recordings say."""
+    calibration = run.protocol.calibrating
+    if calibration:
+        raise BenchmarkError(
+            f"{run.label}: expected a model that sees windows alone, found one whose people are "
+            f"calibrated ({calibration}: {calibration.about}), which is not done to new "
+            "recordings. Take the same model without calibration"
+        )
 
 
 def _why_none(folder: Path) -> str:

@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmark.adapters.catalogue import ONE_CLASS
 from benchmark.adapters.last_layer import layer_of
-from benchmark.adapters.person import Numbers, Seen, Trained, Values, adapt_of
+from benchmark.adapters.person import NO_LABEL, Numbers, Seen, Trained, Values, adapt_of
 from benchmark.errors import BenchmarkError
 from benchmark.execution.predictor import BATCH, NetworkPredictor, Predictor, ProbePredictor
 from benchmark.probes.catalogue import PROBES
@@ -39,6 +39,7 @@ def adapted(
         module.train_on_validation()
     minutes, tested = module.labelled_minutes(), module.windows("test")
     seen_of_minutes, seen_of_tested = (seen(predictor, module, w) for w in (minutes, tested))
+    unlabelled = seen_of_tested._replace(target=np.full(len(tested), NO_LABEL))
     trained = Trained(
         n_classes=module.n_classes,
         shares=np.asarray(trained_on) / sum(trained_on),
@@ -53,10 +54,10 @@ def adapted(
     one_class = []
     for person in np.unique(tested.subject).tolist():
         rows = np.flatnonzero(tested.subject == person)
-        own = _rows(seen_of_minutes, np.flatnonzero(minutes.subject == person))
-        if len(np.unique(own.target)) == 1:
+        of_person = _rows(seen_of_minutes, np.flatnonzero(minutes.subject == person))
+        if len(np.unique(of_person.target)) == 1:
             one_class.append(module.subjects[person])
-        probabilities[rows] = adapt(trained, own, _rows(seen_of_tested, rows))
+        probabilities[rows] = adapt(trained, of_person, _rows(unlabelled, rows))
     notes = (ONE_CLASS + ", ".join(one_class),) if one_class else ()
     return probabilities, notes
 
@@ -78,7 +79,8 @@ def seen(predictor: Predictor, module: EmotionDataModule, windows: WindowIndex) 
 
 
 def _rows(those: Seen, rows: Numbers) -> Seen:
-    return Seen(*(values[rows] for values in those))
+    columns, probabilities, target, people = those
+    return Seen(columns[rows], probabilities[rows], target[rows], people[rows])
 
 
 def _classifier(run: Run) -> Callable[[int, int, tuple[int, int]], Any] | None:

@@ -29,14 +29,15 @@ NONE = "none"
 
 
 def drawn(path: Path) -> tuple[Picture, ...]:
-    """Return the curves of each board of ``personalisation.csv``.
+    """Return the curves of each board of ``personalisation.csv``; incomplete lines are not drawn.
 
     Raises:
         ValueError, KeyError: A file that is no such table.
     """
     rows = (line for line in path.read_text().splitlines(True) if not line.startswith("#"))
     table = with_names(pd.read_csv(StringIO("".join(rows)), keep_default_na=False, na_values=[""]))
-    return tuple(_picture(str(board), lines) for board, lines in table.groupby("board"))
+    complete = table[table["n_missing"] == 0]
+    return tuple(_picture(str(board), lines) for board, lines in complete.groupby("board"))
 
 
 def _picture(board: str, lines: pd.DataFrame) -> Picture:

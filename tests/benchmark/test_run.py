@@ -154,9 +154,11 @@ def test_each_value_of_a_protocol_makes_a_board_of_its_own():
     protocols += [Protocol(), Protocol(padding="zero", mask=True), Protocol("subject_k_fold", 4)]
     protocols += [Protocol("subject_stimulus_k_fold", stimulus_folds=n) for n in (3, 4)]
     protocols += [Protocol("subject_k_fold", 4, partitions=n) for n in (2, 3)]
-    assert {*values, "mask", "folds", "stimulus_folds", "partitions", "version"} == {
-        f.name for f in dataclasses.fields(Protocol)
-    }
+    protocols += [
+        Protocol(calibration=c) for c in ("baseline", "baseline:2", "unlabelled", "whole")
+    ]
+    counts = {"mask", "folds", "stimulus_folds", "partitions", "version"}
+    assert {*values, *counts, "calibration"} == {f.name for f in dataclasses.fields(Protocol)}
     assert len({replace(RUN, protocol=protocol).board for protocol in protocols}) == len(protocols)
 
 

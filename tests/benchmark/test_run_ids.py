@@ -74,7 +74,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "stimulus_folds": 3,
         "partitions": 3,
         "corruption": "eda_detached",
-        "calibration": "unlabelled",
+        "calibration": "whole",
     },
     Recipe: {
         "window": 20.0,
@@ -125,13 +125,17 @@ def test_every_field_but_an_origin_has_another_value_here(kind):
 def test_every_field_counts():
     runs = [RUN, *(replace(RUN, **{name: value}) for name, value in OTHERS[Run].items())]
     padded = Protocol("subject_k_fold", padding="mean")
-    protocols = [padded, *(replace(padded, **{n: v}) for n, v in OTHERS[Protocol].items())]
+    bare = {"calibration": {"padding": None}}  # a value that excludes padding
+    protocols = [
+        padded,
+        *(replace(padded, **bare.get(n, {}), **{n: v}) for n, v in OTHERS[Protocol].items()),
+    ]
     runs += [replace(RUN, protocol=protocol) for protocol in protocols]
     runs += [replace(RUN, recipe=Recipe("", **{n: v})) for n, v in OTHERS[Recipe].items()]
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 31 + 1 + 13 + 23 + 1 + 3
+    assert len(runs) == 1 + 32 + 1 + 14 + 23 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
@@ -235,7 +239,7 @@ def test_a_run_that_tests_the_model_of_another_waits_for_that_one_alone():
     assert run.needs == (trained,)
     again = Run.from_dict(json.loads(json.dumps(run.as_dict())))
     assert (again, again.id) == (run, run.id)
-    assert replace(run, trained=(replace(trained, seed=2),)).id != run.id
+    assert replace(run, trained=(replace(trained, seed=7),)).id != run.id
     twice = replace(run, trained=(trained, RUN))
     with pytest.raises(ValueError, match="expected one trained run or none, found 2"):
         Run.from_dict(json.loads(json.dumps(twice.as_dict())))

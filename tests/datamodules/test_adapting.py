@@ -1,11 +1,19 @@
 """Batch normalisation by groups of windows, against a plain loop over windows."""
 
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import lightning as L
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from datamodules.adapting import PRIOR, PersonalNorms
+from datamodules.batch import Batch
+from datamodules.datamodule import EmotionDataModule
+from datamodules.synthetic import SYNTHETIC
 
 GROUPS = [0, 0, 0, 1, 1, 2, 2, 2, 2]
 
@@ -109,3 +117,73 @@ def test_a_network_without_such_layers_has_nothing_to_adapt(network: Small) -> N
     assert PersonalNorms(network, running=False)
     for other in (nn.Linear(2, 2), nn.BatchNorm1d(2, track_running_stats=False), nn.LayerNorm(2)):
         assert not PersonalNorms(other, running=False)
+
+
+class OneNorm(L.LightningModule):
+    """A layer of normalisation on one signal; predictions are its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1, affine=False)
+        assert self.norm.running_mean is not None
+        self.norm.running_mean.fill_(0.3)
+
+    def forward(self, signals: Mapping[str, Tensor]) -> Tensor:
+        out: Tensor = self.norm(signals["eda"])
+        return out
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        out: Tensor = self(batch.signals)
+        return out
+
+
+@pytest.mark.parametrize("calibration", ["none", "baseline:1", "unlabelled", "whole"])
+def test_a_trainer_predicts_each_person_by_their_own_windows(
+    build: Callable[..., EmotionDataModule], tmp_path: Path, calibration: str
+) -> None:
+    """Windows of several tested people share batches."""
+    module = build(
+        SYNTHETIC,
+        signals=("eda",),
+        options={"n_subjects": 5, "phase": 120.0},
+        split="subject_k_fold",
+        folds=2,
+        calibration=calibration,
+        window=30.0,
+        batch_size=7,
+        cache_dir=tmp_path,
+    )
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        predicted = trainer.predict(OneNorm(), datamodule=module)
+    assert predicted
+    out = torch.cat([torch.as_tensor(part) for part in predicted]).double().numpy()
+    windows = module.gathered("test")[torch.arange(len(out))].signals["eda"].double().numpy()
+    index, fold = module.windows("test"), module.fold
+    assert len(np.unique(index.subject)) > 1
+    resting = np.empty((0, 1, windows.shape[2]))
+    if calibration == "baseline:1":
+        raw = module._gathering(fold.resting_windows, None, None)
+        raw_windows = raw[torch.arange(len(fold.resting_windows))].signals["eda"].double().numpy()
+        scaling = fold.personal_scaling(fold.resting_windows)
+        resting = (raw_windows - scaling.mean["eda"].numpy()) / scaling.std["eda"].numpy()
+    for row in range(len(out)):
+        own = np.flatnonzero(index.subject == index.subject[row])
+        seen = {
+            "none": windows[:0],
+            "baseline:1": resting[fold.resting_windows.subject == index.subject[row]]
+            if len(resting)
+            else resting,
+            "unlabelled": windows[own[own <= row]],
+            "whole": windows[own],
+        }[calibration]
+        n = len(seen)
+        assert (n > 0) == (calibration != "none")
+        values = seen if n else np.zeros(1)
+        mean = (PRIOR * 0.3 + n * values.mean()) / (PRIOR + n)
+        square = (PRIOR * (1.0 + 0.3**2) + n * (values**2).mean()) / (PRIOR + n)
+        expected = (windows[row] - mean) / np.sqrt(square - mean**2 + 1e-5)
+        assert out[row] == pytest.approx(expected, abs=1e-4)

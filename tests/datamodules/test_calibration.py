@@ -43,9 +43,9 @@ def test_other_words_are_refused(text: str) -> None:
 
 
 def test_whole_alone_looks_ahead() -> None:
-    texts = ["none", "baseline:1", "unlabelled", "whole"]
+    texts = ["none", "baseline:1", "unlabelled", "whole", "labelled:1"]
     assert [parse(text).kind for text in texts] == list(KINDS)
-    assert [parse(text).causal for text in texts] == [True, True, True, False]
+    assert [parse(text).causal for text in texts] == [True, True, True, False, True]
     assert set(ABOUT) == set(KINDS)
     assert "transductive" in parse("whole").about
     assert "causal" in parse("unlabelled").about

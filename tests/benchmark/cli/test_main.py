@@ -116,6 +116,7 @@ def assert_refused(
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
+        ("calibrations", ("none", "baseline:M", "unlabelled", "whole")),
         ("suites", suite_names()),
     ],
 )

@@ -199,7 +199,9 @@ def test_yaml_runs_no_code(path, tmp_path):
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.yaml", "../quick"])
 def test_no_such_suite(name):
-    with pytest.raises(SuiteError, match=r"expected one of distillation, full, .*quick"):
+    with pytest.raises(
+        SuiteError, match=r"expected one of calibration, distillation, full, .*quick"
+    ):
         load_suite(name)
 
 
@@ -208,7 +210,7 @@ def test_no_such_suite(name):
 
 def test_keys_are_the_fields_of_the_suite_and_of_its_protocol():
     protocol = {field.name for field in dataclasses.fields(Protocol)}
-    assert set(PROTOCOL_KEYS) == protocol - {"split", "version"}
+    assert set(PROTOCOL_KEYS) == protocol - {"split", "version", "calibration"}
     suite = {field.name for field in dataclasses.fields(Suite)}
     assert set(SUITE_KEYS) == suite - {"name", "protocol"}
     assert not set(SUITE_KEYS) & protocol
