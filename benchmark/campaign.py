@@ -19,11 +19,13 @@ from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.execution.places import Places
 from benchmark.execution.profile import summary
+from benchmark.plan.domain import Domain
 from benchmark.plan.expand import Plan, Prepared, expand, left_out
 from benchmark.plan.order import Costs, estimate, ordered, shard
 from benchmark.plan.pairs import check_pairs
 from benchmark.plan.parse import load_suite
 from benchmark.plan.suite import Suite, SuiteError, reader_options
+from benchmark.plan.transfer import domains_of, expand_transfer, suite_of
 from benchmark.recordings.prepare import prepare
 from benchmark.run import INNER, Run
 from benchmark.starting import starting
@@ -203,9 +205,8 @@ def run_suite(
     with tracker:
         before = time.perf_counter()
         with nullcontext() if options.dry_run else starting(places.runs, called):
-            prepared = prepare_suite(suite, places, reporter, options.strict)
+            prepared, plan = planned(suite, places, reporter, options.strict)
             preparing = time.perf_counter() - before
-            plan = expand(suite, prepared)
         if not plan.runs:
             raise SuiteError(
                 f"suite {suite.name}: expected runs to do, found that nothing of it applies: "
@@ -268,6 +269,30 @@ def run_suite(
         outcome = replace(outcome, runs=tuple(asked), statuses=statuses)
         _say_outcome(outcome, store, reporter)
         return outcome
+
+
+def planned(
+    suite: Suite, places: Places, reporter: Reporter, strict: bool = False
+) -> tuple[dict[str, Prepared], Plan]:
+    """Read the recordings of a suite, and return them by name of dataset or domain, and its runs.
+
+    Raises:
+        SuiteError: A subject cannot be read, and ``strict`` is set, or nothing of it can be run.
+        AffectbenchError: Not one subject of a dataset can be read.
+    """
+    if not suite.transfer:
+        prepared = prepare_suite(suite, places, reporter, strict)
+        return prepared, expand(suite, prepared)
+    read: dict[Domain, Prepared] = {}
+    domains: dict[Domain, Prepared] = {}
+    for domain in domains_of(suite, places.data):
+        recordings = replace(domain, task="", test_only=False)
+        if recordings not in read:
+            inside = suite_of(suite, recordings)
+            read[recordings] = prepare_suite(inside, places, reporter, strict)[domain.dataset]
+        domains[domain] = read[recordings]
+    plan = expand_transfer(suite, domains)
+    return {domain.name: recordings for domain, recordings in domains.items()}, plan
 
 
 def prepare_suite(

@@ -34,6 +34,7 @@ from datamodules.fold import (
     deal_members,
     join_validation,
     make_fold,
+    test_alone,
 )
 from datamodules.gathering import (
     BatchRows,
@@ -266,6 +267,12 @@ class EmotionDataModule(L.LightningDataModule):
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
 
+    def test_alone(self, subjects: Collection[str]) -> None:
+        """Let the test part have some of its subjects only, from now on; see ``test_alone``."""
+        fold = test_alone(self.fold, subjects)
+        check_fold(fold, passes(self.protocol.flags))
+        self._fold = fold
+
     def check(self, flags: Collection[Flag]) -> None:
         """Look for leaks in what was set up; raises LeakError for one that no flag allows."""
         check_fold(self.fold, passes(flags))
@@ -451,6 +458,11 @@ class EmotionDataModule(L.LightningDataModule):
     def _fits(self, device: torch.device) -> bool:
         missing = RESIDENT.missing_bytes(self.fold.archive, self.signals, device)
         return missing <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+    @property
+    def recordings(self) -> Archive:
+        """Recordings of all subjects, from the cache; no samples are read."""
+        return self._stored
 
     @cached_property
     def _stored(self) -> Archive:

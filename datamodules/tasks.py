@@ -42,9 +42,12 @@ class ConditionTask:
         conditions: Class index of each published condition; the others are not part of the task.
         source: Paper or readme that set the task.
         annotation: Key of the condition among a segment's annotations.
+        partial: Whether classes may lack a condition, as in a task that only tests the models of
+            another one.
 
     Raises:
-        ValueError: Fewer than two classes, or an index that names none of them.
+        ValueError: Fewer than two classes, a class without a condition, or an index that names no
+            class.
     """
 
     name: str
@@ -52,9 +55,12 @@ class ConditionTask:
     conditions: Mapping[str, int]
     source: str
     annotation: str = "condition"
+    partial: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2 or set(self.conditions.values()) != set(range(len(self.classes))):
+        used, numbers = set(self.conditions.values()), set(range(len(self.classes)))
+        fits = used == numbers or (self.partial and used < numbers)
+        if len(self.classes) < 2 or not fits:
             raise ValueError(
                 f"task {self.name}: expected conditions for each of {self.classes}, "
                 f"found {dict(self.conditions)}"

@@ -53,7 +53,7 @@ import numpy.typing as npt
 
 from datamodules.dataset import Dataset
 from datamodules.download import ListedFiles
-from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats import empatica
 from datamodules.formats.folders import listed
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
@@ -170,14 +170,27 @@ class WearableStressReader:
 
     Args:
         root: Folder with ``Wearable_Dataset`` in it, or the folder above that one.
+        version: Version of the stress protocol whose people are read, 1 or 2; 0: both. Nobody is in
+            both.
+
+    Raises:
+        IncompatibleRunError: Another version.
     """
 
     root: Path
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if self.version not in (0, 1, 2):
+            raise IncompatibleRunError(
+                "Wearable Stress, option version: expected 1, 2, or 0 for both, found "
+                f"{self.version}"
+            )
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The 36 people."""
-        return SUBJECTS
+        """The 36 people, or those of one version."""
+        return (SUBJECTS, FIRST, SECOND)[self.version]
 
     def files(self, subject: str) -> tuple[Path, ...]:
         """Return the signals and presses of all sessions, and the table of reported stress.
@@ -410,6 +423,15 @@ WEARABLE_STRESS = Dataset(
             sum(SCALE) / 2,
             source="stress that people reported after each phase, 0 to 10: above 5 is high",
             plane=(REPORT,),
+        ),
+    },
+    published_tasks={
+        "exercise": ConditionTask(
+            "exercise",
+            ("no_stress", "stress"),
+            dict.fromkeys((AEROBIC.lower(), ANAEROBIC.lower()), 0),
+            source="the publisher's sessions on a bicycle: whatever is called stress is an error",
+            partial=True,
         ),
     },
     signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),
