@@ -36,7 +36,7 @@ class Dataset:
         unit: Length of a score unit in seconds; None: the trial.
         trial_seconds: Shortest and longest trial in seconds, where the unit is the trial: windows
             are never longer than the shortest, so that every model is scored on every trial.
-        published_tasks: Tasks of published protocols, and those that only test the models of another
+        published_tasks: Tasks of published protocols, and those that only test models of another
             task; run only if they are named.
         optional: Signals that are read only with an option of the reader, and the option's name.
         preprocessing: Steps by signal, done once to each whole recording.

@@ -332,7 +332,7 @@ class DatasetOut(_SubjectSplit):
 
     name = "dataset_out"
     about = "everybody is tested, by models that were trained on another dataset"
-    disjoint = "trained on other people, of another dataset"
+    disjoint = "trained on other people, of another dataset or part of one"
     chosen_on = "validation subjects there"
     counts = "folds"
     trains = False

@@ -27,6 +27,8 @@ from benchmark.boards.overall import overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
+from benchmark.boards.transfer import HEAD as TRANSFER_HEAD
+from benchmark.boards.transfer import transfer_table
 from benchmark.boards.tuned import tuned_table
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
@@ -100,10 +102,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv`` and ``ensembles.csv`` if there is anything
-    of the kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but
-    in ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
-    versions of boards are in ``older/`` alone.
+    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``transfer.csv`` and ``ensembles.csv`` if
+    there is anything of the kind; otherwise an earlier one goes. Runs under protocol flags are in
+    none of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
+    ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
     today, older = by_version(scored_results(store), planned)
@@ -116,6 +118,7 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / f"{board.name}.csv", board.to_csv())
     _write_if_any(folder / "distillation.csv", gains)
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
+    _write_if_any(folder / "transfer.csv", transfer_table(today), TRANSFER_HEAD)
     ensembles = read_chosen(evidence, store)
     _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
     comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
@@ -138,11 +141,11 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     return boards
 
 
-def _write_if_any(path: Path, lines: pd.DataFrame) -> None:
+def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> None:
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
-        write_text(path, csv_text(lines, NUMBERS))
-    elif _begins(path, ",".join(lines.columns[:2])):
+        write_text(path, csv_text(lines, NUMBERS, head))
+    elif _begins(path, csv_text(lines.iloc[:0, :2], NUMBERS, head[:1]).rstrip()):
         path.unlink()
 
 

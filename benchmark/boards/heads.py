@@ -36,6 +36,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
     return [
         f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol.version}, honest: {words} read once",
+        *_trained_on(run),
         f"n = {n} subjects, {sum(units.values())} score units; {_intervals(n)}",
         *remarks(cohort),
         *_chance(cohort),
@@ -49,6 +50,17 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         *_incomplete(cohort, plan),
         *_unsure(results),
         *_not_loaded(results),
+    ]
+
+
+def _trained_on(run: Run) -> list[str]:
+    """Return a line on the domain of the models of a board that trains none."""
+    if run.protocol.splitting.trains or not run.trained:
+        return []
+    trained = run.trained[0]
+    return [
+        f"models of {trained.domain}, {trained.task}, {trained.protocol.slug}: everybody here whom "
+        "the model of a fold has not seen is tested by it, and folds are averaged within a subject"
     ]
 
 

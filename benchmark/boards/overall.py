@@ -26,13 +26,17 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     Models are ranked by macro F1 on each board (1 is best, equal scores share the mean of their
     ranks); the ranks of a dataset's boards are averaged and ranked anew, so that a dataset counts
     once however many tasks and splits it has; ``average_rank`` is the mean over datasets. Boards of
-    splits within subjects do not take part. A model that has several rows on one board is not
-    ranked: to choose one would be to choose by score.
+    splits within subjects, and of models of other datasets, do not take part. A model that has
+    several rows on one board is not ranked: to choose one would be to choose by score.
 
     From five datasets on, Friedman's test and the critical difference of Nemenyi's (Demšar 2006)
     stand in the head.
     """
-    boards = [cohort for cohort in cohorts if not _splitting(cohort).within_subject]
+    boards = [
+        cohort
+        for cohort in cohorts
+        if not _splitting(cohort).within_subject and _splitting(cohort).trains
+    ]
     rows = [_rows(cohort) for cohort in boards]
     models = sorted(set().union(*rows)) if rows else []
     lacking = {model: _lacking(model, boards, rows) for model in models}

@@ -1,4 +1,4 @@
-"""Domain: a dataset, or a part of it, on which models are trained, or tested that others trained."""
+"""Domain: a dataset, or a part of one, in which models are trained, or those of others tested."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Runs of a transfer matrix: models are trained in one domain and tested, as they are, in others."""
+"""Runs of a transfer matrix: models are trained in one domain and tested in others, as they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,8 +95,7 @@ def expand_transfer(suite: Suite, prepared: Mapping[Domain, Prepared]) -> Plan:
                 except IncompatibleRunError as error:
                     reasons[f"{tested.board}/{run.name}"] = str(error)
                     continue
-                lines = [*left_out(prepared[other].left_out), note, *_lines_of_window(tested)]
-                notes.setdefault(tested.board, lines)
+                notes.setdefault(tested.board, [*_lines(tested, prepared[other]), note])
     if not runs:
         raise SuiteError(f"suite {suite.name}: none of its domains has a task of the suite")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -202,7 +201,11 @@ def _check_classes(trained: Run, task: Task, away: Dataset, name: str) -> None:
         )
 
 
-def _lines_of_window(tested: Run) -> Sequence[str]:
-    if not tested.window:
-        return ()
-    return [f"windows of {tested.window:g} s stand around score units, which are shorter"]
+def _lines(tested: Run, recordings: Prepared) -> list[str]:
+    """Return lines on who is left out of a test, and on windows longer than a score unit."""
+    strangers = [s for s in recordings.subjects if s not in tested.subjects]
+    unlabelled = dict.fromkeys(strangers, f"no segment is part of {tested.task}")
+    lines = left_out({**recordings.left_out, **unlabelled})
+    if tested.window:
+        lines.append(f"windows of {tested.window:g} s around score units, which are shorter")
+    return lines
