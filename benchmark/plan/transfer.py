@@ -91,10 +91,11 @@ def expand_transfer(suite: Suite, prepared: Mapping[Domain, Prepared]) -> Plan:
             for run in inside.runs:
                 tested = _in_domain(run, other, prepared[other])
                 try:
-                    runs.append(_checked(tested, prepared[other]))
+                    tested = _checked(tested, prepared[other])
                 except IncompatibleRunError as error:
                     reasons[f"{tested.board}/{run.name}"] = str(error)
                     continue
+                runs.append(tested)
                 notes.setdefault(tested.board, [*_lines(tested, prepared[other]), note])
     if not runs:
         raise SuiteError(f"suite {suite.name}: none of its domains has a task of the suite")
