@@ -338,6 +338,7 @@ class DatasetOut(_SubjectSplit):
     trains = False
 
     def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_folds(dealing.folds)
         return dealing.folds
 
     def slug(self, folds: int, stimulus_folds: int = 4) -> str:

@@ -13,6 +13,7 @@ with attribution.
   9-10, subtraction 11-12. Version 2 (f01 to f18): baseline, here the last three minutes before
   press 1, mental arithmetic 2-3, rest 3-4, own opinion 4-5, opposite opinion 6-7, rest 7-8,
   subtraction 8-9. Opinions and subtraction last about 30 s, hence score units of 30 s.
+  Nobody was in both; the option ``version`` reads the people of one.
 * Self-reported stress, 0 to 10, after each of these phases.
 * AEROBIC (cadence rises from stage to stage) and ANAEROBIC (sprints and recoveries): each stage
   from one press to the next. What is before the first press and after the last one is not used, as
@@ -198,10 +199,11 @@ class WearableStressReader:
         Raises:
             DatasetNotFoundError: No such person, or a file that is missing.
         """
-        if subject not in SUBJECTS:
+        if subject not in self.subjects:
+            versions = (FIRST, SECOND) if not self.version else (self.subjects,)
+            expected = " or ".join(f"{people[0]} to {people[-1]}" for people in versions)
             raise DatasetNotFoundError(
-                f"wearable_stress has no person {subject!r}: expected one of {FIRST[0]} to "
-                f"{FIRST[-1]} or {SECOND[0]} to {SECOND[-1]}"
+                f"wearable_stress has no person {subject!r}: expected one of {expected}"
             )
         paths = [self._home / LEVEL_FILES[_version(subject)]]
         for session in _sessions_of(subject):

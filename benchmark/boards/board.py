@@ -145,7 +145,7 @@ def _write_if_any(path: Path, lines: pd.DataFrame, head: Sequence[str] = ()) -> 
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
         write_text(path, csv_text(lines, NUMBERS, head))
-    elif _begins(path, csv_text(lines.iloc[:0, :2], NUMBERS, head[:1]).rstrip()):
+    elif _begins(path, csv_text(lines.iloc[:0, :2], NUMBERS, head).splitlines()[0]):
         path.unlink()
 
 
