@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,12 +19,14 @@ from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.execution.places import Places
 from benchmark.execution.profile import summary
+from benchmark.plan.domain import Domain
 from benchmark.plan.expand import Plan, expand, left_out, signals_of
 from benchmark.plan.order import Costs, estimate, ordered, shard
 from benchmark.plan.pairs import check_pairs
 from benchmark.plan.parse import load_suite
 from benchmark.plan.prepared import Prepared
 from benchmark.plan.suite import Suite, SuiteError, reader_options
+from benchmark.plan.transfer import domains_of, expand_transfer, suite_of
 from benchmark.recordings.prepare import prepare
 from benchmark.run import INNER, Run
 from benchmark.starting import starting
@@ -204,9 +206,8 @@ def run_suite(
     with tracker:
         before = time.perf_counter()
         with nullcontext() if options.dry_run else starting(places.runs, called):
-            prepared = prepare_suite(suite, places, reporter, options.strict)
+            prepared, plan = planned(suite, places, reporter, options.strict)
             preparing = time.perf_counter() - before
-            plan = expand(suite, prepared)
         if not plan.runs:
             raise SuiteError(
                 f"suite {suite.name}: expected runs to do, found that nothing of it applies: "
@@ -271,10 +272,48 @@ def run_suite(
         return outcome
 
 
-def prepare_suite(
+def planned(
     suite: Suite, places: Places, reporter: Reporter, strict: bool = False
+) -> tuple[dict[str, Prepared], Plan]:
+    """Read the recordings of a suite, and return them by name of dataset or domain, and its runs.
+
+    Raises:
+        SuiteError: A subject cannot be read, and ``strict`` is set, or nothing of it can be run.
+        AffectbenchError: Not one subject of a dataset can be read.
+    """
+    if not suite.transfer:
+        prepared = prepare_suite(suite, places, reporter, strict)
+        return prepared, expand(suite, prepared)
+    read: dict[Domain, Prepared] = {}
+    domains: dict[Domain, Prepared] = {}
+    listed = domains_of(suite, places.data)
+    seen = {s for domain in listed for s in signals_of(suite_of(suite, domain), domain.dataset)}
+    for domain in listed:
+        recordings = replace(domain, task="", test_only=False)
+        if recordings not in read:
+            inside = suite_of(suite, recordings)
+            prepared = prepare_suite(inside, places, reporter, strict, seen)
+            read[recordings] = prepared[domain.dataset]
+        domains[domain] = read[recordings]
+    plan = expand_transfer(suite, domains)
+    return {domain.name: recordings for domain, recordings in domains.items()}, plan
+
+
+def prepare_suite(
+    suite: Suite,
+    places: Places,
+    reporter: Reporter,
+    strict: bool = False,
+    besides: Collection[str] = (),
 ) -> dict[str, Prepared]:
     """Read the recordings of a suite's datasets into the cache, with the signals that runs see.
+
+    Args:
+        suite: Suite.
+        places: Folders.
+        reporter: Receiver of progress and warnings.
+        strict: Whether a subject who cannot be read ends it.
+        besides: Signals that models of other datasets see, which are read where a dataset has them.
 
     Raises:
         SuiteError: A subject cannot be read, and ``strict`` is set.
@@ -286,7 +325,8 @@ def prepare_suite(
         options = dict(reader_options(DATASETS[name], suite.options.get(name, {})))
         told = partial(_say_progress, reporter, name)
         words = name, places.root(name), places.cache, options, suite.subjects
-        signals = signals_of(suite, name)
+        available = DATASETS[name].available(dict(options))
+        signals = tuple(s for s in available if s in {*signals_of(suite, name), *besides})
         dataset = prepare(*words, signals, told)
         while more := set(signals_of(suite, name, dataset)) - set(signals):
             signals = (*signals, *sorted(more))  # in place of those that somebody lacks

@@ -139,7 +139,6 @@ class Run:
             IncompatibleRunError: It cannot be the name of a file.
         """
         protocol = self.protocol
-        dataset = [self.dataset, *(f"{name}_{_plain(value)}" for name, value in self.options)]
         task = [self.task, *([protocol.rule] if protocol.rule != "midpoint" else [])]
         if protocol.padding:
             task += [f"{protocol.padding}_padded", *(["masked"] if protocol.mask else [])]
@@ -148,12 +147,20 @@ class Run:
             split += f"_of_{_plain(protocol.test_share)}"
         split += "" if protocol.validation else "_without_validation"
         split += "_by_window" if protocol.score_windows else ""
+        if self.trained and not protocol.splitting.trains:
+            split += f"_of_{self.trained[0].domain}"
         flawed = [f"with_{'_and_'.join(protocol.flags)}"] if protocol.flags else []
         disturbed = [f"tested_with_{protocol.corruption}"] if protocol.corruption else []
         calibrated = [protocol.calibrating.slug] if protocol.calibrating else []
         inner = [INNER] if self.inner else []
-        board = ["_".join(dataset), "_".join(task), split]
-        return path_part("__".join([*board, *calibrated, *flawed, *disturbed, *inner]))
+        parts = [self.domain, "_".join(task), split, *calibrated, *flawed, *disturbed, *inner]
+        return path_part("__".join(parts))
+
+    @property
+    def domain(self) -> str:
+        """Dataset and the options of its reader, as in the name of a board."""
+        options = (f"{name}_{_plain(value)}" for name, value in self.options)
+        return "_".join([self.dataset, *options])
 
     @property
     def n_folds(self) -> int:

@@ -37,6 +37,7 @@ from datamodules.fold import (
     deal_members,
     join_validation,
     make_fold,
+    test_alone,
 )
 from datamodules.gathering import (
     BatchRows,
@@ -282,6 +283,12 @@ class EmotionDataModule(L.LightningDataModule):
             LeakError: What would be trained on then is tested.
         """
         fold = join_validation(self.fold)
+        check_fold(fold, passes(self.protocol.flags))
+        self._fold = fold
+
+    def test_alone(self, subjects: Collection[str]) -> None:
+        """Let the test part have some of its subjects only, from now on; see ``test_alone``."""
+        fold = test_alone(self.fold, subjects)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
 
@@ -567,6 +574,11 @@ class EmotionDataModule(L.LightningDataModule):
     def _fits(self, device: torch.device) -> bool:
         missing = RESIDENT.missing_bytes(self.fold.archive, self.signals, device)
         return missing <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+
+    @property
+    def recordings(self) -> Archive:
+        """Recordings of all subjects, from the cache; no samples are read."""
+        return self._stored
 
     @cached_property
     def _stored(self) -> tuple[StoredSubject, ...]:

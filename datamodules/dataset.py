@@ -38,7 +38,8 @@ class Dataset:
         unit: Length of a score unit in seconds; None: the trial.
         trial_seconds: Shortest and longest trial in seconds, where the unit is the trial: windows
             are never longer than the shortest, so that every model is scored on every trial.
-        published_tasks: Tasks of published protocols, run only if they are named.
+        published_tasks: Tasks of published protocols, and those that only test models of another
+            task; run only if they are named.
         optional: Signals that are read only with an option of the reader, and the option's name.
         preprocessing: Steps by signal, done once to each whole recording.
         splits: Names of the splits that it has; the first is the default. Where people share
@@ -92,7 +93,8 @@ class Dataset:
 
     def same_stimuli(self, protocol: Protocol) -> bool:
         """Return whether other people's responses to the tested stimuli are trained on."""
-        crossed = protocol.splitting.over_subjects or "same_stimuli" in protocol.flags
+        splitting = protocol.splitting
+        crossed = (splitting.over_subjects and splitting.trains) or "same_stimuli" in protocol.flags
         return self.has_stimuli and crossed
 
     def every_task(self) -> dict[str, Task]:
@@ -228,8 +230,8 @@ class Dataset:
         return tuple(s for s in self.signals if s in measured or s in beats)
 
     def check_split(self, split: str) -> None:
-        """Raise IncompatibleRunError for a split that it has not."""
-        if split not in self.splits:
+        """Raise IncompatibleRunError for a split that it has not; what only tests, all have."""
+        if split not in self.splits and SPLITS[split].trains:
             raise IncompatibleRunError(
                 f"{self.title} has no split {split}: expected one of {', '.join(self.splits)}"
             )

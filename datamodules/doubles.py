@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from datamodules.archive import Archive
 from datamodules.errors import LeakError
-from datamodules.repeats import Repeat
-from datamodules.stored import StoredRecording
+from datamodules.repeats import Repeat, find_repeats
+from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.windows import EPSILON, WindowIndex
 
 NAMED = 5
@@ -38,8 +38,13 @@ class Double:
     first: tuple[str, float]
     second: tuple[str, float]
 
+    @property
+    def shared(self) -> str:
+        """Time and signals that are equal, in words."""
+        return ", ".join(f"{_time(seconds)} of {name}" for name, seconds in self.seconds.items())
+
     def __str__(self) -> str:
-        shared = ", ".join(f"{_time(seconds)} of {name}" for name, seconds in self.seconds.items())
+        shared = self.shared
         one, other = (f"session {session} at {at:g} s" for session, at in (self.first, self.second))
         if self.subject == self.other:
             return f"{self.subject} has {shared} twice ({one} and {other})"
@@ -82,6 +87,22 @@ def find_doubles(
             )
         )
     return tuple(doubles)
+
+
+def doubles_between(
+    first: Sequence[StoredSubject], second: Sequence[StoredSubject]
+) -> tuple[Double, ...]:
+    """Return who of some subjects shares signal with whom of others, each pair once.
+
+    Args:
+        first: Subjects, the first of each pair.
+        second: Subjects of another archive, whatever their names.
+    """
+    subjects = (*first, *second)
+    recordings = [recording for subject in subjects for recording in subject.recordings]
+    count = sum(len(subject.recordings) for subject in first)
+    across = [r for r in find_repeats(subjects) if r.recording < count <= r.other]
+    return find_doubles(recordings, across)
 
 
 def check_people(archive: Archive) -> None:

@@ -4,7 +4,7 @@
 windows and scaling follow from that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Self, get_args
@@ -155,7 +155,7 @@ class Fold:
         """
         rows = {part: self.rows_of(self._grid_of(part), part) for part in PARTS}
         for part, windows in rows.items():
-            if not len(windows):
+            if not len(windows) and (part == "test" or not self.members.tests_only):
                 raise IncompatibleRunError(
                     f"{self.task.name}: no window of {self.cutting.length:g} s in {part} "
                     f"(subjects {', '.join(getattr(self.members, part))}). Take a shorter window, "
@@ -212,7 +212,7 @@ class Fold:
         None, too, where each person's own recordings give it. Of people who are calibrated by a
         baseline, it is the spread after their level at rest is taken away.
         """
-        if self.windowing.scaling == "none":
+        if self.windowing.scaling == "none" or self.members.tests_only:
             return None
         calibration = self.protocol.calibrating
         if calibration.scales:
@@ -414,6 +414,13 @@ def join_validation(fold: Fold) -> Fold:
         dealt={name: np.where(parts == val, train, parts) for name, parts in fold.dealt.items()},
         copies=copies and (copies[0], np.where(copies[1] == val, train, copies[1])),
     )
+
+
+def test_alone(fold: Fold, subjects: Collection[str]) -> Fold:
+    """Return a fold whose test part has some of its subjects only."""
+    members = replace(fold.members, test=tuple(s for s in fold.members.test if s in subjects))
+    segments = {**fold.segments, "test": segments_of(fold.archive, members, "test")}
+    return replace(fold, members=members, segments=segments)
 
 
 def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:

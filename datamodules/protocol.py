@@ -149,7 +149,12 @@ class Protocol:
         return folds * self.partitions
 
     def partition(self, fold: int) -> int:
-        """Return the number of the partition that a fold is of, from 0."""
+        """Return the number of the partition that a fold is of, from 0.
+
+        Where a split trains nobody, each fold tests everybody, and is one by itself.
+        """
+        if not self.splitting.trains:
+            return fold
         return fold // self.folds if self.partitions > 1 else 0
 
     def dealing(self, fold: int, seed: int, blocks: int | None = None) -> Dealing:

@@ -39,8 +39,8 @@ class Members:
         disjoint: Whether no subject (or trial) may be in two parts.
 
     Raises:
-        ValueError: An empty part, a trial in two parts, or a subject in two parts where trials do
-            not tell them apart.
+        ValueError: An empty part where anybody is trained on, a trial in two parts, or a subject in
+            two parts where trials do not tell them apart.
     """
 
     train: tuple[str, ...]
@@ -51,7 +51,7 @@ class Members:
 
     def __post_init__(self) -> None:
         parts = {"train": self.train, "val": self.val, "test": self.test}
-        if not self.disjoint:
+        if not self.disjoint or (self.tests_only and self.test):
             return
         _check_disjoint("subject", {} if self.within else parts)
         if self.trials is not None:
@@ -61,6 +61,11 @@ class Members:
     def within(self) -> bool:
         """True if all parts are of one subject."""
         return self.trials is not None and self.train == self.val == self.test
+
+    @property
+    def tests_only(self) -> bool:
+        """True if nobody is trained on, and nobody chooses an epoch."""
+        return not (self.train or self.val)
 
 
 def _check_disjoint(kind: str, parts: Mapping[str, Sequence[str] | frozenset[str]]) -> None:
@@ -151,6 +156,8 @@ class Split(ABC):
         in_blocks: Whether it takes the blocks of trials of a dataset for its folds.
         holds_out: Whether it reads a protocol's ``test_share``.
         repeats: Whether it reads a protocol's ``partitions``.
+        trains: Whether its folds have people to train on; otherwise they test the trained models of
+            other runs.
     """
 
     name: ClassVar[str]
@@ -166,6 +173,7 @@ class Split(ABC):
     in_blocks: ClassVar[bool] = False
     holds_out: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    trains: ClassVar[bool] = True
 
     @abstractmethod
     def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
@@ -317,6 +325,30 @@ class SubjectHoldOut(_SubjectSplit):
 
     def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
         return hold_out(subjects, dealing.test_share)
+
+
+class DatasetOut(_SubjectSplit):
+    """Everybody is tested in each fold, by the model of that fold of another dataset."""
+
+    name = "dataset_out"
+    about = "everybody is tested, by models that were trained on another dataset"
+    disjoint = "trained on other people, of another dataset or part of one"
+    chosen_on = "validation subjects there"
+    counts = "folds"
+    trains = False
+
+    def n_folds(self, n_subjects: int, dealing: Dealing, shuffled: bool = False) -> int:
+        self._check_folds(dealing.folds)
+        return dealing.folds
+
+    def slug(self, folds: int, stimulus_folds: int = 4) -> str:
+        return self.name if folds == Dealing(0, 0).folds else f"{self.name}_by_{folds}"
+
+    def _test(self, subjects: Sequence[str], dealing: Dealing) -> tuple[list[str], list[str]]:
+        return [], list(subjects)
+
+    def _members(self, trials: Trials, dealing: Dealing) -> Members:
+        return Members((), (), tuple(trials))
 
 
 class SubjectStimulusKFold(Split):
@@ -485,6 +517,7 @@ SPLITS: dict[str, Split] = {
         SubjectStimulusKFold(),
         TrialKFold(),
         SessionOut(),
+        DatasetOut(),
     )
 }
 SUBJECT_SPLITS = ("leave_one_subject_out", "subject_k_fold", "subject_hold_out")

@@ -44,10 +44,12 @@ class ConditionTask:
         annotation: Key of the condition among a segment's annotations.
         rest: Conditions under which a person rests, of those that take part.
         rests_before: Whether a recording is rest from its beginning on, before its segment of rest.
+        partial: Whether classes may lack a condition, as in a task that only tests the models of
+            another one.
 
     Raises:
-        ValueError: Fewer than two classes, an index that names none of them, or a rest that is not
-            among the conditions.
+        ValueError: Fewer than two classes, a class without a condition, an index that names no
+            class, or a rest that is not among the conditions.
     """
 
     name: str
@@ -57,9 +59,12 @@ class ConditionTask:
     annotation: str = "condition"
     rest: tuple[str, ...] = ()
     rests_before: bool = False
+    partial: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.classes) < 2 or set(self.conditions.values()) != set(range(len(self.classes))):
+        used, numbers = set(self.conditions.values()), set(range(len(self.classes)))
+        fits = used == numbers or (self.partial and used < numbers)
+        if len(self.classes) < 2 or not fits:
             raise ValueError(
                 f"task {self.name}: expected conditions for each of {self.classes}, "
                 f"found {dict(self.conditions)}"

@@ -13,6 +13,7 @@ with attribution.
   9-10, subtraction 11-12. Version 2 (f01 to f18): baseline, here the last three minutes before
   press 1, mental arithmetic 2-3, rest 3-4, own opinion 4-5, opposite opinion 6-7, rest 7-8,
   subtraction 8-9. Opinions and subtraction last about 30 s, hence score units of 30 s.
+  Nobody was in both; the option ``version`` reads the people of one.
 * Self-reported stress, 0 to 10, after each of these phases.
 * AEROBIC (cadence rises from stage to stage) and ANAEROBIC (sprints and recoveries): each stage
   from one press to the next. What is before the first press and after the last one is not used, as
@@ -53,7 +54,7 @@ import numpy.typing as npt
 
 from datamodules.dataset import Dataset
 from datamodules.download import ListedFiles
-from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
+from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError, IncompatibleRunError
 from datamodules.formats import empatica
 from datamodules.formats.folders import listed
 from datamodules.signals.preprocessing import BVP_BEATS, EDA_PARTS, derived_shapes
@@ -170,14 +171,27 @@ class WearableStressReader:
 
     Args:
         root: Folder with ``Wearable_Dataset`` in it, or the folder above that one.
+        version: Version of the stress protocol whose people are read, 1 or 2; 0: both. Nobody is in
+            both.
+
+    Raises:
+        IncompatibleRunError: Another version.
     """
 
     root: Path
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if self.version not in (0, 1, 2):
+            raise IncompatibleRunError(
+                "Wearable Stress, option version: expected 1, 2, or 0 for both, found "
+                f"{self.version}"
+            )
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The 36 people."""
-        return SUBJECTS
+        """The 36 people, or those of one version."""
+        return (SUBJECTS, FIRST, SECOND)[self.version]
 
     def files(self, subject: str) -> tuple[Path, ...]:
         """Return the signals and presses of all sessions, and the table of reported stress.
@@ -185,10 +199,11 @@ class WearableStressReader:
         Raises:
             DatasetNotFoundError: No such person, or a file that is missing.
         """
-        if subject not in SUBJECTS:
+        if subject not in self.subjects:
+            versions = (FIRST, SECOND) if not self.version else (self.subjects,)
+            expected = " or ".join(f"{people[0]} to {people[-1]}" for people in versions)
             raise DatasetNotFoundError(
-                f"wearable_stress has no person {subject!r}: expected one of {FIRST[0]} to "
-                f"{FIRST[-1]} or {SECOND[0]} to {SECOND[-1]}"
+                f"wearable_stress has no person {subject!r}: expected one of {expected}"
             )
         paths = [self._home / LEVEL_FILES[_version(subject)]]
         for session in _sessions_of(subject):
@@ -412,6 +427,15 @@ WEARABLE_STRESS = Dataset(
             sum(SCALE) / 2,
             source="stress that people reported after each phase, 0 to 10: above 5 is high",
             plane=(REPORT,),
+        ),
+    },
+    published_tasks={
+        "exercise": ConditionTask(
+            "exercise",
+            ("no_stress", "stress"),
+            dict.fromkeys((AEROBIC.lower(), ANAEROBIC.lower()), 0),
+            source="the publisher's sessions on a bicycle: whatever is called stress is an error",
+            partial=True,
         ),
     },
     signals=derived_shapes(empatica.SIGNALS, PREPROCESSING),

@@ -31,6 +31,8 @@ from benchmark.boards.personalisation import personalisation_head, personalisati
 from benchmark.boards.published import published_table
 from benchmark.boards.robustness import robustness_head, robustness_table
 from benchmark.boards.scores import scored_results
+from benchmark.boards.transfer import HEAD as TRANSFER_HEAD
+from benchmark.boards.transfer import transfer_table
 from benchmark.boards.tuned import tuned_table
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
@@ -104,9 +106,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv`` and ``calibration.csv``
-    if there is anything of the kind; otherwise an earlier one goes. Runs under protocol flags are
-    in none of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
+    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv``, ``calibration.csv``,
+    ``personalisation.csv``, ``robustness.csv`` and ``transfer.csv`` if there is anything of the
+    kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but in
+    ``flawed/`` and, with what each flaw adds to an honest run, in
     ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
@@ -122,6 +125,7 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     _write_if_any(folder / "tuned.csv", tuned_table(evidence, store))
     personalisation = personalisation_table(cohorts)
     _write_if_any(folder / "personalisation.csv", personalisation, personalisation_head(), SMALL)
+    _write_if_any(folder / "transfer.csv", transfer_table(today), TRANSFER_HEAD)
     ensembles = read_chosen(evidence, store)
     _write_if_any(folder / "ensembles.csv", ensembles_table(ensembles))
     calibrated = calibration_table(cohorts, store)
@@ -153,7 +157,7 @@ def _write_if_any(
     """Write a table that has lines; an earlier one of the same kind goes where there are none."""
     if len(lines):
         write_text(path, csv_text(lines, numbers, head))
-    elif _begins(path, f"# {head[0]}" if head else ",".join(lines.columns[:2])):
+    elif _begins(path, csv_text(lines.iloc[:0, :2], numbers, head).splitlines()[0]):
         path.unlink()
 
 

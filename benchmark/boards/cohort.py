@@ -155,6 +155,12 @@ class Cohort:
         rows = (self.best((name,)) for name in SIMPLE)
         return tuple(row for row in rows if row)
 
+    @property
+    def classes(self) -> set[int]:
+        """Classes that score units have."""
+        matrices = (m for result in self.done for m in result.confusion.values())
+        return {k for matrix in matrices for k, row in enumerate(matrix) if any(row)}
+
     @cached_property
     def one_class(self) -> int:
         """Number of tested subjects whose score units are all of one class."""
@@ -186,6 +192,8 @@ def build_cohorts(
 
     Runs under protocol flags, and tests on disturbed recordings, are on none.
 
+    Neither is what tests models of another dataset on units of one class: nothing is ranked there.
+
     Args:
         named: Results of today by name of their board, as from benchmark.boards.versions.
         planned: Runs of the latest call, done or not.
@@ -197,7 +205,9 @@ def build_cohorts(
     for name, everything in named.items():
         results = [r for r in everything if r.run.protocol.ranked and not r.run.without]
         if results:
-            cohorts.append(build_cohort(name, results, planned))
+            cohort = build_cohort(name, results, planned)
+            if len(cohort.classes) != 1 or results[0].run.protocol.splitting.trains:
+                cohorts.append(cohort)
     return cohorts
 
 

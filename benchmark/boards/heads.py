@@ -37,6 +37,7 @@ def board_head(cohort: Cohort, plan: Iterable[Run]) -> list[str]:
         f"{cohort.name}: {TITLE}",
         f"protocol {run.protocol.version}, honest: {words} read once",
         *_calibration(run),
+        *_trained_on(run),
         f"n = {n} subjects, {sum(units.values())} score units; {_intervals(n)}",
         *remarks(cohort),
         *_chance(cohort),
@@ -62,6 +63,17 @@ def _calibration(run: Run) -> list[str]:
     return [
         f"calibration {calibration}: {calibration.about}. Not to be ranked with boards that are "
         f"not calibrated so; what it adds is in {table}.csv"
+    ]
+
+
+def _trained_on(run: Run) -> list[str]:
+    """Return a line on the domain of the models of a board that trains none."""
+    if run.protocol.splitting.trains or not run.trained:
+        return []
+    trained = run.trained[0]
+    return [
+        f"models of {trained.domain}, {trained.task}, {trained.protocol.slug}: everybody here whom "
+        "the model of a fold has not seen is tested by it, and folds are averaged within a subject"
     ]
 
 

@@ -26,7 +26,8 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     Models are ranked by macro F1 on each board (1 is best, equal scores share the mean of their
     ranks); the ranks of a dataset's boards are averaged and ranked anew, so that a dataset counts
     once however many tasks and splits it has; ``average_rank`` is the mean over datasets. Boards of
-    splits within subjects, and of people who are calibrated, do not take part. A model that has
+    splits within subjects, of people who are calibrated, and of models of other datasets do not
+    take part. A model that has
     several rows on one board is not ranked: to choose one would be to choose by score.
 
     From five datasets on, Friedman's test and the critical difference of Nemenyi's (Demšar 2006)
@@ -72,7 +73,8 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
 
 
 def _takes_part(protocol: Protocol) -> bool:
-    return not (protocol.splitting.within_subject or protocol.calibrating)
+    splitting = protocol.splitting
+    return splitting.trains and not (splitting.within_subject or protocol.calibrating)
 
 
 def _rows(cohort: Cohort) -> dict[Model, list[Row]]:

@@ -73,7 +73,12 @@ def by_version(
 
 
 def _basis(run: Run) -> Basis:
-    return run.protocol.version, run.data
+    return run.protocol.version, _data(run)
+
+
+def _data(run: Run) -> str:
+    """Return the digest of the recordings, and of those that its model was trained on elsewhere."""
+    return " ".join(dict.fromkeys([run.data, *(one.data for one in run.trained)]))
 
 
 def _latest(versions: Mapping[Basis, Sequence[Scored]]) -> Basis:
@@ -99,9 +104,10 @@ def _on_other_basis(board: str, results: Sequence[Scored], today: Run) -> Older:
         reasons.append(f"protocol {run.protocol.version}, today {today.protocol.version}")
     if run.subjects != today.subjects:
         reasons.append(f"{_people(run)}, today {_people(today)}")
-    if run.data != today.data:
-        name += f"__data_{run.data[:SHOWN]}"
-        reasons.append(f"prepared recordings {run.data}, today {today.data}")
+    if (data := _data(run)) != (now := _data(today)):
+        differing = next((one for one in data.split() if one not in now.split()), run.data)
+        name += f"__data_{differing[:SHOWN]}"
+        reasons.append(f"prepared recordings {data}, today {now}")
     return Older(name, board, "; ".join(reasons), tuple(results))
 
 

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from benchmark.errors import BenchmarkError
+from benchmark.execution.assemble import make_datamodule
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.circumstances import peak_memory
 from benchmark.execution.personal import adapted
 from benchmark.execution.places import Places
 from benchmark.execution.predictor import NetworkPredictor, Predictor
 from benchmark.execution.teachers import tested_of
+from benchmark.execution.transferred import let_test_unseen
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
@@ -41,7 +43,10 @@ def test_trained(
     started = time.perf_counter()
     result = _finished(run.trained[0], Store(places.runs))
     predictor = load_predictor(Store(places.runs).folder(result.run))
-    check_trained(run, predictor, module)
+    if run.protocol.splitting.trains:
+        check_trained(run, predictor, module)
+    else:
+        let_test_unseen(run, predictor, module, make_datamodule(run.trained[0], places))
     if isinstance(predictor, NetworkPredictor):
         predictor.model.to(places.device)
     prepared = time.perf_counter()

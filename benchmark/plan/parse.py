@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.encoders.files import Weights
+from benchmark.plan.domain import Domain
 from benchmark.plan.strict import plain_values
 from benchmark.plan.suite import Distillation, Suite, SuiteError, known_names, with_values
 from benchmark.plugins import is_file, load
@@ -23,7 +24,7 @@ COUNTS = {"folds": 2, "stimulus_folds": 2, "partitions": 1}
 PROTOCOL_KEYS = (*NAMES, *FLAG, SHARE, *COUNTS, "flags")
 SUITE_KEYS = tuple(f.name for f in fields(Suite) if f.name not in ("name", "protocol"))
 KEYS = (*SUITE_KEYS, *PROTOCOL_KEYS)
-WHOLE = ("subjects", "options", "parts", "plugins", "encoders")
+WHOLE = ("subjects", "options", "parts", "plugins", "encoders", "transfer")
 """Keys that a part of a suite cannot have: recordings are read once for all of it."""
 
 
@@ -118,6 +119,9 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
         for part in value:
             known_names(part, [k for k in KEYS if k not in WHOLE], f"{path}: key of a part")
         return tuple({k: _parsed(path, k, v) for k, v in part.items()} for part in value)
+    if key == "transfer":
+        expect(isinstance(value, list), "a list of names of datasets, or of mappings")
+        return tuple(_domain(path, entry) for entry in value)
     if key == "flaws":
         expect(isinstance(value, list), "a list of flags, or of lists of flags")
         flaws = [flaw if isinstance(flaw, list) else [flaw] for flaw in value]
@@ -133,6 +137,25 @@ def _parsed(path: Path, key: str, value: Any) -> Any:
     if key == "flags":
         known_names(values, FLAGS, f"{path}: flag")
     return tuple(values)
+
+
+def _domain(path: Path, entry: Any) -> Domain:
+    """Return a domain of a transfer matrix: the name of a dataset, or a mapping."""
+    values = {"dataset": entry} if isinstance(entry, str) else entry
+    kinds = {"dataset": str, "options": dict, "task": str, "test_only": bool}
+    if not isinstance(values, dict) or "dataset" not in values:
+        raise SuiteError(
+            f"{path}: transfer: expected the name of a dataset, or a mapping with dataset and "
+            f"others of {', '.join(kinds)}, found {entry!r}"
+        )
+    known_names(values, kinds, f"{path}: transfer:")
+    for key, value in values.items():
+        if type(value) is not kinds[key]:
+            raise SuiteError(
+                f"{path}: transfer: expected {key} to be of type {kinds[key].__name__}, found "
+                f"{value!r}"
+            )
+    return Domain(**{**values, "options": tuple(sorted(values.get("options", {}).items()))})
 
 
 def _weights(path: Path, entry: Any) -> Weights:

@@ -11,6 +11,7 @@ from benchmark.adapters.catalogue import ADAPTERS
 from benchmark.encoders.files import Weights
 from benchmark.errors import BenchmarkError
 from benchmark.files import visible
+from benchmark.plan.domain import Domain
 from benchmark.plugins import load
 from benchmark.probes.catalogue import PROBES, ProbeRecipe
 from benchmark.probes.encoders import UNTRAINED
@@ -112,6 +113,8 @@ class Suite:
         encoders: Weights of frozen encoders, by the name of the encoder.
         calibrations: What models are given of each person beforehand, one board each; see
             ``datamodules.calibration``.
+        transfer: Domains of a transfer matrix: models are trained in each, on the people of its
+            folds, and tested in all others as they are. Empty: there is no matrix.
         plugins: Plug-ins that the suite needs, which are loaded with it; see ``plugins.load``.
         parts: Fields and protocol values that replace those of the suite, part by part.
 
@@ -141,6 +144,7 @@ class Suite:
     corruptions: tuple[str, ...] = ()
     calibrations: tuple[str, ...] = (UNCALIBRATED,)
     encoders: Mapping[str, Weights] = field(default_factory=dict)
+    transfer: tuple[Domain, ...] = ()
     plugins: tuple[str, ...] = ()
     parts: tuple[Mapping[str, Any], ...] = ()
 
@@ -150,7 +154,8 @@ class Suite:
         tasks = {name for dataset in DATASETS.values() for name in dataset.every_task()}
         known_names(self.datasets, (*DATASETS, FOUND), f"{where}: dataset")
         known_names(self.tasks, (*sorted(tasks), ALL), f"{where}: task")
-        known_names(self.splits, (*SPLITS, DEFAULT), f"{where}: split")
+        trained = (name for name, split in SPLITS.items() if split.trains)
+        known_names(self.splits, (*trained, DEFAULT), f"{where}: split")
         known_names(self.models, (*every_model(), ALL), f"{where}: model")
         known_names([self.recipe], RECIPES, f"{where}: recipe")
         known_names(self.ensemble, (*every_model(), ALL), f"{where}: member of the ensemble")
@@ -195,8 +200,33 @@ class Suite:
         for seed in self.seeds:
             if not 0 <= seed < SEEDS:
                 raise SuiteError(f"{where}: expected seeds from 0 to {SEEDS - 1}, found {seed}")
+        if self.transfer:
+            self._check_transfer()
         for arm in self.arms() if self.flaws or self.parts else [self]:
             arm.check_protocol()
+
+    def _check_transfer(self) -> None:
+        """Refuse domains that are not known, and what a transfer matrix does not go together with.
+
+        Raises:
+            SuiteError: Naming what is wrong.
+        """
+        where = f"suite {self.name}"
+        datasets = [domain.dataset for domain in self.transfer]
+        known_names(datasets, (*DATASETS, FOUND), f"{where}: dataset of transfer")
+        if not self.tasks or ALL in self.tasks:
+            raise SuiteError(
+                f"{where}: expected the tasks of a transfer matrix by their names, found "
+                f"{', '.join(self.tasks) or 'none'}"
+            )
+        names = ("distillations", "flaws", "parts", "ensemble", "budget", "adapters", "corruptions")
+        besides = [name for name in names if getattr(self, name)]
+        besides += ["calibrations"] if self.calibrations != (UNCALIBRATED,) else []
+        if besides:
+            raise SuiteError(
+                f"{where}: a transfer matrix tests models that are trained alone: expected none of "
+                f"{', '.join(names)} and calibrations, found {', '.join(besides)}"
+            )
 
     def check_protocol(self) -> None:
         """Refuse a protocol under which a board would not be what it says.

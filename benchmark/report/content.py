@@ -15,6 +15,7 @@ from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
 from benchmark.boards.paired import comparisons_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import critical_difference
+from benchmark.boards.transfer import transfer_table
 from benchmark.boards.versions import by_version
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
@@ -29,6 +30,7 @@ from benchmark.report.tables import (
     number,
     text,
 )
+from benchmark.report.transfer import TransferPage, transfer_page
 from benchmark.store import Store
 
 LEAST_MODELS = 3
@@ -49,6 +51,7 @@ class Content:
         diagram: Critical differences; None where no test over datasets may be made, for which
             ``ranks_head`` has the reason.
         gains: Gains by distillation, a board each.
+        transfer: The transfer matrix; None where no model was tested in another domain.
         extras: Other tables.
         failures: Failed runs, as from benchmark.report.provenance.
     """
@@ -61,6 +64,7 @@ class Content:
     ranks_head: tuple[str, ...]
     diagram: Diagram | None
     gains: tuple[Gains, ...]
+    transfer: TransferPage | None
     extras: tuple[Extra, ...]
     failures: list[dict[str, Any]]
 
@@ -114,6 +118,7 @@ def collect(store: Store, leaderboards: Path) -> Content:
             gains_page(str(name), titles.get(str(name), (str(name), "")), lines)
             for name, lines in distilled.groupby("board", sort=True)
         ),
+        transfer=transfer_page(transfer_table(today)),
         extras=extras(leaderboards, measured),
         failures=failed,
     )

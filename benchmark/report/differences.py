@@ -106,7 +106,7 @@ def _who(record: Mapping[Any, Any]) -> Cell:
 
 def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]:
     return (
-        *_drawn(record["difference"], record["low"], record["high"], end),
+        *drawn(record["difference"], record["low"], record["high"], end),
         p_value(record["p"]),
         p_value(record["p_corrected"]),
         number(record["rank_biserial"], "+.2f"),
@@ -115,7 +115,7 @@ def _difference_cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]
     )
 
 
-def _drawn(
+def drawn(
     middle: float, low: float, high: float, end: float, complete: bool = True
 ) -> tuple[Cell, Cell]:
     """Return a difference as a strip from -end to end, and as a number.
@@ -124,8 +124,8 @@ def _drawn(
     """
     shown = between(middle, low, high, "+.3f")
     kind = "" if not complete else "up" if low > 0 else "down" if high < 0 else ""
-    drawn = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
-    return Cell("", shown.value, strip=drawn), shown
+    marks = strip([], middle, low, high, said=sentence(shown), ends=(-end, end), kind=kind)
+    return Cell("", shown.value, strip=marks), shown
 
 
 def gains_page(name: str, titles: tuple[str, str], lines: pd.DataFrame) -> Gains:
@@ -154,7 +154,7 @@ def _gain(record: dict[Any, Any], end: float) -> tuple[Cell, ...]:
     return (
         Cell(record["student"], f"{record['student']} {student}", student),
         text(f"{teaching} · control" if record["control"] else teaching),
-        *_drawn(record["gain"], *ends, end, complete),
+        *drawn(record["gain"], *ends, end, complete),
         p_value(record["p_holm"]),
         number(record["alone"]),
         number(record["distilled"]),

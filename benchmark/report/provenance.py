@@ -55,6 +55,8 @@ def provenance(row: Row, tested: Sequence[str]) -> dict[str, Any]:
 
 def split_label(run: Run) -> str:
     """Return a split in words."""
+    if run.trained and not run.protocol.splitting.trains:
+        return f"trained on {run.trained[0].domain}"
     return run.protocol.slug.replace("_", " ")
 
 

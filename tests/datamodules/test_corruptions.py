@@ -186,8 +186,6 @@ def test_a_corruption_that_there_is_not():
 
 def test_flaws_are_measured_on_recordings_as_they_are():
     with pytest.raises(IncompatibleRunError, match="expected no flags and no calibration"):
-        IncompatibleRunError, match="expected no flags and no calibration beside it"
-    ):
         Protocol(corruption="eda_detached", flags=("scale_on_all",))
     assert not Protocol(corruption="eda_detached").ranked
     assert not Protocol(flags=("scale_on_all",)).ranked

@@ -226,7 +226,9 @@ def test_every_fold_of_every_split(clips: MakeClips, split: str) -> None:
         assert not val & test
         people = [{subject for subject, _ in part} for part in (train, val, test)]
         shown = [{clip for _, clip in part} for part in (train, val, test)]
-        if SPLITS[split].over_subjects:
+        if not SPLITS[split].trains:
+            assert (train, val, test) == (set(), set(), LABELLED)
+        elif SPLITS[split].over_subjects:
             assert train | val | test == LABELLED
             assert not people[0] & people[1]
             assert not people[2] & (people[0] | people[1])
@@ -246,10 +248,22 @@ def test_every_fold_of_every_split(clips: MakeClips, split: str) -> None:
             )
             assert test == {(subject, clip) for clip in shown_clips} & LABELLED
         tested += sorted(test)
-    if SPLITS[split].tests_everybody:
+    if not SPLITS[split].trains:
+        assert sorted(tested) == sorted(folds * [*LABELLED])
+    elif SPLITS[split].tests_everybody:
         assert sorted(tested) == sorted(LABELLED)
     elif split == "subject_hold_out":
         assert len({subject for subject, _ in tested}) == 2
+
+
+def test_some_of_the_people_may_be_tested_alone(clips: MakeClips) -> None:
+    module = clips(split="dataset_out")
+    everybody = module.windows("test")
+    module.test_alone(SUBJECTS[1:3])
+    assert module.fold.members.test == SUBJECTS[1:3]
+    assert seen(module, "test") == {clip for clip in LABELLED if clip[0] in SUBJECTS[1:3]}
+    assert len(module.windows("test")) < len(everybody)
+    assert not len(module.windows("train"))
 
 
 def test_only_the_seed_of_a_split_of_trials_chooses_who_validates(clips: MakeClips) -> None:

@@ -754,14 +754,16 @@ def test_the_number_of_folds_is_read_where_it_is_counted(split: Split) -> None:
     assert (split.n_folds(12, Dealing(0, 0, 3)) != split.n_folds(12, Dealing(0, 0, 4))) == bool(
         split.counts
     )
-    assert split.slug(3) == split.name.replace("k_fold", "3_fold")
+    numbered = split.name.replace("k_fold", "3_fold")
+    assert split.slug(3) == (numbered if split.trains else f"{numbered}_by_3")
+    assert split.slug(5) == split.name.replace("k_fold", "5_fold")
     more = {split.n_folds(12, Dealing(0, 0, 3, stimulus_folds=n)) for n in (2, 4)}
     assert len(more) == (2 if split.crosses_stimuli else 1)
     assert (split.slug(3, 2) != split.slug(3)) == split.crosses_stimuli
     if split.counts:
         with pytest.raises(IncompatibleRunError, match=f"at least 2 {split.counts}, found 1"):
             split.n_folds(12, Dealing(0, 0, 1))
-    if not split.within_subject:
+    if not split.within_subject and split.trains:
         with pytest.raises(IncompatibleRunError, match=r"at least \d+ subjects"):
             split.n_folds(2, Dealing(0, 0, 3))
         assert split.n_folds(2, Dealing(0, 0, 3), shuffled=True) in (1, 2, 3, 12)
@@ -817,3 +819,18 @@ def test_names_are_keys() -> None:
     assert [split.name for split in SPLITS.values()] == list(SPLITS)
     assert all(split.about and split.disjoint for split in SPLITS.values())
     assert all(SPLITS[name].over_subjects for name in SUBJECT_SPLITS)
+
+
+def test_a_split_that_trains_nobody_tests_everybody_in_each_fold() -> None:
+    split = SPLITS["dataset_out"]
+    trials: Trials = {"S1": [("1", "a")], "S2": [("1", "b")]}
+    for fold in range(3):
+        members = split.members(trials, Dealing(fold, 0, 3))
+        assert members == Members((), (), ("S1", "S2"))
+        assert members.tests_only
+        assert split.people(["S1", "S2"], Dealing(fold, 0, 3)) == ["S1", "S2"]
+    assert [name for name, one in SPLITS.items() if not one.trains] == ["dataset_out"]
+    with pytest.raises(IncompatibleRunError, match="expected a fold from 0 to 2, found 3"):
+        split.members(trials, Dealing(3, 0, 3))
+    with pytest.raises(ValueError, match="expected at least one train subject, found none"):
+        Members((), (), ())

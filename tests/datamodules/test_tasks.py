@@ -92,6 +92,17 @@ def test_classes_and_conditions_that_do_not_fit(
         ConditionTask("stress", classes, conditions, source="test")
 
 
+def test_a_task_that_only_tests_may_lack_a_class() -> None:
+    exercise = {"bicycle": 0}
+    task = ConditionTask("exercise", ("calm", "stress"), exercise, "test", partial=True)
+    assert task.label("S1", Segment(0.0, 1.0, 1, {"condition": "bicycle"})) == 0
+    with pytest.raises(ValueError, match="expected conditions for each of"):
+        replace(task, partial=False)
+    for wrong in ({"bicycle": 2}, {"bicycle": 0, "talk": 2}):
+        with pytest.raises(ValueError, match="expected conditions for each of"):
+            replace(task, conditions=wrong)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -13,10 +13,17 @@ import numpy as np
 import pytest
 
 from datamodules.cache import store_subject
-from datamodules.errors import AffectbenchError, DatasetCorruptedError, DatasetNotFoundError
+from datamodules.errors import (
+    AffectbenchError,
+    DatasetCorruptedError,
+    DatasetNotFoundError,
+    IncompatibleRunError,
+)
 from datamodules.signals.recording import Fault, Recording, Segment
 from datamodules.synthesis import wearable_stress as synthesis
 from datamodules.wearable_stress import (
+    FIRST,
+    SECOND,
     SESSIONS,
     SUBJECTS,
     WEARABLE_STRESS,
@@ -571,3 +578,25 @@ def test_the_published_recordings(real: Path) -> None:
         "the protocol ended early, without the last sprint": 1,
         "the protocol was not performed": 1,
     }
+
+
+def test_a_version_has_its_people_alone(written: Path) -> None:
+    people = [WearableStressReader(written, version).subjects for version in (1, 2)]
+    assert people == [FIRST, SECOND]
+    assert not {*people[0]} & {*people[1]}
+    assert (*people[0], *people[1]) == WearableStressReader(written).subjects
+    with pytest.raises(IncompatibleRunError, match="expected 1, 2, or 0 for both, found 3"):
+        WearableStressReader(written, 3)
+    other = WearableStressReader(written, 2)
+    with pytest.raises(DatasetNotFoundError, match="no person 'S01': expected one of f01 to f18"):
+        other.files("S01")
+
+
+def test_exercise_is_all_no_stress_and_no_part_of_stress() -> None:
+    exercise = WEARABLE_STRESS.task("exercise")
+    assert exercise.classes == WEARABLE_STRESS.task("stress").classes
+    for condition in ("aerobic", "anaerobic", "baseline", "rest", "stroop"):
+        segment = Segment(0.0, 60.0, 1, {"condition": condition})
+        cycled = condition.endswith("aerobic")
+        assert exercise.label("S01", segment) == (0 if cycled else None)
+        assert (WEARABLE_STRESS.task("stress").label("S01", segment) is None) == cycled
