@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ from datamodules.fold import (
     deal_members,
     join_validation,
     make_fold,
+    validation_tested,
 )
 from datamodules.gathering import (
     BatchRows,
@@ -265,6 +267,16 @@ class EmotionDataModule(L.LightningDataModule):
         fold = join_validation(self.fold)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
+
+    def testing_validation(self) -> Self:
+        """Return the same data with the windows that choose the epoch in place of the tested ones.
+
+        Raises:
+            IncompatibleRunError: No people are kept apart to choose the epoch.
+        """
+        other = copy(self)
+        other._fold = validation_tested(self.fold)
+        return other
 
     def check(self, flags: Collection[Flag]) -> None:
         """Look for leaks in what was set up; raises LeakError for one that no flag allows."""

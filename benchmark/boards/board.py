@@ -28,6 +28,7 @@ from benchmark.boards.paired import comparisons_table
 from benchmark.boards.published import published_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.tuned import tuned_table
+from benchmark.boards.uncertainty import uncertainties, uncertainty_head, uncertainty_table
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
 from benchmark.run import Run
@@ -100,10 +101,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv`` and ``ensembles.csv`` if there is anything
-    of the kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but
-    in ``flawed/`` and, with what each flaw adds to an honest run, in ``leak_audit.csv``. Older
-    versions of boards are in ``older/`` alone.
+    ``runs.csv``, ``uncertainty.csv``, and ``distillation.csv``, ``tuned.csv`` and
+    ``ensembles.csv`` if there is anything of the kind; otherwise an earlier one goes. Runs under
+    protocol flags are in none of them, but in ``flawed/`` and, with what each flaw adds to an
+    honest run, in ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
     today, older = by_version(scored_results(store), planned)
@@ -121,6 +122,11 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     comparisons = comparisons_table(cohorts, gains, best_members(ensembles))
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
+    unsure = uncertainties(cohorts, store)
+    table_of_all = uncertainty_table(unsure)
+    write_text(
+        folder / "uncertainty.csv", csv_text(table_of_all, NUMBERS, uncertainty_head(unsure))
+    )
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
     everything = [result for results in today.values() for result in results]
     ranked = [result for result in everything if not result.run.protocol.flags]
