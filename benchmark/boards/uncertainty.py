@@ -28,6 +28,7 @@ MEANS = (
 )
 COUNTS = ("n_subjects", "n_validation", "n_validation_units")
 SETS = ("set_size", "single_sets", "empty_sets")
+SHARES = ("below_nominal", "single_sets", "empty_sets")
 COLUMNS = (
     "board",
     "model",
@@ -145,7 +146,7 @@ def uncertainty_of(row: Row, calibrated: Mapping[Path, Calibrated]) -> Uncertain
 def uncertainty_table(boards: Mapping[str, Sequence[Uncertainty]]) -> pd.DataFrame:
     """Return one line a row, in the order of the boards; lines without values say why."""
     lines = [
-        {"board": board, **dict(zip(COLUMNS[1:4], one.row.label, strict=True)), **_line(one)}
+        {"board": board, **dict(zip(COLUMNS[1:4], one.row.label, strict=True)), **line_of(one)}
         for board, rows in boards.items()
         for one in rows
     ]
@@ -164,8 +165,8 @@ def uncertainty_head(boards: Mapping[str, Sequence[Uncertainty]]) -> tuple[str, 
     return (*HEAD, *refused)
 
 
-def _line(one: Uncertainty) -> dict[str, object]:
-    """Return the values of a line, after its labels."""
+def line_of(one: Uncertainty) -> dict[str, object]:
+    """Return the values of a line by name of the column, after its labels."""
     known: dict[str, object] = {"complete": one.row.complete, "note": one.note}
     if not one.people:
         return known
