@@ -14,7 +14,7 @@ import pandas as pd
 
 from benchmark.boards.calibrated import LEAST_UNITS, Calibrated, calibrated_results
 from benchmark.boards.cohort import Cohort, Row, repetition
-from benchmark.boards.confidence import COLDEST, KEPT, NOMINAL, WARMEST
+from benchmark.boards.confidence import COLDEST, KEPT, NOMINAL, ROUNDING, WARMEST
 from benchmark.boards.statistics import CONFIDENCE, LEAST_SUBJECTS, interval
 from benchmark.store import Store
 
@@ -171,7 +171,8 @@ def line_of(one: Uncertainty) -> dict[str, object]:
     if not one.people:
         return known
     coverage, low, high = interval(one.values("coverage"))
-    gains = [values["selective_accuracy"] - values["accuracy"] for values in one.people.values()]
+    pairs = zip(one.values("selective_accuracy"), one.values("accuracy"), strict=True)
+    gains = [round((of_some - of_all) / ROUNDING) * ROUNDING for of_some, of_all in pairs]
     return {
         **known,
         "n_subjects": len(one.people),
@@ -187,7 +188,7 @@ def line_of(one: Uncertainty) -> dict[str, object]:
         "coverage_high": float(np.clip(high, 0.0, 1.0)),
         "coverage_decile": float(np.quantile(one.values("coverage"), 0.1)),
         "below_nominal": float(
-            np.mean([value < NOMINAL - 1e-9 for value in one.values("coverage")])
+            np.mean([value < NOMINAL - ROUNDING for value in one.values("coverage")])
         ),
         **dict(zip(("selective_gain", "gain_low", "gain_high"), interval(gains), strict=True)),
     }
@@ -196,7 +197,8 @@ def line_of(one: Uncertainty) -> dict[str, object]:
 def _mean(several: Sequence[Mapping[str, float]], weight: str = "") -> dict[str, float]:
     """Return the mean of each value, weighted by one of them, or not."""
     weights = [values[weight] if weight else 1.0 for values in several]
+    total = sum(weights)
     return {
-        name: float(np.average([values[name] for values in several], weights=weights))
+        name: sum(w * values[name] for w, values in zip(weights, several, strict=True)) / total
         for name in several[0]
     }
