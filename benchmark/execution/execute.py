@@ -227,7 +227,7 @@ def _keep_validation(
 
     It is done after the test: nothing that is drawn at random here can change what is tested.
     """
-    if run.inner or not keeps_validation(module.fold):
+    if run.inner or run.protocol.flags or not keeps_validation(module.fold):
         return
     validation = module.testing_validation()
     columns = predictions(validation.columns("test"), predict(validation))

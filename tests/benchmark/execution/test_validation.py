@@ -104,7 +104,6 @@ def test_a_second_fit_on_them_keeps_none(workshop, tmp_path, model):
         Protocol(validation=False),
         Protocol(flags=("select_on_test",)),
         Protocol(flags=("scale_on_all",)),
-        Protocol("trial_k_fold", 2),
     ],
 )
 def test_protocols_without_validation_people_keep_none(workshop, tmp_path, protocol):
