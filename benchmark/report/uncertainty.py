@@ -77,7 +77,8 @@ def _cells(one: Uncertainty) -> tuple[Cell, ...]:
     cells = [Cell(model, f"{model} {detail}", detail)]
     for name in COLUMNS:
         if name in INTERVALS:
-            cells.append(between(values.get(name), *map(values.get, INTERVALS[name])))
+            low, high = INTERVALS[name]
+            cells.append(between(values.get(name), values.get(low), values.get(high)))
         elif name in COUNTS:
             cells.append(count(values.get(name)))
         elif name == "note":
@@ -89,7 +90,6 @@ def _cells(one: Uncertainty) -> tuple[Cell, ...]:
 
 def _strip(one: Uncertainty) -> Strip:
     values = line_of(one)
-    ends = [float(str(values[name])) for name in ("coverage", *INTERVALS["coverage"])]
-    cell = between(*ends)
-    said = f"coverage {sentence(cell)}; {len(one.people)} people"
-    return strip(one.values("coverage"), *ends, said=said)
+    mean, low, high = (float(str(values[n])) for n in ("coverage", *INTERVALS["coverage"]))
+    said = f"coverage {sentence(between(mean, low, high))}; {len(one.people)} people"
+    return strip(one.values("coverage"), mean, low, high, said=said)
