@@ -484,8 +484,8 @@ def _write_boards(plan: Plan, store: Store, folder: Path, reporter: Reporter) ->
     for path in left_behind(store, folder, boards):
         reporter.say(f"{path} is of runs that are gone; affectbench leaderboard removes it")
     reporter.say(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, published.csv and "
-        f"runs.csv are in {folder}"
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, uncertainty.csv, "
+        f"published.csv and runs.csv are in {folder}"
     )
     return asked
 

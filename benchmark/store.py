@@ -2,6 +2,7 @@
 
     <root>/<board>/<model>/<fold>-<seed>-<id>/   run.json  predictions.npz  log.txt  result.json
                                                  model.ckpt or model.skops  metrics.csv
+                                                 validation.npz
     <root>/tuning/<board>/<model>/<fold>-<seed>-<id>/   the same of an inner run of a study
     <root>/<board>/<model>/not_applicable.json   why a model has no runs on a board
     <root>/<board>/notes.json                    what a reader of the board must know
@@ -73,6 +74,8 @@ from lightning_modules.units import Columns
 RESULT = "result.json"
 PREDICTIONS = "predictions.npz"
 """Predictions: subject, session, trial, unit, start, label and probabilities of each window."""
+VALIDATION = "validation.npz"
+"""The same of the part that chose the epoch, where one was kept apart."""
 BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError, tokenize.TokenError)
 """Errors of an archive that is none, is cut short or wants a password, and of headers in it."""
 MANY = 8
@@ -256,7 +259,7 @@ class Store:
             DiskFullError: There is no room; the store is as it was.
         """
         folder = self.folder(result.run)
-        table = None if predictions is None else _as_npz(predictions)
+        table = None if predictions is None else as_npz(predictions)
         with room_at(folder):
             if self._done_before(result, table):
                 return False
@@ -456,14 +459,14 @@ def load_run(folder: Path) -> Run:
         return Run.from_dict(upgrade_run(values, schema))
 
 
-def parsed(content: bytes, folder: Path) -> dict[str, npt.NDArray[Any]]:
+def parsed(content: bytes, folder: Path, name: str = PREDICTIONS) -> dict[str, npt.NDArray[Any]]:
     """Return predictions from the bytes of their file; raises DamagedError if they are none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            return {name.removesuffix(".npy"): _array(file.read(name)) for name in file.namelist()}
+            return {part.removesuffix(".npy"): _array(file.read(part)) for part in file.namelist()}
     except (*BROKEN, ValueError, OSError, EOFError, KeyError) as error:
         raise DamagedError(
-            f"{folder / PREDICTIONS}: expected predictions, found otherwise ({error!r}). {AGAIN}"
+            f"{folder / name}: expected predictions, found otherwise ({error!r}). {AGAIN}"
         ) from error
 
 
@@ -492,7 +495,7 @@ def _header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-def _as_npz(columns: Columns) -> bytes:
+def as_npz(columns: Columns) -> bytes:
     """Return columns as bytes, the same ones for the same columns."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **columns)

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -38,6 +39,7 @@ from datamodules.fold import (
     join_validation,
     make_fold,
     test_alone,
+    validation_tested,
 )
 from datamodules.gathering import (
     BatchRows,
@@ -291,6 +293,16 @@ class EmotionDataModule(L.LightningDataModule):
         fold = test_alone(self.fold, subjects)
         check_fold(fold, passes(self.protocol.flags))
         self._fold = fold
+
+    def testing_validation(self) -> Self:
+        """Return the same data with the windows that choose the epoch in place of the tested ones.
+
+        Raises:
+            IncompatibleRunError: No people are kept apart to choose the epoch.
+        """
+        other = copy(self)
+        other._fold = validation_tested(self.fold)
+        return other
 
     def check(self, flags: Collection[Flag]) -> None:
         """Look for leaks in what was set up; raises LeakError for one that no flag allows."""
@@ -578,7 +590,7 @@ class EmotionDataModule(L.LightningDataModule):
     @property
     def recordings(self) -> Archive:
         """Recordings of all subjects, from the cache; no samples are read."""
-        return self._stored
+        return Archive(self._stored)
 
     @cached_property
     def _stored(self) -> tuple[StoredSubject, ...]:

@@ -423,6 +423,41 @@ def test_alone(fold: Fold, subjects: Collection[str]) -> Fold:
     return replace(fold, members=members, segments=segments)
 
 
+def keeps_validation(fold: Fold) -> bool:
+    """Return whether other people than those who are tested choose the epoch, on the honest path.
+
+    They are neither trained on nor tested then.
+    """
+    return fold.chosen_on == "val" and not (fold.protocol.flags or fold.members.within)
+
+
+def validation_tested(fold: Fold) -> Fold:
+    """Return a fold whose tested part is the one that chooses the epoch; it has no tested people.
+
+    Args:
+        fold: Fold with a part kept apart to choose the epoch.
+
+    Raises:
+        IncompatibleRunError: A fold without such a part.
+    """
+    if not keeps_validation(fold):
+        raise IncompatibleRunError(
+            "expected validation people, who are neither trained on nor tested, found an epoch "
+            f"that is chosen on {fold.chosen_on}, under {fold.protocol.split}"
+        )
+    members, trials = fold.members, fold.members.trials
+    return replace(
+        fold,
+        members=replace(
+            members,
+            test=members.val,
+            trials=trials and {**trials, "test": trials["val"]},
+            disjoint=False,
+        ),
+        segments={**fold.segments, "test": fold.segments["val"]},
+    )
+
+
 def trials_of(archive: Archive, subjects: Sequence[str], task: Task) -> Trials:
     """Return session and key of every trial that is part of a task, by subject."""
     trials: dict[str, list[tuple[str, str]]] = {subject: [] for subject in subjects}

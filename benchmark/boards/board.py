@@ -34,6 +34,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.transfer import HEAD as TRANSFER_HEAD
 from benchmark.boards.transfer import transfer_table
 from benchmark.boards.tuned import tuned_table
+from benchmark.boards.uncertainty import uncertainties, uncertainty_head, uncertainty_table
 from benchmark.boards.versions import Older, by_version
 from benchmark.files import matching, write_text
 from benchmark.run import Run
@@ -106,10 +107,10 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     """Write every board and the tables over all of them; return the boards of today.
 
     The tables are ``classes.csv``, ``comparisons.csv``, ``overall.csv``, ``published.csv``,
-    ``runs.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv``, ``calibration.csv``,
-    ``personalisation.csv``, ``robustness.csv`` and ``transfer.csv`` if there is anything of the
-    kind; otherwise an earlier one goes. Runs under protocol flags are in none of them, but in
-    ``flawed/`` and, with what each flaw adds to an honest run, in
+    ``runs.csv``, ``uncertainty.csv``, and ``distillation.csv``, ``tuned.csv``, ``ensembles.csv``,
+    ``calibration.csv``, ``personalisation.csv``, ``robustness.csv`` and ``transfer.csv`` if there
+    is anything of the kind; otherwise an earlier one goes. Runs under protocol flags are in none
+    of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
     ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
     planned = store.plan()
@@ -133,6 +134,11 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     comparisons = comparisons_table(cohorts, gains, best_members(ensembles), calibrated)
     write_text(folder / "comparisons.csv", csv_text(comparisons, SMALL))
     write_text(folder / "classes.csv", csv_text(classes_table(cohorts), NUMBERS))
+    unsure = uncertainties(cohorts, store)
+    table_of_all = uncertainty_table(unsure)
+    write_text(
+        folder / "uncertainty.csv", csv_text(table_of_all, NUMBERS, uncertainty_head(unsure))
+    )
     write_text(folder / "published.csv", csv_text(published_table(cohorts), NUMBERS))
     everything = [result for results in today.values() for result in results]
     _write_if_any(folder / "robustness.csv", robustness_table(everything), robustness_head())

@@ -81,7 +81,7 @@ def scored_results(store: Store) -> list[Scored]:
     scores; it is set aside, and the log names it. So is an ensemble of whose members one is not
     there as it was when their mean was taken.
     """
-    before = _read(store.root / CACHE)
+    before = read_cache(store.root / CACHE)
     versions = score_versions()
     missing = [name for name in SCORES if before.versions.get(name) != versions[name]]
     after = Cache(versions=versions)
@@ -242,8 +242,8 @@ def _damaged(result: Result, folder: Path, reason: str) -> Scored:
     return Scored(**bare | {"status": "damaged", "error": reason}, folder=folder)
 
 
-def _read(path: Path) -> Cache:
-    """Return the cache of a store; an empty one where there is none that can be believed."""
+def read_cache(path: Path) -> Cache:
+    """Return the cache in a file; an empty one where there is none that can be believed."""
     try:
         return Cache.from_text(path.read_text())
     except (OSError, ValueError, KeyError, TypeError):

@@ -39,8 +39,8 @@ def leaderboard(arguments: argparse.Namespace) -> int:
         path.unlink()
         print(f"removed {path}: {arguments.runs} has no run on this board", file=news)
     print(
-        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, published.csv and "
-        f"runs.csv are in {arguments.leaderboards}",
+        f"{len(boards)} board(s), overall.csv, comparisons.csv, classes.csv, uncertainty.csv, "
+        f"published.csv and runs.csv are in {arguments.leaderboards}",
         file=news,
     )
     return FAILED if store.set_aside else DONE

@@ -5,14 +5,15 @@ window of each takes, are sums over them.
 """
 
 import time
+from collections.abc import Collection
 from typing import Any
 
-from benchmark.ensembles.answers import answers_of
+from benchmark.ensembles.answers import Answers, answers_of
 from benchmark.errors import BenchmarkError
 from benchmark.execution.chosen import check_members
 from benchmark.result import Result
 from benchmark.run import Run
-from benchmark.store import PREDICTIONS, Store, parsed
+from benchmark.store import PREDICTIONS, VALIDATION, Store, parsed
 from datamodules.errors import LeakError
 from lightning_modules.units import Columns
 
@@ -20,10 +21,11 @@ EFFICIENCY = ("macs", "latency_ms", "cpu_latency_ms")
 """Values of a member's ``efficiency`` that add up."""
 
 
-def ensemble(run: Run, store: Store) -> tuple[dict[str, Any], Columns]:
+def ensemble(run: Run, store: Store) -> tuple[dict[str, Any], Columns, Columns | None]:
     """Return what is known of an ensemble, as the fields of its result, and its predictions.
 
-    The predictions have a row a score unit.
+    The predictions have a row a score unit. The last are those of the validation people; None where
+    a member has kept none.
 
     Args:
         run: Ensemble.
@@ -46,26 +48,53 @@ def ensemble(run: Run, store: Store) -> tuple[dict[str, Any], Columns]:
         for folder in [store.folder(result.run)]
     ]
     answers = answers_of(predictions)
+    weights = tuple(run.taken.values())
     if strangers := sorted(set(answers.units["subject"].tolist()) - set(tested)):
         raise LeakError(
             f"leak: a member answers for {strangers}, whom this run does not test: expected "
             f"{sorted(tested)}."
         )
-    probabilities = answers.mean(tuple(run.taken.values()))
     first = results[0]
-    return {
-        "parameters": sum(result.parameters for result in results),
-        "efficiency": _efficiency(results),
-        "classes": first.classes,
-        "labels": first.labels,
-        "raw": first.raw,
-        "averaged": {result.run.id: result.files[PREDICTIONS] for result in results},
-        "seconds": {
-            "prepare": round(prepared - started, 3),
-            "train": 0.0,
-            "predict": round(time.perf_counter() - prepared, 3),
+    return (
+        {
+            "parameters": sum(result.parameters for result in results),
+            "efficiency": _efficiency(results),
+            "classes": first.classes,
+            "labels": first.labels,
+            "raw": first.raw,
+            "averaged": {result.run.id: result.files[PREDICTIONS] for result in results},
+            "seconds": {
+                "prepare": round(prepared - started, 3),
+                "train": 0.0,
+                "predict": round(time.perf_counter() - prepared, 3),
+            },
         },
-    }, {**answers.units, "probabilities": probabilities}
+        _mean(answers, weights),
+        _validation(results, weights, store, tested),
+    )
+
+
+def _validation(
+    results: list[Result], weights: tuple[int, ...], store: Store, tested: Collection[str]
+) -> Columns | None:
+    """Return the mean of what members predicted of the validation people."""
+    if any(VALIDATION not in result.files for result in results):
+        return None
+    answers = answers_of(
+        [
+            parsed(store.read(folder, result, VALIDATION), folder, VALIDATION)
+            for result in results
+            for folder in [store.folder(result.run)]
+        ]
+    )
+    if both := sorted(set(answers.units["subject"].tolist()) & set(tested)):
+        raise LeakError(f"leak: a member was calibrated on {both}, whom this run tests.")
+    return _mean(answers, weights)
+
+
+def _mean(answers: Answers, weights: tuple[int, ...]) -> Columns:
+    """Return the predictions of an ensemble, a row a score unit."""
+    return {**answers.units, "probabilities": answers.mean(weights)}
 
 
 def _finished(member: Run, store: Store) -> Result:

@@ -9,12 +9,15 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
@@ -39,17 +42,18 @@ from benchmark.probes.fit import FittedProbe, fit_probe
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import Scored, with_scores
-from benchmark.store import Store
+from benchmark.store import VALIDATION, Store, as_npz
 from datamodules.datamodule import EmotionDataModule
 from datamodules.digests import digest
 from datamodules.errors import MachineError
+from datamodules.fold import keeps_validation
 from datamodules.temporary import owned
 from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller
 from lightning_modules.units import Columns, predictions
 
-SIDE_FILES = (METRICS, NETWORK, PROBE)
+SIDE_FILES = (METRICS, NETWORK, PROBE, VALIDATION)
 """Files that are kept of a run besides its predictions, its log and its result."""
 
 
@@ -133,7 +137,10 @@ def _compute(
 ) -> tuple[dict[str, Any], Columns]:
     check_code(run)
     if run.members:
-        return ensemble(run, Store(places.runs))
+        measured, columns, calibrating = ensemble(run, Store(places.runs))
+        if calibrating:
+            (scratch / VALIDATION).write_bytes(as_npz(calibrating))
+        return measured, columns
     started = time.perf_counter()
     if places.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -158,6 +165,7 @@ def _compute(
             probabilities = probe.predict(module)
         trained_on = probe.trained_on
         done = time.perf_counter()
+        _keep_validation(run, module, scratch, probe.predict)
         if isinstance(probe, FittedProbe) and not run.inner:
             with watch.profile("store"):
                 save_probe(probe, module, scratch / PROBE)
@@ -177,11 +185,11 @@ def _compute(
             _count(model, watch)
             trainer = refit(model, module, course, places.device, scratch, watch)
         trained = time.perf_counter()
-        predicted = trainer.predict(model, datamodule=module) or []
-        probabilities = torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
+        probabilities = _predicted(trainer, model, module)
         if early:
             probabilities = early[0].reported()
         done = time.perf_counter()
+        _keep_validation(run, module, scratch, partial(_predicted, trainer, model))
         sizes = {} if run.inner else _kept(run, places, trainer, model, module, scratch, watch)
         sizes |= {
             "epochs": (course.trained, course.best),
@@ -202,6 +210,31 @@ def _compute(
         "peak_memory": peak_memory(places.device),
         "raw": digest(raw),
     }, predictions(module.columns("test"), probabilities)
+
+
+def _predicted(
+    trainer: L.Trainer, model: EmotionClassifier, module: EmotionDataModule
+) -> npt.NDArray[np.float64]:
+    """Return the probabilities of the tested windows, shape (N, K)."""
+    predicted = trainer.predict(model, datamodule=module) or []
+    return torch.cat([torch.as_tensor(p) for p in predicted]).double().cpu().numpy()
+
+
+def _keep_validation(
+    run: Run,
+    module: EmotionDataModule,
+    scratch: Path,
+    predict: Callable[[EmotionDataModule], npt.NDArray[np.float64]],
+) -> None:
+    """Keep predictions of validation people, on which uncertainty is calibrated, if there are any.
+
+    It is done after the test: nothing that is drawn at random here can change what is tested.
+    """
+    if run.inner or run.protocol.flags or not keeps_validation(module.fold):
+        return
+    validation = module.testing_validation()
+    columns = predictions(validation.columns("test"), predict(validation))
+    (scratch / VALIDATION).write_bytes(as_npz(columns))
 
 
 def _kept(

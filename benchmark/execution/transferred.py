@@ -92,7 +92,7 @@ def check_doubles(
 def _doubles(known: Archive, tested: Archive) -> tuple[Double, ...]:
     """Return who of one archive shares signal with whom of another, once for all folds."""
     key = tuple(
-        (archive.folder, archive.key, *(stored.subject for stored in archive.subjects))
+        (archive.place, *(stored.subject for stored in archive.subjects))
         for archive in (known, tested)
     )
     return DOUBLES.kept(key, lambda: doubles_between(known.subjects, tested.subjects))
@@ -118,7 +118,7 @@ def _check_inputs(
         )
     for name in run.signals:
         ours, theirs = (
-            {(r.signals[name].channels, r.signals[name].unit) for r in archive.recordings}
+            {(stored.channels, stored.unit) for stored in archive.stored(name)}
             for archive in (home.recordings, module.fold.archive)
         )
         if ours != theirs:

@@ -12,6 +12,7 @@ from benchmark.boards.chance import chance_of
 from benchmark.boards.cohort import Cohort
 from benchmark.boards.power import smallest_difference
 from benchmark.boards.remarks import remarks
+from benchmark.boards.uncertainty import Uncertainty
 from benchmark.report.classes import ClassesPage, classes_page
 from benchmark.report.differences import paired_table
 from benchmark.report.figures import Point, RankSets, Scatter, lines, rank_sets, scatter
@@ -24,6 +25,7 @@ from benchmark.report.tables import (
     Table,
     number,
 )
+from benchmark.report.uncertainty import UncertaintyPage, uncertainty_page
 from benchmark.store import Store
 
 
@@ -49,6 +51,7 @@ class BoardPage:
         baseline: Names of the baselines.
         classes: Names, in order.
         by_class: Scores of each class; None where no run is done.
+        uncertainty: Uncertainty of each row; None where no row has any.
         costs: Title, unit and plot of score against each cost.
         provenance: Provenance of each row that has results, by its number; JSON.
         tested: Subjects.
@@ -73,6 +76,7 @@ class BoardPage:
     baseline: str
     classes: tuple[str, ...]
     by_class: ClassesPage | None
+    uncertainty: UncertaintyPage | None
     costs: tuple[tuple[str, str, Scatter], ...]
     provenance: Mapping[str, Any]
     tested: tuple[str, ...]
@@ -80,7 +84,13 @@ class BoardPage:
     best: tuple[BestRow, ...]
 
 
-def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: Store) -> BoardPage:
+def board_page(
+    cohort: Cohort,
+    board: Board,
+    comparisons: pd.DataFrame,
+    store: Store,
+    unsure: Sequence[Uncertainty] = (),
+) -> BoardPage:
     """Return all that the page shows of a board.
 
     Args:
@@ -88,6 +98,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         board: The same as a table; its first rows are those of the cohort, in order.
         comparisons: Table of benchmark.boards.paired, of all boards.
         store: Store of its results, in which their learning curves are.
+        unsure: Uncertainty of its rows, in order.
     """
     shown, records = columns_of(board.table), board.table.to_dict("records")
     rows = [*cohort.rows, *(None for _ in records[len(cohort.rows) :])]
@@ -127,6 +138,7 @@ def board_page(cohort: Cohort, board: Board, comparisons: pd.DataFrame, store: S
         baseline=" and ".join(row.run.name for row in simple),
         classes=classes,
         by_class=classes_page(cohort, classes),
+        uncertainty=uncertainty_page(unsure),
         costs=_costs(page_lines, records),
         provenance={
             str(number): provenance(row, cohort.tested) for number, row in enumerate(rows) if row

@@ -16,6 +16,7 @@ from benchmark.boards.paired import comparisons_table
 from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import critical_difference
 from benchmark.boards.transfer import transfer_table
+from benchmark.boards.uncertainty import uncertainties
 from benchmark.boards.versions import by_version
 from benchmark.report.boards import BoardPage, board_page
 from benchmark.report.differences import Gains, gains_page
@@ -92,8 +93,9 @@ def collect(store: Store, leaderboards: Path) -> Content:
     distilled = gains_table(honest(today))
     comparisons = comparisons_table(cohorts, distilled)
     tables = boards_of(cohorts, store, older, read_evidence(cohorts, store))
+    unsure = uncertainties(cohorts, store)
     boards = tuple(
-        board_page(cohort, board, comparisons, store)
+        board_page(cohort, board, comparisons, store, unsure[cohort.name])
         for cohort, board in zip(cohorts, tables, strict=True)
     )
     head, ranks = overall_ranks(cohorts)

@@ -135,7 +135,8 @@ def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame
 
 def test_board_is_written(undisturbed, folder):
     done, tables = undisturbed
-    others = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    names_of_tables = ["classes", "comparisons", "overall", "published", "runs", "uncertainty"]
+    others = {f"{name}.csv" for name in names_of_tables}
     assert set(tables) == {f"{BOARD}.csv", *others}
     assert len(tables["runs.csv"]) == 12
     assert set(tables["runs.csv"]["status"]) == {"done"}

@@ -37,6 +37,8 @@ SUBJECTS = tuple(f"S{number:02d}" for number in range(25))
 MODELS = ("majority", "lda", "random_forest", *(f"model_{number:02d}" for number in range(37)))
 UNITS, WINDOWS = 40, 5
 """Score units of a subject, and windows of each."""
+VALIDATED = 5
+"""Validation people of a run."""
 
 
 def write(
@@ -67,11 +69,17 @@ def write(
                         "a" * 16,
                         recipe=Recipe("made up", lr=0.01, max_epochs=7, batch_size=32),
                     )
-                    content = _predictions(rng, subject, labels[fold], hard[fold] + good)
+                    content = _predictions(rng, [subject], labels[[fold]], hard[fold] + good)
+                    others = [(fold + k) % len(SUBJECTS) for k in range(1, VALIDATED + 1)]
+                    people = [SUBJECTS[other] for other in others]
+                    validation = _predictions(rng, people, labels[others], hard[fold] + good)
                     result = Result(
                         run,
                         "done",
-                        files={"predictions.npz": hashlib.sha256(content).hexdigest()},
+                        files={
+                            "predictions.npz": hashlib.sha256(content).hexdigest(),
+                            "validation.npz": hashlib.sha256(validation).hexdigest(),
+                        },
                         parameters=1000,
                         seconds={"prepare": 1.0, "train": 1.0, "predict": 1.0},
                         device="none",
@@ -81,20 +89,23 @@ def write(
                     path = root / run.folder
                     path.mkdir(parents=True)
                     (path / "predictions.npz").write_bytes(content)
+                    (path / "validation.npz").write_bytes(validation)
                     (path / "result.json").write_text(json.dumps(result.as_dict()))
                     count += 1
     return count
 
 
-def _predictions(rng: np.random.Generator, subject: str, labels: np.ndarray, skill: float) -> bytes:
-    """Return the bytes of ``predictions.npz`` of one subject, a row a window."""
-    n = UNITS * WINDOWS
-    label = labels.repeat(WINDOWS)
+def _predictions(
+    rng: np.random.Generator, subjects: Sequence[str], labels: np.ndarray, skill: float
+) -> bytes:
+    """Return the bytes of predictions of some subjects, a row a window."""
+    n = len(subjects) * UNITS * WINDOWS
+    label = labels.ravel().repeat(WINDOWS)
     right = 1 / (1 + np.exp(-rng.normal(skill, 1.0, n)))
     columns = {
-        "subject": np.array([subject] * n),
+        "subject": np.array(subjects).repeat(UNITS * WINDOWS),
         "session": np.array(["1"] * n),
-        "trial": np.arange(UNITS).repeat(WINDOWS),
+        "trial": np.tile(np.arange(UNITS), len(subjects)).repeat(WINDOWS),
         "unit": np.zeros(n, dtype=np.int64),
         "start": np.arange(n) * 10.0,
         "label": label,

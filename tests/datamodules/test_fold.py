@@ -21,12 +21,14 @@ from datamodules.fold import (
     class_counts,
     deal_members,
     join_validation,
+    keeps_validation,
     labelled,
     make_fold,
     oversampled,
     segments_of,
     stimulus_classes,
     trials_of,
+    validation_tested,
     without_validation,
 )
 from datamodules.guard import check_fold
@@ -372,6 +374,41 @@ def test_joined_validation_is_trained_on(fold_of, archive, fields):
     assert joined.members.test == fold.members.test
     expected = {*fold.members.train, *fold.members.val}
     assert joined.members.train == tuple(s for s in SUBJECTS if s in expected)
+
+
+@pytest.mark.parametrize("fields", SPLIT_FIELDS, ids=str)
+def test_validation_in_place_of_the_test(fold_of, archive, fields):
+    fold = fold_of(**fields)
+    if fold.members.within:
+        assert not keeps_validation(fold)
+        with pytest.raises(IncompatibleRunError, match="expected validation people"):
+            validation_tested(fold)
+        return
+    assert keeps_validation(fold)
+    other = validation_tested(fold)
+    expected = [
+        position
+        for position, recording, segment in every_segment(archive)
+        if is_in(fold.members, "val", recording, segment)
+    ]
+    np.testing.assert_array_equal(other.segments_of("test"), expected)
+    ours, theirs = other.windows("test"), fold.windows("val")
+    for name in ("recording", "segment", "start", "target", "trial", "unit"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    np.testing.assert_array_equal(other.rows["train"], fold.rows["train"])
+    for name, mean in fold.scaling.mean.items():
+        assert torch.equal(other.scaling.mean[name], mean)
+    assert other.task == fold.task
+    tested = {SUBJECTS.index(name) for name in fold.members.test}
+    assert not tested & set(ours.subject.tolist())
+
+
+@pytest.mark.parametrize("flag", ["select_on_test", "scale_on_all", "random_windows"])
+def test_a_flawed_fold_keeps_no_validation(fold_of, flag):
+    fold = fold_of(flags=(flag,))
+    assert not keeps_validation(with_flaws(fold, (flag,)))
+    assert not keeps_validation(join_validation(fold_of()))
+    assert not keeps_validation(fold_of(validation=False))
 
 
 def test_scaling_of_a_joined_fold_is_that_of_both(fold_of, archive):

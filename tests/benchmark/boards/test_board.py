@@ -353,7 +353,8 @@ def test_files_come_back_byte_for_byte(finished, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write_leaderboards(finished, first)
     names = {path.name for path in first.iterdir()}
-    others = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    names_of_tables = ["classes", "comparisons", "overall", "published", "runs", "uncertainty"]
+    others = {f"{name}.csv" for name in names_of_tables}
     assert names == {f"{BOARD}.csv", *others}
     copy = Store(tmp_path / "elsewhere" / "copy")
     shutil.copytree(finished.root, copy.root)
@@ -542,7 +543,8 @@ def test_out_of_fold_teachers_are_on_no_board_and_marked_in_runs_csv(tmp_path):
 def test_distillation_csv_is_there_where_something_was_distilled(tmp_path):
     results = [done(run(model, fold), 0.5) for fold in range(3) for model in ("cnn", "lstm")]
     write_leaderboards(stored(tmp_path / "plain", results), tmp_path / "one")
-    tables = {"classes.csv", "comparisons.csv", "overall.csv", "published.csv", "runs.csv"}
+    names_of_tables = ["classes", "comparisons", "overall", "published", "runs", "uncertainty"]
+    tables = {f"{name}.csv" for name in names_of_tables}
     always = {f"{run().board}.csv", *tables}
     assert {p.name for p in (tmp_path / "one").iterdir()} == always
     results += [done(taught(fold), 0.7) for fold in range(3)]
