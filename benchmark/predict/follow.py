@@ -98,8 +98,8 @@ def causal_ways(predictor: Predictor, run: Run | None) -> dict[str, Way]:
         raise BenchmarkError(
             f"{predictor.name}: expected a model whose input is causal, found one whose "
             f"{', '.join(offline) or 'input'} went through steps that use what is recorded after a "
-            "window. It can predict recordings that are over, without --follow; to follow one, "
-            f"train a model with --signals and some of {', '.join(usable) or 'none'}"
+            "window. It predicts recordings that are over, without --follow; to follow one, "
+            f"train a model that takes no others than {', '.join(usable) or 'none'} (run --signals)"
         )
     ways = {}
     for name, spec in predictor.inputs.items():

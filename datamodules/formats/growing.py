@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError
 
-CHUNK = 4096
-"""Bytes that are read at a time, and more than a line of samples has. Of the smallest signals of a
-wristband they are seconds to two minutes."""
+CHUNK = 1024
+"""Bytes that are read at a time, and more than a line of samples has: of an Empatica E4 they are
+two seconds of the pulse and half a minute of skin conductance."""
 COMPARED = 64
 """Bytes before the place of reading that must be what they were."""
 

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from datamodules.errors import DatasetCorruptedError
-from datamodules.formats.growing import CHUNK, Piece
+from datamodules.formats.growing import Piece
 
 Samples = npt.NDArray[np.float32]
 APART = 600.0
 """Seconds by which one signal may be ahead of another, or a line of the line before."""
 MOST_BYTES = 65536
-"""Bytes that are taken at a time, if as many are there."""
+"""Bytes that are taken at a time, if as many are there, and the longest line."""
+LARGEST = float(np.finfo(np.float32).max)
 SHOWN = 70
 """Number of characters of a line that a message shows."""
 
@@ -70,8 +71,8 @@ class SampleLines:
         while received := self._stream.read1(MOST_BYTES):
             at = time.perf_counter()
             *lines, self._rest = (self._rest + received).split(b"\n")
-            if len(self._rest) > CHUNK:
-                raise self._refusal(f"a line of more than {CHUNK} characters")
+            if len(self._rest) > MOST_BYTES:
+                raise self._refusal(f"a line of more than {MOST_BYTES} characters")
             if new := self._begun(self._samples(lines)):
                 return Piece(at, new)
         return None
@@ -101,7 +102,7 @@ class SampleLines:
         except ValueError as error:
             raise self._refusal(repr(line[:SHOWN])) from error
         name = name.strip()
-        if not values or not np.isfinite(np.array([seconds, *values], np.float32)).all():
+        if not values or not all(abs(number) <= LARGEST for number in (seconds, *values)):
             raise self._refusal(repr(line[:SHOWN]))
         if name not in self._rates:
             return name, 0, values
