@@ -70,6 +70,16 @@ def load_predictor(path: Path) -> Predictor:
     return load_probe(path) if path.name == PROBE else load_network(path)
 
 
+def run_of(path: Path) -> Run | None:
+    """Return the run that a path for ``load_predictor`` is of; None for published weights.
+
+    Raises:
+        BenchmarkError: A ``run.json`` that is none.
+    """
+    folder = path if path.is_dir() else path.parent
+    return _described(folder) if (folder / "run.json").is_file() else None
+
+
 def load_network(checkpoint: Path) -> NetworkPredictor:
     """Return the network of a finished run.
 

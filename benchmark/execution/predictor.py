@@ -108,14 +108,10 @@ class Predictor(ABC):
         seen: dict[str, list[Seen]] = {name: [] for name in self.inputs}
         for chunk in np.array_split(starts, np.arange(BATCH, len(starts), BATCH)):
             batch = {name: self._gathered(name, signals[name], chunk) for name in self.inputs}
-            numbers = {name: samples.nan_to_num(0, 0, 0) for name, samples in batch.items()}
-            for name, samples in batch.items():
-                gone = np.asarray(~samples.isfinite().all(dim=2).all(dim=1).numpy())
-                seen[name].append(self._seen(name, numbers[name].numpy(), gone))
-            missing = np.any([parts[-1].missing for parts in seen.values()], axis=0)
-            found = self.probabilities(numbers)
-            unsure = missing | ~np.isfinite(found).all(axis=1)
-            probabilities.append(np.where(unsure[:, None], np.nan, found))
+            of_chunk, seen_there = self.predict_windows(batch)
+            probabilities.append(of_chunk)
+            for name, parts in seen.items():
+                parts.append(seen_there[name])
         together = np.concatenate(probabilities)
         if np.isnan(together).all():
             raise BenchmarkError(
@@ -129,33 +125,61 @@ class Predictor(ABC):
         }
         return Predicted(starts, together, joined)
 
-    def _check(self, signals: Mapping[str, Signal], stride: float) -> None:
-        if LENGTH in self.inputs:
-            raise BenchmarkError(
-                "the model was trained on whole padded trials: expected one that was trained on "
-                "windows"
-            )
+    def predict_windows(
+        self, windows: Mapping[str, Tensor]
+    ) -> tuple[Probabilities, dict[str, Seen]]:
+        """Return probabilities (N, K) of a few windows, and what is to be doubted in them.
+
+        Args:
+            windows: Samples after their steps by signal, of shape (N, C, T). A window with samples
+                that are no numbers has no prediction: its probabilities are NaN.
+        """
+        numbers = {name: samples.nan_to_num(0, 0, 0) for name, samples in windows.items()}
+        seen = {}
+        for name, samples in windows.items():
+            gone = np.asarray(~samples.isfinite().all(dim=2).all(dim=1).numpy())
+            seen[name] = self._seen(name, numbers[name].numpy(), gone)
+        missing = np.any([of_one.missing for of_one in seen.values()], axis=0)
+        found = self.probabilities(numbers)
+        unsure = missing | ~np.isfinite(found).all(axis=1)
+        return np.where(unsure[:, None], np.nan, found), seen
+
+    def check_signals(self, shapes: Mapping[str, tuple[int, float]]) -> None:
+        """Raise BenchmarkError for signals that do not fit the model.
+
+        Args:
+            shapes: Number of channels and rate in Hz of each signal that there is.
+        """
         for name, spec in self.inputs.items():
-            signal = signals.get(name)
-            actual = f"{len(signal.channels)} @ {signal.sfreq:g} Hz" if signal else "none"
-            if signal is None or (len(signal.channels), signal.sfreq) != (
-                spec.n_channels,
-                spec.sfreq,
-            ):
+            shape = shapes.get(name)
+            if shape != (spec.n_channels, spec.sfreq):
+                actual = f"{shape[0]} @ {shape[1]:g} Hz" if shape else "none"
                 raise BenchmarkError(
                     f"the model takes {name} with {spec.n_channels} channel(s) @ {spec.sfreq:g} "
                     f"Hz, found {actual}"
                 )
-        shortest = min(signals[name].duration for name in self.inputs)
-        if shortest < self.window:
+
+    def check_stride(self, stride: float) -> None:
+        """Raise BenchmarkError for a model of whole trials, or a stride that no window can have."""
+        if LENGTH in self.inputs:
             raise BenchmarkError(
-                f"expected a recording of at least {self.window:g} s, found {shortest:g} s"
+                "the model was trained on whole padded trials: expected one that was trained on "
+                "windows"
             )
         step = 1 / max(spec.sfreq for spec in self.inputs.values())
         if not step <= stride < np.inf:
             raise BenchmarkError(
                 f"expected a stride of at least {step:.3g} s, the time between two samples, found "
                 f"{stride:g} s"
+            )
+
+    def _check(self, signals: Mapping[str, Signal], stride: float) -> None:
+        self.check_stride(stride)
+        self.check_signals({n: (len(one.channels), one.sfreq) for n, one in signals.items()})
+        shortest = min(signals[name].duration for name in self.inputs)
+        if shortest < self.window:
+            raise BenchmarkError(
+                f"expected a recording of at least {self.window:g} s, found {shortest:g} s"
             )
 
     def _gathered(self, name: str, signal: Signal, starts: npt.NDArray[np.float64]) -> Tensor:

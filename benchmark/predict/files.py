@@ -51,7 +51,7 @@ def predict_files(predictor: Predictor, files: Sequence[Path], out: Path, stride
         BenchmarkError: A file that is neither, or does not fit the model, or a table that cannot be
             written; nothing is written.
     """
-    _check_out(out)
+    check_out(out)
     tables, plots, lines = [], {}, []
     for path in files:
         start, signals = _read(path)
@@ -104,7 +104,7 @@ def predict_subjects(
         BenchmarkError: Recordings that do not fit the model, or a table that cannot be written;
             nothing is written.
     """
-    _check_out(out)
+    check_out(out)
     needed = {option: True for name, option in dataset.optional.items() if name in predictor.inputs}
     reader = dataset.make_reader(root if dataset.has_files else None, **{**options, **needed})
     tables, lines = [], []
@@ -147,7 +147,7 @@ def _table(
     return table
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
     """Raise BenchmarkError, before any work, for a table that cannot be written."""
     folder = next(parent for parent in out.absolute().parents if parent.exists())
     if out.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -13,7 +13,7 @@ times are read, see ``datamodules.formats.clocks``.
 
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,14 +129,8 @@ def read_session(place: Path, needed: Collection[str] = ()) -> E4Session:
     start = max(starts.values())
     stops = {name: starts[name] + samples[name].shape[1] / SIGNALS[name][1] for name in samples}
     stop = min(stops.values())
-    for verb, times in (("start", starts), ("end", stops)):
-        first, last = min(times, key=lambda n: times[n]), max(times, key=lambda n: times[n])
-        if times[last] - times[first] > SPREAD_SECONDS:
-            raise DatasetCorruptedError(
-                f"{place}: expected files that {verb} within {SPREAD_SECONDS:g} s of each other, "
-                f"found {FILES[first]} {times[last] - times[first]:g} s before {FILES[last]}. One "
-                "of them was cut off or is of another session; export the session again."
-            )
+    check_spread(place, "start", starts)
+    check_spread(place, "end", stops)
     rates = {name: SIGNALS[name][1] for name in samples}
     doubts += doubts_of_clocks(starts, stops | _end_of_heart_rate(files), rates)
     signals = {}
@@ -147,6 +141,23 @@ def read_session(place: Path, needed: Collection[str] = ()) -> E4Session:
         signals[name] = Signal(kept, sfreq, CHANNELS[name], UNITS[name])
     tags = tuple(tag - start for tag in _read_tags(files))
     return E4Session(start, signals, tags, tuple(repairs), tuple(doubts))
+
+
+def check_spread(place: Path, verb: str, times: Mapping[str, float]) -> None:
+    """Raise DatasetCorruptedError for files of a session that start, or end, far apart.
+
+    Args:
+        place: The session, for the message.
+        verb: ``"start"`` or ``"end"``.
+        times: UTC seconds of it, by signal.
+    """
+    first, last = min(times, key=lambda n: times[n]), max(times, key=lambda n: times[n])
+    if times[last] - times[first] > SPREAD_SECONDS:
+        raise DatasetCorruptedError(
+            f"{place}: expected files that {verb} within {SPREAD_SECONDS:g} s of each other, "
+            f"found {FILES[first]} {times[last] - times[first]:g} s before {FILES[last]}. One "
+            "of them was cut off or is of another session; export the session again."
+        )
 
 
 def _present(files: Files, names: Collection[str], needed: Collection[str]) -> list[str]:
@@ -180,24 +191,16 @@ def _read_file(files: Files, name: str) -> tuple[float, npt.NDArray[np.float32],
 
     Artefacts of switching on are taken away from the samples.
     """
-    n_channels, sfreq = SIGNALS[name]
+    n_channels, _ = SIGNALS[name]
     path, content = files.path(FILES[name]), files.read(FILES[name])
     try:
         file = io.TextIOWrapper(io.BytesIO(content), encoding=ENCODING)
-        start = [utc_seconds(value) for value in file.readline().split(",")]
-        rate = [float(value) for value in file.readline().split(",")]
+        head = file.readline(), file.readline()
         samples = read_numbers(file, np.float32, blank_rows=True).T.copy()
     except ValueError as error:
-        raise DatasetCorruptedError(
-            f"{path}: expected a start in UTC seconds, a rate, then {n_channels} number(s) a line; "
-            f"found otherwise ({error}). Export the session again."
-        ) from error
+        raise _of_other_format(path, name, error) from error
     samples, repairs = _without_blanks(samples)
-    if rate != [sfreq] * n_channels or len(set(start)) != 1 or not np.isfinite(start[0]):
-        raise DatasetCorruptedError(
-            f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz that start together, found "
-            f"rates {rate} and starts {start}. Export the session again."
-        )
+    start = read_head(path, name, *head)
     if len(samples) != n_channels or not np.isfinite(samples).all():
         broken = np.flatnonzero(~np.isfinite(samples).all(axis=0))
         where = f"an incomplete line {broken[0] + 3}" if len(broken) else f"{len(samples)}"
@@ -208,7 +211,40 @@ def _read_file(files: Files, name: str) -> tuple[float, npt.NDArray[np.float32],
     if not content.endswith(b"\n") and samples.shape[1] > 1:
         samples = samples[:, :-1]
         repairs.append("the last line has no end, as it may be cut off; it is left out")
-    return start[0], _converted(samples, name), repairs
+    return start, without_start_up(in_unit(samples, name), name), repairs
+
+
+def read_head(path: Path, name: str, start_line: str, rate_line: str) -> float:
+    """Return the start in UTC seconds that the first two lines of a file say.
+
+    Args:
+        path: The file, for messages.
+        name: Name of its signal.
+        start_line: Its first line.
+        rate_line: Its second line.
+
+    Raises:
+        DatasetCorruptedError: Lines that are none of this signal of an E4.
+    """
+    n_channels, sfreq = SIGNALS[name]
+    try:
+        start = [utc_seconds(value) for value in start_line.split(",")]
+        rate = [float(value) for value in rate_line.split(",")]
+    except ValueError as error:
+        raise _of_other_format(path, name, error) from error
+    if rate != [sfreq] * n_channels or len(set(start)) != 1 or not np.isfinite(start[0]):
+        raise DatasetCorruptedError(
+            f"{path}: expected {n_channels} channel(s) at {sfreq:g} Hz that start together, found "
+            f"rates {rate} and starts {start}. Export the session again."
+        )
+    return start[0]
+
+
+def _of_other_format(path: Path, name: str, error: ValueError) -> DatasetCorruptedError:
+    return DatasetCorruptedError(
+        f"{path}: expected a start in UTC seconds, a rate, then {SIGNALS[name][0]} number(s) a "
+        f"line; found otherwise ({error}). Export the session again."
+    )
 
 
 def _without_blanks(
@@ -228,10 +264,19 @@ def _without_blanks(
     return samples, [f"{int(blank.sum())} blank line(s) in place of samples, interpolated"]
 
 
-def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    """Return samples in the unit of ``UNITS``, with the first good one in place of artefacts."""
-    if name == "acc":
-        return samples / np.float32(ACC_STEPS_PER_G)
+def in_unit(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    """Return samples of a file, shape (C, T), in the unit of ``UNITS``."""
+    return samples / np.float32(ACC_STEPS_PER_G) if name == "acc" else samples
+
+
+def without_start_up(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
+    """Return the samples of a recording with the first good one in place of artefacts before it.
+
+    Args:
+        samples: Samples from the first one on, shape (C, T), which are changed; only the first
+            ``start_up_samples`` have a say.
+        name: Name of the signal.
+    """
     early = samples[0, : int(START_UP_SECONDS * SIGNALS[name][1])]
     artefacts = {"eda": early <= 0, "temp": early > HOTTEST}.get(name)
     if artefacts is not None and artefacts.any() and not artefacts.all():
@@ -239,6 +284,11 @@ def _converted(samples: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.fl
         if end < samples.shape[1]:
             samples[0, :end] = samples[0, end]
     return samples
+
+
+def start_up_samples(name: str) -> int:
+    """Return the number of samples at the start of a file that decide on artefacts of it."""
+    return int(START_UP_SECONDS * SIGNALS[name][1]) + 1 if name in ("eda", "temp") else 0
 
 
 def _end_of_heart_rate(files: Files) -> dict[str, float]:

@@ -7,8 +7,8 @@ import pytest
 from torch import Tensor
 
 from benchmark.errors import BenchmarkError
-from benchmark.execution.predictor import Predictor
-from benchmark.predict.doubts import doubts_of
+from benchmark.execution.predictor import Predictor, Seen
+from benchmark.predict.doubts import RunningDoubts, doubts_of
 from datamodules.batch import SignalSpec
 from datamodules.ranges import Range, measure_range
 from datamodules.signals.recording import Signal
@@ -136,3 +136,55 @@ def test_without_a_range_on_record_that_is_said_and_a_constant_seen():
     assert found.lines[0] == "eda: does not move in 50 % of the windows"
     assert "not on record" in found.lines[1]
     assert not any("outside" in words for words in found.of_windows)
+
+
+def running(recording: Signal, stride: float = 60.0):
+    """Return the words of each window, and the lines at the end, said window by window."""
+    model = predictor()
+    predicted = model.predict({"eda": recording}, stride)
+    doubts = RunningDoubts(model, stride)
+    words = []
+    for row, start in enumerate(predicted.starts):
+        seen = {n: Seen(*(flags[row : row + 1] for flags in s)) for n, s in predicted.seen.items()}
+        words.append(doubts.add(start, predicted.probabilities[row], seen))
+    return words, doubts.lines()
+
+
+def test_at_the_end_as_much_is_said_of_signals_as_of_the_whole():
+    recording = signal(30)
+    recording.samples[0, : 9 * 240] = 2.0
+    recording.samples[0, 15 * 240 : 20 * 240] *= 1000
+    recording.samples[0, 25 * 240] = np.nan
+    words, lines = running(recording)
+    found = doubts(recording)
+    assert lines == found.lines
+    assert len(lines) == 3
+    assert tuple(words) == found.of_windows
+
+
+def test_a_signal_that_stops_is_said_when_it_has_for_long_enough():
+    recording = signal(30)
+    recording.samples[0, 25 * 240 :] = 2.0
+    words, _ = running(recording)
+    assert words == [""] * 26 + ["eda still"] * 4  # 1 of 26 windows is no more than 5 %
+    assert doubts(recording).of_windows == ("",) * 25 + ("eda still",) * 5
+
+
+@pytest.mark.parametrize(
+    ("minutes", "high", "first"), [(59, 0, None), (60, 0, 59), (70, 2, 59), (70, 3, 61)]
+)
+def test_one_class_is_said_at_the_end_of_its_hour(minutes, high, first):
+    recording = signal(minutes)
+    recording.samples[0, 240 : 240 * (1 + high)] += 2.5
+    words, lines = running(recording)
+    marked = [row for row, said in enumerate(words) if "one class" in said]
+    assert (marked[:1] or [None]) == [first]
+    said = [line for line in lines if "of an hour" in line]
+    begin = 0 if first is None else first - 59
+    assert said == [
+        f"low: over 95 % of the windows of an hour, in minutes {begin} to {minutes}"
+    ] * (first is not None)
+
+
+def test_before_the_first_window_nothing_is_said():
+    assert RunningDoubts(predictor(), 60.0).lines() == ()
