@@ -5,6 +5,7 @@ digits of a small spread.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def _numbered(names: Sequence[str]) -> npt.NDArray[np.int64]:
 def scaled_by_all(archive: Archive, signals: Sequence[str], windows: WindowIndex) -> Scaling:
     """Return the scaling of windows by all samples of their person, all sessions together."""
     person = people(archive)[windows.recording]
-    moments = {s: _kept.kept((archive, s), lambda s=s: _of_people(archive, s)) for s in signals}
+    moments = {s: _kept.kept((archive, s), partial(_of_people, archive, s)) for s in signals}
     return _scaling({s: (mean[person], std[person]) for s, (mean, std) in moments.items()})
 
 
@@ -58,7 +59,7 @@ def scaled_by_past(archive: Archive, signals: Sequence[str], windows: WindowInde
     """
     return _scaling(
         {
-            s: _kept.kept((archive, s, windows), lambda s=s: _running(archive, s, windows))
+            s: _kept.kept((archive, s, windows), partial(_running, archive, s, windows))
             for s in signals
         }
     )
@@ -110,7 +111,7 @@ def _of_people(archive: Archive, signal: str) -> Moments:
     person = people(archive)
     means, stds = [], []
     for number in range(len(archive.subjects)):
-        pieces = [_piece(archive, signal, row) for row in np.flatnonzero(person == number)]
+        pieces = [_piece(archive, signal, row) for row in np.flatnonzero(person == number).tolist()]
         count = sum(piece.shape[1] for piece in pieces)
         mean = np.sum([piece.sum(axis=1) for piece in pieces], axis=0) / count
         squares = [((piece - mean[:, None]) ** 2).sum(axis=1) for piece in pieces]

@@ -102,4 +102,4 @@ def _by_rest(fold: Fold, windows: WindowIndex, table: Features, measure: Measure
     training = measure(fold.grids["segments"])[fold.rows["train"]]
     training = training - level[person[trained.recording]]
     std = spread(training.var(axis=0), training.mean(axis=0))
-    return (table - level[person[windows.recording]]) / std
+    return np.asarray((table - level[person[windows.recording]]) / std)
