@@ -143,17 +143,17 @@ def _running(archive: Archive, signal: str, windows: WindowIndex) -> Moments:
             samples = _piece(archive, signal, row)
             level = samples[:, :1] if level is None else level
             samples = samples - level
-            own = np.flatnonzero(windows.recording == row)
-            cuts = np.unique([0, *ends[own].tolist()])
+            inside = np.flatnonzero(windows.recording == row)
+            cuts = np.unique([0, *ends[inside].tolist()])
             starts = cuts[cuts < samples.shape[1]]
             total, total_squares = (
                 before[:, None] + np.cumsum(np.add.reduceat(values, starts, axis=1), axis=1)
                 for before, values in ((sums, samples), (squares, samples**2))
             )
-            place = np.searchsorted(cuts, ends[own]) - 1  # the piece that ends with the window
-            n = count + ends[own]
+            place = np.searchsorted(cuts, ends[inside]) - 1  # the piece that ends with the window
+            n = count + ends[inside]
             centre = total[:, place] / n
-            mean[own] = (centre + level).T
-            variance[own] = (total_squares[:, place] / n - centre**2).T
+            mean[inside] = (centre + level).T
+            variance[inside] = (total_squares[:, place] / n - centre**2).T
             sums, squares, count = total[:, -1], total_squares[:, -1], count + samples.shape[1]
     return mean, spread(variance, mean)

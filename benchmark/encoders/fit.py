@@ -116,7 +116,7 @@ def _part(frozen: Frozen, module: EmotionDataModule, part: Part) -> tuple[Table,
     grid: Grid = "units" if part == "test" else "segments"
     fold = module.fold
     rows = fold.rows_of(grid, part)
-    indices: dict[str, WindowIndex] = {**fold.grids}
+    indices: dict[str, WindowIndex] = {str(name): w for name, w in fold.grids.items()}
     if fold.baselines:
         indices["rest"] = fold.resting_windows
     tables = embeddings(frozen, fold.archive, indices, module.folder)
