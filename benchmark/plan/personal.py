@@ -11,11 +11,9 @@ from benchmark.probes.catalogue import PROBES
 from benchmark.run import Run
 from datamodules.calibration import MOST_LABELLED
 from datamodules.errors import IncompatibleRunError
+from datamodules.minutes import LONGEST
 from datamodules.protocol import Protocol
 
-LONGEST = 120.0
-"""Seconds of the longest window of a model that is given labelled minutes, as in
-``datamodules.minutes``, which needs torch."""
 EVERY_MODEL = "every_model"
 """Name of what does not apply where no model of a board does."""
 

@@ -4,11 +4,9 @@ import pytest
 
 from benchmark.plan.expand import expand
 from benchmark.plan.parse import load_suite
-from benchmark.plan.personal import LONGEST as plan_longest
 from benchmark.plan.suite import SuiteError
 from benchmark.recordings.prepare import prepare
 from datamodules.errors import IncompatibleRunError
-from datamodules.minutes import LONGEST
 from datamodules.protocol import Protocol
 
 PHASE = {"n_subjects": 4, "phase": 150.0}
@@ -71,7 +69,6 @@ def test_what_an_adapter_cannot_do_has_a_reason(model, adapter, reason, planned)
 
 
 def test_a_window_that_is_longer_than_the_gap_allows(planned):
-    assert plan_longest == LONGEST
     plan = planned(
         ["attention_lrcn"],
         adapters=("prior_shift",),
