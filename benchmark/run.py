@@ -226,8 +226,12 @@ class Run:
 
     def with_others(self, change: Callable[["Run"], "Run"]) -> Self:
         """Return the run with other teachers, members and trained run: each of them changed."""
-        others: dict[str, Any] = {n: tuple(map(change, getattr(self, n))) for n in OTHERS}
-        return dataclasses.replace(self, **others)
+        return dataclasses.replace(
+            self,
+            teachers=tuple(map(change, self.teachers)),
+            members=tuple(map(change, self.members)),
+            trained=tuple(map(change, self.trained)),
+        )
 
     def without_values(self, names: Collection[str]) -> Self:
         """Return the run with the defaults of ``Recipe`` or of the model in place of some values.

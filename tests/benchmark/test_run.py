@@ -149,6 +149,7 @@ def test_each_value_of_a_protocol_makes_a_board_of_its_own():
         "validation": False,
         "score_windows": True,
         "flags": ("random_windows",),
+        "corruption": "eda_detached",
     }
     protocols = [Protocol(**{name: value}) for name, value in values.items()]
     protocols += [Protocol(), Protocol(padding="zero", mask=True), Protocol("subject_k_fold", 4)]

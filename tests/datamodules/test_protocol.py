@@ -128,6 +128,7 @@ def test_plain_values_and_back() -> None:
         "version",
         "stimulus_folds",
         "partitions",
+        "corruption",
         "calibration",
     }
     for protocol in (HONEST, FLAWED, Protocol(padding="mean", mask=True, score_windows=True)):
