@@ -13,6 +13,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.statistics import compare, holm, interval
 from benchmark.boards.transfer import COLUMNS, transfer_table
 from benchmark.boards.versions import by_version
+from benchmark.report.page import render
 from benchmark.scored import Scored
 from lightning_modules.metrics import SCORES
 from tests.benchmark.made_up import make_run, stored
@@ -234,3 +235,11 @@ def test_the_table_is_written_and_goes_with_its_runs(results, tmp_path):
     alone = [result for result in results if not result.run.trained]
     write_leaderboards(stored(tmp_path / "alone", alone), folder)
     assert not (folder / "transfer.csv").exists()
+
+
+def test_the_page_has_a_tab_with_a_map_a_model(results, tmp_path):
+    page = render(stored(tmp_path / "runs", results), tmp_path)
+    assert 'id="tab-transfer"' in page
+    assert page.count('<table class="confusion matrix">') == len(MODELS)
+    assert page.count('class="within') == 2 * len(MODELS)
+    assert "trained on wesad" in page

@@ -55,7 +55,7 @@ def test_cells_stand_where_their_domains_are():
 def test_an_incomplete_cell_says_so():
     lacking = {**ACROSS, "n_missing": 2}
     page = transfer_page(table(WITHIN, lacking))
-    assert "incomplete, lacks 2 runs" in dict(page.maps[0].rows)["lab"][0].said
+    assert "incomplete, lacks 2 runs" in dict(page.maps[0].rows)["lab"][1].said
     assert "incomplete" in page.table.lines[1][0].detail
 
 
