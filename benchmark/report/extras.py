@@ -10,12 +10,15 @@ from benchmark.boards.cohort import LeaderboardError
 from benchmark.report import hints
 from benchmark.report.tables import Table, pairs, plain
 
-PUBLISHED = "published.csv"
+PUBLISHED, CALIBRATION = "published.csv", "calibration.csv"
 EXTRAS = {
-    "calibration.csv": (
+    CALIBRATION: (
         "Calibration",
         "The same models with and without what is known of each person beforehand: what it adds.",
-        ("board", "model", "calibration", "adds", "low", "high", "p_corrected", "none"),
+        (
+            *("model", "calibration", "adds", "low", "high", "p_corrected", "none", "calibrated"),
+            *("n_subjects", "n_units"),
+        ),
     ),
     "leak_audit.csv": (
         "Leak audit",
@@ -119,7 +122,9 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
+    if path.name == CALIBRATION:
+        return head, _calibration(names, rows, first)
+    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.LEAK_AUDIT)),)
 
 
 def _published(
@@ -139,6 +144,25 @@ def _published(
             title = f"{' · '.join(pair)}: {len(chosen)} rows, {alike or 'none'} comparable"
             parts.append(Part(title, table))
     return tuple(parts)
+
+
+def _calibration(
+    names: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str]
+) -> tuple[Part, ...]:
+    """Return the lines of each board without calibration; most columns on demand."""
+    place = names.index("board")
+    boards = [row[place].partition("__calibrated_by")[0] for row in rows]
+    return tuple(
+        Part(
+            board.replace("__", " · ").replace("_", " "),
+            plain(
+                *_moved(names, [r for r, b in zip(rows, boards, strict=True) if b == board], first),
+                shown=first,
+                hints=hints.CALIBRATION,
+            ),
+        )
+        for board in dict.fromkeys(boards)
+    )
 
 
 def _moved(

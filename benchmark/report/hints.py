@@ -93,4 +93,3 @@ CALIBRATION = {
     "claim": "whether a claim is made of the line",
     "reading": "the line in words",
 }
-OF_FILES = {"leak_audit.csv": LEAK_AUDIT, "calibration.csv": CALIBRATION}
