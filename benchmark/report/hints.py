@@ -145,6 +145,5 @@ PERSONALISATION = {
 }
 OF_FILES = {
     "leak_audit.csv": LEAK_AUDIT,
-    "calibration.csv": CALIBRATION,
     "personalisation.csv": PERSONALISATION,
 }
