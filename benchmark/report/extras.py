@@ -1,4 +1,4 @@
-"""Files of the leaderboards folder that do not follow from a store, as the page shows them."""
+"""Files of the leaderboards folder that the page shows as they are."""
 
 import csv
 import json
@@ -137,7 +137,7 @@ def _of_boards(
     for title in dict.fromkeys(row[board] for row in rows):
         chosen = [row for row in rows if row[board] == title]
         table = plain(*_moved(names, chosen, first), shown=first, hints=hints.ROBUSTNESS)
-        parts.append(Part(f"{title}: {len(chosen)} rows", table))
+        parts.append(Part(f"{title}: {len(chosen)} lines", table))
     return tuple(parts)
 
 

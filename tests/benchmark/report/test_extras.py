@@ -1,4 +1,4 @@
-"""Tables that do not follow from a store: shown as they are; of papers, what the page can use."""
+"""Tables that are shown as they are; of papers, what the page can use."""
 
 import csv
 
@@ -36,6 +36,21 @@ def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(LeaderboardError, match=name):
         render(store, tmp_path)
+
+
+def test_what_models_lose_is_shown_board_by_board(tmp_path):
+    head = "# robustness: how to read it\n"
+    columns = "board,corruption,model,drop,n_missing\n"
+    lines = "one,eda_detached,lda,0.1,0\none,eda_detached,cnn,0.2,0\ntwo,rate_halved,lda,0,0\n"
+    (tmp_path / "robustness.csv").write_text(head + columns + lines)
+    (robustness,) = extras(tmp_path, ())
+    assert (robustness.title, robustness.head) == ("Robustness", ("robustness: how to read it",))
+    assert [part.title for part in robustness.parts] == ["one: 2 lines", "two: 1 lines"]
+    names = [column.title for column in robustness.parts[0].table.columns]
+    assert names == ["model", "corruption", "drop", "board", "n_missing"]
+    shown = [c.title for c in robustness.parts[0].table.columns if not c.more]
+    assert shown == ["model", "corruption", "drop"]
+    assert [line[2].value for line in robustness.parts[0].table.lines] == [0.1, 0.2]
 
 
 @pytest.fixture(scope="module")
