@@ -38,19 +38,34 @@ def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
         render(store, tmp_path)
 
 
+LOST = """# robustness: how to read it
+board,corruption,model,recipe,signals,undisturbed,drop,p_holm
+one,missing_eda,lda,published,eda,0.6,0.25,0.01
+one,missing_eda,cnn,fast,eda,0.5,,
+one,eda_detached,lda,published,eda,0.6,-0.101,0.9
+two,eda_detached,lda,published,eda,0.7,0.3,0.2
+"""
+
+
 def test_what_models_lose_is_shown_board_by_board(tmp_path):
-    head = "# robustness: how to read it\n"
-    columns = "board,corruption,model,drop,n_missing\n"
-    lines = "one,eda_detached,lda,0.1,0\none,eda_detached,cnn,0.2,0\ntwo,rate_halved,lda,0,0\n"
-    (tmp_path / "robustness.csv").write_text(head + columns + lines)
+    (tmp_path / "robustness.csv").write_text(LOST)
     (robustness,) = extras(tmp_path, ())
     assert (robustness.title, robustness.head) == ("Robustness", ("robustness: how to read it",))
-    assert [part.title for part in robustness.parts] == ["one: 2 lines", "two: 1 lines"]
-    names = [column.title for column in robustness.parts[0].table.columns]
-    assert names == ["model", "corruption", "drop", "board", "n_missing"]
-    shown = [c.title for c in robustness.parts[0].table.columns if not c.more]
-    assert shown == ["model", "corruption", "drop"]
-    assert [line[2].value for line in robustness.parts[0].table.lines] == [0.1, 0.2]
+    assert [(part.title, part.folded) for part in robustness.parts] == [
+        ("one", False),
+        ("one: 3 lines", True),
+        ("two", False),
+        ("two: 1 lines", True),
+    ]
+    lost, lines = robustness.parts[0].table, robustness.parts[1].table
+    names = ["model", "recipe", "signals", "undisturbed", "missing_eda", "eda_detached"]
+    assert [column.title for column in lost.columns] == names
+    assert [[cell.text for cell in line] for line in lost.lines] == [
+        ["lda", "published", "eda", "0.60", "+0.25*", "-0.10"],
+        ["cnn", "fast", "eda", "0.50", "", ""],
+    ]
+    assert lost.lines[0][4].value == 0.25  # sorts as a number
+    assert [c.title for c in lines.columns if not c.more][:3] == ["model", "corruption", "drop"]
 
 
 @pytest.fixture(scope="module")
