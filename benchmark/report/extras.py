@@ -1,8 +1,9 @@
-"""Files of the leaderboards folder that do not follow from a store, as the page shows them."""
+"""Files of the leaderboards folder that the page shows as they are."""
 
 import csv
 import json
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from benchmark.boards.cohort import LeaderboardError
 from benchmark.drawing import Picture
 from benchmark.report import hints
 from benchmark.report.personal import drawn
-from benchmark.report.tables import Table, pairs, plain
+from benchmark.report.tables import Cell, Column, Table, number, pairs, plain, text
 
 PUBLISHED, CALIBRATION, ROBUSTNESS = "published.csv", "calibration.csv", "robustness.csv"
 PERSONALISATION = "personalisation.csv"
@@ -52,6 +53,10 @@ EXTRAS = {
     ),
 }
 """Title, what the file holds, and the columns that stand first, where there are such."""
+OF_MODEL = ("model", "recipe", "signals", "undisturbed")
+"""Columns of a line of what a model loses that are those of the model."""
+CLAIM = 0.05
+"""Corrected p-value below which a drop is marked."""
 MANY = 30
 """Rows of all parts of a file together that are shown without being asked for."""
 
@@ -63,10 +68,12 @@ class Part:
     Args:
         title: What they have in common; empty for all rows of a file.
         table: The rows.
+        folded: Whether it is folded, whatever others are.
     """
 
     title: str
     table: Table
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,9 +122,7 @@ def extras(folder: Path, measured: Collection[tuple[str, str]]) -> tuple[Extra, 
                     f"{path}: expected a table, found otherwise ({error}). Write it anew, or "
                     "delete it to have the page without it."
                 ) from error
-            folded = (
-                name in (PUBLISHED, ROBUSTNESS) and sum(len(p.table.lines) for p in parts) > MANY
-            )
+            folded = name == PUBLISHED and sum(len(p.table.lines) for p in parts) > MANY
             present.append(Extra(path.stem, title, about, head, parts, folded, pictures))
     return tuple(present)
 
@@ -151,14 +156,43 @@ def _read(
 def _of_boards(
     names: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str]
 ) -> tuple[Part, ...]:
-    """Return the rows of each board, most columns on demand."""
-    board = names.index("board")
+    """Return what each model of a board loses, and the rows with most columns on demand."""
     parts = []
-    for title in dict.fromkeys(row[board] for row in rows):
-        chosen = [row for row in rows if row[board] == title]
+    for board in dict.fromkeys(row[names.index("board")] for row in rows):
+        chosen = [row for row in rows if row[names.index("board")] == board]
         table = plain(*_moved(names, chosen, first), shown=first, hints=hints.ROBUSTNESS)
-        parts.append(Part(f"{title}: {len(chosen)} rows", table))
+        parts += [
+            Part(board, _lost([dict(zip(names, row, strict=True)) for row in chosen])),
+            Part(f"{board}: {len(chosen)} lines", table, folded=True),
+        ]
     return tuple(parts)
+
+
+def _lost(lines: Sequence[Mapping[str, str]]) -> Table:
+    """Return a row a model and a column a corruption: the drop, marked where it is a claim."""
+    corruptions = list(dict.fromkeys(line["corruption"] for line in lines))
+    models: dict[tuple[str, ...], dict[str, Cell]] = {}
+    for line in lines:
+        label = tuple(line[name] for name in OF_MODEL)
+        drop, p = (float(line[name] or "nan") for name in ("drop", "p_holm"))
+        mark = "*" if p < CLAIM else ""
+        cell = Cell(f"{drop:+.2f}{mark}", drop) if math.isfinite(drop) else text("")
+        models.setdefault(label, {})[line["corruption"]] = cell
+    columns = (
+        *(Column(name, hints.ROBUSTNESS[name], name == "undisturbed") for name in OF_MODEL),
+        *(Column(name, f"macro F1 that is lost; *: p_holm below {CLAIM}") for name in corruptions),
+    )
+    return Table(
+        columns,
+        tuple(
+            (
+                *map(text, label[:-1]),
+                number(float(label[-1] or "nan"), ".2f"),
+                *(of_model.get(name, text("")) for name in corruptions),
+            )
+            for label, of_model in models.items()
+        ),
+    )
 
 
 def _published(

@@ -1,4 +1,4 @@
-"""Tables that do not follow from a store: shown as they are; of papers, what the page can use."""
+"""Tables that are shown as they are; of papers, what the page can use."""
 
 import csv
 
@@ -36,6 +36,36 @@ def test_a_table_that_cannot_be_read_is_named(store, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(LeaderboardError, match=name):
         render(store, tmp_path)
+
+
+LOST = """# robustness: how to read it
+board,corruption,model,recipe,signals,undisturbed,drop,p_holm
+one,missing_eda,lda,published,eda,0.6,0.25,0.01
+one,missing_eda,cnn,fast,eda,0.5,,
+one,eda_detached,lda,published,eda,0.6,-0.101,0.9
+two,eda_detached,lda,published,eda,0.7,0.3,0.2
+"""
+
+
+def test_what_models_lose_is_shown_board_by_board(tmp_path):
+    (tmp_path / "robustness.csv").write_text(LOST)
+    (robustness,) = extras(tmp_path, ())
+    assert (robustness.title, robustness.head) == ("Robustness", ("robustness: how to read it",))
+    assert [(part.title, part.folded) for part in robustness.parts] == [
+        ("one", False),
+        ("one: 3 lines", True),
+        ("two", False),
+        ("two: 1 lines", True),
+    ]
+    lost, lines = robustness.parts[0].table, robustness.parts[1].table
+    names = ["model", "recipe", "signals", "undisturbed", "missing_eda", "eda_detached"]
+    assert [column.title for column in lost.columns] == names
+    assert [[cell.text for cell in line] for line in lost.lines] == [
+        ["lda", "published", "eda", "0.60", "+0.25*", "-0.10"],
+        ["cnn", "fast", "eda", "0.50", "", ""],
+    ]
+    assert lost.lines[0][4].value == 0.25  # sorts as a number
+    assert [c.title for c in lines.columns if not c.more][:3] == ["model", "corruption", "drop"]
 
 
 @pytest.fixture(scope="module")
