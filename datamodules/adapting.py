@@ -115,7 +115,8 @@ class PersonalNorms:
         if norm.affine:
             around = around * norm.weight + norm.bias
         back = windows.movedim(2, -1).shape
-        return around.to(maps.dtype).reshape(back).movedim(-1, 2).flatten(0, 1)
+        normal: Tensor = around.to(maps.dtype).reshape(back).movedim(-1, 2).flatten(0, 1)
+        return normal
 
     def _so_far(
         self, kept: dict[int, tuple[int, Moments]], moments: Moments

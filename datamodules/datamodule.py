@@ -408,10 +408,11 @@ class EmotionDataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Where people are calibrated, let a network predict by statistics of each of them."""
-        tests = self.trainer and self.trainer.state.fn in (TrainerFn.TESTING, TrainerFn.PREDICTING)
-        if tests and self.protocol.calibrating.scales:
+        trainer = self.trainer
+        tests = trainer and trainer.state.fn in (TrainerFn.TESTING, TrainerFn.PREDICTING)
+        if trainer and tests and self.protocol.calibrating.scales:
             if self._norms is None:
-                self._norms = self._personal_norms()
+                self._norms = self._personal_norms(trainer)
             self._norms.expect(self._groups()[batch.row.cpu()])
         return batch
 
@@ -420,9 +421,9 @@ class EmotionDataModule(L.LightningDataModule):
             self._norms.remove()
             self._norms = None
 
-    def _personal_norms(self) -> PersonalNorms:
+    def _personal_norms(self, trainer: L.Trainer) -> PersonalNorms:
         """Return the normalisation of the network that is tested, its people measured."""
-        network, fold = self.trainer.lightning_module, self.fold
+        network, fold = trainer.lightning_module, self.fold
         kind = self.protocol.calibrating.kind
         norms = PersonalNorms(network, running=kind == "unlabelled")
         if norms.running or not norms:
@@ -432,7 +433,7 @@ class EmotionDataModule(L.LightningDataModule):
             resting = fold.resting_windows
             scaling = fold.personal_scaling(resting) if fold.scaling else None
             windows, owner = self._gathering(resting, scaling, None), resting.subject
-        with self.trainer.precision_plugin.forward_context():
+        with trainer.precision_plugin.forward_context():
             for person in np.unique(self.windows("test").subject).tolist():
                 signals = windows[torch.from_numpy(np.flatnonzero(owner == person))].signals
                 norms.measure(person, {n: v.to(network.device) for n, v in signals.items()})

@@ -5,6 +5,7 @@ digits of a small spread.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def _numbered(names: Sequence[str]) -> npt.NDArray[np.int64]:
 def scaled_by_all(archive: Archive, signals: Sequence[str], windows: WindowIndex) -> Scaling:
     """Return the scaling of windows by all samples of their person, all sessions together."""
     person = people(archive)[windows.recording]
-    moments = {s: _kept.kept((archive, s), lambda s=s: _of_people(archive, s)) for s in signals}
+    moments = {s: _kept.kept((archive, s), partial(_of_people, archive, s)) for s in signals}
     return _scaling({s: (mean[person], std[person]) for s, (mean, std) in moments.items()})
 
 
@@ -58,7 +59,7 @@ def scaled_by_past(archive: Archive, signals: Sequence[str], windows: WindowInde
     """
     return _scaling(
         {
-            s: _kept.kept((archive, s, windows), lambda s=s: _running(archive, s, windows))
+            s: _kept.kept((archive, s, windows), partial(_running, archive, s, windows))
             for s in signals
         }
     )
@@ -110,7 +111,7 @@ def _of_people(archive: Archive, signal: str) -> Moments:
     person = people(archive)
     means, stds = [], []
     for number in range(len(archive.subjects)):
-        pieces = [_piece(archive, signal, row) for row in np.flatnonzero(person == number)]
+        pieces = [_piece(archive, signal, row) for row in np.flatnonzero(person == number).tolist()]
         count = sum(piece.shape[1] for piece in pieces)
         mean = np.sum([piece.sum(axis=1) for piece in pieces], axis=0) / count
         squares = [((piece - mean[:, None]) ** 2).sum(axis=1) for piece in pieces]
@@ -142,17 +143,17 @@ def _running(archive: Archive, signal: str, windows: WindowIndex) -> Moments:
             samples = _piece(archive, signal, row)
             level = samples[:, :1] if level is None else level
             samples = samples - level
-            own = np.flatnonzero(windows.recording == row)
-            cuts = np.unique([0, *ends[own].tolist()])
+            inside = np.flatnonzero(windows.recording == row)
+            cuts = np.unique([0, *ends[inside].tolist()])
             starts = cuts[cuts < samples.shape[1]]
             total, total_squares = (
                 before[:, None] + np.cumsum(np.add.reduceat(values, starts, axis=1), axis=1)
                 for before, values in ((sums, samples), (squares, samples**2))
             )
-            place = np.searchsorted(cuts, ends[own]) - 1  # the piece that ends with the window
-            n = count + ends[own]
+            place = np.searchsorted(cuts, ends[inside]) - 1  # the piece that ends with the window
+            n = count + ends[inside]
             centre = total[:, place] / n
-            mean[own] = (centre + level).T
-            variance[own] = (total_squares[:, place] / n - centre**2).T
+            mean[inside] = (centre + level).T
+            variance[inside] = (total_squares[:, place] / n - centre**2).T
             sums, squares, count = total[:, -1], total_squares[:, -1], count + samples.shape[1]
     return mean, spread(variance, mean)

@@ -191,8 +191,8 @@ def _line(
         for ours, theirs in pairs:
             if ours is None or theirs is None:
                 continue
-            known = set(theirs.keys)
-            keys = [key for key in ours.keys if key in known]
+            of_both = set(ours.keys) & set(theirs.keys)
+            keys = [key for key in ours.keys if key in of_both]
             arms = [_shared(units, keys) for units in (ours, theirs)]
             if keys:
                 scores[subject].append((arms[0].score(macro_f1), arms[1].score(macro_f1)))

@@ -116,12 +116,12 @@ def _part(frozen: Frozen, module: EmotionDataModule, part: Part) -> tuple[Table,
     grid: Grid = "units" if part == "test" else "segments"
     fold = module.fold
     rows = fold.rows_of(grid, part)
-    if not module.protocol.calibrating.scales:
-        tables = embeddings(frozen, fold.archive, fold.grids, module.folder)
-        return tables[grid][rows], fold.grids[grid].take(rows)
-    resting: dict[str, WindowIndex] = {"rest": fold.resting_windows} if fold.baselines else {}
-    indices = {**fold.grids, **resting}
+    indices: dict[str, WindowIndex] = {str(name): w for name, w in fold.grids.items()}
+    if fold.baselines:
+        indices["rest"] = fold.resting_windows
     tables = embeddings(frozen, fold.archive, indices, module.folder)
-    of_index = {index: tables[name] for name, index in indices.items()}
-    table = personal_features(fold, grid, of_index.__getitem__).astype(np.float32)
+    table = tables[grid]
+    if module.protocol.calibrating.scales:
+        measured = {index: tables[name].astype(np.float64) for name, index in indices.items()}
+        table = personal_features(fold, grid, measured.__getitem__).astype(np.float32)
     return table[rows], fold.grids[grid].take(rows)

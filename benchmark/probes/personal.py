@@ -48,11 +48,11 @@ def _by_all(
     person = people(fold.archive)
     standard = np.empty_like(table)
     for number in np.unique(person):
-        own = measured[person[units.recording] == number]
+        of_person = measured[person[units.recording] == number]
         rows = person[windows.recording] == number
         if rows.any():
-            mean = own.mean(axis=0)
-            standard[rows] = (table[rows] - mean) / spread(own.var(axis=0), mean)
+            mean = of_person.mean(axis=0)
+            standard[rows] = (table[rows] - mean) / spread(of_person.var(axis=0), mean)
     return standard
 
 
@@ -76,15 +76,15 @@ def _by_past(
     level, variance = training.mean(axis=0), training.var(axis=0)
     standard = np.empty_like(table)
     for number in np.unique(session[windows.recording]):
-        own = np.flatnonzero(session[units.recording] == number)
-        own = own[np.argsort(ended[own], kind="stable")]
+        of_session = np.flatnonzero(session[units.recording] == number)
+        of_session = of_session[np.argsort(ended[of_session], kind="stable")]
         rows = np.flatnonzero(session[windows.recording] == number)
-        around = measured[own] - level
+        around = measured[of_session] - level
         before = np.zeros((1, table.shape[1]))
         sums, squares = (
             np.concatenate([before, np.cumsum(values, axis=0)]) for values in (around, around**2)
         )
-        count = np.searchsorted(ended[own], now[rows] + EPSILON, side="right")
+        count = np.searchsorted(ended[of_session], now[rows] + EPSILON, side="right")
         weight = PRIOR + count[:, None]
         mean = sums[count] / weight
         std = spread((PRIOR * variance + squares[count]) / weight - mean**2, mean + level)
@@ -102,4 +102,4 @@ def _by_rest(fold: Fold, windows: WindowIndex, table: Features, measure: Measure
     training = measure(fold.grids["segments"])[fold.rows["train"]]
     training = training - level[person[trained.recording]]
     std = spread(training.var(axis=0), training.mean(axis=0))
-    return (table - level[person[windows.recording]]) / std
+    return np.asarray((table - level[person[windows.recording]]) / std)

@@ -171,14 +171,14 @@ def test_a_trainer_predicts_each_person_by_their_own_windows(
         scaling = fold.personal_scaling(fold.resting_windows)
         resting = (raw_windows - scaling.mean["eda"].numpy()) / scaling.std["eda"].numpy()
     for row in range(len(out)):
-        own = np.flatnonzero(index.subject == index.subject[row])
+        of_person = np.flatnonzero(index.subject == index.subject[row])
         seen = {
             "none": windows[:0],
             "baseline:1": resting[fold.resting_windows.subject == index.subject[row]]
             if len(resting)
             else resting,
-            "unlabelled": windows[own[own <= row]],
-            "whole": windows[own],
+            "unlabelled": windows[of_person[of_person <= row]],
+            "whole": windows[of_person],
         }[calibration]
         n = len(seen)
         assert (n > 0) == (calibration != "none")

@@ -125,9 +125,9 @@ def test_a_baseline_leaves_the_spread_of_training_people(
         subject = fold.archive.recordings[row].subject
         if subject in fold.members.train:
             start, _ = first_rest(fold, subject)
-            own = samples[0, offsets[row] :]
-            level = own[round(4 * start) : round(4 * (start + 60))].astype(np.float64).mean()
-            pieces.append(own[round(4 * segment.start) : round(4 * segment.stop)] - level)
+            recorded = samples[0, offsets[row] :]
+            level = recorded[round(4 * start) : round(4 * (start + 60))].astype(np.float64).mean()
+            pieces.append(recorded[round(4 * segment.start) : round(4 * segment.stop)] - level)
     assert fold.scaling is not None
     assert fold.scaling.std["eda"].item() == pytest.approx(np.concatenate(pieces).std(), rel=1e-4)
     assert fold.scaling.mean["eda"].item() == 0.0

@@ -76,8 +76,8 @@ def before(
     sfreq = here.signals[signal].sfreq
     n_times = round(windows.length * sfreq)
     first = min(round(windows.start[row] * sfreq), here.signals[signal].n_times - n_times)
-    own = samples_of(archive, int(windows.recording[row]), signal)[:, : first + n_times]
-    return np.concatenate([*earlier, own], axis=1)
+    here_alone = samples_of(archive, int(windows.recording[row]), signal)[:, : first + n_times]
+    return np.concatenate([*earlier, here_alone], axis=1)
 
 
 def test_windows_are_scaled_by_all_of_their_person(parted: Archive, windows: WindowIndex) -> None:

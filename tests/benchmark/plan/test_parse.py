@@ -199,9 +199,7 @@ def test_yaml_runs_no_code(path, tmp_path):
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.yaml", "../quick"])
 def test_no_such_suite(name):
-    with pytest.raises(
-        SuiteError, match=r"expected one of calibration, distillation, full, .*quick"
-    ):
+    with pytest.raises(SuiteError, match=r"expected one of calibration, .*full, .*quick"):
         load_suite(name)
 
 

@@ -40,8 +40,8 @@ def test_whole_is_a_standard_scaler_of_each_person(workshop: Any, part: Part) ->
     assert len(np.unique(windows.subject[rows])) > (part == "train")
     for subject in np.unique(windows.subject[rows]):
         scaler = StandardScaler().fit(table[units.subject == subject])
-        own = windows.subject[rows] == subject
-        assert columns[own] == pytest.approx(scaler.transform(features[own]), abs=1e-6)
+        of_person = windows.subject[rows] == subject
+        assert columns[of_person] == pytest.approx(scaler.transform(features[of_person]), abs=1e-6)
 
 
 @pytest.mark.parametrize("part", PARTS)
