@@ -55,6 +55,12 @@ def _calibrations() -> Rows:
     return [(f"{kind}:M" if kind in TIMED else kind, about) for kind, about in ABOUT.items()]
 
 
+def _adapters() -> Rows:
+    from benchmark.adapters.catalogue import ADAPTERS
+
+    return [(name, adapter.about) for name, adapter in ADAPTERS.items()]
+
+
 def _suites() -> Rows:
     from benchmark.plan.parse import about_suite, suite_names
 
@@ -67,10 +73,11 @@ CATALOGUES: Mapping[str, Callable[[], Rows]] = {
     "distillers": _distillers,
     "splits": _splits,
     "calibrations": _calibrations,
+    "adapters": _adapters,
     "suites": _suites,
 }
 COMMAND = Command(
-    "list datasets, models, distillers, splits, calibrations or suites",
+    "list datasets, models, distillers, splits, calibrations, adapters or suites",
     _arguments,
     show,
     ("affectbench list models",),

@@ -116,7 +116,8 @@ def assert_refused(
         ("models", [*MODELS, *PROBES]),
         ("distillers", DISTILLERS),
         ("splits", SPLITS),
-        ("calibrations", ("none", "baseline:M", "unlabelled", "whole")),
+        ("calibrations", ("none", "baseline:M", "unlabelled", "whole", "labelled:M")),
+        ("adapters", ("head", "last_layer", "prior_shift")),
         ("suites", suite_names()),
     ],
 )
