@@ -73,7 +73,7 @@ def check(
     reader = module.make_reader(root if module.has_files else None, **(options or {}))
     names = module.check_subjects(reader, subjects or None)
     stored, failed = store_subjects(
-        module, reader, names, cache, None, True, told, partial(load, loaded())
+        module, reader, names, cache, checked=True, told=told, start=partial(load, loaded())
     )
     together = tuple(stored.values())
     doubles = find_doubles([r for s in together for r in s.recordings], find_repeats(together))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datamodules.errors import DatasetCorruptedError
-from datamodules.formats.pickles import load_arrays, loads_arrays
+from datamodules.formats.pickles import LONG_TEXT, load_arrays, loads_arrays
 
 # Written by cPickle and by pickle of Python 2.7.18 with numpy 1.16.6, protocol 0:
 # {"label": np.array([0, 7], "i4"), "data": np.array([[1.5, -2.0, 1e300]])}, and in the first also
@@ -45,6 +45,25 @@ def test_python_2_text(raw: bytes) -> None:
     if raw is C_TEXT:
         assert found["one"] == np.float32(0.1)
         assert found["one"].dtype == np.float32
+
+
+def long_string(data: bytes) -> bytes:
+    return b"T" + len(data).to_bytes(4, "little") + data
+
+
+@pytest.mark.parametrize("size", [LONG_TEXT // 8 - 1, LONG_TEXT // 8, LONG_TEXT])
+def test_long_strings_of_python_2_are_contents_of_arrays_or_text(size: int) -> None:
+    """As the standard library and numpy have them."""
+    values = np.random.default_rng(0).normal(size=(1, size))
+    raw = TEXT.replace(b"(I1\nI3\n", f"(I1\nI{size}\n".encode())
+    start, stop = raw.index(b"S'\\x00"), raw.index(b"p15")
+    raw = raw[:start] + long_string(values.tobytes()) + raw[stop:]
+    np.testing.assert_array_equal(loads_arrays(raw, "here")["data"], values, strict=True)
+    np.testing.assert_array_equal(pickle.loads(raw, encoding="latin1")["data"], values)
+    text = bytes(range(256)) * (size // 32)
+    string = long_string(text)
+    for made in (string + b".", b"(" + string + b"t.", b"(" + string + b"l."):
+        assert loads_arrays(made, "here") == pickle.loads(made, encoding="latin1")
 
 
 ARRAYS = {
