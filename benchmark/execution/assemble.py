@@ -37,6 +37,13 @@ def ready(run: Run, places: Places) -> EmotionDataModule:
     module = make_datamodule(run, places)
     module.prepare_data()
     module.setup()
+    _check_recordings(run, module)
+    L.seed_everything(run.seed, workers=True, verbose=False)
+    return module
+
+
+def _check_recordings(run: Run, module: EmotionDataModule) -> None:
+    """Refuse other recordings than those that a run was planned on."""
     archive = module.fold.archive
     planned, read = (run.data, run.samples), (archive.key, archive.samples_key(run.signals))
     if planned != read:
@@ -45,8 +52,6 @@ def ready(run: Run, places: Places) -> EmotionDataModule:
             f"({' '.join(planned)}), found others ({' '.join(read)}). The files changed meanwhile; "
             "run again."
         )
-    L.seed_everything(run.seed, workers=True, verbose=False)
-    return module
 
 
 def make_datamodule(
@@ -110,12 +115,17 @@ def taught(
     """Return the module that is fitted and its data: the model, or its distiller with teachers.
 
     Whatever it learns from, the model is tested alone and on its own signals.
+
+    Raises:
+        DatasetCorruptedError: The recordings are not those that a teacher was planned on.
     """
     if not run.distiller:
         return model, module
     both = make_datamodule(run, places, taught_signals(run))
     both.prepare_data()
     both.setup()
+    for teacher in run.teachers:
+        _check_recordings(teacher, both)
     return make_distiller(run, model, both, Store(places.runs)), both
 
 

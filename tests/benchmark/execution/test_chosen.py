@@ -31,9 +31,14 @@ def inner_runs(store, run):
     return [store.load(folders[name]).run for name in run.chosen_by]
 
 
+def of_everybody(run):
+    """Fields of an inner run in which everybody takes part."""
+    return {"subjects": run.subjects, "data": run.data, "samples": run.samples}
+
+
 def test_an_inner_run_with_a_tested_person_is_refused(run, places):
     store = Store(places.runs)
-    leaky = dataclasses.replace(inner_runs(store, run)[0], subjects=run.subjects, data=run.data)
+    leaky = dataclasses.replace(inner_runs(store, run)[0], **of_everybody(run))
     assert execute(leaky, places).status == "done"
     planted = dataclasses.replace(run, chosen_by=(*run.chosen_by, leaky.id))
     result = execute(planted, places)
@@ -48,7 +53,7 @@ def test_an_inner_run_under_a_false_name_is_refused(run, places):
     """One that holds a tested person, in the place of one that does not."""
     store = Store(places.runs)
     first, *_ = inner_runs(store, run)
-    leaky = dataclasses.replace(first, subjects=run.subjects, data=run.data)
+    leaky = dataclasses.replace(first, **of_everybody(run))
     execute(leaky, places)
     shutil.rmtree(store.folder(first))
     shutil.copytree(store.folder(leaky), store.folder(first))

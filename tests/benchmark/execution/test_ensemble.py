@@ -74,7 +74,9 @@ def test_members_that_the_tested_people_chose_are_refused(run, ensembled, places
 def test_an_inner_run_with_a_tested_person_is_refused(run, places):
     store = Store(places.runs)
     first = store.load(store.inner_folders()[run.chosen_by[0]]).run
-    leaky = dataclasses.replace(first, subjects=run.subjects, data=run.data)
+    (member,) = [one for one in run.members if one.model == first.model]
+    everybody = {"subjects": run.subjects, "data": run.data, "samples": member.samples}
+    leaky = dataclasses.replace(first, **everybody)
     assert execute(leaky, places).status == "done"
     planted = dataclasses.replace(run, chosen_by=(leaky.id, *run.chosen_by[1:]))
     result = execute(planted, places)

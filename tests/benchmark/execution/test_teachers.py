@@ -41,7 +41,7 @@ from datamodules.batch import LENGTH, SignalSpec
 from datamodules.catalogue import DATASETS
 from datamodules.datamodule import EmotionDataModule
 from datamodules.dataset import Dataset
-from datamodules.errors import LeakError
+from datamodules.errors import DatasetCorruptedError, LeakError
 from datamodules.protocol import Protocol
 from datamodules.scaling import Scaling
 from datamodules.signals.recording import Recording, Segment, Signal
@@ -229,11 +229,12 @@ def test_teachers_signals_are_not_read_after_training(suite_done, workshop):
     run = suite_done.run("dnn-by_soft_targets-of_lstm")
     predictor = load_predictor(suite_done.store.folder(run) / "model.ckpt")
     expected = suite_done.store.predictions(run)
-    module = ready(run, workshop.places(suite_done.folder))
+    names = taught_signals(run)
+    module = ready(run, workshop.places(suite_done.folder), names)
     (stored,) = [s for s in module.fold.archive.subjects if s.subject == "S1"]
     signals = {
         name: dataclasses.replace(signal, samples=np.array(signal.samples))
-        for name, signal in as_recording(stored, 0).signals.items()
+        for name, signal in as_recording(stored, 0, names).signals.items()
     }
     rng = np.random.default_rng(0)
 
@@ -252,6 +253,16 @@ def test_teachers_signals_are_not_read_after_training(suite_done, workshop):
     np.testing.assert_allclose(clean, expected["probabilities"], atol=1e-6)
     np.testing.assert_array_equal(predicted(**others), clean)
     assert np.abs(predicted(eda=noise("eda")) - clean).max() > 1e-3
+
+
+def test_other_samples_than_a_teacher_was_planned_on_are_refused(suite_done, workshop):
+    run = suite_done.run("dnn-by_soft_targets-of_lstm")
+    places = workshop.places(suite_done.folder)
+    (teacher,) = run.teachers
+    other = dataclasses.replace(run, teachers=(dataclasses.replace(teacher, samples="0" * 16),))
+    module = ready(run, places)
+    with pytest.raises(DatasetCorruptedError, match=f"planned on .* {'0' * 16}"):
+        assemble.taught(other, make_model(run, module), module, places)
 
 
 def test_run_is_the_same_if_the_teachers_signals_of_the_tested_are_noise(
@@ -279,7 +290,8 @@ def test_run_is_the_same_if_the_teachers_signals_of_the_tested_are_noise(
     noisy = dataclasses.replace(workshop, cache=tmp_path / "cache")
     again = taught_by(noisy, **PAIR)
     clean = suite_done.run("dnn-by_soft_targets-of_lstm")
-    assert again.data != clean.data
+    assert again.samples == clean.samples
+    assert again.teachers[0].samples != clean.teachers[0].samples
     store = noisy.do([*again.teachers, again], tmp_path / "runs")
     np.testing.assert_array_equal(
         store.predictions(again)["probabilities"],
@@ -541,7 +553,17 @@ def test_teacher_under_another_protocol_is_refused(name):
 
 
 def test_all_that_fixes_who_is_trained_on_and_what_is_shared():
-    own = {"model", "signals", "recipe", "kind", "changed", "arguments", "code", "window"}
+    own = {
+        "model",
+        "signals",
+        "recipe",
+        "kind",
+        "changed",
+        "arguments",
+        "code",
+        "window",
+        "samples",
+    }
     taught = {"distiller", "distillation", "teachers", "without", "alone"}
     apart = {"protocol"}  # flags may be of the teachers, see test_flags_of_a_teacher
     apart |= {"budget", "tuned", "chosen_by", "inner"}  # neither teachers nor students are tuned
