@@ -181,7 +181,7 @@ def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
             path.unlink()
     for version in older:
         results = [result for result in version.results if not result.run.without]
-        if results:
+        if results and not results[0].run.protocol.corruption:
             if results[0].run.protocol.flags:
                 head, lines = flawed_board(version.name, results, store)
             else:
