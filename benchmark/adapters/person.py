@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
-
-from benchmark.adapters.catalogue import ADAPTERS
 
 Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -59,9 +56,3 @@ class Trained:
 
 Adapt = Callable[[Trained, Seen, Seen], Values]
 """From a trained model, a person's minutes and tested windows to probabilities (N, K)."""
-
-
-def adapt_of(name: str) -> Adapt:
-    """Return the function of an adapter of the catalogue."""
-    function: Adapt = resolve_name(ADAPTERS[name].function)
-    return function

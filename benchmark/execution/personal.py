@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from functools import cache, partial
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmark.adapters.catalogue import ONE_CLASS
+from benchmark.adapters.catalogue import ADAPTERS, ONE_CLASS
 from benchmark.adapters.last_layer import layer_of
-from benchmark.adapters.person import NO_LABEL, Numbers, Seen, Trained, Values, adapt_of
+from benchmark.adapters.person import NO_LABEL, Adapt, Numbers, Seen, Trained, Values
 from benchmark.errors import BenchmarkError
 from benchmark.execution.predictor import BATCH, NetworkPredictor, Predictor, ProbePredictor
 from benchmark.probes.catalogue import PROBES
@@ -49,7 +50,7 @@ def adapted(
         classifier=_classifier(run),
         layer=_last_layer(predictor, module) if run.adapter == "last_layer" else None,
     )
-    adapt = adapt_of(run.adapter)
+    adapt: Adapt = resolve_name(ADAPTERS[run.adapter].function)
     probabilities = np.empty_like(seen_of_tested.probabilities)
     one_class = []
     for person in np.unique(tested.subject).tolist():
