@@ -12,12 +12,16 @@ from benchmark.report import hints
 from benchmark.report.personal import drawn
 from benchmark.report.tables import Table, pairs, plain
 
-PUBLISHED, PERSONALISATION = "published.csv", "personalisation.csv"
+PUBLISHED, CALIBRATION = "published.csv", "calibration.csv"
+PERSONALISATION = "personalisation.csv"
 EXTRAS = {
-    "calibration.csv": (
+    CALIBRATION: (
         "Calibration",
         "The same models with and without what is known of each person beforehand: what it adds.",
-        ("board", "model", "calibration", "adds", "low", "high", "p_corrected", "none"),
+        (
+            *("model", "calibration", "adds", "low", "high", "p_corrected", "none", "calibrated"),
+            *("n_subjects", "n_units"),
+        ),
     ),
     PERSONALISATION: (
         "Personalisation",
@@ -129,7 +133,10 @@ def _read(
         raise ValueError(f"rows of other lengths than the {len(names)} columns")
     if path.name == PUBLISHED:
         return head, _published(names, rows, first, measured)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
+    if path.name == CALIBRATION:
+        return head, _calibration(names, rows, first)
+    explained = hints.PERSONALISATION if path.name == PERSONALISATION else hints.LEAK_AUDIT
+    return head, (Part("", plain(*_moved(names, rows, first), hints=explained)),)
 
 
 def _published(
@@ -149,6 +156,25 @@ def _published(
             title = f"{' · '.join(pair)}: {len(chosen)} rows, {alike or 'none'} comparable"
             parts.append(Part(title, table))
     return tuple(parts)
+
+
+def _calibration(
+    names: Sequence[str], rows: Sequence[Sequence[str]], first: Sequence[str]
+) -> tuple[Part, ...]:
+    """Return the lines of each board without calibration; most columns on demand."""
+    place = names.index("board")
+    boards = [row[place].partition("__calibrated_by")[0] for row in rows]
+    return tuple(
+        Part(
+            board.replace("__", " · ").replace("_", " "),
+            plain(
+                *_moved(names, [r for r, b in zip(rows, boards, strict=True) if b == board], first),
+                shown=first,
+                hints=hints.CALIBRATION,
+            ),
+        )
+        for board in dict.fromkeys(boards)
+    )
 
 
 def _moved(

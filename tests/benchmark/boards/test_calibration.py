@@ -131,6 +131,7 @@ def test_the_report_shows_what_it_adds(calibrated: Any) -> None:
     content = collect(calibrated.store, calibrated.folder)
     (extra,) = (extra for extra in content.extras if extra.key == "calibration")
     (part,) = extra.parts
+    assert part.title == "synthetic effect 0.3 n subjects 6 · stress · subject 3 fold"
     assert len(part.table.lines) == len(calibrated.table)
     assert all(column.hint for column in part.table.columns)
     plain = "subject 3 fold, effect 0.3, n_subjects 6"

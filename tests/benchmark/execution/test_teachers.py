@@ -498,6 +498,7 @@ PROTOCOLS = {
     "version": 99,
     "stimulus_folds": 3,
     "partitions": 2,
+    "calibration": "whole",
 }
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "dnn", ("eda",), ("S1",), "x")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from benchmark.boards import leak_audit, published
+from benchmark.boards import leak_audit, personalisation, published
 from benchmark.boards.board import write_leaderboards
 from benchmark.boards.columns import board_columns
 from benchmark.report import hints
@@ -18,7 +18,8 @@ def test_every_column_of_a_board_is_explained():
 def test_every_column_of_the_other_tables_is_explained():
     assert tuple(hints.LEAK_AUDIT) == leak_audit.COLUMNS
     assert set(hints.PUBLISHED) == set(published.COLUMNS)
-    assert all({**hints.LEAK_AUDIT, **hints.PUBLISHED}.values())
+    assert tuple(hints.PERSONALISATION) == personalisation.COLUMNS
+    assert all({**hints.LEAK_AUDIT, **hints.PUBLISHED, **hints.PERSONALISATION}.values())
 
 
 def test_the_page_shows_explanations(store, tmp_path):
