@@ -60,6 +60,7 @@ ROOMS = (
     "upgrade",
     "run",
     "plugins",
+    "adapters",
     "probes",
     "templates",
     "tables",
@@ -71,6 +72,7 @@ CIRCLES: tuple[tuple[str, str], ...] = ()
 """Imports that close a circle and are meant to: the module, and what it imports."""
 LEAVES = (
     "benchmark",
+    "benchmark.adapters.catalogue",
     "benchmark.cli.main",
     "benchmark.engines.catalogue",
     "benchmark.engines.event",

@@ -150,7 +150,8 @@ def _read(
         return head, _of_boards(names, rows, first)
     if path.name == CALIBRATION:
         return head, _calibration(names, rows, first)
-    return head, (Part("", plain(*_moved(names, rows, first), hints=hints.OF_FILES[path.name])),)
+    explained = hints.PERSONALISATION if path.name == PERSONALISATION else hints.LEAK_AUDIT
+    return head, (Part("", plain(*_moved(names, rows, first), hints=explained)),)
 
 
 def _of_boards(

@@ -143,7 +143,3 @@ PERSONALISATION = {
     "n_one_class": "people whose minutes have one class only",
     "n_missing": "scores that it lacks, or those that it is compared with",
 }
-OF_FILES = {
-    "leak_audit.csv": LEAK_AUDIT,
-    "personalisation.csv": PERSONALISATION,
-}

@@ -159,7 +159,7 @@ def planted(module, shift):
 
 def test_minutes_that_overlap_the_test_are_refused(module):
     check_minutes(module.fold, module.labelled_minutes())
-    with pytest.raises(LeakError, match="before 1 tested window"):
+    with pytest.raises(LeakError, match=r"before \d+ tested window"):
         check_minutes(module.fold, planted(module, -1.0))
 
 

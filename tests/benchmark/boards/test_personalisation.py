@@ -13,6 +13,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.versions import by_version
 from benchmark.plan.expand import expand
 from benchmark.recordings.prepare import prepare
+from benchmark.report.page import render
 from benchmark.report.personal import drawn
 from benchmark.store import Store
 
@@ -145,3 +146,4 @@ def test_pictures_have_a_line_a_model_and_adapter(personal, tmp_path, table):
         assert f">{name}</text>" in svg
     assert "none" not in svg.replace('fill="none"', "")
     assert svg.count("<circle") == 3 * 2 * (1 + len(MINUTES))
+    assert svg in render(personal, tmp_path)

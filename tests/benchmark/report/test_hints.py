@@ -2,7 +2,7 @@
 
 import re
 
-from benchmark.boards import leak_audit, published, robustness
+from benchmark.boards import leak_audit, personalisation, published, robustness
 from benchmark.boards.board import write_leaderboards
 from benchmark.boards.columns import board_columns
 from benchmark.report import hints
@@ -19,7 +19,9 @@ def test_every_column_of_the_other_tables_is_explained():
     assert tuple(hints.LEAK_AUDIT) == leak_audit.COLUMNS
     assert tuple(hints.ROBUSTNESS) == robustness.COLUMNS
     assert set(hints.PUBLISHED) == set(published.COLUMNS)
-    assert all({**hints.LEAK_AUDIT, **hints.ROBUSTNESS, **hints.PUBLISHED}.values())
+    assert tuple(hints.PERSONALISATION) == personalisation.COLUMNS
+    tables = hints.LEAK_AUDIT, hints.ROBUSTNESS, hints.PUBLISHED, hints.PERSONALISATION
+    assert all(explained for table in tables for explained in table.values())
 
 
 def test_the_page_shows_explanations(store, tmp_path):
