@@ -145,13 +145,15 @@ def _heat(record: Mapping[Any, Any]) -> Heat:
 
 
 def _difference(record: Mapping[Any, Any]) -> Cell:
-    return between(*(record[f"difference{side}"] for side in SIDES), "+.3f")
+    middle, low, high = (record[f"difference{side}"] for side in SIDES)
+    return between(middle, low, high, "+.3f")
 
 
 def _cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]:
     detail = f"{record['signals']} · {record['recipe']}"
     detail += " · incomplete" if record["n_missing"] else ""
-    ends = [record[f"difference{side}"] for side in SIDES]
+    middle, low, high = (record[f"difference{side}"] for side in SIDES)
+    complete = not record["n_missing"]
     return (
         Cell(record["model"], f"{record['model']} {detail}", detail),
         text(record["trained_on"]),
@@ -160,7 +162,7 @@ def _cells(record: Mapping[Any, Any], end: float) -> tuple[Cell, ...]:
         between(record["balanced_accuracy"], record["balanced_low"], record["balanced_high"]),
         between(*(record[f"false_alarms{side}"] for side in SIDES)),
         number(record["within"]),
-        *(drawn(*ends, end, not record["n_missing"]) if pd.notna(ends[0]) else (NONE, NONE)),
+        *(drawn(middle, low, high, end, complete) if pd.notna(middle) else (NONE, NONE)),
         p_value(record["p_corrected"]),
         count(record["n_people"]),
         count(record["n_missing"]),
