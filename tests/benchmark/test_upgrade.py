@@ -100,6 +100,7 @@ def test_a_run_is_what_it_was(old):
             "tuned",
             "chosen_by",
             "inner",
+            "samples",
             "members",
             "weights",
             "pretrained",
