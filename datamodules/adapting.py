@@ -16,8 +16,8 @@ from torch.utils.hooks import RemovableHandle
 PRIOR = 16
 """Number of windows that the running statistics of training count as. With fewer windows of a
 person, those of training have the larger say: statistics of one window of a dense layer would have
-no variance at all. The value is among those at which Schneider et al. found mixed statistics best
-for few samples; it was chosen beforehand, and tuned on nobody here.
+no variance at all. To mix both is from Schneider et al.; the value was chosen beforehand, and tuned
+on nobody here.
 
 References:
     Schneider et al.: Improving robustness against common corruptions by covariate shift adaptation.
