@@ -226,6 +226,11 @@ def _check_uncalibrated(run: Run) -> None:
 def _why_none(folder: Path) -> str:
     """Return the sentence that says why a run has no model."""
     run = _described(folder)
+    if run.trained:
+        return (
+            f"{folder}: expected a run that trained a model, found one that tests the model of "
+            f"another: predict with {run.trained[0].id}"
+        )
     if run.members:
         return (
             f"{folder}: expected the run of one model, found an ensemble, which keeps none of its "

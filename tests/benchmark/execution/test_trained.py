@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.checks.verify import VerifyError, verify
+from benchmark.errors import BenchmarkError
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.execute import execute
 from benchmark.plan.trained import test_of as again_of
@@ -43,6 +44,8 @@ def test_a_model_that_is_tested_again_answers_as_it_did(model, workshop, places)
     assert again.parameters == done.parameters
     assert not (store.folder(run) / "model.ckpt").exists()
     assert not (store.folder(run) / "model.skops").exists()
+    with pytest.raises(BenchmarkError, match=f"predict with {first.id}"):
+        load_predictor(store.folder(run))
 
 
 def test_a_model_that_saw_the_tested_people_is_refused(workshop, places):
