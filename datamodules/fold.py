@@ -428,7 +428,7 @@ def keeps_validation(fold: Fold) -> bool:
 
     They are neither trained on nor tested then.
     """
-    return fold.chosen_on == "val" and not (fold.protocol.flags or fold.members.within)
+    return fold.chosen_on == "val" and fold.protocol.honest and not fold.members.within
 
 
 def validation_tested(fold: Fold) -> Fold:

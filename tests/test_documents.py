@@ -229,7 +229,7 @@ def test_suites_are_suites(tmp_path):
 
 
 def test_heads_of_folder_datasets_are_read(tmp_path):
-    heads = [block for _, block in blocks("yaml") if "signals" in yaml.safe_load(block)]
+    heads = [block for _, block in blocks("yaml") if "score_unit" in yaml.safe_load(block)]
     tables = [block for _, block in blocks("csv") if "label," in block]
     for head, table in zip(heads, tables, strict=True):
         root = tmp_path / "mylab"

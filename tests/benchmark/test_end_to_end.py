@@ -147,11 +147,10 @@ def test_board_is_written(undisturbed, folder):
     for row in board.itertuples():
         assert f"{row.model} " in done.stdout
     files = {p.name for p in (folder / "runs").glob(f"{BOARD}/cnn/0-0-*/*")}
-    assert files == {"run.json", "result.json", "predictions.npz", "model.ckpt", "metrics.csv"} | (
-        files & {"log.txt"}
-    )
+    kept = {"run.json", "result.json", "predictions.npz", "validation.npz"}
+    assert files - {"log.txt"} == {*kept, "model.ckpt", "metrics.csv"}
     files = {p.name for p in (folder / "runs").glob(f"{BOARD}/lda/0-0-*/*")} - {"log.txt"}
-    assert files == {"run.json", "result.json", "predictions.npz", "model.skops"}
+    assert files == {*kept, "model.skops"}
     (result,) = (folder / "runs").glob(f"{BOARD}/lda/0-0-*/result.json")
     assert "model.skops" in json.loads(result.read_text())["files"]
 

@@ -85,6 +85,8 @@ def test_a_run_is_what_it_was(old):
         assert protocol.pop("flags") == tuple(values.pop("flags"))
         assert protocol.pop("stimulus_folds") == 4  # these came later
         assert protocol.pop("partitions") == 1
+        assert protocol.pop("corruption") == ""
+        assert protocol.pop("calibration") == "none"
         assert protocol == {name: values.pop(name) for name in protocol}
         assert type(run.recipe) is (Recipe if run.model == "cnn" else ProbeRecipe)
         recipe = {name: getattr(run.recipe, name) for name, _ in values["recipe"]}
@@ -105,6 +107,8 @@ def test_a_run_is_what_it_was(old):
             "weights",
             "pretrained",
             "pretrained_on",
+            "trained",
+            "adapter",
         }
         assert run.window == 0.0  # windows were cut down to a unit
         assert json.loads(json.dumps({name: getattr(run, name) for name in values})) == values

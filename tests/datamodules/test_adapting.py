@@ -14,6 +14,7 @@ from datamodules.adapting import PRIOR, PersonalNorms
 from datamodules.batch import Batch
 from datamodules.datamodule import EmotionDataModule
 from datamodules.synthetic import SYNTHETIC
+from tests.datamodules.as_recorded import as_recorded
 
 GROUPS = [0, 0, 0, 1, 1, 2, 2, 2, 2]
 
@@ -166,7 +167,7 @@ def test_a_trainer_predicts_each_person_by_their_own_windows(
     assert len(np.unique(index.subject)) > 1
     resting = np.empty((0, 1, windows.shape[2]))
     if calibration == "baseline:1":
-        raw = module._gathering(fold.resting_windows, None, None)
+        raw = as_recorded(module, fold.resting_windows)
         raw_windows = raw[torch.arange(len(fold.resting_windows))].signals["eda"].double().numpy()
         scaling = fold.personal_scaling(fold.resting_windows)
         resting = (raw_windows - scaling.mean["eda"].numpy()) / scaling.std["eda"].numpy()

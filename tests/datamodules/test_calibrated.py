@@ -14,6 +14,7 @@ from datamodules.errors import IncompatibleRunError, LeakError
 from datamodules.fold import PARTS, Fold
 from datamodules.guard import check_fold
 from datamodules.synthetic import SYNTHETIC
+from tests.datamodules.as_recorded import as_recorded
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_windows_are_scaled_as_they_are_gathered(
         for part in PARTS:
             windows = module.windows(part)
             scaling = module.fold.personal_scaling(windows)
-            raw = module._gathering(windows, None, None)
+            raw = as_recorded(module, windows)
             rows = torch.tensor([3, 0, len(windows) - 1, 3])
             batch = module.gathered(part)[rows]
             for name, samples in raw[rows].signals.items():
@@ -119,15 +120,15 @@ def test_a_baseline_leaves_the_spread_of_training_people(
     """Over the training segments, less each person's own level at rest."""
     module = module_of("baseline:1")
     fold = module.fold
-    samples, offsets = fold.archive.samples("eda"), fold.archive.offsets("eda")
+    samples = fold.archive.samples("eda")
     pieces = []
     for row, segment in fold.archive.segments:
         subject = fold.archive.recordings[row].subject
         if subject in fold.members.train:
             start, _ = first_rest(fold, subject)
-            recorded = samples[0, offsets[row] :]
-            level = recorded[round(4 * start) : round(4 * (start + 60))].astype(np.float64).mean()
-            pieces.append(recorded[round(4 * segment.start) : round(4 * segment.stop)] - level)
+            channel = samples[row][0]
+            level = channel[round(4 * start) : round(4 * (start + 60))].astype(np.float64).mean()
+            pieces.append(channel[round(4 * segment.start) : round(4 * segment.stop)] - level)
     assert fold.scaling is not None
     assert fold.scaling.std["eda"].item() == pytest.approx(np.concatenate(pieces).std(), rel=1e-4)
     assert fold.scaling.mean["eda"].item() == 0.0

@@ -18,7 +18,7 @@ from benchmark.plan.expand import expand
 from benchmark.plan.suite import Suite
 from benchmark.recordings.prepare import prepare
 from benchmark.run import Run
-from benchmark.store import Store
+from benchmark.store import VALIDATION, Store
 from datamodules.protocol import VERSION, Protocol
 from tests.benchmark.made_up import boards_of, cohorts_of
 
@@ -192,7 +192,9 @@ def test_flawed_runs_are_never_ranked(audited: Store, tmp_path: Path) -> None:
     honest = Store(tmp_path / "honest")
     for result in everything:
         if not result.run.protocol.flags:
-            honest.save(result, audited.predictions(result.run))
+            folder = audited.folder(result.run)
+            kept = {path.name: path for path in folder.glob(VALIDATION)}
+            honest.save(result, audited.predictions(result.run), kept)
     for board in boards_of(honest):
         for model, reason in audited.not_applicable(board.name).items():
             honest.note_cells({}, {f"{board.name}/{model}": reason})

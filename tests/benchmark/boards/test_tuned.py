@@ -59,7 +59,8 @@ def test_no_inner_run_is_on_a_board(tuned, tables):
     assert inner
     assert not inner & set(tables["runs"]["id"])
     assert set(tables) == {
-        *(BOARD, "classes", "comparisons", "overall", "published", "runs", "tuned")
+        *(BOARD, "classes", "comparisons", "overall", "published", "runs", "tuned"),
+        "uncertainty",
     }
 
 

@@ -510,6 +510,7 @@ PROTOCOLS = {
     "version": 99,
     "stimulus_folds": 3,
     "partitions": 2,
+    "corruption": "eda_detached",
     "calibration": "whole",
 }
 RUN = Run("synthetic", "stress", Protocol(), 0, 0, "dnn", ("eda",), ("S1",), "x")
@@ -569,6 +570,7 @@ def test_all_that_fixes_who_is_trained_on_and_what_is_shared():
     apart = {"protocol"}  # flags may be of the teachers, see test_flags_of_a_teacher
     apart |= {"budget", "tuned", "chosen_by", "inner"}  # neither teachers nor students are tuned
     apart |= {"members", "weights", "pretrained", "pretrained_on"}  # nor are they such rows
+    apart |= {"trained", "adapter"}  # nor do they test models of others
     assert set(SHARED) == {f.name for f in dataclasses.fields(Run)} - own - taught - apart
 
 

@@ -101,7 +101,7 @@ def by_hand(run, store):
     rows = {}
     for subject in run.subjects:
         reader = dataset.make_reader(store.root.parent / "data" / run.dataset)
-        for item, signals in read_subject(reader, dataset.preprocessing, subject):
+        for item, signals, _ in read_subject(reader, dataset.preprocessing, subject):
             if isinstance(item, Fault):
                 continue
             for segment in item.segments:

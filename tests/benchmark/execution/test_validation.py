@@ -20,6 +20,7 @@ from datamodules.errors import IncompatibleRunError
 from datamodules.guard import check_no_leak
 from datamodules.protocol import Protocol
 from lightning_modules.units import score_units
+from tests.datamodules.as_recorded import as_recorded
 
 RECIPES = {"cnn": {"max_epochs": 3, "stride": 30.0}}
 
@@ -60,7 +61,7 @@ def test_they_are_those_of_the_model_that_is_tested(workshop, tmp_path, model):
     store = workshop.do([run], tmp_path)
     data = members(run, workshop, tmp_path)
     predictor = load_predictor(store.folder(run))
-    raw = data._gathering(data.windows("val"), None, None)
+    raw = as_recorded(data, data.windows("val"))
     windows = raw[torch.arange(len(raw))].signals
     expected = predictor.probabilities(windows)
     np.testing.assert_allclose(kept(store, run)["probabilities"], expected, atol=1e-5)
@@ -131,7 +132,7 @@ def test_a_student_keeps_its_own(workshop, tmp_path):
     assert not np.array_equal(columns["probabilities"], teachers["probabilities"])
     predictor = load_predictor(store.folder(student))
     data = members(student, workshop, tmp_path)
-    raw = data._gathering(data.windows("val"), None, None)
+    raw = as_recorded(data, data.windows("val"))
     expected = predictor.probabilities(raw[torch.arange(len(raw))].signals)
     np.testing.assert_allclose(columns["probabilities"], expected, atol=1e-5)
 
