@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.speed [PART ...]
 
-Prints a table; parts are steps, cell, settings, data_path, preparing, commands and boards. Every
-ratio is measured side by side in one run:
+Prints a table; parts are steps, cell, settings, data_path, preparing, torcheeg, commands and
+boards. Every ratio is measured side by side in one run:
 
 steps      CPU time of a training step through EmotionClassifier, datamodule, metrics, epoch's
            logging and Trainer as ``affectbench run`` builds them, against a loop that gathers
@@ -17,6 +17,8 @@ data_path  from recordings in the cache to the first batch, and a table of windo
 preparing  recordings of DEAP in full size: CPU time and bytes of one signal against all of them,
            and a pass in batches, out of a file a person against out of one array; WESAD read by as
            many processes as there are cores, against one after another
+torcheeg   EEG of four people of DEAP, prepared and read in batches, beside TorchEEG (LMDB), if
+           TORCHEEG_PYTHON names a Python that has it; median of three
 commands   CPU time of processes, and the wait for the first line of ``run``
 boards     the same, once
 
@@ -63,7 +65,15 @@ import sys
 
 import torch
 
-from tests.benchmarks.speed import cell, commands, data_path, preparing, settings, steps
+from tests.benchmarks.speed import (
+    beside_torcheeg,
+    cell,
+    commands,
+    data_path,
+    preparing,
+    settings,
+    steps,
+)
 from tests.benchmarks.speed.table import HEAD, machine, show
 
 PARTS = {
@@ -72,6 +82,7 @@ PARTS = {
     "settings": settings.rows,
     "data_path": data_path.rows,
     "preparing": preparing.rows,
+    "torcheeg": beside_torcheeg.rows,
     "commands": commands.rows,
     "boards": commands.board_rows,
 }
