@@ -65,8 +65,8 @@ on the same machine, which did the plain way of a cell 1.3 times slower than bef
     32 490 windows ready          31 ms, 6.9 s: 225 times sooner, aim 100
     EEG of 4 people of DEAP       1.24 s CPU, TorchEEG 1.1.3 3.09 s; by the clock .87 and 4.46 s;
                                   166 and 634 MB; a pass .05 and .49 s: all four aims reached
-    leaderboard, 10 000 results   36.6 s from an empty cache, uncertainty of each row among it, which
-                                  misses its aim of 20
+    leaderboard, 10 000 results   36.6 s from an empty cache, uncertainty of each row among it,
+                                  which misses its aim of 20
     report, 12 boards             19.0 s, which misses its aim of 10
 
 EEG of four people of DEAP takes 1.1 s of CPU time to prepare in one process, and 166 MB in 16
