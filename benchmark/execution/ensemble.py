@@ -9,8 +9,8 @@ from collections.abc import Collection
 from typing import Any
 
 from benchmark.ensembles.answers import Answers, answers_of
-from benchmark.errors import BenchmarkError
 from benchmark.execution.chosen import check_members
+from benchmark.execution.needed import finished
 from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import PREDICTIONS, VALIDATION, Store, parsed
@@ -41,7 +41,7 @@ def ensemble(run: Run, store: Store) -> tuple[dict[str, Any], Columns, Columns |
     tested = protocol.splitting.people(run.subjects, protocol.dealing(run.fold, run.seed))
     check_members(run, store, tested)
     prepared = time.perf_counter()
-    results = [_finished(member, store) for member in run.taken]
+    results = [finished(member, store, "member") for member in run.taken]
     predictions = [
         parsed(store.read(folder, result, PREDICTIONS), folder)
         for result in results
@@ -95,17 +95,6 @@ def _validation(
 def _mean(answers: Answers, weights: tuple[int, ...]) -> Columns:
     """Return the predictions of an ensemble, a row a score unit."""
     return {**answers.units, "probabilities": answers.mean(weights)}
-
-
-def _finished(member: Run, store: Store) -> Result:
-    """Return the result of a member."""
-    result = store.result(member) if store.status(member) == "done" else None
-    if result is None:
-        raise BenchmarkError(
-            f"expected a finished member, found none: {member.label} "
-            f"({store.status(member) or 'not run'}). affectbench run --retry-failed does both again"
-        )
-    return result
 
 
 def _efficiency(results: list[Result]) -> dict[str, float]:

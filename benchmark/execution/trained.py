@@ -5,16 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.errors import BenchmarkError
 from benchmark.execution.assemble import make_datamodule
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.circumstances import peak_memory
+from benchmark.execution.needed import finished
 from benchmark.execution.personal import adapted
 from benchmark.execution.places import Places
 from benchmark.execution.predictor import NetworkPredictor, Predictor
 from benchmark.execution.teachers import tested_of
 from benchmark.execution.transferred import let_test_unseen
-from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.store import Store
 from datamodules.datamodule import EmotionDataModule
@@ -41,7 +40,7 @@ def test_trained(
         LeakError: It has seen what this run tests.
     """
     started = time.perf_counter()
-    result = _finished(run.trained[0], Store(places.runs))
+    result = finished(run.trained[0], Store(places.runs), "run whose model is tested")
     predictor = load_predictor(Store(places.runs).folder(result.run))
     if run.protocol.splitting.trains:
         check_trained(run, predictor, module)
@@ -99,14 +98,3 @@ def check_trained(run: Run, predictor: Predictor, module: EmotionDataModule) -> 
     for verb, subjects, trials in sides:
         if tested := tested_of(module, subjects, trials, ()):
             raise LeakError(f"leak: the model was {verb} on {tested}, which this run tests.")
-
-
-def _finished(trained: Run, store: Store) -> Result:
-    """Return the result of a trained run."""
-    result = store.result(trained) if store.status(trained) == "done" else None
-    if result is None:
-        raise BenchmarkError(
-            f"expected a finished run whose model is tested, found none: {trained.label} "
-            f"({store.status(trained) or 'not run'}). affectbench run --retry-failed does both"
-        )
-    return result
