@@ -30,8 +30,13 @@ def code_of_run(run: Run) -> str:
     """Return the digest of the code that defines a run's model and its distiller.
 
     The teachers of a run, and the members of an ensemble, are runs with digests of their own. That
-    of a run with an adapter covers the adapter too.
+    of a run with an adapter covers the adapter too, that of a test on disturbed recordings what
+    disturbs them.
     """
+    if run.protocol.corruption:
+        code = code_of_run(replace(run, protocol=replace(run.protocol, corruption="")))
+        disturbing = code_of("datamodules.corruptions", ("datamodules.signals",))
+        return text_digest(f"{code} {disturbing}")
     if run.adapter:
         adapter = ADAPTERS[run.adapter].function.partition(":")[0]
         code = code_of_run(replace(run, adapter=""))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from benchmark.code import code_of_run
 from benchmark.plan.suite import ALL, Suite
 from benchmark.plan.trained import test_of, why_not_kept
 from benchmark.run import Run
@@ -42,7 +43,7 @@ def disturbed_runs(
                 board = run.board if why_not_kept(run) else replace(run, protocol=protocol).board
                 reasons[f"{board}/{run.name} on disturbed recordings"] = str(error)
                 continue
-            yield test
+            yield replace(test, code=code_of_run(test))
 
 
 def check_felt(run: Run, corruption: str, dataset: Dataset) -> None:

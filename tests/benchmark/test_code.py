@@ -175,3 +175,17 @@ def test_another_default_of_a_probe_is_other_work(workshop, monkeypatch):
     before = code_of_run(run)
     monkeypatch.setitem(PROBES, "lda", replace(PROBES["lda"], arguments={"shrinkage": 0.5}))
     assert code_of_run(run) != before
+
+
+def test_what_disturbs_recordings_is_part_of_the_code_of_a_test_on_them(workshop, monkeypatch):
+    (run, *_) = workshop.plan(["lda"])
+    disturbed = replace(run, protocol=replace(run.protocol, corruption="eda_detached"))
+    alone, before = code_of_run(run), code_of_run(disturbed)
+    assert before != alone
+
+    def changed(name, within):
+        return "changed" if name == "datamodules.corruptions" else code_of(name, within)
+
+    monkeypatch.setattr("benchmark.code.code_of", changed)
+    assert code_of_run(run) == alone
+    assert code_of_run(disturbed) not in (before, alone)

@@ -24,7 +24,9 @@ def test_each_trained_model_is_tested_again(plan):
         runs = with_corruption(made, name)
         assert [run.trained for run in runs] == [(run,) for run in alone]
         for run, (trained,) in ((run, run.trained) for run in runs):
-            assert run == dataclasses.replace(trained, protocol=run.protocol, trained=(trained,))
+            same = dataclasses.replace(trained, protocol=run.protocol, trained=(trained,))
+            assert dataclasses.replace(run, code=trained.code) == same
+            assert run.code != trained.code  # what disturbs recordings is part of it
             assert run.protocol == dataclasses.replace(trained.protocol, corruption=name)
             assert run.board == f"{trained.board}__tested_with_{name}"
     assert len(made.runs) == len(alone) * (1 + len(WRIST))
