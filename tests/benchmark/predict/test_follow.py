@@ -162,6 +162,7 @@ def test_standard_input_is_answered_line_by_line_and_as_the_folder(of_cnn, tmp_p
         assert found["time"] == row["time"]
         assert float(found["p_stress"]) == pytest.approx(float(row["p_stress"]), abs=1e-5)
     process.send_signal(signals.SIGINT)
+    process.wait(timeout=60)  # its input is closed after this alone
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert said.splitlines()[-1].startswith("stopped: 4 windows; latency ")
