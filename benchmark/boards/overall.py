@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from benchmark.boards.cohort import Cohort, Row
+from benchmark.boards.cohort import BLIND, Cohort, Row
 from benchmark.boards.statistics import CONFIDENCE, critical_difference
 from datamodules.protocol import Protocol
 
@@ -27,8 +27,8 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
     ranks); the ranks of a dataset's boards are averaged and ranked anew, so that a dataset counts
     once however many tasks and splits it has; ``average_rank`` is the mean over datasets. Boards of
     splits within subjects, of people who are calibrated, and of models of other datasets do not
-    take part. A model that has
-    several rows on one board is not ranked: to choose one would be to choose by score.
+    take part. Probes that should lose are not ranked, as on boards. A model that has several rows
+    on one board is not ranked either: to choose one would be to choose by score.
 
     From five datasets on, Friedman's test and the critical difference of Nemenyi's (Demšar 2006)
     stand in the head.
@@ -62,7 +62,7 @@ def overall_ranks(cohorts: Sequence[Cohort]) -> tuple[tuple[str, ...], pd.DataFr
         {
             "model": model[0],
             "recipe": model[1],
-            "n_boards": len(boards) - len(lacking[model]),
+            "n_boards": sum(model in by_model for by_model in rows),
             "note": f"not ranked: {'; '.join(lacking[model])}",
         }
         for model in models
@@ -88,6 +88,8 @@ def _lacking(
     model: Model, boards: Sequence[Cohort], rows: Sequence[Mapping[Model, Sequence[Row]]]
 ) -> list[str]:
     """Return the reasons why a model is not ranked, board by board."""
+    if model[0] in BLIND:
+        return ["should lose"]
     reasons = []
     for cohort, by_model in zip(boards, rows, strict=True):
         of_model = by_model.get(model, ())
@@ -104,7 +106,8 @@ def _head(boards: Sequence[Cohort], n_datasets: int) -> list[str]:
     return [
         f"overall: ranks of macro F1 (1 is best) on {len(boards)} board(s), averaged within a "
         f"dataset, ranked anew, averaged over {n_datasets} dataset(s)",
-        "ranked are the models that are complete on every board, each by its one row there",
+        "ranked are the models that are complete on every board, each by its one row there; probes "
+        "that should lose are not",
     ]
 
 

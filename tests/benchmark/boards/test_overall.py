@@ -73,6 +73,18 @@ def test_only_who_is_complete_everywhere_is_ranked():
     assert notes["lda"] == "not ranked: 2 rows on wesad__stress__leave_one_subject_out"
 
 
+def test_probes_that_should_lose_take_no_rank_from_others():
+    found = results("wesad", {"time": 0.95, "cnn": 0.9, "lda": 0.8, "motion": 0.85})
+    found += results("deap", {"time": 0.9, "cnn": 0.7, "lda": 0.8, "motion": 0.75})
+    head, table = ranks(found)
+    by_model = table.set_index("model")
+    assert by_model.loc[["cnn", "lda"], "average_rank"].tolist() == [1.5, 1.5]
+    assert by_model.loc[["motion", "time"], "average_rank"].isna().all()
+    assert set(by_model.loc[["motion", "time"], "note"]) == {"not ranked: should lose"}
+    assert set(by_model["n_boards"]) == {2}
+    assert "probes that should lose are not" in head
+
+
 def test_within_subject_and_older_boards_do_not_take_part():
     found = results("wesad", {"cnn": 0.9, "lda": 0.8})
     found += results("wesad", {"cnn": 0.1, "lda": 0.8}, version=0)
