@@ -201,6 +201,7 @@ def pairs_of(name: str, spec: SignalSpec) -> tuple[tuple[int, int], ...]:
         except ValueError as error:
             found = str(error).partition("found ")[2]
     raise IncompatibleRunError(
-        f"TSception tells left from right by names of electrodes in {name}: expected the same in "
-        f"all recordings, each once, with a pair as F3 and F4 at least, found {found}. {remedy}"
+        f"TSception tells left from right by the names of channels of {name}: expected electrodes, "
+        "the same in all recordings, each once, and at least one pair such as F3 and F4, found "
+        f"{found}. {remedy}"
     )

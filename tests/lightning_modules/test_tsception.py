@@ -129,7 +129,7 @@ def test_the_midline_is_left_out():
 )
 def test_what_gives_no_sides_is_refused_with_a_reason(channels, found):
     inputs = {"eeg": SignalSpec(4, 512, 128.0, channels)}
-    message = rf"TSception tells left from right by names .* as F3 and F4 at least, found .*{found}"
+    message = rf"TSception tells left from right by the names .* as F3 and F4, found .*{found}"
     with pytest.raises(IncompatibleRunError, match=message):
         TSception(inputs, 2)
     if channels:
