@@ -1,5 +1,6 @@
 """Archive: all recordings of some subjects, each signal of a subject one memory-mapped file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,12 @@ from datamodules.repeats import Repeat, find_repeats
 from datamodules.samples import Samples
 from datamodules.signals.recording import Segment
 from datamodules.stored import StoredRecording, StoredSignal, StoredSubject
+
+
+def common_channels(stored: Iterable[StoredSignal]) -> tuple[str, ...]:
+    """Return the names of the channels of a signal; ``""`` where recordings differ."""
+    names = {one.channels for one in stored}
+    return tuple(of_one[0] if len(set(of_one)) == 1 else "" for of_one in zip(*names, strict=False))
 
 
 @dataclass(eq=False)
@@ -86,6 +93,14 @@ class Archive:
                 if stored is not None
             )
         return self._stored[signal]
+
+    def channels(self, signal: str) -> tuple[str, ...]:
+        """Return the names of the channels of a signal, see ``common_channels``.
+
+        Raises:
+            DatasetCorruptedError: A recording without the signal.
+        """
+        return common_channels(self.stored(signal))
 
     def offsets(self, signal: str) -> npt.NDArray[np.int64]:
         """Return the number of samples of a signal before each recording, shape (recordings,)."""

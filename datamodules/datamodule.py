@@ -207,8 +207,12 @@ class EmotionDataModule(L.LightningDataModule):
 
     @property
     def inputs(self) -> Inputs:
-        """Signals in a window; known before a file is read."""
-        return self.dataset.window_inputs(
+        """Signals in a window; known before a file is read, the names of channels after setup."""
+        dataset = self.dataset
+        if self._fold is not None:
+            archive = self._fold.archive
+            dataset = dataset.with_channels({name: archive.channels(name) for name in self.signals})
+        return dataset.window_inputs(
             self.signals, self.windowing.length, self.protocol, self.windowing.longest
         )
 

@@ -49,6 +49,8 @@ class Dataset:
         has_files: False for a dataset that is made up when it is read.
         writer: Module whose ``write`` makes up recordings in the publisher's files; empty: none.
         download: Where it can be fetched without an agreement; None: nowhere.
+        channels: Names of the channels of signals, as far as they are known, see SignalSpec.
+            Recordings have them: nothing is known before one is read, see ``with_channels``.
 
     Raises:
         ValueError: Values that contradict each other.
@@ -71,6 +73,7 @@ class Dataset:
     has_files: bool = True
     writer: str = ""
     download: Download | None = None
+    channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.unit is None) == (self.trial_seconds is None):
@@ -204,6 +207,10 @@ class Dataset:
             optional={n: option for n, option in self.optional.items() if n not in gone},
         )
 
+    def with_channels(self, channels: Mapping[str, tuple[str, ...]]) -> Self:
+        """Return the dataset with the names of channels that its recordings have, by signal."""
+        return replace(self, channels=channels)
+
     def available(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the signals that a reader with these options gives, derived ones included."""
         return tuple(
@@ -309,11 +316,15 @@ class Dataset:
         protocol: Protocol | None = None,
         longest: float = 0.0,
     ) -> dict[str, SignalSpec]:
-        """Return the shape of the signals in a window; arguments as of ``window_length``."""
+        """Return the shape of the signals in a window, with the names of channels that are known.
+
+        Arguments are those of ``window_length``.
+        """
         length = self.window_length(window, protocol, longest)
         inputs = {}
         for name in signals:
-            channels, sfreq = self.signals[name]
-            inputs[name] = SignalSpec(channels, n_samples(length, sfreq), sfreq)
+            n_channels, sfreq = self.signals[name]
+            n_times, channels = n_samples(length, sfreq), self.channels.get(name, ())
+            inputs[name] = SignalSpec(n_channels, n_times, sfreq, channels)
         mask = {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
         return {**inputs, **mask} if protocol and protocol.mask else inputs

@@ -88,6 +88,7 @@ MODELS: "Catalogue[EmotionClassifier]" = Catalogue(
         "dgcnn": "lightning_modules.dgcnn:DGCNN",
         "eegnet": "lightning_modules.eegnet:EEGNet",
         "eegconformer": "lightning_modules.eegconformer:EEGConformer",
+        "tsception": "lightning_modules.tsception:TSception",
     }
 )
 

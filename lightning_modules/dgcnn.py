@@ -138,7 +138,7 @@ class DGCNN(EmotionClassifier):
     * A window has several feature rows, where the paper's samples are of one row. Each row goes
       through the network; the mean over rows of the 256 units is classified, which is the mean of
       the rows' logits. One row is the paper's case.
-    * Edges start at random, as the places of electrodes are not known to a model here.
+    * Edges start at random: no places of electrodes are asked for, and recordings need no names.
     * The Laplacian is not rescaled to -1 ... 1 by its largest eigenvalue. Sizes, Laplacian, and
       dropout of half of the 256 units are those of braindecode's implementation, which follows the
       authors' code; that implementation itself asks for the places of electrodes.

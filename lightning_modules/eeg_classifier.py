@@ -1,4 +1,4 @@
-"""EEGClassifier: the base of EEGNet and EEG Conformer, which read EEG at their paper's rate."""
+"""EEGClassifier: the base of networks that read EEG at the rate of their paper."""
 
 from typing import ClassVar
 

@@ -313,6 +313,8 @@ def _checked_inputs(
         possible = spec.n_channels > 0 and spec.n_times > 0 and 0 < spec.sfreq < np.inf
         if not possible or spec.n_channels * spec.n_times > MOST_SAMPLES:
             raise ValueError(f"{name} of impossible shape")
+        if len(spec.channels) not in (0, spec.n_channels):
+            raise ValueError(f"other names of channels of {name} than it has channels")
         if name in ranges and len(ranges[name].low) != spec.n_channels:
             raise ValueError(f"a range of {name} that is none")
         for scaling in (mean, std):

@@ -57,7 +57,8 @@ def cost_of(run: Run, model: EmotionClassifier, inputs: Inputs, device: str) -> 
         inputs: Shapes of the model's signals.
         device: Device whose time is ``latency_ms``.
     """
-    key = (run.model, run.arguments, tuple(inputs.items()), model.n_classes, device)
+    channels = tuple(spec.channels for spec in inputs.values())  # specs compare without them
+    key = (run.model, run.arguments, tuple(inputs.items()), channels, model.n_classes, device)
     return _costs.kept(key, lambda: measure(model, inputs, device))
 
 

@@ -97,9 +97,9 @@ class Predictor(ABC):
             stride: Time from one window's start to the next, in seconds.
 
         Raises:
-            BenchmarkError: A signal is missing, of another rate or number of channels, or shorter
-                than a window; a stride between whose windows no signal has a sample; or no window
-                has a prediction.
+            BenchmarkError: A signal is missing, of another rate, number or order of channels, or
+                shorter than a window; a stride between whose windows no signal has a sample; or no
+                window has a prediction.
         """
         self._check(signals, stride)
         shortest = min(signals[name].duration for name in self.inputs)
@@ -176,6 +176,13 @@ class Predictor(ABC):
     def _check(self, signals: Mapping[str, Signal], stride: float) -> None:
         self.check_stride(stride)
         self.check_signals({n: (len(one.channels), one.sfreq) for n, one in signals.items()})
+        for name, spec in self.inputs.items():
+            actual = signals[name].channels
+            if actual != spec.channels and sorted(actual) == sorted(spec.channels):
+                raise BenchmarkError(
+                    f"the model takes channels of {name} in the order {', '.join(spec.channels)}, "
+                    f"found {', '.join(actual)}. Read them in that order"
+                )
         shortest = min(signals[name].duration for name in self.inputs)
         if shortest < self.window:
             raise BenchmarkError(

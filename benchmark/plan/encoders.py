@@ -54,12 +54,18 @@ def check_encoder(
         channels: Names of the channels of each signal.
 
     Raises:
-        IncompatibleRunError: Channels or windows that it cannot take.
+        IncompatibleRunError: Channels or windows that it cannot take, or recordings that name
+            channels differently.
         WeightsError: A file that does not fit it.
     """
     encoder = PROBES[run.model].encoder if run.model in PROBES else None
     if encoder:
         names = [name for signal in run.signals for name in channels[signal]]
+        if "" in names:
+            raise IncompatibleRunError(
+                f"takes channels by name: expected the same names of {', '.join(run.signals)} in "
+                "all recordings, found others in some"
+            )
         seconds = run.window or dataset.window_length(run.recipe.window, run.protocol)
         weights = suite.encoders[run.model].file if run.pretrained else None
         freeze(encoder, names, seconds, weights)

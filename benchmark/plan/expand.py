@@ -88,7 +88,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
                     *lines_of_absent(absent),
                 ]
                 longest = _longest(cell, recordings)
-                usable = dataset.without(absent)
+                usable = dataset.without(absent).with_channels(recordings.channels)
                 before = len(runs)
                 alone = [
                     each_fold(arm, with_samples(run, recordings))

@@ -25,7 +25,7 @@ class Prepared:
         samples: By subject, digest of the samples of each signal that is in the cache; empty where
             nothing was read yet.
         rests: Seconds of the first rest of each subject who has one, by task.
-        channels: Names of the channels of each of these signals, as the first recording has them.
+        channels: Names of the channels of each of these signals, see ``Archive.channels``.
         after_minutes: Subjects by task who have score units after the largest number of labelled
             minutes that an adapter is given.
     """

@@ -10,7 +10,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.plan.prepared import Prepared
 from benchmark.plugins import load, loaded
 from benchmark.run import Value
-from datamodules.archive import Archive
+from datamodules.archive import Archive, common_channels
 from datamodules.baseline import first_rests
 from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
@@ -19,7 +19,7 @@ from datamodules.errors import AffectbenchError
 from datamodules.minutes import people_after
 from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
-from datamodules.stored import StoredRecording, StoredSubject
+from datamodules.stored import StoredRecording, StoredSignal, StoredSubject
 from datamodules.synthesis import folder
 from datamodules.tasks import ConditionTask
 from datamodules.windows import EPSILON, shortest_with_unit
@@ -84,7 +84,7 @@ def prepare(
         contents={subject: recorded.content for subject, recorded in stored.items()},
         samples={subject: _samples(recorded, signals) for subject, recorded in stored.items()},
         rests={name: _rests(module, name, archive) for name in module.every_task()},
-        channels=_channels(archive.subjects[0], signals),
+        channels=_channels(archive.subjects, signals),
         after_minutes={
             name: people_after(archive, task, module.unit)
             for name, task in module.every_task().items()
@@ -98,11 +98,17 @@ def _samples(recorded: StoredSubject, signals: Sequence[str] | None) -> dict[str
     return {name: recorded.samples(name).content for name in names}
 
 
-def _channels(first: StoredSubject, signals: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
-    """Return the channels of each signal of the first recording that was asked for."""
-    names = [n for n in first.recordings[0].signals if signals is None or n in signals]
-    stored = {name: first.samples(name).recordings[0] for name in names}
-    return {name: signal.channels for name, signal in stored.items() if signal}
+def _channels(
+    subjects: Sequence[StoredSubject], signals: Sequence[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the names of the channels of each signal that was asked for and that somebody has."""
+    stored: dict[str, list[StoredSignal]] = {}
+    for subject in subjects:
+        for name in subject.signals:
+            if signals is None or name in signals:
+                recorded = subject.samples(name).recordings
+                stored.setdefault(name, []).extend(one for one in recorded if one)
+    return {name: common_channels(of_all) for name, of_all in stored.items()}
 
 
 def lacking(

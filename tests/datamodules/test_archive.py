@@ -111,6 +111,21 @@ def test_keys_of_trials_in_one_recording(
     assert archive.trial_keys.tolist() == ["1/1", "1/2", "2/1", "1/1"]
 
 
+def test_names_of_channels_are_those_in_which_recordings_agree(
+    archive_of: Callable[..., Archive], make_recording: Callable[..., Recording]
+) -> None:
+    def named(subject: str, *channels: str) -> Recording:
+        recording = make_recording(subject, [(0.0, 5.0, "rest")])
+        signals = {"fast": replace(recording.signals["fast"], channels=channels)}
+        return replace(recording, signals=signals)
+
+    alike = {subject: (named(subject, "F3", "F4"),) for subject in ("S1", "S2")}
+    assert archive_of(alike).channels("fast") == ("F3", "F4")
+    assert archive_of({**alike, "S3": (named("S3", "F3", "C4"),)}).channels("fast") == ("F3", "")
+    sessions = (named("S3", "F3", "F4"), replace(named("S3", "F4", "F3"), session="2"))
+    assert archive_of({**alike, "S3": sessions}).channels("fast") == ("", "")
+
+
 @pytest.mark.parametrize("order", [("S1", "S2"), ("S2", "S1")])
 def test_a_signal_that_some_recordings_have_not(
     tmp_path: Path,

@@ -658,6 +658,14 @@ def test_a_class_that_is_nowhere_is_not_made_up(clips: MakeClips) -> None:
 # ---- signals
 
 
+def test_names_of_channels_are_known_after_setup(clips: MakeClips, build: MakeClips) -> None:
+    before = build(CLIPS_DATASET, signals=["music", "eda_tenfold"]).inputs
+    after = clips(signals=["music", "eda_tenfold"]).inputs
+    assert before == after
+    assert [spec.channels for spec in before.values()] == [(), ()]
+    assert [spec.channels for spec in after.values()] == [("a", "b", "c"), ("eda",)]
+
+
 def test_optional_signals(clips: MakeClips) -> None:
     assert CLIPS_DATASET.available({}) == ("eda", "music", "eda_tenfold")
     assert CLIPS_DATASET.available({"extra": False}) == ("eda", "music", "eda_tenfold")

@@ -286,6 +286,16 @@ def test_a_window_may_be_longer_than_a_unit(
     assert beyond == (length if around else 0.0)
 
 
+def test_names_of_channels_are_in_the_inputs_once_they_are_known() -> None:
+    names = {"ecg": ("right", "left"), "gone": ("x",)}
+    known = UNITS.with_channels(names).without(["noise"])
+    for dataset, expected in ((UNITS, ()), (known, ("right", "left"))):
+        inputs = dataset.window_inputs(["ecg", "slow"], 4.0)
+        assert inputs["ecg"].channels == expected
+        assert inputs["slow"].channels == ()
+        assert inputs == UNITS.window_inputs(["ecg", "slow"], 4.0)
+
+
 def test_a_mask_is_one_number_a_window() -> None:
     assert TRIALS.window_inputs([], 3.0, PADDED) == {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
     assert TRIALS.window_inputs([], 3.0, replace(PADDED, mask=False)) == {}

@@ -35,6 +35,10 @@ WINDOWS = {
     "10 s": lambda sfreq: 10.0,
     "120 s": lambda sfreq: 120.0,
 }
+ELECTRODES = tuple(
+    f"{row}{n}" for row in ("F", "FC", "C", "CP", "P", "PO", "O") for n in range(1, 11)
+)
+"""Names of channels of EEG, mirrored pairs one after another."""
 LONGEST = {"eegconformer": 20.0}
 """Seconds that a window of a model is cut down to here: the work of attention over its samples
 grows with the square of them, and the paper's windows have four seconds."""
@@ -49,7 +53,8 @@ def taken(model, signals, seconds):
     try:
         for name in MODELS[model].choose_signals(signals):
             n_channels, sfreq = signals[name]
-            inputs[name] = SignalSpec(n_channels, max(1, round(seconds * sfreq)), sfreq)
+            channels = ELECTRODES[:n_channels] if name == "eeg" else ()
+            inputs[name] = SignalSpec(n_channels, max(1, round(seconds * sfreq)), sfreq, channels)
         MODELS[model].check_inputs(inputs)
     except IncompatibleRunError as error:
         return {}, str(error)

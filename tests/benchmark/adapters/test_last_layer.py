@@ -69,8 +69,10 @@ def inputs_of(model):
             names = MODELS[model].choose_signals(dataset.signals)
             inputs = {}
             for name in names:
-                channels, sfreq = dataset.signals[name]
-                inputs[name] = SignalSpec(channels, max(1, round(SECONDS * sfreq)), sfreq)
+                n_channels, sfreq = dataset.signals[name]
+                n_times = max(1, round(SECONDS * sfreq))
+                channels = tuple(f"F{number}" for number in range(1, n_channels + 1))
+                inputs[name] = SignalSpec(n_channels, n_times, sfreq, channels)
             MODELS[model].check_inputs(inputs)
         except IncompatibleRunError:
             continue

@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,14 @@ NOT_A_CHECKPOINT: dict[str, Callable[[Any], Any]] = {
     )(content),
     "other signals": lambda content: with_value(
         {f"chest_{name}": spec for name, spec in content["hyper_parameters"]["inputs"].items()},
+        "hyper_parameters",
+        "inputs",
+    )(content),
+    "more names than channels": lambda content: with_value(
+        {
+            name: replace(spec, channels=("x",) * (spec.n_channels + 1))
+            for name, spec in content["hyper_parameters"]["inputs"].items()
+        },
         "hyper_parameters",
         "inputs",
     )(content),

@@ -17,6 +17,7 @@ from lightning_modules.catalogue import MODELS
 from lightning_modules.recipe import Recipe
 
 SIGNALS = {"eeg": (3, 32.0), "eda": (1, 8.0), "bvp": (1, 32.0), "temp": (1, 4.0)}
+NAMES = {"eeg": ("F3", "F4", "Cz")}
 MASK = {LENGTH: SignalSpec(1, 1, 1 / 3600)}
 
 
@@ -71,7 +72,8 @@ def inputs_of(model):
     try:
         chosen = MODELS[model].choose_signals(SIGNALS)
         inputs = {
-            s: SignalSpec(SIGNALS[s][0], int(30 * SIGNALS[s][1]), SIGNALS[s][1]) for s in chosen
+            s: SignalSpec(SIGNALS[s][0], int(30 * SIGNALS[s][1]), SIGNALS[s][1], NAMES.get(s, ()))
+            for s in chosen
         }
         MODELS[model].check_inputs(inputs)
     except IncompatibleRunError as error:

@@ -25,6 +25,7 @@ from benchmark.result import Result
 from benchmark.run import Run
 from benchmark.scored import scored, with_scores
 from benchmark.store import Store
+from datamodules.batch import SignalSpec
 from datamodules.errors import DatasetCorruptedError
 from datamodules.protocol import Protocol
 from datamodules.resident import RESIDENT
@@ -36,6 +37,7 @@ from lightning_modules.catalogue import MODELS
 from lightning_modules.cnn import CNN
 from lightning_modules.feature_rows.rows import FeatureRows
 from lightning_modules.recipe import Recipe
+from lightning_modules.tsception import TSception
 from lightning_modules.units import predictions, score_units
 
 
@@ -345,6 +347,17 @@ def test_variants_of_a_model_are_measured_apart(monkeypatch, workshop, tmp_path)
     other = dataclasses.replace(run, arguments=(("layers", "study_1"),))
     measured = [cost.cost_of(r, model, module.inputs, "cpu") for r in (run, other, run)]
     assert [efficiency.parameters for efficiency in measured] == [0, 1, 0]
+    RESIDENT.clear()
+
+
+def test_a_model_is_measured_for_other_electrodes_again(workshop):
+    """A network that takes mirrored pairs is smaller where there are fewer of them."""
+    RESIDENT.clear()
+    run, sizes = dataclasses.replace(one_run(workshop), model="tsception"), []
+    for channels in (("F3", "F4", "C3", "C4"), ("F3", "F4", "Fz", "Cz")):
+        inputs = {"eeg": SignalSpec(4, 128, 128.0, channels)}
+        sizes.append(cost.cost_of(run, TSception(inputs, 2), inputs, "cpu").parameters)
+    assert sizes[0] - sizes[1] == 15 * 15 * 3
     RESIDENT.clear()
 
 

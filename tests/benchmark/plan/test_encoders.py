@@ -1,5 +1,6 @@
 """Encoders in a plan: rows where there are weights, and one reason where they do not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,20 @@ def test_network_says_what_it_cannot_take(workshop, monkeypatch):
     monkeypatch.setitem(PROBES, "tiny_untrained", encoder_probes("x", other)["x_untrained"])
     plan = planned(workshop, ["tiny_untrained"])
     assert list(plan.not_applicable.values()) == ["expected another length than 160"]
+
+
+def test_recordings_that_name_channels_differently_are_refused(workshop):
+    suite = workshop.suite(["tiny_untrained"], recipes={})
+    options = suite.options["synthetic"]
+    found = prepare("synthetic", Path("none"), workshop.cache, options, suite.subjects)
+    assert expand(suite, {"synthetic": found}).runs
+    differing = replace(found, channels={**found.channels, "bvp": ("",)})
+    plan = expand(suite, {"synthetic": differing})
+    assert not plan.runs
+    assert list(plan.not_applicable.values()) == [
+        "takes channels by name: expected the same names of eda, bvp in all recordings, found "
+        "others in some"
+    ]
 
 
 def test_weights_that_do_not_fit_end_the_call(workshop, tmp_path):

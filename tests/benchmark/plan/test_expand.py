@@ -170,7 +170,7 @@ def test_all_models_but_that_of_lengths(plan):
     others = [model for model in every_model() if model not in {*weightless, *reasons}]
     assert list(dict.fromkeys(run.model for run in expanded.runs)) == others
     assert reasons.pop("stimulus") == "people share no stimuli"
-    assert set(reasons) == {"dgcnn", "eegnet", "eegconformer"}
+    assert set(reasons) == {"dgcnn", "eegnet", "eegconformer", "tsception"}
     assert all("takes eeg" in why for why in reasons.values())
 
 

@@ -260,6 +260,23 @@ def test_only_signals_that_runs_see_are_prepared(tmp_path):
             assert digests.items() <= everything.samples[subject].items()
 
 
+def test_channels_are_those_that_recordings_name_alike(monkeypatch, tmp_path):
+    read = SyntheticReader.read
+
+    def renamed(self, subject):
+        for recording in read(self, subject):
+            acc = recording.signals["acc"]
+            x, y, z = acc.channels
+            other = replace(acc, channels=(x, z, y) if subject == "S3" else acc.channels)
+            yield replace(recording, signals={**recording.signals, "acc": other})
+
+    channels = prepare("synthetic", tmp_path, tmp_path / "alike", OPTIONS, ()).channels
+    assert len(set(channels["acc"])) == 3
+    monkeypatch.setattr(SyntheticReader, "read", renamed)
+    prepared = prepare("synthetic", tmp_path, tmp_path / "differing", OPTIONS, ())
+    assert prepared.channels == {**channels, "acc": (channels["acc"][0], "", "")}
+
+
 def test_digests_are_those_of_what_is_read(tmp_path):
     """A run is planned by one, and refuses recordings by the other."""
     prepared = prepare("synthetic", tmp_path, tmp_path / "cache", OPTIONS, ())

@@ -24,6 +24,8 @@ SIGNALS = {
     "eeg_de": (310, 0.25),
 }
 """Channels and rate in Hz of the signals that networks are given here."""
+NAMES = {"eeg": tuple(f"F{number}" for number in range(1, 15))}
+"""Names of channels."""
 LONGEST = 60.0
 """Seconds of a window at most, as most score units have."""
 N_CLASSES = 3
@@ -84,7 +86,9 @@ def made(name: str, size: int) -> tuple[EmotionClassifier, Batch]:
     window = min(recipe.window, LONGEST)
     for signals in (kind.choose_signals(tuple(SIGNALS)), ("bvp",), ("eda", "bvp"), ("eeg",)):
         inputs = {
-            signal: SignalSpec(channels, max(1, round(window * sfreq)), sfreq)
+            signal: SignalSpec(
+                channels, max(1, round(window * sfreq)), sfreq, NAMES.get(signal, ())
+            )
             for signal, (channels, sfreq) in SIGNALS.items()
             if signal in signals
         }

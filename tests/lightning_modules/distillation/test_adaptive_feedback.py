@@ -302,9 +302,12 @@ def test_the_published_loss_has_its_three_parts_and_the_penalty(distilling):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_has_the_derivatives_that_feedback_takes(name, distilling):
-    offered = {"bvp": (320, 64.0), "eda": (20, 4.0), "ecg": (320, 64.0), "eeg": (320, 64.0)}
+    offered = {
+        **{"bvp": (1, 320, 64.0), "eda": (1, 20, 4.0), "ecg": (1, 320, 64.0)},
+        "eeg": (2, 320, 64.0, ("F3", "F4")),
+    }
     try:
-        inputs = {s: SignalSpec(1, *offered[s]) for s in MODELS[name].choose_signals(offered)}
+        inputs = {s: SignalSpec(*offered[s]) for s in MODELS[name].choose_signals(offered)}
         MODELS[name].check_inputs(inputs)
     except IncompatibleRunError as error:
         pytest.skip(str(error))
