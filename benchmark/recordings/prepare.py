@@ -19,6 +19,7 @@ from datamodules.errors import AffectbenchError
 from datamodules.minutes import people_after
 from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
+from datamodules.signals.units import Brought
 from datamodules.stored import StoredRecording, StoredSubject
 from datamodules.synthesis import folder
 from datamodules.tasks import ConditionTask
@@ -36,6 +37,7 @@ def prepare(
     subjects: Sequence[str],
     signals: Sequence[str] | None = None,
     told: Callable[[SubjectsRead], object] = silent,
+    brought: Brought = (),
 ) -> Prepared:
     """Read the subjects of a dataset into the cache, leaving out those that cannot be read.
 
@@ -47,12 +49,13 @@ def prepare(
         subjects: Subjects to read; empty: everybody.
         signals: Signals that runs will see; None: all.
         told: Receiver of the progress of reading.
+        brought: Measured signals that are brought to another rate or unit.
 
     Raises:
         AffectbenchError: Not one subject can be read.
         LeakError: Two subjects who share signal.
     """
-    module = DATASETS[dataset]
+    module = DATASETS[dataset].brought(brought)
     reader = module.make_reader(root if module.has_files else None, **options)
     names = module.check_subjects(reader, subjects or None)
     if not names:
@@ -89,6 +92,8 @@ def prepare(
             name: people_after(archive, task, module.unit)
             for name, task in module.every_task().items()
         },
+        units=_units(archive.subjects, signals),
+        brought=brought,
     )
 
 
@@ -103,6 +108,19 @@ def _channels(first: StoredSubject, signals: Sequence[str] | None) -> dict[str, 
     names = [n for n in first.recordings[0].signals if signals is None or n in signals]
     stored = {name: first.samples(name).recordings[0] for name in names}
     return {name: signal.channels for name, signal in stored.items() if signal}
+
+
+def _units(
+    subjects: Iterable[StoredSubject], signals: Sequence[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the units of each signal that was asked for, over all recordings, sorted."""
+    units: dict[str, set[str]] = {}
+    for subject in subjects:
+        for name in subject.signals:
+            if signals is None or name in signals:
+                stored = subject.samples(name).recordings
+                units.setdefault(name, set()).update(one.unit for one in stored if one)
+    return {name: tuple(sorted(of_signal)) for name, of_signal in units.items()}
 
 
 def lacking(

@@ -59,6 +59,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "pretrained_on": ("tueg",),
         "trained": (RUN,),
         "adapter": "head",
+        "brought": (("bvp", 32.0, ""),),
     },
     Protocol: {
         "split": "session_out",
@@ -135,7 +136,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 32 + 1 + 14 + 23 + 1 + 3
+    assert len(runs) == 1 + 33 + 1 + 14 + 23 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
