@@ -271,26 +271,41 @@ def test_a_model_of_another_fold_is_refused(world, tmp_path):
     assert "no model of the fold that is tested: its fold differs" in result.error
 
 
-def test_signals_of_another_unit_are_refused(world, tmp_path, monkeypatch):
-    run = next(r for r in transfers(world, model="lda") if r.dataset == "empatica_e4")
+@pytest.fixture
+def in_kilohms(world, tmp_path, monkeypatch):
+    """The same world, where one dataset has resistance in place of conductance."""
     places = dataclasses.replace(world.places, runs=tmp_path / "runs", cache=tmp_path / "cache")
     shutil.copytree(world.places.runs, places.runs)
     reader = DATASETS["empatica_e4"].reader
     read = reader.read
 
-    def in_kilohms(self, subject):
+    def changed(self, subject):
         for item in read(self, subject):
             if isinstance(item, Recording):
                 eda = dataclasses.replace(item.signals["eda"], unit="kOhm")
                 item = dataclasses.replace(item, signals={**item.signals, "eda": eda})
             yield item
 
-    monkeypatch.setattr(reader, "read", in_kilohms)
-    recordings = plan(places, models=("lda",)).runs
-    again = next(
-        r for r in recordings if r.trained and r.dataset == run.dataset and r.fold == run.fold
-    )
-    result = execute(again, places)
+    monkeypatch.setattr(reader, "read", changed)
+    return SimpleNamespace(places=places, plan=plan(places, models=("lda",)))
+
+
+def test_a_pair_of_another_unit_is_refused(in_kilohms):
+    runs, reasons = in_kilohms.plan.runs, in_kilohms.plan.not_applicable
+    pairs = {(run.trained[0].dataset, run.dataset) for run in runs if run.trained}
+    assert pairs
+    assert not any("empatica_e4" in pair for pair in pairs)
+    of_pairs = [reason for board, reason in reasons.items() if "empatica_e4" in board]
+    assert len(of_pairs) == 5  # two and two datasets, and the exercise of one
+    assert all("eda in " in reason and "no conversion" in reason for reason in of_pairs)
+
+
+def test_signals_of_another_unit_are_refused(world, in_kilohms):
+    """As by a plan that does not look at units."""
+    run = next(r for r in transfers(world, model="lda") if r.dataset == "empatica_e4")
+    own = next(r for r in in_kilohms.plan.runs if r.dataset == "empatica_e4")
+    unseen = dataclasses.replace(run, data=own.data, samples=own.samples)
+    result = execute(unseen, in_kilohms.places)
     assert result.status == "failed"
     assert "expected eda with channels and unit" in result.error
     assert "kOhm" in result.error
