@@ -16,7 +16,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.transfer import transfer_table
 from benchmark.boards.versions import by_version
 from benchmark.campaign import Reporter, planned
-from benchmark.execution.checkpoint import load_predictor
+from benchmark.execution.checkpoint import PROBE, load_predictor
 from benchmark.execution.execute import execute
 from benchmark.execution.places import Places
 from benchmark.plan.domain import Domain
@@ -27,6 +27,7 @@ from datamodules.cache import read_subject
 from datamodules.catalogue import DATASETS
 from datamodules.protocol import Protocol
 from datamodules.signals.recording import Fault, Recording
+from tests.benchmark.made_up import plant
 
 OPTIONS = {
     "stress_predict": {"scale": 0.4},
@@ -259,6 +260,61 @@ def test_a_person_whose_signals_the_model_has_seen_is_refused_under_any_name(pla
                 both = f"{planted.copied} of stress_predict and guest of empatica_e4 share"
                 assert both in result.error
     assert sorted(outcomes) == [(False, "done"), (True, "failed")]
+
+
+@pytest.fixture
+def copied(world, tmp_path):
+    """The same finished runs in a store that may be spoilt."""
+    places = dataclasses.replace(world.places, runs=tmp_path / "runs")
+    shutil.copytree(world.places.runs, places.runs)
+    return SimpleNamespace(places=places, store=Store(places.runs))
+
+
+def again(run):
+    """The same work under another id, as what is done is not done again."""
+    return dataclasses.replace(run, alone="0123456789ab")
+
+
+def test_who_is_tested_of_its_own_dataset_follows_from_the_file_of_the_model(world, copied):
+    """The model of another fold lies in the place of the one that the run names."""
+    run, other = (
+        next(
+            r
+            for r in transfers(world, dataset="wearable_stress", task="exercise", fold=fold)
+            if r.model == "lda" and r.trained[0].dataset == r.dataset
+        )
+        for fold in (0, 1)
+    )
+    honest = set(world.store.predictions(run)["subject"].tolist())
+    source, target = (copied.store.folder(r.trained[0]) / PROBE for r in (other, run))
+    plant(target, source.read_bytes())
+    known = load_predictor(source)
+    result = execute(again(run), copied.places)
+    assert result.status == "done", result.error
+    tested = set(copied.store.predictions(again(run))["subject"].tolist())
+    assert tested == set(run.subjects) - {*known.subjects, *known.chosen_on}
+    assert tested != honest
+
+
+def test_a_model_that_was_trained_on_others_than_its_run_says_is_refused(world, copied):
+    """The model of the tested domain lies in the place of the one that is to be tested there."""
+    run = next(
+        r
+        for r in transfers(world, dataset="empatica_e4", model="lda", fold=0)
+        if r.trained[0].dataset == "stress_predict"
+    )
+    inside = next(
+        r
+        for r in world.runs
+        if not r.trained and (r.dataset, r.model, r.fold) == ("empatica_e4", "lda", 0)
+    )
+    leaky = copied.store.folder(inside) / PROBE
+    assert set(load_predictor(leaky).subjects) & set(run.subjects)
+    plant(copied.store.folder(run.trained[0]) / PROBE, leaky.read_bytes())
+    result = execute(again(run), copied.places)
+    assert result.status == "failed"
+    assert "leak: the model was trained or chosen on ['P0" in result.error
+    assert "not of its run" in result.error
 
 
 def test_a_model_of_another_fold_is_refused(world, tmp_path):
