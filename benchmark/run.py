@@ -295,6 +295,8 @@ class Run:
             )
         if len(run.trained) > 1:
             raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
+        if min((rate for _, rate, _ in run.brought), default=0.0) < 0:
+            raise ValueError(f"expected rates of 0 or more, found {run.brought}")
         if run.adapter and not run.trained:
             raise ValueError(f"expected a trained run for the adapter {run.adapter}, found none")
         digests = (run.data, run.samples, run.code, run.alone, run.pretrained)

@@ -253,6 +253,12 @@ def test_weights_that_are_not_those_of_members_are_refused(weights):
         Run.from_dict(json.loads(json.dumps(run.as_dict())))
 
 
+def test_a_rate_that_cannot_be_is_refused():
+    run = replace(RUN, brought=(("bvp", -64.0, ""),))
+    with pytest.raises(ValueError, match="expected rates of 0 or more"):
+        Run.from_dict(json.loads(json.dumps(run.as_dict())))
+
+
 # --- fields that come later
 
 
