@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.signal import resample_poly
 
@@ -17,6 +18,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.transfer import transfer_table
 from benchmark.boards.versions import by_version
 from benchmark.campaign import Reporter, planned
+from benchmark.cli.main import main
 from benchmark.execution.assemble import make_datamodule
 from benchmark.execution.execute import execute
 from benchmark.execution.places import Places
@@ -284,6 +286,25 @@ def test_own_boards_stay_as_they_are(world):
     ours = {run.id for run in plan(world.places, transfer=(), datasets=("alike",)).runs}
     assert ours <= {run.id for run in plan(world.places, alike).runs}
     assert ours <= {run.id for run in world.runs}
+
+
+def test_a_model_predicts_people_of_its_dataset_in_the_form_of_its_training(world, tmp_path):
+    run = next(
+        r
+        for r in world.runs
+        if (r.dataset, r.model, r.fold) == ("synthetic", "lda", 0) and not r.trained
+    )
+    before, out = world.store.predictions(run), tmp_path / "new.csv"
+    subject = str(before["subject"][0])
+    words = ["--dataset", "synthetic", "--option", "phase=60.0", "--stride", "10"]
+    folder = str(world.store.folder(run))
+    assert main(["predict", folder, subject, *words, "--out", str(out)]) == 0
+    after = pd.read_csv(out).set_index("start")["p_stress"]
+    of_subject = before["subject"] == subject
+    starts = before["start"][of_subject]
+    assert len(starts) > 5
+    expected = before["probabilities"][of_subject, 1]
+    assert after.loc[starts].to_numpy() == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_changed_form_is_another_run(world):
