@@ -19,6 +19,7 @@ from benchmark.engines.local import LocalEngine
 from benchmark.engines.placement import Placement
 from benchmark.execution.places import Places
 from benchmark.execution.profile import summary
+from benchmark.plan.brought import forms_of
 from benchmark.plan.domain import Domain
 from benchmark.plan.expand import Plan, expand, left_out, signals_of
 from benchmark.plan.order import Costs, estimate, ordered, shard
@@ -36,6 +37,8 @@ from benchmark.tracking.tracker import Tracker, make_tracker
 from benchmark.tuning.rounds import Rounds
 from datamodules.catalogue import DATASETS
 from datamodules.preparing import SubjectsRead
+from datamodules.signals.preprocessing import sources
+from datamodules.signals.units import Brought
 from datamodules.temporary import sweep
 
 
@@ -284,17 +287,26 @@ def planned(
     if not suite.transfer:
         prepared = prepare_suite(suite, places, reporter, strict)
         return prepared, expand(suite, prepared)
-    read: dict[Domain, Prepared] = {}
-    domains: dict[Domain, Prepared] = {}
     listed = domains_of(suite, places.data)
-    seen = {s for domain in listed for s in signals_of(suite_of(suite, domain), domain.dataset)}
-    for domain in listed:
-        recordings = replace(domain, task="", test_only=False)
-        if recordings not in read:
-            inside = suite_of(suite, recordings)
-            prepared = prepare_suite(inside, places, reporter, strict, seen)
-            read[recordings] = prepared[domain.dataset]
-        domains[domain] = read[recordings]
+    seen = {
+        name
+        for domain in listed
+        for name in sources(
+            signals_of(suite_of(suite, domain), domain.dataset),
+            DATASETS[domain.dataset].preprocessing,
+        )
+    }
+    read: dict[tuple[Domain, Brought], Prepared] = {}
+
+    def recordings(domain: Domain, brought: Brought = ()) -> Prepared:
+        part = replace(domain, task="", test_only=False)
+        if (part, brought) not in read:
+            words = suite_of(suite, part), places, reporter, strict, seen, brought
+            read[part, brought] = prepare_suite(*words)[part.dataset]
+        return read[part, brought]
+
+    forms = forms_of(suite, {domain: recordings(domain) for domain in listed})
+    domains = {domain: recordings(domain, forms[domain]) for domain in listed}
     plan = expand_transfer(suite, domains)
     return {domain.name: recordings for domain, recordings in domains.items()}, plan
 
@@ -305,6 +317,7 @@ def prepare_suite(
     reporter: Reporter,
     strict: bool = False,
     besides: Collection[str] = (),
+    brought: Brought = (),
 ) -> dict[str, Prepared]:
     """Read the recordings of a suite's datasets into the cache, with the signals that runs see.
 
@@ -314,6 +327,7 @@ def prepare_suite(
         reporter: Receiver of progress and warnings.
         strict: Whether a subject who cannot be read ends it.
         besides: Signals that models of other datasets see, which are read where a dataset has them.
+        brought: Measured signals that are brought to another rate or unit.
 
     Raises:
         SuiteError: A subject cannot be read, and ``strict`` is set.
@@ -327,10 +341,10 @@ def prepare_suite(
         words = name, places.root(name), places.cache, options, suite.subjects
         available = DATASETS[name].available(dict(options))
         signals = tuple(s for s in available if s in {*signals_of(suite, name), *besides})
-        dataset = prepare(*words, signals, told)
+        dataset = prepare(*words, signals, told, brought)
         while more := set(signals_of(suite, name, dataset)) - set(signals):
             signals = (*signals, *sorted(more))  # in place of those that somebody lacks
-            dataset = prepare(*words, signals, told)
+            dataset = prepare(*words, signals, told, brought)
         for line in left_out(dataset.left_out):
             reporter.warn(f"{name}: {line}")
         if strict and dataset.left_out:

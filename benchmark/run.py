@@ -15,6 +15,7 @@ from benchmark.typed import Value as Value
 from benchmark.typed import check_fields
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
+from datamodules.signals.units import Brought
 from datamodules.splits import HOLD_OUT_SHARE
 from lightning_modules.recipe import Recipe
 
@@ -75,6 +76,8 @@ class Run:
             empty: it trains a model of its own.
         adapter: Catalogue key of the adapter that makes another model of that of the trained run
             for each tested person, from labelled minutes of theirs; empty: it is tested as it is.
+        brought: Measured signals that are brought to the rate or the unit that all domains of a
+            transfer matrix share; empty: all are as on the dataset's own board.
     """
 
     dataset: str
@@ -109,6 +112,7 @@ class Run:
     pretrained_on: tuple[str, ...] = ()
     trained: tuple["Run", ...] = ()
     adapter: str = ""
+    brought: Brought = ()
 
     @cached_property
     def id(self) -> str:
@@ -158,9 +162,18 @@ class Run:
 
     @property
     def domain(self) -> str:
-        """Dataset and the options of its reader, as in the name of a board."""
+        """Dataset, the options of its reader and the form of its signals, as in names of boards."""
         options = (f"{name}_{_plain(value)}" for name, value in self.options)
-        return "_".join([self.dataset, *options])
+        forms = (form.replace(" ", "_").replace("/", "_per_") for form in self.forms)
+        return "_".join([self.dataset, *options, *forms])
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Signals that are brought to another rate or unit, and to which, in words."""
+        return tuple(
+            " ".join([name, *([f"at {rate:g} Hz"] if rate else []), *([f"in {u}"] if u else [])])
+            for name, rate, u in self.brought
+        )
 
     @property
     def n_folds(self) -> int:
@@ -282,6 +295,8 @@ class Run:
             )
         if len(run.trained) > 1:
             raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
+        if min((rate for _, rate, _ in run.brought), default=0.0) < 0:
+            raise ValueError(f"expected rates of 0 or more, found {run.brought}")
         if run.adapter and not run.trained:
             raise ValueError(f"expected a trained run for the adapter {run.adapter}, found none")
         digests = (run.data, run.samples, run.code, run.alone, run.pretrained)

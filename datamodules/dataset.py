@@ -15,8 +15,10 @@ from datamodules.inputs import LENGTH, SignalSpec
 from datamodules.machine import reading
 from datamodules.protocol import Protocol
 from datamodules.signals.kinds import kind_of
-from datamodules.signals.preprocessing import Derived, Preprocessing
+from datamodules.signals.preprocessing import Derived, Preprocessing, derived_shapes, steps_of
 from datamodules.signals.recording import STATIC_RATE
+from datamodules.signals.steps import Resample, Step
+from datamodules.signals.units import Brought, Convert
 from datamodules.splits import SPLITS, SUBJECT_SPLITS
 from datamodules.tasks import RatingTask, Task
 from datamodules.windows import n_samples
@@ -211,6 +213,35 @@ class Dataset:
         """Return the dataset with the names of channels that its recordings have, by signal."""
         return replace(self, channels=channels)
 
+    def brought(self, forms: Brought) -> Self:
+        """Return the dataset with some measured signals at another rate or in another unit.
+
+        They are so after their own steps. What is derived of them is derived after that, as it is
+        in a dataset that was recorded in this form: parts of skin conductance, for one, depend on
+        the rate at which they are computed.
+
+        Args:
+            forms: Names, rates and units.
+        """
+        if not forms:
+            return self
+        steps = {
+            name: (*steps_of(self.preprocessing.get(name, ())), *_steps_to(rate, unit))
+            for name, rate, unit in forms
+        }
+        rates = {name: rate for name, rate, _ in forms if rate}
+        measured = {
+            name: (self.signals[name][0], rates.get(name, self.signals[name][1]))
+            for name in self.recorded(tuple(self.signals))
+        }
+        derived = {n: of for n, of in self.preprocessing.items() if isinstance(of, Derived)}
+        shapes = derived_shapes(measured, derived)
+        return replace(
+            self,
+            signals={name: shapes[name] for name in self.signals},
+            preprocessing={**self.preprocessing, **steps},
+        )
+
     def available(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the signals that a reader with these options gives, derived ones included."""
         return tuple(
@@ -328,3 +359,8 @@ class Dataset:
             inputs[name] = SignalSpec(n_channels, n_times, sfreq, channels)
         mask = {LENGTH: SignalSpec(1, 1, STATIC_RATE)}
         return {**inputs, **mask} if protocol and protocol.mask else inputs
+
+
+def _steps_to(rate: float, unit: str) -> tuple[Step, ...]:
+    """Return the steps to another rate and another unit; 0 and empty: as it is."""
+    return (*((Convert(unit),) if unit else ()), *((Resample(rate),) if rate else ()))

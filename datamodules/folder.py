@@ -42,9 +42,10 @@ The table::
   once: columns, names, two spellings of one name, a file of two people.
 * **Signals.** What a name means is its last word: eda, bvp, ecg, emg, eeg, eog, resp, temp or acc.
   Of ``eda`` the tonic and phasic parts are computed, of each bvp and ecg the heart beats.
-  ``scale: 0.001`` converts numbers to the unit; ``may_be_missing: true`` lets a recording lack the
-  file. In an npz file, ``column: eeg, channels: [Fp1, Fp2]`` is one array of shape (C, T). The rate
-  of CSV, Parquet and npz files is believed, that of EDF is compared with its header.
+  Units of one quantity are converted where features go by another, as ``degF`` to degC; ``scale:
+  0.001`` converts numbers to the unit that is named; ``may_be_missing: true`` lets a recording
+  lack the file. In an npz file, ``column: eeg, channels: [Fp1, Fp2]`` is one array of shape (C, T).
+  The rate of CSV, Parquet and npz files is believed, that of EDF is compared with its header.
 * **Tasks.** Labels stand for classes; a label that is ``unused`` is left out without a word.
   Ratings are low or high: above the middle of the scale is high.
 * Recordings of one session in several files are taken to begin at its start, as the table does not
@@ -67,7 +68,14 @@ from datamodules.errors import (
     IncompatibleRunError,
 )
 from datamodules.formats.arrays import shown
-from datamodules.formats.folder_head import HEAD, Head, SignalEntry, read_head
+from datamodules.formats.folder_head import (
+    HEAD,
+    NO_UNIT,
+    UNITS,
+    Head,
+    SignalEntry,
+    read_head,
+)
 from datamodules.formats.folder_table import Row, Table, read_table
 from datamodules.formats.sample_files import read_samples
 from datamodules.machine import reading, refuse_machine
@@ -76,6 +84,7 @@ from datamodules.signals.kinds import kind_of
 from datamodules.signals.preprocessing import EDA_PARTS, Derived, Preprocessing, derived_shapes
 from datamodules.signals.recording import Fault, Recording, Segment, Signal
 from datamodules.signals.steps import Step
+from datamodules.signals.units import Convert
 from datamodules.splits import SUBJECT_SPLITS
 from datamodules.stimuli import natural
 
@@ -195,7 +204,9 @@ class FolderReader:
             refusal = self._refusal(files[name])
             if refusal is None:
                 samples = read_samples(self.root / files[name], entry)
-                signals[name] = Signal(samples, entry.rate, entry.channel_names, entry.unit)
+                signal = Signal(samples, entry.rate, entry.channel_names, entry.unit)
+                usual = UNITS.get(kind_of(name), entry.unit)
+                signals[name] = signal if entry.unit == NO_UNIT else Convert(usual)(signal)
             elif not entry.may_be_missing:
                 raise refusal
         if not signals:

@@ -60,7 +60,9 @@ def check_fold(fold: Fold, passed: Collection[Check] = ()) -> None:
     if "overlap" not in passed:
         chosen_on_test = {"val"} if "choice" in passed else set()
         check_parts(fold.archive, {p: parts[p] for p in parts if p not in chosen_on_test})
-    check_baselines(fold.archive, fold.baselines.values(), fold.gap, parts)
+    if fold.baselines:
+        check_baselines(fold.archive, fold.baselines.values(), fold.gap, parts)
+        check_parts(fold.archive, {"a baseline": fold.resting_windows, "test": parts["test"]})
     trained = fold.segments_of("train")
     if fold.scaling is not None and "scaling" not in passed:
         check_fitted(fold.archive, "the scaling was", fold.scaled_on, trained)

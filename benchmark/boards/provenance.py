@@ -54,6 +54,7 @@ def input_of(run: Run) -> str:
     dataset = DATASETS.get(run.dataset)
     if dataset is None:
         return ""
+    dataset = dataset.brought(run.brought)
     probe = PROBES.get(run.model)
     ahead = probe is not None and probe.sees == "subject"  # the mean of all windows of a person
     if probe is not None and probe.encoder:

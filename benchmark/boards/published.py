@@ -176,7 +176,7 @@ def published_table(cohorts: Iterable[Cohort]) -> pd.DataFrame:
     boards: dict[tuple[str, str], list[tuple[str, Run]]] = defaultdict(list)
     for cohort in cohorts:
         run = cohort.results[0].run
-        if not run.options:
+        if run.domain == run.dataset:
             boards[run.dataset, run.task].append((cohort.name, run))
     for name, dataset in DATASETS.items():
         for task in dataset.tasks:

@@ -72,7 +72,7 @@ def predict(arguments: argparse.Namespace) -> int:
             f"{'no --out' if arguments.out is None else 'them without it'}"
         )
     with importing():  # torch
-        from benchmark.execution.checkpoint import load_predictor
+        from benchmark.execution.checkpoint import load_predictor, run_of
         from benchmark.plan.suite import known_names, reader_options
         from benchmark.predict.files import predict_files, predict_subjects
         from datamodules.catalogue import DATASETS
@@ -89,7 +89,9 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.dataset:
         known_names([arguments.dataset], DATASETS, "dataset")
         subjects = [str(name) for name in arguments.files]
-        module = DATASETS[arguments.dataset]
+        module, run = DATASETS[arguments.dataset], run_of(arguments.checkpoint)
+        if run is not None and run.dataset == arguments.dataset:
+            module = module.brought(run.brought)  # as for its training
         options = dict(reader_options(module, option_values(arguments.option)))
         written = predict_subjects(
             predictor,

@@ -66,7 +66,7 @@ def make_datamodule(
     """
     windowing, loading = _windows(run, places)
     return EmotionDataModule(
-        DATASETS[run.dataset],
+        DATASETS[run.dataset].brought(run.brought),
         places.root(run.dataset),
         Selection(
             run.task,

@@ -12,6 +12,7 @@ from datamodules.datamodule import EmotionDataModule
 from datamodules.doubles import Double, doubles_between
 from datamodules.errors import IncompatibleRunError, LeakError
 from datamodules.resident import RESIDENT, Shelf
+from datamodules.stored import StoredSignal
 
 SHARED = ("fold", "seed")
 """Fields of a run that are equal in the run of another domain whose model it tests."""
@@ -118,7 +119,7 @@ def _check_inputs(
         )
     for name in run.signals:
         ours, theirs = (
-            {(stored.channels, stored.unit) for stored in archive.stored(name)}
+            {(_places(stored), stored.unit) for stored in archive.stored(name)}
             for archive in (home.recordings, module.fold.archive)
         )
         if ours != theirs:
@@ -126,3 +127,8 @@ def _check_inputs(
                 f"{run.label}: expected {name} with channels and unit {sorted(ours)}, as in "
                 f"{run.trained[0].dataset}, found {sorted(theirs)}. Convert it where it is read"
             )
+
+
+def _places(stored: StoredSignal) -> tuple[str, ...]:
+    """Return the names of several channels: that of a single one says no more than the signal's."""
+    return stored.channels if len(stored.channels) > 1 else ()

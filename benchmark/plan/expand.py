@@ -75,7 +75,7 @@ def expand(suite: Suite, prepared: Mapping[str, Prepared]) -> Plan:
     reasons: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     for name, recordings in prepared.items():
-        dataset = DATASETS[name]
+        dataset = DATASETS[name].brought(recordings.brought)
         dataset.check_signals(suite.signals)
         for arm in suite.arms():
             if not {name, FOUND} & {*arm.datasets}:
@@ -127,10 +127,10 @@ def signals_of(suite: Suite, name: str, recordings: Prepared | None = None) -> t
         IncompatibleRunError: A signal that the dataset has not.
         SuiteError: A value that a recipe, a model or a distiller does not take.
     """
-    dataset = DATASETS[name]
     if recordings is None:
-        longest = dict.fromkeys(dataset.every_task(), float("inf"))
+        longest = dict.fromkeys(DATASETS[name].every_task(), float("inf"))
         recordings = Prepared((), {}, "", longest=longest)
+    dataset = DATASETS[name].brought(recordings.brought)
     dataset.check_signals(suite.signals)
     seen: set[str] = set()
     for arm in suite.arms():
@@ -318,6 +318,7 @@ def _cells(
                 subjects=subjects,
                 data=data,
                 options=options,
+                brought=recordings.brought,
             )
             if task in recordings.alone and cell.protocol.rule == "midpoint":
                 reason = one_class(task, recordings.alone[task])

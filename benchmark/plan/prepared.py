@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from datamodules.digests import digest
+from datamodules.signals.units import Brought
 from datamodules.windows import EPSILON
 
 
@@ -28,6 +29,8 @@ class Prepared:
         channels: Names of the channels of each of these signals, see ``Archive.channels``.
         after_minutes: Subjects by task who have score units after the largest number of labelled
             minutes that an adapter is given.
+        units: Units of each of these signals, over all recordings.
+        brought: Measured signals that were brought to another rate or unit.
     """
 
     subjects: tuple[str, ...]
@@ -43,6 +46,8 @@ class Prepared:
     rests: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     after_minutes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    brought: Brought = ()
 
     def of_task(self, task: str) -> tuple[tuple[str, ...], str]:
         """Return the subjects who have segments of a task, and the digest of their recordings."""

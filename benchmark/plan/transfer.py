@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmark.plan.brought import lines_of_forms, usable
 from benchmark.plan.domain import Domain
 from benchmark.plan.expand import Plan, expand, left_out
 from benchmark.plan.prepared import Prepared
@@ -14,6 +15,7 @@ from datamodules.catalogue import DATASETS
 from datamodules.dataset import Dataset
 from datamodules.errors import IncompatibleRunError
 from datamodules.protocol import Protocol
+from datamodules.signals.preprocessing import sources
 from datamodules.tasks import Task
 from datamodules.windows import EPSILON
 
@@ -68,7 +70,7 @@ def expand_transfer(suite: Suite, prepared: Mapping[Domain, Prepared]) -> Plan:
 
     Args:
         suite: Suite with ``transfer``.
-        prepared: Recordings of each domain.
+        prepared: Recordings of each domain, in the form that ``forms_of`` says.
 
     Raises:
         SuiteError: No signal that all domains share.
@@ -87,17 +89,20 @@ def expand_transfer(suite: Suite, prepared: Mapping[Domain, Prepared]) -> Plan:
         )
         runs += inside.runs
         reasons |= inside.not_applicable
-        notes |= {board: [*lines, note] for board, lines in inside.notes.items()}
+        ours = [note, *lines_of_forms(domain, recordings)]
+        notes |= {board: [*lines, *ours] for board, lines in inside.notes.items()}
         for other in (other for other in prepared if other != domain):
+            theirs = lines_of_forms(other, prepared[other])
+            both = [*dict.fromkeys([*ours, *theirs])]
             for run in inside.runs:
                 tested = _in_domain(run, other, prepared[other])
                 try:
-                    tested = _checked(tested, prepared[other])
+                    tested = _checked(tested, recordings, prepared[other])
                 except IncompatibleRunError as error:
                     reasons[f"{tested.board}/{run.name}"] = str(error)
                     continue
                 runs.append(tested)
-                notes.setdefault(tested.board, [*_lines(tested, prepared[other]), note])
+                notes.setdefault(tested.board, [*_lines(tested, prepared[other]), *both])
     if not runs:
         raise SuiteError(f"suite {suite.name}: none of its domains has a task of the suite")
     return Plan(tuple(dict.fromkeys(runs)), reasons, notes)
@@ -105,6 +110,10 @@ def expand_transfer(suite: Suite, prepared: Mapping[Domain, Prepared]) -> Plan:
 
 def shared_signals(suite: Suite, prepared: Mapping[Domain, Prepared]) -> tuple[str, ...]:
     """Return the signals of a suite that all domains have, with equal channels and rates.
+
+    Args:
+        suite: Suite with ``transfer``.
+        prepared: Recordings of each domain, in the form that ``forms_of`` says.
 
     Raises:
         SuiteError: There is none.
@@ -133,7 +142,7 @@ def shared_signals(suite: Suite, prepared: Mapping[Domain, Prepared]) -> tuple[s
 
 def _shapes(domain: Domain, recordings: Prepared) -> dict[str, tuple[int, float]]:
     """Return channels and rate of the signals that everybody of a domain has."""
-    dataset = DATASETS[domain.dataset].without(recordings.absent(recordings.subjects))
+    dataset = usable(domain, recordings)
     available = dataset.available(dict(domain.options))
     return {name: dataset.signals[name] for name in available}
 
@@ -146,6 +155,7 @@ def _in_domain(run: Run, domain: Domain, recordings: Prepared) -> Run:
         run,
         dataset=domain.dataset,
         options=domain.options,
+        brought=recordings.brought,
         task=task,
         protocol=Protocol(SPLIT, folds=max(2, run.n_folds)),
         subjects=subjects,
@@ -164,8 +174,13 @@ def _samples_of(recordings: Prepared, subjects: Sequence[str], signals: Sequence
     return recordings.samples_of(subjects, signals) if there else ""
 
 
-def _checked(tested: Run, recordings: Prepared) -> Run:
+def _checked(tested: Run, known: Prepared, recordings: Prepared) -> Run:
     """Return a run that tests the model of another domain, with its windows.
+
+    Args:
+        tested: The run.
+        known: Recordings of the domain that the model is trained in.
+        recordings: Recordings of the domain that is tested.
 
     Raises:
         IncompatibleRunError: With the reason why it cannot.
@@ -182,6 +197,7 @@ def _checked(tested: Run, recordings: Prepared) -> Run:
     if same_task and (both := [name for name in tested.subjects if name in trained.subjects]):
         named = ", ".join(both[:NAMED]) + (", ..." if len(both) > NAMED else "")
         raise IncompatibleRunError(f"expected other people, found {named} in both")
+    _check_units(tested, known.units, recordings.units)
     length = home.window_length(trained.recipe.window, trained.protocol, trained.window)
     longest = away.window_length(length, tested.protocol, recordings.longest.get(tested.task, 0.0))
     if longest < length - EPSILON:
@@ -191,6 +207,27 @@ def _checked(tested: Run, recordings: Prepared) -> Run:
         )
     beyond = length if away.unit is not None and length > away.unit + EPSILON else 0.0
     return replace(tested, window=beyond, recipe=replace(trained.recipe, window=length))
+
+
+def _check_units(
+    tested: Run, known: Mapping[str, Sequence[str]], units: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse numbers that are in another unit than those that a model was trained on.
+
+    Those that its signals are derived of count too: an amplitude of beats is in the wave's unit.
+
+    Raises:
+        IncompatibleRunError: With the first signal.
+    """
+    (trained,) = tested.trained
+    for name in sorted(sources(tested.signals, DATASETS[tested.dataset].preprocessing)):
+        ours, theirs = known.get(name), units.get(name)
+        if ours and theirs and ours != theirs:
+            raise IncompatibleRunError(
+                f"expected {name} in {' and '.join(ours)}, as {trained.dataset} has it, found "
+                f"{' and '.join(theirs)}, from which there is no conversion. Convert it where it "
+                "is read, or leave it out (--signals)"
+            )
 
 
 def _check_classes(trained: Run, task: Task, away: Dataset, name: str) -> None:

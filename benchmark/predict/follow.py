@@ -91,7 +91,7 @@ def causal_ways(predictor: Predictor, run: Run | None) -> dict[str, Way]:
             f"{predictor.name}: expected a model of a dataset whose steps are known, found one of "
             f"{run.dataset if run else ''}: load it with --plugin"
         )
-    steps = dataset.preprocessing
+    steps = dataset.brought(run.brought if run else ()).preprocessing
     offline = [name for name in predictor.inputs if not is_causal(name, steps)]
     if offline or (run and input_of(run) != CAUSAL):
         usable = [name for name in dataset.signals if is_causal(name, steps)]

@@ -19,6 +19,7 @@ from datamodules.errors import AffectbenchError
 from datamodules.minutes import people_after
 from datamodules.preparing import SubjectsRead, silent, store_subjects
 from datamodules.signals.recording import Recording
+from datamodules.signals.units import Brought
 from datamodules.stored import StoredRecording, StoredSignal, StoredSubject
 from datamodules.synthesis import folder
 from datamodules.tasks import ConditionTask
@@ -36,6 +37,7 @@ def prepare(
     subjects: Sequence[str],
     signals: Sequence[str] | None = None,
     told: Callable[[SubjectsRead], object] = silent,
+    brought: Brought = (),
 ) -> Prepared:
     """Read the subjects of a dataset into the cache, leaving out those that cannot be read.
 
@@ -47,12 +49,13 @@ def prepare(
         subjects: Subjects to read; empty: everybody.
         signals: Signals that runs will see; None: all.
         told: Receiver of the progress of reading.
+        brought: Measured signals that are brought to another rate or unit.
 
     Raises:
         AffectbenchError: Not one subject can be read.
         LeakError: Two subjects who share signal.
     """
-    module = DATASETS[dataset]
+    module = DATASETS[dataset].brought(brought)
     reader = module.make_reader(root if module.has_files else None, **options)
     names = module.check_subjects(reader, subjects or None)
     if not names:
@@ -67,6 +70,7 @@ def prepare(
         )
     archive = Archive(tuple(stored.values()))
     check_people(archive)
+    of_signals = _stored(archive.subjects, signals)
     left_out = {s: reason_without_place(module, root, s, error) for s, error in failed.items()}
     sessions = max(len({r.session for r in s.recordings}) for s in stored.values())
     alone = {
@@ -84,11 +88,13 @@ def prepare(
         contents={subject: recorded.content for subject, recorded in stored.items()},
         samples={subject: _samples(recorded, signals) for subject, recorded in stored.items()},
         rests={name: _rests(module, name, archive) for name in module.every_task()},
-        channels=_channels(archive.subjects, signals),
+        channels={name: common_channels(of_all) for name, of_all in of_signals.items()},
         after_minutes={
             name: people_after(archive, task, module.unit)
             for name, task in module.every_task().items()
         },
+        units={n: tuple(sorted({one.unit for one in of_all})) for n, of_all in of_signals.items()},
+        brought=brought,
     )
 
 
@@ -98,17 +104,17 @@ def _samples(recorded: StoredSubject, signals: Sequence[str] | None) -> dict[str
     return {name: recorded.samples(name).content for name in names}
 
 
-def _channels(
-    subjects: Sequence[StoredSubject], signals: Sequence[str] | None
-) -> dict[str, tuple[str, ...]]:
-    """Return the names of the channels of each signal that was asked for and that somebody has."""
+def _stored(
+    subjects: Iterable[StoredSubject], signals: Sequence[str] | None
+) -> dict[str, list[StoredSignal]]:
+    """Return each signal that was asked for and that somebody has, in all recordings that do."""
     stored: dict[str, list[StoredSignal]] = {}
     for subject in subjects:
         for name in subject.signals:
             if signals is None or name in signals:
                 recorded = subject.samples(name).recordings
                 stored.setdefault(name, []).extend(one for one in recorded if one)
-    return {name: common_channels(of_all) for name, of_all in stored.items()}
+    return stored
 
 
 def lacking(

@@ -152,7 +152,7 @@ def board_page(
 def titles(cohort: Cohort) -> tuple[str, str]:
     """Return dataset and task, and what else sets a board apart from others."""
     run = cohort.results[0].run
-    more = [f"{name} {value}" for name, value in run.options]
+    more = [*(f"{name} {value}" for name, value in run.options), *run.forms]
     more += [f"threshold: {run.protocol.rule}"] if run.protocol.rule != "midpoint" else []
     more += (
         [f"{run.protocol.padding} padding{' with mask' if run.protocol.mask else ''}"]

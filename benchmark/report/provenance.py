@@ -135,6 +135,7 @@ def _data(run: Run, done: Iterable[Scored]) -> Facts:
     facts = [
         ("dataset", f"{run.dataset} ({options})" if options else run.dataset),
         ("subjects", f"{len(run.subjects)} took part"),
+        ("brought to one form", ", ".join(run.forms)),
         ("prepared recordings", run.data),
         ("samples of its signals", run.samples),
         ("raw files", raw),

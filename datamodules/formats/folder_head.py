@@ -24,6 +24,7 @@ from datamodules.errors import DatasetCorruptedError, DatasetNotFoundError
 from datamodules.formats.yaml_values import WORD, Values, load_yaml
 from datamodules.inputs import LENGTH
 from datamodules.signals.kinds import kind_of
+from datamodules.signals.units import same_quantity
 from datamodules.tasks import ConditionTask, RatingTask, Task
 
 HEAD = "dataset.yaml"
@@ -71,7 +72,7 @@ class SignalEntry:
         columns: Columns, channels of EDF, or arrays of npz that hold its channels.
         channels: Names of its channels where one array of shape (C, T) holds them all; else empty.
         rate: Rate in Hz.
-        unit: Unit of the samples, after ``scale``.
+        unit: Unit of the samples in the file, after ``scale``.
         file: Pattern of its file's path in the folder; empty: the file that the row names.
         scale: Factor of the numbers in the file.
         may_be_missing: Whether a recording without its file is read without it.
@@ -234,11 +235,12 @@ class _Checks(Values):
 
     def unit_of(self, where: str, kind: str, value: object) -> str:
         unit = self.text(f"{where}, unit", value)
-        if unit not in (expected := UNITS.get(kind, unit), NO_UNIT):
+        expected = UNITS.get(kind, unit)
+        if unit != NO_UNIT and not same_quantity(unit, expected):
             raise self.refuse(
                 f"{where}, unit",
-                f"{expected}, or {NO_UNIT} if it is not known; scale converts the numbers of the "
-                "file, as in scale: 0.001",
+                f"{expected}, a unit that can be converted to it, or {NO_UNIT} if it is not known; "
+                "scale converts the numbers of the file, as in scale: 0.001",
                 value,
             )
         return unit

@@ -134,6 +134,11 @@ def test_run_cannot_be_changed():
             "wesad__stress__leave_one_subject_out",
         ),
         ({"code": "x", "data": "y"}, "wesad__stress__leave_one_subject_out"),
+        (
+            {"brought": (("bvp", 32.5, ""), ("acc", 0.0, "1/64 g"), ("eda", 4.0, "uS"))},
+            "wesad_bvp_at_32.5_Hz_acc_in_1_per_64_g_eda_at_4_Hz_in_uS__stress"
+            "__leave_one_subject_out",
+        ),
     ],
 )
 def test_board(changes, board):

@@ -59,6 +59,7 @@ OTHERS: dict[type[Any], dict[str, Any]] = {
         "pretrained_on": ("tueg",),
         "trained": (RUN,),
         "adapter": "head",
+        "brought": (("bvp", 32.0, ""),),
     },
     Protocol: {
         "split": "session_out",
@@ -135,7 +136,7 @@ def test_every_field_counts():
     probe = replace(RUN, model="prior", recipe=ProbeRecipe())
     recipes = [ProbeRecipe(**{n: v}) for n, v in OTHERS[ProbeRecipe].items()]
     runs += [probe, *(replace(probe, recipe=recipe) for recipe in recipes)]
-    assert len(runs) == 1 + 32 + 1 + 14 + 23 + 1 + 3
+    assert len(runs) == 1 + 33 + 1 + 14 + 23 + 1 + 3
     assert len({run.id for run in runs}) == len(runs)
 
 
@@ -249,6 +250,12 @@ def test_a_run_that_tests_the_model_of_another_waits_for_that_one_alone():
 def test_weights_that_are_not_those_of_members_are_refused(weights):
     run = replace(RUN, members=(RUN, replace(RUN, model="lstm")), weights=weights)
     with pytest.raises(ValueError, match="expected a weight of 0 or more for each of 2 members"):
+        Run.from_dict(json.loads(json.dumps(run.as_dict())))
+
+
+def test_a_rate_that_cannot_be_is_refused():
+    run = replace(RUN, brought=(("bvp", -64.0, ""),))
+    with pytest.raises(ValueError, match="expected rates of 0 or more"):
         Run.from_dict(json.loads(json.dumps(run.as_dict())))
 
 

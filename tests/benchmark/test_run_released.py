@@ -47,6 +47,7 @@ DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "pretrained_on": (),
         "trained": (),
         "adapter": "",
+        "brought": (),
     },
     Protocol: {
         "split": "leave_one_subject_out",

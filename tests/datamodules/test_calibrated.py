@@ -1,7 +1,7 @@
 """Folds of calibrated people: who is kept out, what is scaled, and what the guard refuses."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from datamodules.datamodule import EmotionDataModule
 from datamodules.errors import IncompatibleRunError, LeakError
 from datamodules.fold import PARTS, Fold
 from datamodules.guard import check_fold
-from datamodules.synthetic import SYNTHETIC
+from datamodules.signals.recording import Recording
+from datamodules.synthetic import SYNTHETIC, SyntheticReader
 from tests.datamodules.as_recorded import as_recorded
 
 
@@ -96,6 +97,50 @@ def test_training_windows_near_a_baseline_are_refused_too(
     message = r"window\(s\) in (train|val|test) are in a baseline"
     with pytest.raises(LeakError, match=message):
         check_fold(planted)
+
+
+@dataclass(frozen=True)
+class TwiceReader(SyntheticReader):
+    """The first rest of everybody is stored once more, in the last segment of stress."""
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        for recording in super().read(subject):
+            by_condition = {s.annotations["condition"]: s for s in recording.segments}
+            rest = next(s for s in recording.segments if s.annotations["condition"] == "baseline")
+            for signal in recording.signals.values():
+                source, target, count = (
+                    round(seconds * signal.sfreq)
+                    for seconds in (rest.start, by_condition["stress"].start, rest.duration)
+                )
+                copied = signal.samples[:, source : source + count]
+                signal.samples[:, target : target + count] = copied
+            yield recording
+
+
+def test_a_baseline_whose_signal_is_tested_once_more_is_refused(
+    module_of: Callable[..., EmotionDataModule], build: Callable[..., EmotionDataModule], tmp_path
+) -> None:
+    """By the recordings alone: by their times, baseline and test are far apart."""
+    module_of("baseline:2")
+
+    def twice(calibration: str) -> EmotionDataModule:
+        module = build(
+            replace(SYNTHETIC, reader=TwiceReader),
+            options={"n_subjects": 5, "phase": 180.0},
+            signals=("eda", "bvp"),
+            window=30.0,
+            split="subject_k_fold",
+            folds=5,
+            calibration=calibration,
+            cache_dir=tmp_path / "twice",
+        )
+        module.prepare_data()
+        module.setup()
+        return module
+
+    twice("none")
+    with pytest.raises(LeakError, match=r"in a baseline, as session 1 at [\d.]+ s, in test"):
+        twice("baseline:2")
 
 
 def test_windows_are_scaled_as_they_are_gathered(

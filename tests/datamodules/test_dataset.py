@@ -11,7 +11,8 @@ from datamodules.inputs import LENGTH, SignalSpec
 from datamodules.protocol import Protocol
 from datamodules.signals.preprocessing import Derived
 from datamodules.signals.recording import STATIC_RATE, Recording
-from datamodules.signals.steps import Resample
+from datamodules.signals.steps import AveragePool, Resample
+from datamodules.signals.units import Convert
 from datamodules.splits import SPLITS, SUBJECT_SPLITS
 from datamodules.synthesis import wesad
 from datamodules.synthetic import SYNTHETIC
@@ -319,3 +320,36 @@ def test_heart_beats_come_with_the_pulse_that_they_are_found_in() -> None:
     assert SYNTHETIC.hand_crafted(["bvp"]) == ("bvp", "bvp_beats")
     assert SYNTHETIC.hand_crafted(["bvp_beats"]) == ("bvp_beats",)
     assert SYNTHETIC.hand_crafted(["eda", "eda_tonic"]) == ("eda",)
+
+
+# ---- another form
+
+
+def test_a_signal_is_brought_to_another_form_before_anything_is_derived_of_it() -> None:
+    brought = UNITS.brought((("ecg", 64.0, "mV"), ("noise", 0.0, "uV")))
+    assert brought.signals == {**UNITS.signals, "ecg": (2, 64.0)}
+    assert list(brought.signals) == list(UNITS.signals)
+    assert dict(brought.preprocessing) == {
+        "ecg": (Resample(256.0), Convert("mV"), Resample(64.0)),
+        "noise": (Convert("uV"),),
+        "slow": Derived("ecg", (Resample(1.0),)),
+    }
+    assert brought.window_inputs(["ecg", "slow"], 30.0) == {
+        "ecg": SignalSpec(2, 30 * 64, 64.0),
+        "slow": SignalSpec(2, 30, 1.0),
+    }
+    assert (brought.unit, brought.tasks, brought.reader) == (30.0, UNITS.tasks, FolderReader)
+
+
+def test_the_rate_of_what_is_derived_follows() -> None:
+    pooled = replace(
+        UNITS,
+        preprocessing={"slow": Derived("ecg", (AveragePool(2),))},
+        signals={"ecg": (2, 256.0), "slow": (1, 128.0)},
+        optional={},
+    )
+    assert pooled.brought((("ecg", 64.0, ""),)).signals == {"ecg": (2, 64.0), "slow": (1, 32.0)}
+
+
+def test_a_dataset_in_its_own_form_is_itself() -> None:
+    assert UNITS.brought(()) is UNITS

@@ -168,6 +168,21 @@ def test_somebody_without_a_usable_row_is_left_out_with_the_reasons(lab):
         stored(lab)
 
 
+def test_a_unit_that_can_be_converted_is(lab):
+    change(lab / HEAD, "rate: 4, unit: uS", "rate: 4, unit: nS")
+    (recording,), _ = read(lab)
+    eda = recording.signals["eda"]
+    assert eda.unit == "uS"
+    expected = (2 + samples(0)[:1, ::2] / 64) / 1000
+    np.testing.assert_allclose(eda.samples, expected, rtol=1e-6)
+
+
+def test_a_unit_that_is_not_known_stays_so(lab):
+    change(lab / HEAD, "rate: 4, unit: uS", "rate: 4, unit: a.u.")
+    (recording,), _ = read(lab)
+    assert recording.signals["eda"].unit == "a.u."
+
+
 def test_a_row_that_holds_no_score_unit_is_doubted(lab):
     change(lab / "recordings.csv", "20,39.5", "20,29")
     (recording,), (fault,) = read(lab)

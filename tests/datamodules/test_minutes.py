@@ -1,6 +1,6 @@
 """Labelled minutes by plain loops, and that nothing of them is near what is tested."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from datamodules.minutes import (
     people_after,
     seconds_since,
 )
+from datamodules.synthetic import SYNTHETIC, SyntheticReader
 from datamodules.tasks import ConditionTask
 from datamodules.windows import index_windows
 
@@ -182,3 +183,34 @@ def test_a_datamodule_refuses_them(module, monkeypatch):
     )
     with pytest.raises(LeakError, match="a window and a score unit"):
         module.labelled_minutes()
+
+
+@dataclass(frozen=True)
+class TwiceReader(SyntheticReader):
+    """The first minutes of everybody are stored once more, where people are tested."""
+
+    def read(self, subject):
+        for recording in super().read(subject):
+            for signal in recording.signals.values():
+                begin, count = (round(seconds * signal.sfreq) for seconds in (1000.0, 150.0))
+                signal.samples[:, begin : begin + count] = signal.samples[:, :count]
+            yield recording
+
+
+@pytest.mark.parametrize("minutes", [0, 10])
+def test_minutes_whose_signal_is_tested_once_more_are_refused(build, minutes, tmp_path):
+    """By the recordings alone: no time says that these minutes are those that are tested."""
+    twice = build(
+        replace(SYNTHETIC, reader=TwiceReader),
+        calibration=f"labelled:{minutes:g}",
+        options=OPTIONS,
+        signals=("eda", "bvp"),
+        cache_dir=tmp_path,
+    )
+    twice.prepare_data()
+    twice.setup()
+    if not minutes:
+        assert not len(twice.labelled_minutes())
+        return
+    with pytest.raises(LeakError, match=r"in the labelled minutes, as .* at 1[\d.]+ s, in test"):
+        twice.labelled_minutes()

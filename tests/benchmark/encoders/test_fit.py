@@ -10,15 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.boards.calibrated import calibrated_results
+from benchmark.boards.scores import scored_results
 from benchmark.encoders import fit as module
 from benchmark.encoders.files import Weights
 from benchmark.execution.assemble import make_datamodule
 from benchmark.execution.execute import execute
 from benchmark.probes.catalogue import PROBES, encoder_probes
 from benchmark.probes.encoders import Encoder
-from benchmark.store import Store
+from benchmark.store import VALIDATION, Store, as_npz, parsed
 from datamodules.signals.steps import Resample
 from datamodules.synthetic import SyntheticReader
+from tests.benchmark.made_up import plant
 
 ONE = {"synthetic": {"n_subjects": 6, "phase": 60.0}}
 
@@ -212,3 +215,29 @@ def test_result_is_kept_and_says_what_it_cost(workshop, tiny, weights, tmp_path)
     (result,) = Store(tmp_path / "runs").results()
     assert result.run == run
     assert not (Store(tmp_path / "runs").folder(run) / "model.skops").exists()
+
+
+def test_a_tested_person_among_those_who_calibrate_a_row_is_refused(
+    workshop, tiny, weights, tmp_path
+):
+    """The units that are tested would choose temperature and threshold."""
+    encoders = {"tiny": Weights(str(weights))}
+    runs = workshop.plan(["tiny"], recipes={}, encoders=encoders, options=ONE)[:2]
+    store = Store(tmp_path / "runs")
+    for run in runs:
+        result = execute(run, workshop.places(store.root, encoders=encoders))
+        assert result.status == "done", result.traceback
+    honest, spoilt = (store.folder(run) for run in runs)
+    kept = parsed((spoilt / VALIDATION).read_bytes(), spoilt, VALIDATION)
+    tested = store.predictions(runs[1])
+    (stranger,) = set(tested["subject"].tolist())
+    assert stranger not in kept["subject"]
+    plant(
+        spoilt / VALIDATION,
+        as_npz({name: np.concatenate([kept[name], tested[name]]) for name in kept}),
+    )
+    calibrated = calibrated_results(scored_results(store), store)
+    assert calibrated[honest].reason == ""
+    assert calibrated[honest].values
+    assert calibrated[spoilt].reason == f"REFUSED, a leak: {stranger} calibrated and tested"
+    assert calibrated[spoilt].values is None

@@ -1,6 +1,8 @@
 """Runs of calibrated people: a test by hand gives the numbers of the runner."""
 
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from benchmark.run import Run
 from benchmark.scored import scored
 from benchmark.store import Store
 from datamodules.adapting import PersonalNorms
+from datamodules.catalogue import DATASETS
+from datamodules.signals.recording import Recording
+from datamodules.synthetic import SYNTHETIC, SyntheticReader
 
 CALIBRATIONS = ("baseline:1", "unlabelled", "whole")
 
@@ -78,3 +83,62 @@ def test_a_model_of_calibrated_people_is_not_used_on_new_recordings(
     assert execute(run, workshop.places(tmp_path)).status == "done"
     with pytest.raises(BenchmarkError, match=rf"calibrated .{calibration}.*without calibration"):
         load_predictor(Store(tmp_path).folder(run))
+
+
+@dataclass(frozen=True)
+class LaterReader(SyntheticReader):
+    """The same people, whose recordings are others from a moment on."""
+
+    def read(self, subject: str) -> Iterator[Recording]:
+        for recording in super().read(subject):
+            if subject == LATER:
+                for signal in recording.signals.values():
+                    signal.samples[:, round(MOMENT * signal.sfreq) :] *= 3
+            yield recording
+
+
+LATER, MOMENT = "S1", 700.0
+
+
+@pytest.mark.parametrize("model", ["cnn_lstm", "lda"])
+@pytest.mark.parametrize("calibration", ["unlabelled", "whole"])
+def test_what_a_tested_person_does_later_has_no_say(
+    workshop: Any, tmp_path: Path, calibration: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of samples as recorded; the whole recording, which is transductive, shows that it would."""
+    answers = []
+    for reader in (SyntheticReader, LaterReader):
+        dataset = replace(SYNTHETIC, reader=reader)
+        monkeypatch.setitem(DATASETS, "synthetic", dataset)
+        run = next(
+            run
+            for run in workshop.plan(
+                [model],
+                options={"synthetic": {"n_subjects": 4, "phase": 180.0}},
+                calibrations=(calibration,),
+                signals=("eda", "temp"),
+                recipes={"cnn_lstm": {"max_epochs": 1, "window": 30.0, "stride": 30.0}},
+            )
+            if run.protocol.splitting.people(run.subjects, run.protocol.dealing(run.fold, 0))
+            == [LATER]
+        )
+        result = execute(run, workshop.places(tmp_path))
+        assert result.status == "done", result.traceback
+        answers.append(Store(tmp_path).predictions(run))
+    one, other = answers
+    ended = one["start"] + (60.0 if model == "lda" else 30.0) <= MOMENT
+    assert 0 < ended.sum() < len(ended)
+    equal = np.isclose(one["probabilities"], other["probabilities"], atol=1e-6).all(axis=1)
+    assert equal[ended].all() == (calibration == "unlabelled")
+    assert not equal[~ended].all()
+
+
+def test_a_run_whose_windows_would_reach_into_the_test_is_refused(
+    workshop: Any, tmp_path: Path
+) -> None:
+    """By hand: windows of two score units, the first of which a baseline may hold."""
+    run = run_of(workshop, "baseline:1")
+    longer = replace(run, window=120.0, recipe=replace(run.recipe, window=120.0))
+    result = execute(longer, workshop.places(tmp_path))
+    assert result.status == "failed"
+    assert "expected windows of at most 60 s" in result.error

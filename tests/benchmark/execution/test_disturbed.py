@@ -1,6 +1,7 @@
 """Tests on disturbed recordings, from the store and by plain Lightning."""
 
 import dataclasses
+import shutil
 
 import lightning as L
 import numpy as np
@@ -76,3 +77,29 @@ def test_recordings_that_are_planned_on_are_those_as_they_are(done, workshop):
     assert (run.data, run.samples) == (run.trained[0].data, run.trained[0].samples)
     assert module.fold.archive.key == run.data
     assert dataclasses.replace(run.protocol, corruption="") == run.trained[0].protocol
+
+
+def test_a_model_that_is_trained_on_disturbed_recordings_is_refused(workshop, tmp_path):
+    """In the cache, the disturbed samples of somebody who is trained on lie in place of theirs."""
+    runs = workshop.plan(["lda"], corruptions=("eda_detached",))
+    first = next(run for run in runs if run.fold == 0 and not run.trained)
+    cache = tmp_path / "cache"
+    places = dataclasses.replace(workshop.places(tmp_path / "runs"), cache=cache)
+    honest = ready(first, places)
+    disturbed = next(
+        module
+        for run in runs
+        if run.trained
+        for module in [ready(run, places)]
+        if set(module.fold.members.test) <= set(honest.fold.members.train)
+    )
+    (person,) = disturbed.fold.members.test
+    for one, other in zip(disturbed._disturbed.subjects, honest.fold.archive.subjects, strict=True):
+        if one.subject == person:
+            source, target = (s.samples("eda").folder for s in (one, other))
+    assert source != target
+    shutil.rmtree(target)
+    shutil.copytree(source, target)
+    result = execute(first, places)
+    assert result.status == "failed"
+    assert "expected the recordings that this run was planned on" in result.error

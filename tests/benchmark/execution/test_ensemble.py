@@ -13,8 +13,9 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.execute import execute
 from benchmark.plan.studies import training_people
-from benchmark.store import PREDICTIONS, Store
+from benchmark.store import PREDICTIONS, VALIDATION, Store, as_npz, parsed
 from lightning_modules.units import score_units
+from tests.benchmark.made_up import plant
 from tests.benchmark.tuning.made_up import who_is_tested
 
 
@@ -97,6 +98,24 @@ def test_an_inner_run_of_no_member_is_refused(run, places):
     assert "LeakError: leak: members were chosen by the inner run" in execute(few, places).error
     none = dataclasses.replace(run, chosen_by=())
     assert "expected the inner runs that chose its members" in execute(none, places).error
+
+
+def test_a_tested_person_among_those_who_calibrate_a_member_is_refused(run, places):
+    """The units that are tested would choose temperature and threshold of the ensemble."""
+    store = Store(places.runs)
+    (stranger, *_) = who_is_tested(run)
+    for member in run.taken:  # all members answer for the same people
+        folder = store.folder(member)
+        kept = parsed((folder / VALIDATION).read_bytes(), folder, VALIDATION)
+        tested = store.predictions(member)
+        rows = tested["subject"] == stranger
+        assert rows.any()
+        assert stranger not in kept["subject"]
+        leaky = {name: np.concatenate([kept[name], tested[name][rows]]) for name in kept}
+        plant(folder / VALIDATION, as_npz(leaky))
+    result = execute(again(run), places)
+    assert result.status == "failed"
+    assert f"LeakError: leak: a member was calibrated on ['{stranger}']" in result.error
 
 
 def test_inner_predictions_that_changed_are_not_believed(run, places):

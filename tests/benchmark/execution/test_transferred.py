@@ -16,7 +16,7 @@ from benchmark.boards.scores import scored_results
 from benchmark.boards.transfer import transfer_table
 from benchmark.boards.versions import by_version
 from benchmark.campaign import Reporter, planned
-from benchmark.execution.checkpoint import load_predictor
+from benchmark.execution.checkpoint import PROBE, load_predictor
 from benchmark.execution.execute import execute
 from benchmark.execution.places import Places
 from benchmark.plan.domain import Domain
@@ -27,6 +27,7 @@ from datamodules.cache import read_subject
 from datamodules.catalogue import DATASETS
 from datamodules.protocol import Protocol
 from datamodules.signals.recording import Fault, Recording
+from tests.benchmark.made_up import plant
 
 OPTIONS = {
     "stress_predict": {"scale": 0.4},
@@ -261,6 +262,61 @@ def test_a_person_whose_signals_the_model_has_seen_is_refused_under_any_name(pla
     assert sorted(outcomes) == [(False, "done"), (True, "failed")]
 
 
+@pytest.fixture
+def copied(world, tmp_path):
+    """The same finished runs in a store that may be spoilt."""
+    places = dataclasses.replace(world.places, runs=tmp_path / "runs")
+    shutil.copytree(world.places.runs, places.runs)
+    return SimpleNamespace(places=places, store=Store(places.runs))
+
+
+def again(run):
+    """The same work under another id, as what is done is not done again."""
+    return dataclasses.replace(run, alone="0123456789ab")
+
+
+def test_who_is_tested_of_its_own_dataset_follows_from_the_file_of_the_model(world, copied):
+    """The model of another fold lies in the place of the one that the run names."""
+    run, other = (
+        next(
+            r
+            for r in transfers(world, dataset="wearable_stress", task="exercise", fold=fold)
+            if r.model == "lda" and r.trained[0].dataset == r.dataset
+        )
+        for fold in (0, 1)
+    )
+    honest = set(world.store.predictions(run)["subject"].tolist())
+    source, target = (copied.store.folder(r.trained[0]) / PROBE for r in (other, run))
+    plant(target, source.read_bytes())
+    known = load_predictor(source)
+    result = execute(again(run), copied.places)
+    assert result.status == "done", result.error
+    tested = set(copied.store.predictions(again(run))["subject"].tolist())
+    assert tested == set(run.subjects) - {*known.subjects, *known.chosen_on}
+    assert tested != honest
+
+
+def test_a_model_that_was_trained_on_others_than_its_run_says_is_refused(world, copied):
+    """The model of the tested domain lies in the place of the one that is to be tested there."""
+    run = next(
+        r
+        for r in transfers(world, dataset="empatica_e4", model="lda", fold=0)
+        if r.trained[0].dataset == "stress_predict"
+    )
+    inside = next(
+        r
+        for r in world.runs
+        if not r.trained and (r.dataset, r.model, r.fold) == ("empatica_e4", "lda", 0)
+    )
+    leaky = copied.store.folder(inside) / PROBE
+    assert set(load_predictor(leaky).subjects) & set(run.subjects)
+    plant(copied.store.folder(run.trained[0]) / PROBE, leaky.read_bytes())
+    result = execute(again(run), copied.places)
+    assert result.status == "failed"
+    assert "leak: the model was trained or chosen on ['P0" in result.error
+    assert "not of its run" in result.error
+
+
 def test_a_model_of_another_fold_is_refused(world, tmp_path):
     run, other = transfers(world, dataset="empatica_e4", model="lda")[:2]
     mixed = dataclasses.replace(run, trained=other.trained)
@@ -271,26 +327,41 @@ def test_a_model_of_another_fold_is_refused(world, tmp_path):
     assert "no model of the fold that is tested: its fold differs" in result.error
 
 
-def test_signals_of_another_unit_are_refused(world, tmp_path, monkeypatch):
-    run = next(r for r in transfers(world, model="lda") if r.dataset == "empatica_e4")
+@pytest.fixture
+def in_kilohms(world, tmp_path, monkeypatch):
+    """The same world, where one dataset has resistance in place of conductance."""
     places = dataclasses.replace(world.places, runs=tmp_path / "runs", cache=tmp_path / "cache")
     shutil.copytree(world.places.runs, places.runs)
     reader = DATASETS["empatica_e4"].reader
     read = reader.read
 
-    def in_kilohms(self, subject):
+    def changed(self, subject):
         for item in read(self, subject):
             if isinstance(item, Recording):
                 eda = dataclasses.replace(item.signals["eda"], unit="kOhm")
                 item = dataclasses.replace(item, signals={**item.signals, "eda": eda})
             yield item
 
-    monkeypatch.setattr(reader, "read", in_kilohms)
-    recordings = plan(places, models=("lda",)).runs
-    again = next(
-        r for r in recordings if r.trained and r.dataset == run.dataset and r.fold == run.fold
-    )
-    result = execute(again, places)
+    monkeypatch.setattr(reader, "read", changed)
+    return SimpleNamespace(places=places, plan=plan(places, models=("lda",)))
+
+
+def test_a_pair_of_another_unit_is_refused(in_kilohms):
+    runs, reasons = in_kilohms.plan.runs, in_kilohms.plan.not_applicable
+    pairs = {(run.trained[0].dataset, run.dataset) for run in runs if run.trained}
+    assert pairs
+    assert not any("empatica_e4" in pair for pair in pairs)
+    of_pairs = [reason for board, reason in reasons.items() if "empatica_e4" in board]
+    assert len(of_pairs) == 5  # two and two datasets, and the exercise of one
+    assert all("eda in " in reason and "no conversion" in reason for reason in of_pairs)
+
+
+def test_signals_of_another_unit_are_refused(world, in_kilohms):
+    """As by a plan that does not look at units."""
+    run = next(r for r in transfers(world, model="lda") if r.dataset == "empatica_e4")
+    own = next(r for r in in_kilohms.plan.runs if r.dataset == "empatica_e4")
+    unseen = dataclasses.replace(run, data=own.data, samples=own.samples)
+    result = execute(unseen, in_kilohms.places)
     assert result.status == "failed"
     assert "expected eda with channels and unit" in result.error
     assert "kOhm" in result.error

@@ -250,12 +250,14 @@ def test_only_signals_that_runs_see_are_prepared(tmp_path):
     assert kept(cache) == {name: ["", "bvp"] for name in prepared.subjects}
     assert {name for names in prepared.samples.values() for name in names} == {"bvp"}
     assert prepared.channels == {"bvp": ("bvp",)}
+    assert prepared.units == {"bvp": ("a.u.",)}
     more = prepare("synthetic", tmp_path, cache, OPTIONS, (), ("temp", "eda_tonic"))
     assert kept(cache) == {name: ["", "bvp", "eda_tonic", "temp"] for name in more.subjects}
     everything = prepare("synthetic", tmp_path, tmp_path / "other", OPTIONS, ())
     for some in (prepared, more):
-        of_signals = {"samples": everything.samples, "channels": everything.channels}
+        of_signals = {name: getattr(everything, name) for name in ("samples", "channels", "units")}
         assert replace(some, **of_signals) == everything
+        assert some.units.items() <= everything.units.items()
         for subject, digests in some.samples.items():
             assert digests.items() <= everything.samples[subject].items()
 

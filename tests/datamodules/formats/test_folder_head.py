@@ -106,7 +106,7 @@ CASES = {
     "no rate at all": (["signals", "bvp", "rate"], 0, "above 0"),
     "true as a rate": (["signals", "bvp", "rate"], True, "above 0"),
     "too slow a pulse": (["signals", "bvp", "rate"], 4, "16 Hz or more"),
-    "another unit": (["signals", "wrist_acc", "unit"], "m/s2", "expected g, or a.u..*scale"),
+    "another unit": (["signals", "wrist_acc", "unit"], "counts", "expected g, a unit that.*scale"),
     "a negative factor": (["signals", "bvp", "scale"], -1, "a factor above 0"),
     "a pattern outside": (["signals", "bvp", "file"], "../{subject}.csv", "inside the folder"),
     "a pattern of code": (["signals", "bvp", "file"], "{subject.x}.csv", "no other braces"),
