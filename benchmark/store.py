@@ -78,6 +78,9 @@ VALIDATION = "validation.npz"
 """The same of the part that chose the epoch, where one was kept apart."""
 BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError, tokenize.TokenError)
 """Errors of an archive that is none, is cut short or wants a password, and of headers in it."""
+HEADER, ENCRYPTED = 30, 1
+"""Length of the header of a part of an archive without its name and what follows that, and the flag
+of a part that takes a password."""
 MANY = 8
 """Number of names that a message lists."""
 ANEW = "Delete it; affectbench run writes it anew."
@@ -463,11 +466,28 @@ def parsed(content: bytes, folder: Path, name: str = PREDICTIONS) -> dict[str, n
     """Return predictions from the bytes of their file; raises DamagedError if they are none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            return {part.removesuffix(".npy"): _array(file.read(part)) for part in file.namelist()}
+            parts = file.infolist()
+            return {p.filename.removesuffix(".npy"): _array(_part(content, file, p)) for p in parts}
     except (*BROKEN, ValueError, OSError, EOFError, KeyError) as error:
         raise DamagedError(
             f"{folder / name}: expected predictions, found otherwise ({error!r}). {AGAIN}"
         ) from error
+
+
+def _part(content: bytes, file: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a part of an archive.
+
+    A part that is stored as it is, as numpy stores arrays, is cut out of the archive, which is many
+    times sooner than to open it. Any other, and one whose checksum is another, is left to
+    ``ZipFile``.
+    """
+    begin = part.header_offset
+    name, extra = (int.from_bytes(content[begin + k : begin + k + 2], "little") for k in (26, 28))
+    begin += HEADER + name + extra
+    cut = content[begin : begin + part.file_size]
+    named = content[begin - extra - name : begin - extra] == part.orig_filename.encode()
+    plain = part.compress_type == zipfile.ZIP_STORED and not part.flag_bits & ENCRYPTED
+    return cut if plain and named and zlib.crc32(cut) == part.CRC else file.read(part)
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

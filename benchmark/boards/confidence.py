@@ -10,6 +10,7 @@ References:
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,12 +46,17 @@ def fit_temperature(probabilities: Probabilities, target: Target) -> float:
         target: Shape (N,).
     """
     logs = _logs(probabilities)
+    largest = logs.max(axis=1, keepdims=True)
     true = np.take_along_axis(logs, target[:, None], axis=1)[:, 0]
 
+    @cache  # both ends of the range are asked for twice
     def slope(cold: float) -> float:
         """Return the derivative of the loss by 1/T, at its logarithm."""
-        expected = (scaled(probabilities, math.exp(-cold)) * logs).sum(axis=1)
-        return float((expected - true).mean())
+        temperature = math.exp(-cold)
+        powers = np.exp(logs / temperature - largest / temperature)
+        powers /= powers.sum(axis=1, keepdims=True)
+        powers *= logs
+        return float((powers.sum(axis=1) - true).sum()) / len(true)
 
     warm, cold = -math.log(WARMEST), -math.log(COLDEST)
     if slope(warm) >= 0:

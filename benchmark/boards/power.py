@@ -46,7 +46,8 @@ def smallest_difference(cohort: Cohort) -> float:
     if len(cohort.tested) < LEAST:
         return np.inf
     scores = np.array([list(row.macro_f1.values()) for row in cohort.ranked])
-    return found_by(scores - scores.mean(axis=1, keepdims=True))
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    return cohort.computed.values("smallest difference", centred, lambda: [found_by(centred)])[0]
 
 
 def found_by(scores: Scores, experiments: int | None = None) -> float:

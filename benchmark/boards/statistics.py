@@ -79,7 +79,7 @@ class Comparison:
     n: int
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
+def interval(values: Sequence[float] | Scores) -> tuple[float, float, float]:
     """Return mean and Student t interval over subjects.
 
     There is no interval (NaN) for fewer than LEAST_SUBJECTS subjects.
@@ -157,9 +157,9 @@ def compare(first: Sequence[float], second: Sequence[float], p: float | None = N
         ValueError: Not as many of one as of the other, or a score that is no number.
     """
     one, other = (np.asarray(scores, dtype=float) for scores in (first, second))
-    if one.shape != other.shape or not np.isfinite([one, other]).all():
+    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
         raise ValueError(f"expected two scores of each subject, found {first} and {second}")
-    mean, low, high = interval((one - other).tolist())
+    mean, low, high = interval(one - other)
     steps = np.rint((one - other) / STEP)
     p = sign_flip_p(steps) if p is None else p
     return Comparison(
@@ -352,7 +352,8 @@ def effects(first: Sequence[float], second: Sequence[float]) -> tuple[float, flo
     differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     steps = np.rint(differences / STEP)
     steps = steps[steps != 0]
-    ranks = stats.rankdata(np.abs(steps))
+    _, place, counts = np.unique(np.abs(steps), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # the mean rank of those that are equal
     correlation = float((np.sign(steps) * ranks).sum() / ranks.sum()) if len(steps) else 0.0
     return float(np.median(differences)), correlation
 
