@@ -143,7 +143,7 @@ class Store:
 
     def entries(self) -> Iterator[tuple[Path, Result]]:
         """Yield every result with its folder, in order of path; damaged ones are set aside."""
-        for folder in self.folders():
+        for folder in self._folders():
             try:
                 result = self._entry(folder)
             except StoreError as error:
@@ -154,7 +154,13 @@ class Store:
 
     def folders(self) -> list[Path]:
         """Return the folders of all runs that have ended, in order of path."""
-        return [path.parent for path in matching(self.root, f"*/*/*/{RESULT}")]
+        return list(self._folders())
+
+    def _folders(self) -> Iterator[Path]:
+        """Yield the same folders, model by model."""
+        for model in matching(self.root, "*/*"):
+            for path in matching(model, f"*/{RESULT}"):
+                yield path.parent
 
     def inner_folders(self) -> dict[str, Path]:
         """Return the folders of all inner runs of studies that have ended, by id."""

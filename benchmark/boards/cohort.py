@@ -45,7 +45,7 @@ class Row:
     expected: int
     missing: int
 
-    @property
+    @cached_property
     def label(self) -> tuple[str, str, str]:
         """Model, signals and recipe, as in the first columns of a board."""
         return self.run.name, signals_label(self.run), recipe_label(self.run)
@@ -60,7 +60,7 @@ class Row:
         """Results that have scores."""
         return [result for result in self.results if result.status == "done"]
 
-    @property
+    @cached_property
     def macro_f1(self) -> dict[str, float]:
         """Macro F1 by subject, in order of subject."""
         return {subject: scores["macro_f1"] for subject, scores in self.scores.items()}
@@ -74,7 +74,7 @@ class Row:
         """Macro F1, averaged over subjects; NaN if none was tested."""
         return float(np.mean(list(self.macro_f1.values()))) if self.scores else np.nan
 
-    @property
+    @cached_property
     def counts(self) -> Counts:
         """Sums of units over subjects that macro F1 of all of them together is made of.
 

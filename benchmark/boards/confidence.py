@@ -45,18 +45,17 @@ def fit_temperature(probabilities: Probabilities, target: Target) -> float:
         probabilities: Shape (N, K), N of 1 or more.
         target: Shape (N,).
     """
-    logs = _logs(probabilities)
-    largest = logs.max(axis=1, keepdims=True)
-    true = np.take_along_axis(logs, target[:, None], axis=1)[:, 0]
+    logs = np.ascontiguousarray(_logs(probabilities).T)  # (K, N): sums over classes are soonest
+    largest, true = logs.max(axis=0), logs[target, np.arange(len(target))]
 
     @cache  # both ends of the range are asked for twice
     def slope(cold: float) -> float:
         """Return the derivative of the loss by 1/T, at its logarithm."""
         temperature = math.exp(-cold)
         powers = np.exp(logs / temperature - largest / temperature)
-        powers /= powers.sum(axis=1, keepdims=True)
+        powers /= powers.sum(axis=0)
         powers *= logs
-        return float((powers.sum(axis=1) - true).sum()) / len(true)
+        return float((powers.sum(axis=0) - true).sum()) / len(true)
 
     warm, cold = -math.log(WARMEST), -math.log(COLDEST)
     if slope(warm) >= 0:
