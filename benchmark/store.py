@@ -9,6 +9,8 @@
     <root>/plan.json                             what the latest call asked for
     <root>/boards.json                           boards that any call asked for
     <root>/scores.json                           scores of predictions, see benchmark.boards.scores
+    <root>/uncertainty.json                      calibration, see benchmark.boards.calibrated
+    <root>/statistics.json                       p-values, see benchmark.boards.computed
     <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
@@ -78,9 +80,9 @@ VALIDATION = "validation.npz"
 """The same of the part that chose the epoch, where one was kept apart."""
 BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError, tokenize.TokenError)
 """Errors of an archive that is none, is cut short or wants a password, and of headers in it."""
-HEADER, ENCRYPTED = 30, 1
-"""Length of the header of a part of an archive without its name and what follows that, and the flag
-of a part that takes a password."""
+HEADER, SIGNATURE = 30, b"PK\x03\x04"
+"""Length of the header of a part of an archive, without its name and what follows that, and how it
+begins."""
 MANY = 8
 """Number of names that a message lists."""
 ANEW = "Delete it; affectbench run writes it anew."
@@ -484,16 +486,18 @@ def _part(content: bytes, file: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes
     """Return the bytes of a part of an archive.
 
     A part that is stored as it is, as numpy stores arrays, is cut out of the archive, which is many
-    times sooner than to open it. Any other, and one whose checksum is another, is left to
+    times sooner than to open it. Any other, and one that is not as the archive says, is left to
     ``ZipFile``.
     """
     begin = part.header_offset
     name, extra = (int.from_bytes(content[begin + k : begin + k + 2], "little") for k in (26, 28))
-    begin += HEADER + name + extra
-    cut = content[begin : begin + part.file_size]
-    named = content[begin - extra - name : begin - extra] == part.orig_filename.encode()
-    plain = part.compress_type == zipfile.ZIP_STORED and not part.flag_bits & ENCRYPTED
-    return cut if plain and named and zlib.crc32(cut) == part.CRC else file.read(part)
+    start = begin + HEADER + name + extra
+    cut = content[start : start + part.file_size]
+    plain = part.compress_type == zipfile.ZIP_STORED and not part.flag_bits
+    begins = content[begin : begin + len(SIGNATURE)] == SIGNATURE
+    named = content[begin + HEADER : start - extra] == part.orig_filename.encode()
+    sound = plain and begins and named and zlib.crc32(cut) == part.CRC
+    return cut if sound else file.read(part)
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

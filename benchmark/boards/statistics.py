@@ -175,7 +175,12 @@ def comparisons(differences: Scores, p: Iterable[float]) -> list[Comparison]:
     Args:
         differences: Scores of the first less those of the second, shape (pairs, subjects).
         p: P-value of each pair.
+
+    Raises:
+        ValueError: A difference that is no number.
     """
+    if not np.isfinite(differences).all():
+        raise ValueError(f"expected a score of each subject in every row, found {differences}")
     steps = np.rint(differences / STEP)
     columns = (*_intervals(differences), p, (steps > 0).sum(axis=1), (steps < 0).sum(axis=1))
     n = differences.shape[1]
