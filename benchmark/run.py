@@ -267,9 +267,10 @@ class Run:
                 be part of a path.
             KeyError, TypeError, ValueError: No description of a run.
         """
-        place = {name: _count(name, values[name]) for name in PLACE}
+        fold, seed = (_count(name, values[name]) for name in PLACE)
         rest = {name: value for name, value in values.items() if name not in PLACE}
-        return dataclasses.replace(cast(Self, _run(cls, json.dumps(rest))), **place)
+        kind: Any = cls
+        return dataclasses.replace(cast(Self, _run(kind, json.dumps(rest))), fold=fold, seed=seed)
 
 
 @lru_cache(maxsize=1024)
@@ -282,7 +283,7 @@ def _run(kind: type[Run], text: str) -> Run:
     fields["recipe"] = _recipe(json.dumps(values["recipe"]))
     for name in OTHERS:
         fields[name] = tuple(kind.from_dict(other) for other in values.get(name, ()))
-    run = kind(**fields, **dict.fromkeys(PLACE, 0))
+    run = kind(**fields, fold=0, seed=0)
     check_fields(run)
     _count("budget", run.budget)
     several = len(run.weights) not in (0, len(run.members))
@@ -354,7 +355,8 @@ def path_part(text: str) -> str:
 
 def _not_default(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that decide something and differ from their defaults."""
-    values = ((name, getattr(value, name), default) for name, default in _defaults(type(value)))
+    kind: Any = type(value)
+    values = ((name, getattr(value, name), default) for name, default in _defaults(kind))
     return {name: content for name, content, default in values if content != default}
 
 
