@@ -7,8 +7,8 @@ import re
 import reprlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, Self
+from functools import cache, cached_property, lru_cache
+from typing import Any, Self, cast
 
 from benchmark.probes.catalogue import ProbeRecipe
 from benchmark.typed import Value as Value
@@ -23,6 +23,8 @@ Arguments = tuple[tuple[str, Value], ...]
 """Arguments that differ from their defaults, sorted by name."""
 INNER = "tuning"
 """Folder, inside a store, of the inner runs of studies."""
+PLACE = ("fold", "seed")
+"""Fields in which the runs of a row differ, apart from what a study chose and other runs."""
 OTHERS = {"teachers": "teacher", "members": "member", "trained": "trained run"}
 """Fields of a run that hold other runs, and what one of these is called; they count by their ids.
 """
@@ -131,7 +133,7 @@ class Run:
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    @property
+    @cached_property
     def board(self) -> str:
         """Name of the leaderboard it belongs to.
 
@@ -180,7 +182,7 @@ class Run:
         """Number of folds that test everybody once."""
         return self.protocol.n_folds(len(self.subjects))
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Model and teacher, as on a row of a board; a tuned model has a row of its own.
 
@@ -239,6 +241,8 @@ class Run:
 
     def with_others(self, change: Callable[["Run"], "Run"]) -> Self:
         """Return the run with other teachers, members and trained run: each of them changed."""
+        if not (self.teachers or self.members or self.trained):
+            return self
         return dataclasses.replace(
             self,
             teachers=tuple(map(change, self.teachers)),
@@ -276,33 +280,50 @@ class Run:
                 be part of a path.
             KeyError, TypeError, ValueError: No description of a run.
         """
-        _check_names(cls, values)
-        fields = {name: _as_tuple(value) for name, value in values.items()}
-        fields["protocol"] = _protocol(json.dumps(values["protocol"]))
-        fields["recipe"] = _recipe(json.dumps(values["recipe"]))
-        for name in OTHERS:
-            fields[name] = tuple(cls.from_dict(other) for other in values.get(name, ()))
-        run = cls(**fields)
-        check_fields(run)
-        for name in ("fold", "seed", "budget"):
-            if getattr(run, name) < 0:
-                raise ValueError(f"expected {name} to be 0 or more, found {getattr(run, name)}")
-        several = len(run.weights) not in (0, len(run.members))
-        if several or min(run.weights, default=0) < 0:
-            raise ValueError(
-                f"expected a weight of 0 or more for each of {len(run.members)} members, found "
-                f"{run.weights}"
-            )
-        if len(run.trained) > 1:
-            raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
-        if min((rate for _, rate, _ in run.brought), default=0.0) < 0:
-            raise ValueError(f"expected rates of 0 or more, found {run.brought}")
-        if run.adapter and not run.trained:
-            raise ValueError(f"expected a trained run for the adapter {run.adapter}, found none")
-        digests = (run.data, run.samples, run.code, run.alone, run.pretrained)
-        for text in (run.board, run.name, *filter(None, digests)):
-            path_part(text)
-        return run
+        fold, seed = (_count(name, values[name]) for name in PLACE)
+        rest = {name: value for name, value in values.items() if name not in PLACE}
+        kind: Any = cls
+        return dataclasses.replace(cast(Self, _run(kind, json.dumps(rest))), fold=fold, seed=seed)
+
+
+@lru_cache(maxsize=1024)
+def _run(kind: type[Run], text: str) -> Run:
+    """Return the run of fold and seed 0 of some JSON without these; folds of a row share it."""
+    values = json.loads(text)
+    _check_names(kind, values)
+    fields = {name: _as_tuple(value) for name, value in values.items()}
+    fields["protocol"] = _protocol(json.dumps(values["protocol"]))
+    fields["recipe"] = _recipe(json.dumps(values["recipe"]))
+    for name in OTHERS:
+        fields[name] = tuple(kind.from_dict(other) for other in values.get(name, ()))
+    run = kind(**fields, fold=0, seed=0)
+    check_fields(run)
+    _count("budget", run.budget)
+    several = len(run.weights) not in (0, len(run.members))
+    if several or min(run.weights, default=0) < 0:
+        raise ValueError(
+            f"expected a weight of 0 or more for each of {len(run.members)} members, found "
+            f"{run.weights}"
+        )
+    if len(run.trained) > 1:
+        raise ValueError(f"expected one trained run or none, found {len(run.trained)}")
+    if min((rate for _, rate, _ in run.brought), default=0.0) < 0:
+        raise ValueError(f"expected rates of 0 or more, found {run.brought}")
+    if run.adapter and not run.trained:
+        raise ValueError(f"expected a trained run for the adapter {run.adapter}, found none")
+    digests = (run.data, run.samples, run.code, run.alone, run.pretrained)
+    for text_of_path in (run.board, run.name, *filter(None, digests)):
+        path_part(text_of_path)
+    return run
+
+
+def _count(name: str, value: object) -> int:
+    """Return a value of a run that counts something, from 0 up."""
+    if type(value) is not int:
+        raise TypeError(f"expected {name} to be int, found {reprlib.repr(value)}")
+    if value < 0:
+        raise ValueError(f"expected {name} to be 0 or more, found {value}")
+    return value
 
 
 @lru_cache(maxsize=1024)
@@ -349,11 +370,16 @@ def path_part(text: str) -> str:
 
 def _not_default(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass that decide something and differ from their defaults."""
-    return {
-        field.name: getattr(value, field.name)
-        for field in dataclasses.fields(value)
-        if field.compare and getattr(value, field.name) != _default(field)
-    }
+    kind: Any = type(value)
+    values = ((name, getattr(value, name), default) for name, default in _defaults(kind))
+    return {name: content for name, content, default in values if content != default}
+
+
+@cache
+def _defaults(kind: type[Any]) -> tuple[tuple[str, object], ...]:
+    """Return the fields of a dataclass that decide something, and their defaults."""
+    fields = dataclasses.fields(kind)
+    return tuple((field.name, _default(field)) for field in fields if field.compare)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

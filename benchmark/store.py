@@ -9,6 +9,8 @@
     <root>/plan.json                             what the latest call asked for
     <root>/boards.json                           boards that any call asked for
     <root>/scores.json                           scores of predictions, see benchmark.boards.scores
+    <root>/uncertainty.json                      calibration, see benchmark.boards.calibrated
+    <root>/statistics.json                       p-values, see benchmark.boards.computed
     <root>/calls/<id>.json                       when a call was, and how long it was inside runs
 
 A run's files are written into a hidden folder that belongs to who commits it, flushed to the disk,
@@ -78,6 +80,9 @@ VALIDATION = "validation.npz"
 """The same of the part that chose the epoch, where one was kept apart."""
 BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError, tokenize.TokenError)
 """Errors of an archive that is none, is cut short or wants a password, and of headers in it."""
+HEADER, SIGNATURE = 30, b"PK\x03\x04"
+"""Length of the header of a part of an archive, without its name and what follows that, and how it
+begins."""
 MANY = 8
 """Number of names that a message lists."""
 ANEW = "Delete it; affectbench run writes it anew."
@@ -140,7 +145,7 @@ class Store:
 
     def entries(self) -> Iterator[tuple[Path, Result]]:
         """Yield every result with its folder, in order of path; damaged ones are set aside."""
-        for folder in self.folders():
+        for folder in self._folders():
             try:
                 result = self._entry(folder)
             except StoreError as error:
@@ -151,7 +156,13 @@ class Store:
 
     def folders(self) -> list[Path]:
         """Return the folders of all runs that have ended, in order of path."""
-        return [path.parent for path in matching(self.root, f"*/*/*/{RESULT}")]
+        return list(self._folders())
+
+    def _folders(self) -> Iterator[Path]:
+        """Yield the same folders, model by model."""
+        for model in matching(self.root, "*/*"):
+            for path in matching(model, f"*/{RESULT}"):
+                yield path.parent
 
     def inner_folders(self) -> dict[str, Path]:
         """Return the folders of all inner runs of studies that have ended, by id."""
@@ -463,11 +474,30 @@ def parsed(content: bytes, folder: Path, name: str = PREDICTIONS) -> dict[str, n
     """Return predictions from the bytes of their file; raises DamagedError if they are none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            return {part.removesuffix(".npy"): _array(file.read(part)) for part in file.namelist()}
+            parts = file.infolist()
+            return {p.filename.removesuffix(".npy"): _array(_part(content, file, p)) for p in parts}
     except (*BROKEN, ValueError, OSError, EOFError, KeyError) as error:
         raise DamagedError(
             f"{folder / name}: expected predictions, found otherwise ({error!r}). {AGAIN}"
         ) from error
+
+
+def _part(content: bytes, file: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a part of an archive.
+
+    A part that is stored as it is, as numpy stores arrays, is cut out of the archive, which is many
+    times sooner than to open it. Any other, and one that is not as the archive says, is left to
+    ``ZipFile``.
+    """
+    begin = part.header_offset
+    name, extra = (int.from_bytes(content[begin + k : begin + k + 2], "little") for k in (26, 28))
+    start = begin + HEADER + name + extra
+    cut = content[start : start + part.file_size]
+    plain = part.compress_type == zipfile.ZIP_STORED and not part.flag_bits
+    begins = content[begin : begin + len(SIGNATURE)] == SIGNATURE
+    named = content[begin + HEADER : start - extra] == part.orig_filename.encode()
+    sound = plain and begins and named and zlib.crc32(cut) == part.CRC
+    return cut if sound else file.read(part)
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

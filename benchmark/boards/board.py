@@ -19,6 +19,7 @@ from benchmark.boards.cohort import (
     signals_label,
 )
 from benchmark.boards.columns import Context, board_columns, table
+from benchmark.boards.computed import Computed
 from benchmark.boards.distillation import gains_table
 from benchmark.boards.ensembles import best_members, ensembles_table, read_chosen
 from benchmark.boards.evidence import Evidence, read_evidence, tuning_hours
@@ -113,9 +114,9 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
     of them, but in ``flawed/`` and, with what each flaw adds to an honest run, in
     ``leak_audit.csv``. Older versions of boards are in ``older/`` alone.
     """
-    planned = store.plan()
+    planned, computed = store.plan(), Computed(store.root)
     today, older = by_version(scored_results(store), planned)
-    cohorts = build_cohorts(today, planned)
+    cohorts = build_cohorts(today, planned, computed)
     evidence = read_evidence(cohorts, store)
     boards = boards_of(cohorts, store, older, evidence)
     gains = gains_table(honest(today))
@@ -153,7 +154,8 @@ def write_leaderboards(store: Store, folder: Path) -> list[Board]:
         write_text(folder / "flawed" / "runs.csv", csv_text(runs_table(flawed), NUMBERS))
         audit = audit_table(everything, store)
         write_text(folder / "leak_audit.csv", csv_text(audit, SMALL, audit_head()))
-    _write_older(older, store, folder / OLDER)
+    _write_older(older, store, folder / OLDER, computed)
+    computed.write()
     return boards
 
 
@@ -172,7 +174,7 @@ def honest(named: Mapping[str, Sequence[Scored]]) -> dict[str, Sequence[Scored]]
     return {name: results for name, results in named.items() if results[0].run.protocol.ranked}
 
 
-def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
+def _write_older(older: Sequence[Older], store: Store, folder: Path, computed: Computed) -> None:
     """Write the boards of older versions, and the table of their runs; others of this store go."""
     planned, names = store.boards(), {version.name for version in older}
     for path in matching(folder, "*.csv"):
@@ -185,7 +187,7 @@ def _write_older(older: Sequence[Older], store: Store, folder: Path) -> None:
             if results[0].run.protocol.flags:
                 head, lines = flawed_board(version.name, results, store)
             else:
-                built = _build(build_cohort(version.name, results), store)
+                built = _build(build_cohort(version.name, results, (), computed), store)
                 head, lines = built.head, built.table
             said = f"OLDER VERSION, not ranked beside the board of today: {version.reason}"
             board = Board(version.name, (head[0], said, *head[1:]), lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def subjects_above_chance(row: Row) -> int | None:
             which = repetition(result.run)
             of_seeds[which] = of_seeds.get(which, 0) + table
     return sum(
-        float(np.median([p_above_chance(table) for table in of_seeds.values()])) <= 1 - CONFIDENCE
+        median(p_above_chance(table) for table in of_seeds.values()) <= 1 - CONFIDENCE
         for of_seeds in tables.values()
     )
 

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.boards.computed import Computed
 from benchmark.boards.distillation import across_folds
 from benchmark.errors import BenchmarkError
 from benchmark.probes.catalogue import PROBES
@@ -44,7 +45,7 @@ class Row:
     expected: int
     missing: int
 
-    @property
+    @cached_property
     def label(self) -> tuple[str, str, str]:
         """Model, signals and recipe, as in the first columns of a board."""
         return self.run.name, signals_label(self.run), recipe_label(self.run)
@@ -59,7 +60,7 @@ class Row:
         """Results that have scores."""
         return [result for result in self.results if result.status == "done"]
 
-    @property
+    @cached_property
     def macro_f1(self) -> dict[str, float]:
         """Macro F1 by subject, in order of subject."""
         return {subject: scores["macro_f1"] for subject, scores in self.scores.items()}
@@ -73,7 +74,7 @@ class Row:
         """Macro F1, averaged over subjects; NaN if none was tested."""
         return float(np.mean(list(self.macro_f1.values()))) if self.scores else np.nan
 
-    @property
+    @cached_property
     def counts(self) -> Counts:
         """Sums of units over subjects that macro F1 of all of them together is made of.
 
@@ -114,12 +115,14 @@ class Cohort:
         results: Results, without those of teachers of some of the training subjects.
         rows: Best macro F1 first, incomplete ones last.
         tested: Subjects whom a complete row has tested.
+        computed: Numbers that were computed before.
     """
 
     name: str
     results: tuple[Scored, ...]
     rows: tuple[Row, ...]
     tested: tuple[str, ...]
+    computed: Computed = field(default_factory=Computed)
 
     @property
     def done(self) -> list[Scored]:
@@ -186,7 +189,9 @@ class Cohort:
 
 
 def build_cohorts(
-    named: Mapping[str, Sequence[Scored]], planned: Collection[Run] = ()
+    named: Mapping[str, Sequence[Scored]],
+    planned: Collection[Run] = (),
+    computed: Computed | None = None,
 ) -> list[Cohort]:
     """Return the rows of every board, by name of the board.
 
@@ -197,6 +202,7 @@ def build_cohorts(
     Args:
         named: Results of today by name of their board, as from benchmark.boards.versions.
         planned: Runs of the latest call, done or not.
+        computed: Numbers that were computed before.
 
     Raises:
         LeaderboardError: Models of one board that were scored on different units.
@@ -205,7 +211,7 @@ def build_cohorts(
     for name, everything in named.items():
         results = [r for r in everything if r.run.protocol.ranked and not r.run.without]
         if results:
-            cohort = build_cohort(name, results, planned)
+            cohort = build_cohort(name, results, planned, computed)
             if len(cohort.classes) != 1 or results[0].run.protocol.splitting.trains:
                 cohorts.append(cohort)
     return cohorts
@@ -256,7 +262,12 @@ def check_units(name: str, results: Iterable[Scored]) -> None:
                 )
 
 
-def build_cohort(name: str, results: Sequence[Scored], planned: Collection[Run] = ()) -> Cohort:
+def build_cohort(
+    name: str,
+    results: Sequence[Scored],
+    planned: Collection[Run] = (),
+    computed: Computed | None = None,
+) -> Cohort:
     """Return the rows of one board; raises LeaderboardError like ``build_cohorts``.
 
     A row is complete with the seeds that it has and those that are planned for it: rows of models
@@ -273,7 +284,7 @@ def build_cohort(name: str, results: Sequence[Scored], planned: Collection[Run] 
     own = [of_plan[row] for row in by_row]
     cells = _cells(results, {result.run.seed for result in results}.union(*own))
     tested = sorted({subject for of_fold in cells.values() for subject in of_fold})
-    cohort = Cohort(name, tuple(results), (), tuple(tested))
+    cohort = Cohort(name, tuple(results), (), tuple(tested), computed or Computed())
     rows = []
     for row, of_row in by_row.items():
         seeds = {result.run.seed for result in (results if cohort.one_class else of_row)}

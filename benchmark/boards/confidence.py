@@ -10,6 +10,7 @@ References:
 """
 
 import math
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -44,13 +45,17 @@ def fit_temperature(probabilities: Probabilities, target: Target) -> float:
         probabilities: Shape (N, K), N of 1 or more.
         target: Shape (N,).
     """
-    logs = _logs(probabilities)
-    true = np.take_along_axis(logs, target[:, None], axis=1)[:, 0]
+    logs = np.ascontiguousarray(_logs(probabilities).T)  # (K, N): sums over classes are soonest
+    largest, true = logs.max(axis=0), logs[target, np.arange(len(target))]
 
+    @cache  # both ends of the range are asked for twice
     def slope(cold: float) -> float:
         """Return the derivative of the loss by 1/T, at its logarithm."""
-        expected = (scaled(probabilities, math.exp(-cold)) * logs).sum(axis=1)
-        return float((expected - true).mean())
+        temperature = math.exp(-cold)
+        powers = np.exp(logs / temperature - largest / temperature)
+        powers /= powers.sum(axis=0)
+        powers *= logs
+        return float((powers.sum(axis=0) - true).sum()) / len(true)
 
     warm, cold = -math.log(WARMEST), -math.log(COLDEST)
     if slope(warm) >= 0:

@@ -9,7 +9,6 @@ from benchmark.boards.cohort import SIMPLE, Cohort, Row, pooled_macro_f1
 from benchmark.boards.statistics import (
     CONFIDENCE,
     PairValues,
-    Pooled,
     Scores,
     compare,
     pairs_of,
@@ -47,12 +46,34 @@ def decide(cohort: Cohort) -> Decisions:
     rows = tuple(cohort.ranked)
     if not rows:
         return Decisions((), PairValues(np.empty(0), np.empty(0)), ())
-    values = step_down(*numbers(cohort, rows))
+    scores, pooled = numbers(cohort, rows)
+
+    def compute() -> list[float]:
+        of_pairs = step_down(scores, pooled)
+        return [*of_pairs.alone, *of_pairs.corrected]
+
+    both = np.array(cohort.computed.values(f"pairs {pooled}", scores, compute))
+    values = PairValues(*both.reshape(2, -1))
     ranks = rank_sets([cohort.score(row) for row in rows], values.corrected)
     return Decisions(rows, values, tuple(ranks))
 
 
-def numbers(cohort: Cohort, rows: tuple[Row, ...]) -> tuple[Scores, Pooled | None]:
+@dataclass(frozen=True)
+class PooledF1:
+    """Macro F1 of sums over subjects.
+
+    Args:
+        shape: Shape of the numbers of a subject: seeds, 2, K.
+    """
+
+    shape: tuple[int, ...]
+
+    def __call__(self, sums: Scores) -> Scores:
+        """Return the scores of sums, shape (..., M)."""
+        return pooled_macro_f1(sums.reshape(*sums.shape[:-1], *self.shape))
+
+
+def numbers(cohort: Cohort, rows: tuple[Row, ...]) -> tuple[Scores, PooledF1 | None]:
     """Return what rows are compared by: scores of subjects, or sums and their score.
 
     Returns:
@@ -61,11 +82,7 @@ def numbers(cohort: Cohort, rows: tuple[Row, ...]) -> tuple[Scores, Pooled | Non
     if not cohort.one_class:
         return np.array([list(row.macro_f1.values()) for row in rows]), None
     counts = np.stack([row.counts for row in rows])
-    shape = counts.shape[2:]
-    return (
-        counts.reshape(*counts.shape[:2], -1),
-        lambda sums: pooled_macro_f1(sums.reshape(*sums.shape[:-1], *shape)),
-    )
+    return counts.reshape(*counts.shape[:2], -1), PooledF1(counts.shape[2:])
 
 
 def p_simple(cohort: Cohort, row: Row) -> float:
@@ -98,9 +115,12 @@ def lead_over_simple(cohort: Cohort, row: Row) -> float:
 def p_of_pair(cohort: Cohort, one: Row, other: Row) -> float:
     """Return the p-value of any two complete rows, as if they were the only ones."""
     scores, pooled = numbers(cohort, (one, other))
-    if pooled is None:
-        return compare(*scores.tolist()).p
-    return float(step_down(scores, pooled).alone[0])
+
+    def compute() -> list[float]:
+        alone = step_down(scores, pooled).alone if pooled else [compare(*scores.tolist()).p]
+        return list(alone)
+
+    return cohort.computed.values(f"pair {pooled}", scores, compute)[0]
 
 
 def is_better(p: float) -> bool:

@@ -5,13 +5,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.boards.calibration import compared
 from benchmark.boards.cohort import Cohort, Row, shared
 from benchmark.boards.decisions import decide, p_of_pair
 from benchmark.boards.ensembles import best_row
-from benchmark.boards.statistics import Comparison, compare, effects, holm, pairs_of
+from benchmark.boards.statistics import (
+    Comparison,
+    compare,
+    comparisons,
+    effects,
+    effects_of,
+    holm,
+    pairs_of,
+)
 from benchmark.run import Run
 
 RANKED, SHOULD_LOSE, TAUGHT = "ranked", "should_lose", "distilled_against_alone"
@@ -107,14 +116,23 @@ def comparisons_table(
 def _ranked(cohort: Cohort) -> list[dict[str, Any]]:
     """Return a line for each pair of ranked rows, the better one first."""
     decisions = decide(cohort)
-    lines = []
-    for place, (i, j) in enumerate(pairs_of(len(decisions.rows))):
-        alone, corrected = (
-            float(values[place]) for values in (decisions.values.alone, decisions.values.corrected)
+    rows, values = decisions.rows, decisions.values
+    pairs = pairs_of(len(rows))
+    if not pairs:
+        return []
+    scores = np.array([list(row.macro_f1.values()) for row in rows])
+    first, second = np.array(pairs).T
+    differences = scores[first] - scores[second]
+    of_pairs = comparisons(differences, values.alone)
+    sizes = zip(*effects_of(differences), strict=True)
+    return [
+        _labels(cohort, RANKED, rows[i], rows[j])
+        | _columns(comparison, float(median), float(rank_biserial))
+        | {"p_corrected": float(corrected), "claim": True}
+        for (i, j), comparison, (median, rank_biserial), corrected in zip(
+            pairs, of_pairs, sizes, values.corrected, strict=True
         )
-        line = _line(cohort, RANKED, decisions.rows[i], decisions.rows[j], alone)
-        lines.append(line | {"p_corrected": corrected, "claim": True})
-    return lines
+    ]
 
 
 def _should_lose(cohort: Cohort) -> list[dict[str, Any]]:
@@ -175,13 +193,16 @@ def _as_tuned(default: Run, tuned: Run) -> Run:
 
 def _line(cohort: Cohort, family: str, one: Row, other: Row, p: float) -> dict[str, Any]:
     its = pair(one.macro_f1, other.macro_f1, p)
+    columns = statistics(its) if its else {}
+    return {**_labels(cohort, family, one, other), **columns, "claim": False}
+
+
+def _labels(cohort: Cohort, family: str, one: Row, other: Row) -> dict[str, Any]:
     return {
         "board": cohort.name,
         "family": family,
         **dict(zip(("model", "signals", "recipe"), one.label, strict=True)),
         **dict(zip(("against", "against_signals", "against_recipe"), other.label, strict=True)),
-        **(statistics(its) if its else {}),
-        "claim": False,
     }
 
 
@@ -214,14 +235,17 @@ def _taught(gain: dict[Any, Any]) -> dict[str, Any]:
 
 def statistics(its: Pair) -> dict[str, Any]:
     """Return the columns of a comparison, without the corrected p-value."""
-    comparison = its.comparison
+    return _columns(its.comparison, its.median, its.rank_biserial)
+
+
+def _columns(comparison: Comparison, median: float, rank_biserial: float) -> dict[str, Any]:
     return {
         "n_subjects": comparison.n,
         "difference": comparison.difference,
         "low": comparison.low,
         "high": comparison.high,
-        "median_difference": its.median,
-        "rank_biserial": its.rank_biserial,
+        "median_difference": median,
+        "rank_biserial": rank_biserial,
         "p": comparison.p,
         "won": comparison.won,
         "lost": comparison.lost,

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.boards.cohort import Cohort
 from benchmark.boards.decisions import KEPT
@@ -22,6 +23,9 @@ EXPERIMENTS, MEETINGS, EXCHANGES = 300, 1200, 200
 them together, so that fewer experiments do where rows are many; exchanges that decide each."""
 HALVINGS = 8
 """Number of times that the range of the difference is halved; the last step is 1/256."""
+MARGIN = 1e-6
+"""Sums of shares that differ by less are not told apart, as they may be rounded."""
+Places = npt.NDArray[np.intp]
 LEAST = 6
 """Number of subjects from which on any difference can be found: of fewer, more than 5 % of all
 exchanges are as extreme as any outcome."""
@@ -46,7 +50,8 @@ def smallest_difference(cohort: Cohort) -> float:
     if len(cohort.tested) < LEAST:
         return np.inf
     scores = np.array([list(row.macro_f1.values()) for row in cohort.ranked])
-    return found_by(scores - scores.mean(axis=1, keepdims=True))
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    return cohort.computed.values("smallest difference", centred, lambda: [found_by(centred)])[0]
 
 
 def found_by(scores: Scores, experiments: int | None = None) -> float:
@@ -60,16 +65,24 @@ def found_by(scores: Scores, experiments: int | None = None) -> float:
     if experiments is None:
         experiments = min(EXPERIMENTS, -(-MEETINGS // (len(scores) - 1)))
     drawn = [_experiment(rng, scores) for _ in range(experiments)]
+    pairs = np.array(pairs_of(len(scores))).T
 
-    def power(difference: float) -> float:
-        return float(np.mean([_share(*one, difference) for one in drawn]))
+    def found(difference: float) -> bool:
+        """Return whether the mean share is POWER; what is left when that is settled is left out."""
+        shares: list[float] = []
+        for one in drawn:
+            shares.append(_share(*one, difference, *pairs))
+            least, needed = sum(shares), POWER * len(drawn)
+            if least > needed + MARGIN or least + len(drawn) - len(shares) < needed - MARGIN:
+                return least > needed
+        return bool(np.mean(shares) >= POWER)
 
-    if power(1.0) < POWER:
+    if not found(1.0):
         return np.inf
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+        low, high = (low, middle) if found(middle) else (middle, high)
     return high
 
 
@@ -86,11 +99,18 @@ def _experiment(rng: np.random.Generator, scores: Scores) -> tuple[Scores, Score
     return sums, signs.mean(axis=1).astype(np.float32)
 
 
-def _share(sums: Scores, shift: Scores, difference: float) -> float:
-    """Return the share of the other rows that the first is told apart from, and better than."""
+def _share(sums: Scores, shift: Scores, difference: float, first: Places, second: Places) -> float:
+    """Return the share of the other rows that the first is told apart from, and better than.
+
+    Args:
+        sums: Sums of one experiment under each exchange.
+        shift: Those of a difference of 1.
+        difference: Difference between the first row and the others.
+        first: Number of one row of each pair.
+        second: Number of the other.
+    """
     moved = sums.copy()
     moved[0] += np.float32(difference) * shift
-    first, second = np.array(pairs_of(len(sums))).T
     corrected = values_of(
         np.abs(moved[first, 0] - moved[second, 0]),
         lambda order: [np.abs(moved[first[order]] - moved[second[order]])],

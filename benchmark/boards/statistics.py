@@ -79,16 +79,22 @@ class Comparison:
     n: int
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
+def interval(values: Sequence[float] | Scores) -> tuple[float, float, float]:
     """Return mean and Student t interval over subjects.
 
     There is no interval (NaN) for fewer than LEAST_SUBJECTS subjects.
     """
-    mean, n = float(np.mean(values)), len(values)
+    mean, low, high = _intervals(np.asarray(values, dtype=float)[None])
+    return float(mean[0]), float(low[0]), float(high[0])
+
+
+def _intervals(values: Scores) -> tuple[Scores, Scores, Scores]:
+    """Return means and their intervals, as ``interval`` does, of values of shape (rows, n)."""
+    means, n = values.mean(axis=1), values.shape[1]
     if n < LEAST_SUBJECTS:
-        return mean, np.nan, np.nan
-    half = float(_critical(n) * np.std(values, ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
+        return means, np.full(len(means), np.nan), np.full(len(means), np.nan)
+    half = _critical(n) * values.std(axis=1, ddof=1) / np.sqrt(n)
+    return means, means - half, means + half
 
 
 @cache
@@ -157,14 +163,31 @@ def compare(first: Sequence[float], second: Sequence[float], p: float | None = N
         ValueError: Not as many of one as of the other, or a score that is no number.
     """
     one, other = (np.asarray(scores, dtype=float) for scores in (first, second))
-    if one.shape != other.shape or not np.isfinite([one, other]).all():
+    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
         raise ValueError(f"expected two scores of each subject, found {first} and {second}")
-    mean, low, high = interval((one - other).tolist())
-    steps = np.rint((one - other) / STEP)
-    p = sign_flip_p(steps) if p is None else p
-    return Comparison(
-        mean, low, high, p, int((steps > 0).sum()), int((steps < 0).sum()), len(steps)
-    )
+    p = sign_flip_p(np.rint((one - other) / STEP)) if p is None else p
+    return comparisons((one - other)[None], [p])[0]
+
+
+def comparisons(differences: Scores, p: Iterable[float]) -> list[Comparison]:
+    """Return the comparison of each of many pairs.
+
+    Args:
+        differences: Scores of the first less those of the second, shape (pairs, subjects).
+        p: P-value of each pair.
+
+    Raises:
+        ValueError: A difference that is no number.
+    """
+    if not np.isfinite(differences).all():
+        raise ValueError(f"expected a score of each subject in every row, found {differences}")
+    steps = np.rint(differences / STEP)
+    columns = (*_intervals(differences), p, (steps > 0).sum(axis=1), (steps < 0).sum(axis=1))
+    n = differences.shape[1]
+    return [
+        Comparison(float(mean), float(low), float(high), float(value), int(won), int(lost), n)
+        for mean, low, high, value, won, lost in zip(*columns, strict=True)
+    ]
 
 
 def sign_flip_p(differences: Scores) -> float:
@@ -350,11 +373,25 @@ def effects(first: Sequence[float], second: Sequence[float]) -> tuple[float, flo
         where the first is better on every subject that differs, 0 where there is no difference.
     """
     differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    medians, correlations = effects_of(differences[None])
+    return float(medians[0]), float(correlations[0])
+
+
+def effects_of(differences: Scores) -> tuple[Scores, Scores]:
+    """Return both sizes of many differences, as ``effects`` does.
+
+    Args:
+        differences: Shape (pairs, subjects).
+
+    Returns:
+        Shape (pairs,) each.
+    """
     steps = np.rint(differences / STEP)
-    steps = steps[steps != 0]
-    ranks = stats.rankdata(np.abs(steps))
-    correlation = float((np.sign(steps) * ranks).sum() / ranks.sum()) if len(steps) else 0.0
-    return float(np.median(differences)), correlation
+    ties = (steps == 0).sum(axis=1, keepdims=True)  # they have the lowest ranks, and count for none
+    ranks = np.where(steps == 0, 0.0, stats.rankdata(np.abs(steps), axis=1) - ties)
+    total = ranks.sum(axis=1)
+    correlations = (np.sign(steps) * ranks).sum(axis=1) / np.where(total, total, 1.0)
+    return np.median(differences, axis=1), correlations
 
 
 def critical_difference(n_models: int, n_datasets: int) -> float:

@@ -196,6 +196,8 @@ def line_of(one: Uncertainty) -> dict[str, object]:
 
 def _mean(several: Sequence[Mapping[str, float]], weight: str = "") -> dict[str, float]:
     """Return the mean of each value, weighted by one of them, or not."""
+    if len(several) == 1 and not weight:
+        return dict(several[0])
     weights = [values[weight] if weight else 1.0 for values in several]
     total = sum(weights)
     return {

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.boards.board import boards_of, honest
 from benchmark.boards.cohort import Cohort, LeaderboardError, build_cohorts
+from benchmark.boards.computed import Computed
 from benchmark.boards.distillation import gains_table
 from benchmark.boards.evidence import read_evidence
 from benchmark.boards.overall import FIRST, LEAST_DATASETS, overall_ranks
@@ -89,7 +90,7 @@ def collect(store: Store, leaderboards: Path) -> Content:
     planned = store.plan()
     today, older = by_version(scored, planned)
     results = [result for board in today.values() for result in board]
-    cohorts = build_cohorts(today, planned)
+    cohorts = build_cohorts(today, planned, Computed(store.root))
     distilled = gains_table(honest(today))
     comparisons = comparisons_table(cohorts, distilled)
     tables = boards_of(cohorts, store, older, read_evidence(cohorts, store))

@@ -239,7 +239,8 @@ def of_other_files() -> Iterator[Case]:
         yield Case(f"calls {name}", at("runs/calls/*.json", change), ("status", "--timing"), why)
         why = "a board without notes has none" if name == "[]" else ""
         yield Case(f"notes.json {name}", at("runs/*/notes.json", change), ("leaderboard",), why)
-        yield Case(f"scores.json {name}", at("runs/scores.json", change), ("leaderboard",), DERIVED)
+        for file in ("scores.json", "statistics.json"):
+            yield Case(f"{file} {name}", at(f"runs/{file}", change), ("leaderboard",), DERIVED)
         log = at("runs/*/cnn/1-*/log.txt", change)
         yield Case(f"log.txt {name}", log, ("leaderboard",), HARMLESS)
 

@@ -12,7 +12,9 @@ from benchmark.boards.statistics import (
     LEAST_SUBJECTS,
     bootstrap_interval,
     compare,
+    comparisons,
     effects,
+    effects_of,
     holm,
     interval,
     p_text,
@@ -102,6 +104,28 @@ def test_comparison_by_hand():
     assert found.difference == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half))
     assert (found.won, found.lost, found.n, found.p) == (8, 0, 8, 2 / 2**8)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 25, 200])
+def test_many_pairs_at_once_are_each_as_alone(n):
+    rng = np.random.default_rng(n)
+    differences = np.rint(rng.normal(0, 0.1, (40, n)) * 20) / 20  # with ties, and none at all
+    differences[:4] = 0.0
+    medians, correlations = effects_of(differences)
+    for row, one in enumerate(comparisons(differences, np.full(40, 0.5))):
+        alone = differences[row]
+        assert (one.difference, one.n, one.p) == (np.mean(alone), n, 0.5)
+        steps = np.rint(alone * 20)
+        assert (one.won, one.lost) == ((steps > 0).sum(), (steps < 0).sum())
+        if n >= 8:
+            half = stats.t.ppf(0.975, n - 1) * np.std(alone, ddof=1) / np.sqrt(n)
+            assert (one.low, one.high) == (one.difference - half, one.difference + half)
+        else:
+            assert np.isnan([one.low, one.high]).all()
+        assert medians[row] == np.median(alone)
+        ranks = stats.rankdata(np.abs(steps[steps != 0]))
+        signed = (np.sign(steps[steps != 0]) * ranks).sum()
+        assert correlations[row] == (signed / ranks.sum() if len(ranks) else 0.0)
 
 
 def test_other_way_round():
