@@ -19,7 +19,7 @@ from lightning_modules.base import EmotionClassifier
 from lightning_modules.catalogue import DISTILLERS
 from lightning_modules.distillation.base import Distiller, Teacher
 
-SHARED = ("dataset", "options", "task", "fold", "seed", "subjects", "data")
+SHARED = ("dataset", "options", "task", "fold", "seed", "subjects", "data", "brought")
 """Fields of a run that are equal in its teachers."""
 
 

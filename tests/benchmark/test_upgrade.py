@@ -109,6 +109,7 @@ def test_a_run_is_what_it_was(old):
             "pretrained_on",
             "trained",
             "adapter",
+            "brought",
         }
         assert run.window == 0.0  # windows were cut down to a unit
         assert json.loads(json.dumps({name: getattr(run, name) for name in values})) == values

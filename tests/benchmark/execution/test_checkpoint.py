@@ -1,6 +1,5 @@
 """Checkpoints: they are used whatever the class of the datamodule is called, or refused."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.execution.checkpoint import load_predictor
 from benchmark.execution.execute import execute
 from benchmark.plan.suite import Distillation
+from datamodules.inputs import SignalSpec
 
 STATE = "EmotionDataModule"
 """Key of the datamodule's state in a checkpoint: the name of its class."""
@@ -90,8 +90,7 @@ def test_published_weights_take_their_own_window_and_classes(tmp_path):
         pytest.skip("AFFECTBENCH_ATTENTION_LRCN_WEIGHTS names no folder")
     predictor = load_predictor(Path(folder) / "student")
     assert predictor.window == 120
-    spec = dataclasses.asdict(predictor.inputs["bvp"])
-    assert spec == {"n_channels": 1, "n_times": 7680, "sfreq": 64.0}
+    assert predictor.inputs["bvp"] == SignalSpec(1, 7680, 64.0)
     with pytest.raises(BenchmarkError, match="takes bvp"):
         predictor.predict({}, 10.0)
 

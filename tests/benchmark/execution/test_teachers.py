@@ -496,6 +496,7 @@ OTHERWISE = {
     "seed": 1,
     "subjects": ("S1", "S2"),
     "data": "y",
+    "brought": (("bvp", 32.0, ""),),
 }
 PROTOCOLS = {
     "split": "subject_k_fold",

@@ -128,6 +128,11 @@ def as_lines(session: Path) -> str:
     return "".join(f"{name},{time:.6f},{value}\n" for time, name, value in sorted(rows))
 
 
+def _as_on_a_terminal() -> None:
+    """Let Ctrl-C end the process even where the tests run behind ``&``."""
+    signals.signal(signals.SIGINT, signals.SIG_DFL)
+
+
 def test_standard_input_is_answered_line_by_line_and_as_the_folder(of_cnn, tmp_path):
     """Each answer is there before anything that comes after its window is sent."""
     session, folder, _ = of_cnn
@@ -145,6 +150,7 @@ def test_standard_input_is_answered_line_by_line_and_as_the_folder(of_cnn, tmp_p
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=_as_on_a_terminal,
     )
     assert process.stdin
     assert process.stdout
